@@ -1,0 +1,179 @@
+"""The seams: what the producer and the consumer need from serializers, topics and brokers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from sdk.errors import SdkError
+from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord, TopicPartition
+from sdk.topics import TopicDefinition
+
+
+class MessageSerializer(Protocol):
+    """Turns events into record values and back, in one format.
+
+    Implementations are thread-safe and hold their caches for the life of the client.
+    """
+
+    @property
+    def content_type(self) -> str:
+        """Media type for the ``content-type`` header, such as ``application/avro``."""
+
+    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+        """Return the record value of an event; may append headers of the format's own.
+
+        Raises:
+            SerializationError: The event does not fit its schema.
+            RegistryError: The schema's id could not be had.
+        """
+
+    def identify(self, record: ConsumerRecord) -> str:
+        """Return the Avro full name of the event that ``record`` (no tombstone) carries.
+
+        Raises:
+            DeserializationError: The record does not tell.
+            RegistryError: The writer schema could not be had.
+        """
+
+    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
+        """Return the event that ``record`` carries as an instance of ``event_class``.
+
+        Raises:
+            DeserializationError: These bytes can never be read as ``event_class``.
+            RegistryError: The writer schema could not be had.
+        """
+
+    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
+        """Resolve all that serializing these (event class, topic) pairs will need.
+
+        Raises:
+            RegistryError: A schema is not registered, or the registry is out of reach.
+        """
+
+
+class KeySerializer(Protocol):
+    """Turns message keys into bytes."""
+
+    def serialize(self, key: object, event_class: type[Any], topic: str) -> bytes | None:
+        """Return the record key; None stays None and bytes stay as they are.
+
+        Raises:
+            SerializationError: The key is of no supported type.
+        """
+
+
+class TopicResolver(Protocol):
+    """Finds the topics of event classes."""
+
+    def resolve(self, event_class: type[Any]) -> TopicDefinition:
+        """Return the topic that events of this class are published to.
+
+        Raises:
+            RoutingError: The event has no topic.
+        """
+
+    def readable(self, event_class: type[Any]) -> tuple[TopicDefinition, ...]:
+        """Return the topics of every version that ``event_class`` can read, without repeats."""
+
+    def definitions(self) -> tuple[TopicDefinition, ...]:
+        """Return every topic that routes declare or the catalog's events resolve to."""
+
+
+OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]
+"""Called once a record, from the client's own thread, with either a report or an error."""
+
+
+class BrokerProducer(Protocol):
+    """A long-lived producing client of one broker."""
+
+    def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        """Queue a record and return at once.
+
+        Raises:
+            QueueFullError: The local queue is full now.
+            MessageTooLargeError: The record can never be queued.
+        """
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
+
+    def close(self, timeout: float) -> int:
+        """Flush, then release the client; return the number of records not delivered."""
+
+
+class BrokerConsumer(Protocol):
+    """A consuming client, member of one group."""
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assigned: Callable[[Sequence[TopicPartition]], None],
+        on_revoked: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        """Join the group for these topics."""
+
+    def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
+        """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first.
+
+        Raises:
+            BrokerError: The broker gave no usable answer.
+        """
+
+    def commit(self, offsets: Sequence[TopicPartition]) -> None:
+        """Commit the next offsets to be read, and wait for the answer.
+
+        Raises:
+            BrokerError: The commit was refused.
+        """
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """Deliver nothing of these partitions until `resume`."""
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        """Deliver these partitions again."""
+
+    def seek(self, partition: TopicPartition) -> None:
+        """Go on reading from ``partition.offset``."""
+
+    def close(self) -> None:
+        """Leave the group and release the client."""
+
+
+class BrokerAdmin(Protocol):
+    """Creates and describes topics."""
+
+    def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
+        """Return those of ``topics`` that exist, as the broker has them."""
+
+    def create(self, topics: Sequence[TopicDefinition]) -> None:
+        """Create topics; one that exists already is left as it is."""
+
+    def close(self) -> None:
+        """Release the client."""
+
+
+class Observer(Protocol):
+    """Sees what happens to messages; the seam for metrics and tracing.
+
+    Methods are called from the thread in which the event happens, must be quick, and what they
+    raise is logged and goes no further. `sdk.producer.NullObserver` shows every method.
+    """
+
+    def on_produce(self, event_class: type[Any], record: ProducerRecord) -> ProducerRecord:
+        """Before a record is queued; may return one with more headers."""
+
+    def on_delivery(self, record: ProducerRecord, report: DeliveryReport) -> None:
+        """After a record was acknowledged."""
+
+    def on_delivery_error(self, record: ProducerRecord, error: SdkError) -> None:
+        """After a record failed for good."""
+
+    def on_consume(self, record: ConsumerRecord) -> None:
+        """Before a record is handled."""
+
+    def on_handled(self, record: ConsumerRecord, seconds: float) -> None:
+        """After a handler returned."""
+
+    def on_handler_error(self, record: ConsumerRecord, error: BaseException) -> None:
+        """After a record could not be read or a handler raised."""

@@ -1,0 +1,187 @@
+"""Every error of the SDK, classed by what its reader can do about it.
+
+    SdkError
+    ├── ConfigurationError           correct a setting, then start again
+    │   └── RoutingError             an event has no topic, or more than one
+    ├── SchemaError                  correct a schema
+    │   ├── InvalidSchemaError       it is not valid Avro
+    │   └── IncompatibleSchemaError  it can never be read, or the registry refuses it
+    ├── SerializationError           correct the event; nothing was sent
+    ├── DeserializationError         poison: these bytes can never be read
+    ├── RegistryError                the schema registry gave no usable answer
+    │   ├── RegistryUnavailableError outage: wait and ask again
+    │   ├── RegistryRefusedError     credentials or permissions
+    │   └── SchemaNotFoundError      no such subject, version or id
+    ├── BrokerError                  Kafka gave no usable answer
+    │   ├── BrokerUnavailableError   outage: wait and try again
+    │   ├── AuthenticationError      wrong credentials, untrusted certificate
+    │   └── AuthorizationError       not allowed
+    ├── DeliveryError                a message was not acknowledged
+    │   ├── QueueFullError           the local queue stayed full
+    │   ├── DeliveryTimeoutError     no acknowledgement in time; a copy may exist
+    │   └── MessageTooLargeError     the broker or client refuses its size
+    ├── FencedError                  another instance has taken over; stop
+    └── ClosedError                  used after close, or in a forked child
+
+Each error may carry where it happened (event, topic, partition, offset, subject, schema id, field
+path, byte offset) as attributes, and a remedy. Messages never contain secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SdkError(Exception):
+    """Base of all errors that this SDK raises.
+
+    Args:
+        message: What went wrong, in one line.
+        remedy: What the reader can do about it.
+        event: Full name of the event class.
+        topic: Kafka topic.
+        partition: Kafka partition.
+        offset: Kafka offset.
+        subject: Registry subject.
+        schema_id: Registry schema id.
+        path: Path of the field inside the event, such as ``lines[0].sku``, or JSON pointer
+            inside a schema, such as ``/fields/1/type``.
+        byte_offset: Offset inside the payload at which the value at ``path`` starts.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        event: str | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+        subject: str | None = None,
+        schema_id: int | str | None = None,
+        path: str | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.event = event
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.subject = subject
+        self.schema_id = schema_id
+        self.path = path
+        self.byte_offset = byte_offset
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            f"{name} {value}"
+            for name, value in (
+                ("event", self.event),
+                ("topic", self.topic),
+                ("partition", self.partition),
+                ("offset", self.offset),
+                ("subject", self.subject),
+                ("schema id", self.schema_id),
+                ("at", self.path),
+                ("byte", self.byte_offset),
+            )
+            if value is not None
+        )
+        text = f"{self.message} ({where})" if where else self.message
+        return f"{text}. Remedy: {self.remedy}" if self.remedy else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+
+def _rebuild(cls: type[SdkError], state: dict[str, Any]) -> SdkError:
+    error = cls.__new__(cls, state.get("message", ""))
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(SdkError):
+    """A setting is missing, unknown, of the wrong type or out of range."""
+
+
+class RoutingError(ConfigurationError):
+    """An event has no topic, or a name fits more than one event."""
+
+
+class SchemaError(SdkError):
+    """A schema must be corrected."""
+
+
+class InvalidSchemaError(SchemaError):
+    """A schema is not valid Avro; ``path`` is the JSON pointer of the defect."""
+
+
+class IncompatibleSchemaError(SchemaError):
+    """A reader can never read what a writer wrote, or the registry refuses a version."""
+
+
+class SerializationError(SdkError):
+    """An event cannot be written; nothing was sent."""
+
+
+class DeserializationError(SdkError):
+    """Poison: the bytes can never be read as the event that was asked for."""
+
+
+class RegistryError(SdkError):
+    """The schema registry gave no usable answer."""
+
+
+class RegistryUnavailableError(RegistryError):
+    """The registry cannot be reached or is failing; the same request may succeed later."""
+
+
+class RegistryRefusedError(RegistryError):
+    """The registry refuses the credentials, the permission or the operation."""
+
+
+class SchemaNotFoundError(RegistryError):
+    """The registry has no such subject, version or schema id."""
+
+
+class BrokerError(SdkError):
+    """Kafka gave no usable answer."""
+
+
+class BrokerUnavailableError(BrokerError):
+    """No broker can be reached; the same request may succeed later."""
+
+
+class AuthenticationError(BrokerError):
+    """The broker refuses the credentials, or its certificate is not trusted."""
+
+
+class AuthorizationError(BrokerError):
+    """The broker does not allow the operation to this user."""
+
+
+class DeliveryError(SdkError):
+    """A message was not acknowledged."""
+
+
+class QueueFullError(DeliveryError):
+    """The local queue stayed full for the whole allowed wait; the message was not queued."""
+
+
+class DeliveryTimeoutError(DeliveryError):
+    """No acknowledgement came in time; a copy of the message may exist on the broker."""
+
+
+class MessageTooLargeError(DeliveryError):
+    """The message is larger than the client or the broker accepts."""
+
+
+class FencedError(SdkError):
+    """Another instance has taken over this client's identity; it must stop."""
+
+
+class ClosedError(SdkError):
+    """A client was used after it was closed, or in a forked child process."""

@@ -1,0 +1,91 @@
+"""Kafka records as values: what is sent, what arrives, and what the broker acknowledged."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+Header = tuple[str, bytes | None]
+"""A header as Kafka carries it: names may repeat, values may be null, order is kept."""
+
+
+@frozen(kw_only=True)
+class ProducerRecord:
+    """A record on its way to Kafka.
+
+    Attributes:
+        topic: Destination.
+        value: Serialized event; None is a tombstone.
+        key: Serialized key.
+        headers: In order, repeats kept.
+        partition: None leaves the choice to the partitioner.
+        timestamp: Milliseconds since the epoch; None means now.
+    """
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[Header, ...] = ()
+    partition: int | None = None
+    timestamp: int | None = None
+
+
+@frozen(kw_only=True)
+class ConsumerRecord:
+    """A record as it came from Kafka.
+
+    Attributes:
+        topic: Where it stood.
+        partition: Where it stood.
+        offset: Where it stood.
+        value: Serialized event; None is a tombstone.
+        key: Serialized key.
+        headers: In order, repeats kept.
+        timestamp: Milliseconds since the epoch, or None.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[Header, ...] = ()
+    timestamp: int | None = None
+
+    def header(self, name: str) -> bytes | None:
+        """Return the value of the last header called ``name``, or None."""
+        for known, value in reversed(self.headers):
+            if known == name:
+                return value
+        return None
+
+
+@frozen(kw_only=True)
+class DeliveryReport:
+    """What the broker acknowledged.
+
+    Attributes:
+        topic: Where the record stands.
+        partition: Where the record stands.
+        offset: Where the record stands.
+        timestamp: Milliseconds since the epoch, as the broker keeps it, or None.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None = None
+
+
+@frozen(kw_only=True)
+class TopicPartition:
+    """A partition of a topic, with the offset to go on from where that matters.
+
+    Attributes:
+        topic: Topic name.
+        partition: Partition number.
+        offset: Next offset to be read, or None.
+    """
+
+    topic: str
+    partition: int
+    offset: int | None = None
