@@ -1,0 +1,1 @@
+"""Avro alone: no Kafka, no registry."""
