@@ -1,0 +1,183 @@
+"""Default values: whether they match their type, and what they stand for in Avro's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from sdk.avro.json_text import pointer
+from sdk.avro.nodes import (
+    NO_DEFAULT,
+    ArraySchema,
+    EnumSchema,
+    FixedSchema,
+    MapSchema,
+    RecordSchema,
+    Schema,
+    UnionSchema,
+)
+from sdk.errors import InvalidSchemaError
+
+_RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+}
+_MAX_DEPTH: Final = 200
+
+Problem = tuple[str, str, bool]
+"""JSON pointer below the default, message, and whether it is a warning only."""
+
+
+@frozen
+class UnionValue:
+    """A default of a union: the value, and which branch it belongs to."""
+
+    branch: int
+    value: Any
+
+
+def default_defects(schema: Schema, value: Any) -> Iterator[Problem]:
+    """Yield what is wrong with the JSON default of a field.
+
+    A union's default may match any branch, as the specification says since 1.12; a record's may
+    leave out fields that have defaults of their own.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+    """
+    yield from _problems(schema, value, "", 0)
+
+
+def default_value(schema: Schema, value: Any) -> Any:
+    """Return what a JSON default stands for: Avro data in which nothing is left to look up.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+
+    Returns:
+        None, bool, int, float, str (enum symbols too), bytes (fixed too), a list, a dict for a
+        map, a dict with every field in declaration order for a record, and a `UnionValue` for a
+        union. Logical types are not applied. Each call builds fresh containers.
+
+    Raises:
+        InvalidSchemaError: The default does not match the type.
+    """
+    for path, message, warning in default_defects(schema, value):
+        if not warning:
+            raise InvalidSchemaError(
+                message, remedy="give a default that the type accepts", path=path
+            )
+    return _value(schema, value)
+
+
+def _problems(schema: Schema, value: Any, path: str, depth: int) -> Iterator[Problem]:
+    if depth > _MAX_DEPTH:
+        yield path, "the default never ends, because it contains itself", False
+        return
+    match schema:
+        case UnionSchema():
+            if _branch(schema, value, depth) is None:
+                yield path, f"default {_shown(value)} matches no branch of the union", False
+        case RecordSchema() if isinstance(value, Mapping):
+            yield from _record_problems(schema, value, path, depth)
+        case ArraySchema() if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _problems(schema.items, item, f"{path}/{index}", depth + 1)
+        case MapSchema() if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from _problems(schema.values, item, path + pointer(key), depth + 1)
+        case _:
+            problem = _scalar_problem(schema, value)
+            if problem is not None:
+                yield path, problem, False
+
+
+def _record_problems(
+    schema: RecordSchema, value: Mapping[str, Any], path: str, depth: int
+) -> Iterator[Problem]:
+    for each in schema.fields:
+        given = value.get(each.name, each.default)
+        if given is NO_DEFAULT:
+            yield path, f"the default leaves out {each.name}, which has no default", False
+        else:
+            below = path + pointer(each.name) if each.name in value else path
+            yield from _problems(each.schema, given, below, depth + 1)
+    names = {each.name for each in schema.fields}
+    for key in value:
+        if key not in names:
+            yield path + pointer(key), f"record {schema.name} has no field {key}", True
+
+
+def _scalar_problem(schema: Schema, value: Any) -> str | None:
+    kind = schema.type
+    if kind in _RANGES:
+        low, high = _RANGES[kind]
+        if isinstance(value, int) and not isinstance(value, bool):
+            if low <= value <= high:
+                return None
+            return f"default {_shown(value)} is out of range for {kind}"
+    elif kind == "null":
+        if value is None:
+            return None
+    elif kind == "boolean":
+        if isinstance(value, bool):
+            return None
+    elif kind in ("float", "double"):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return None
+    elif isinstance(value, str):
+        return _text_problem(schema, value)
+    return f"default {_shown(value)} is no {kind}"
+
+
+def _text_problem(schema: Schema, value: str) -> str | None:
+    """Check a default that JSON writes as text; only bytes, fixed, string and enum come here."""
+    if isinstance(schema, EnumSchema):
+        if value in schema.symbols:
+            return None
+        return f"default {_shown(value)} is no symbol of enum {schema.name}"
+    if schema.type in ("bytes", "fixed") and any(letter > "\xff" for letter in value):
+        return f"default {_shown(value)} has characters beyond U+00FF, which are no bytes"
+    if isinstance(schema, FixedSchema) and len(value) != schema.size:
+        return f"default has {len(value)} bytes, fixed {schema.name} has {schema.size}"
+    if schema.type in ("string", "bytes", "fixed"):
+        return None
+    return f"default {_shown(value)} is no {schema.type}"
+
+
+def _branch(schema: UnionSchema, value: Any, depth: int = 0) -> int | None:
+    """Return the first branch that a default matches."""
+    for index, branch in enumerate(schema.branches):
+        if all(warning for _, _, warning in _problems(branch, value, "", depth + 1)):
+            return index
+    return None
+
+
+def _value(schema: Schema, value: Any) -> Any:
+    match schema:
+        case UnionSchema():
+            branch = _branch(schema, value) or 0
+            return UnionValue(branch, _value(schema.branches[branch], value))
+        case RecordSchema():
+            return {
+                each.name: _value(each.schema, value.get(each.name, each.default))
+                for each in schema.fields
+            }
+        case ArraySchema():
+            return [_value(schema.items, item) for item in value]
+        case MapSchema():
+            return {key: _value(schema.values, item) for key, item in value.items()}
+    if schema.type in ("bytes", "fixed"):
+        return value.encode("latin-1")
+    if schema.type in ("float", "double"):
+        return float(value)
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
