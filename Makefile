@@ -21,3 +21,8 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python codegen/generate.py --check
+
+# Starts Apache Kafka and Apicurio Registry (Java, no Docker) unless SDK_KAFKA__BOOTSTRAP_SERVERS and
+# SDK_REGISTRY__URL name servers to use.
+test-integration: $(READY)
+	@$(BIN)/python -m pytest -q --timeout 180 tests/integration
