@@ -80,6 +80,10 @@ class TopicResolver(Protocol):
         """Return every topic that routes declare or the catalog's events resolve to."""
 
 
+StandardHeaders = Callable[[type[Any], object], list[Header]]
+"""(event class, key) → a fresh list of the headers that every record of this class carries."""
+
+
 OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]
 """Called once a record, from the client's own thread, with either a report or an error."""
 
@@ -99,7 +103,13 @@ class BrokerProducer(Protocol):
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
 
     def close(self, timeout: float) -> int:
-        """Flush, then release the client; return the number of records not delivered."""
+        """Flush, then release the client; return the number of records not delivered.
+
+        Each record that was not delivered is told to its ``on_delivery`` before this returns.
+        """
+
+    def trouble(self) -> SdkError | None:
+        """Return what keeps the client from delivering anything now, if it knows."""
 
 
 class BrokerConsumer(Protocol):
@@ -115,6 +125,9 @@ class BrokerConsumer(Protocol):
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first.
+
+        The callbacks given to `subscribe` run inside this call. They see a partition revoked
+        before another member of the group may have it.
 
         Raises:
             BrokerError: The broker gave no usable answer.
@@ -157,7 +170,7 @@ class Observer(Protocol):
     """Sees what happens to messages; the seam for metrics and tracing.
 
     Methods are called from the thread in which the event happens, must be quick, and what they
-    raise is logged and goes no further. `sdk.producer.NullObserver` shows every method.
+    raise is logged and goes no further. `sdk.observers.NullObserver` is a base to start from.
     """
 
     def on_produce(self, event_class: type[Any], record: ProducerRecord) -> ProducerRecord:

@@ -7,6 +7,7 @@
     │   ├── InvalidSchemaError       it is not valid Avro
     │   └── IncompatibleSchemaError  it can never be read, or the registry refuses it
     ├── SerializationError           correct the event; nothing was sent
+    │   └── InvalidValueError        a value does not fit its field; also a ValueError
     ├── DeserializationError         poison: these bytes can never be read
     ├── RegistryError                the schema registry gave no usable answer
     │   ├── RegistryUnavailableError outage: wait and ask again
@@ -19,7 +20,9 @@
     ├── DeliveryError                a message was not acknowledged
     │   ├── QueueFullError           the local queue stayed full
     │   ├── DeliveryTimeoutError     no acknowledgement in time; a copy may exist
-    │   └── MessageTooLargeError     the broker or client refuses its size
+    │   ├── MessageTooLargeError     the broker or client refuses its size
+    │   └── UndeliveredError         closing: these deliveries failed and nobody looked at them
+    ├── HandlerError                 a handler raised; its record was not committed
     ├── FencedError                  another instance has taken over; stop
     └── ClosedError                  used after close, or in a forked child
 
@@ -127,12 +130,38 @@ class SerializationError(SdkError):
     """An event cannot be written; nothing was sent."""
 
 
+class InvalidValueError(SerializationError, ValueError):
+    """A value does not fit its field, as the constructor of a generated class found."""
+
+
 class DeserializationError(SdkError):
     """Poison: the bytes can never be read as the event that was asked for."""
 
 
 class RegistryError(SdkError):
-    """The schema registry gave no usable answer."""
+    """The schema registry gave no usable answer.
+
+    Args:
+        message: What went wrong, in one line.
+        status: HTTP status of the answer, if there was one.
+        error_code: The registry's own code, such as 40403, if it gave one.
+        retry_after: Seconds that the registry asks to wait (``Retry-After``), if it does.
+        **context: As for `SdkError`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        error_code: int | None = None,
+        retry_after: float | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.status = status
+        self.error_code = error_code
+        self.retry_after = retry_after
 
 
 class RegistryUnavailableError(RegistryError):
@@ -177,6 +206,24 @@ class DeliveryTimeoutError(DeliveryError):
 
 class MessageTooLargeError(DeliveryError):
     """The message is larger than the client or the broker accepts."""
+
+
+class UndeliveredError(DeliveryError):
+    """A producer was closed while deliveries had failed that nobody looked at.
+
+    Args:
+        message: How many.
+        failures: The deliveries (`sdk.Delivery`), each with its record and its error.
+        **context: As for `SdkError`.
+    """
+
+    def __init__(self, message: str, *, failures: tuple[Any, ...] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.failures = failures
+
+
+class HandlerError(SdkError):
+    """A handler raised (its exception is the cause); its record was not committed."""
 
 
 class FencedError(SdkError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 Header = tuple[str, bytes | None]
@@ -57,6 +59,29 @@ class ConsumerRecord:
             if known == name:
                 return value
         return None
+
+
+@frozen(kw_only=True)
+class Tombstone:
+    """A null value: whatever the key named is gone (compaction removes it from the topic).
+
+    Attributes:
+        event_class: The class whose handler receives it.
+        key: The record key.
+        record: The record as it came.
+    """
+
+    event_class: type[Any]
+    key: bytes | None
+    record: ConsumerRecord
+
+    @property
+    def key_text(self) -> str | None:
+        """The key as text, which is how str, int and UUID keys travel; None if it is not."""
+        try:
+            return None if self.key is None else self.key.decode()
+        except UnicodeDecodeError:
+            return None
 
 
 @frozen(kw_only=True)

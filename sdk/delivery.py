@@ -1,0 +1,229 @@
+"""Delivery: what `produce` hands back, to be waited on by a thread or awaited by an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+from sdk.errors import DeliveryTimeoutError, SdkError
+from sdk.records import DeliveryReport, ProducerRecord
+
+logger = logging.getLogger(__name__)
+
+_FAILURES_KEPT = 10_000
+
+
+class Delivery:
+    """A record on its way to Kafka; `result` waits for the acknowledgement, and so does `await`.
+
+    Giving up waiting, by a time-out or by cancelling the task, does not call the record back.
+
+    Attributes:
+        event: The event, or None for a tombstone.
+        record: What is sent.
+    """
+
+    __slots__ = ("_office", "_outcome", "_waiters", "event", "record")
+
+    def __init__(self, event: Any, record: ProducerRecord, office: DeliveryOffice) -> None:
+        self.event = event
+        self.record = record
+        self._office = office
+        self._outcome: DeliveryReport | SdkError | None = None
+        self._waiters: list[Callable[[], None]] | None = None
+
+    @property
+    def topic(self) -> str:
+        """Topic that the record goes to."""
+        return self.record.topic
+
+    @property
+    def partition(self) -> int | None:
+        """Partition in which the record stands; None until acknowledged."""
+        outcome = self._outcome
+        return outcome.partition if isinstance(outcome, DeliveryReport) else None
+
+    @property
+    def offset(self) -> int | None:
+        """Offset at which the record stands; None until acknowledged."""
+        outcome = self._outcome
+        return outcome.offset if isinstance(outcome, DeliveryReport) else None
+
+    @property
+    def timestamp(self) -> int | None:
+        """Timestamp in milliseconds since the epoch; None until acknowledged."""
+        outcome = self._outcome
+        return outcome.timestamp if isinstance(outcome, DeliveryReport) else None
+
+    @property
+    def error(self) -> SdkError | None:
+        """Why the record failed for good, or None."""
+        return self._outcome if isinstance(self._outcome, SdkError) else None
+
+    def done(self) -> bool:
+        """Whether the record was acknowledged or has failed for good."""
+        return self._outcome is not None
+
+    def result(self, timeout: float | None = None) -> DeliveryReport:
+        """Wait for the acknowledgement, blocking this thread.
+
+        Args:
+            timeout: Seconds; None waits until the record is acknowledged or has failed, which
+                the client's delivery time-out bounds.
+
+        Returns:
+            Where the record stands.
+
+        Raises:
+            DeliveryTimeoutError: No answer within ``timeout``; the record is still on its way.
+            SdkError: The record failed for good, for the reason that the class tells.
+        """
+        if self._outcome is None:
+            gate = threading.Lock()
+            gate.acquire()
+            self._wake_by(partial(_open, gate))
+            patience = -1 if timeout is None else timeout
+            if self._outcome is None and not gate.acquire(timeout=patience):
+                raise self._office.overdue(self.record, patience)
+        return self._settled()
+
+    def __await__(self) -> Generator[Any, None, DeliveryReport]:
+        if self._outcome is None:
+            alarm = self._office.alarm()
+            future = alarm.loop.create_future()
+            self._wake_by(partial(alarm.ring, future))
+            if self._outcome is None:
+                yield from future
+        return self._settled()
+
+    def settle(self, report: DeliveryReport | None, error: SdkError | None) -> None:
+        """Take the outcome, once, from the client's own thread, and wake whoever waits."""
+        # The outcome is set before the waiters are read, and a waiter is added before the outcome
+        # is read again: one of the two sides always sees the other, without a lock.
+        self._outcome = report if error is None else error
+        waiters = self._waiters
+        if error is not None:
+            self._office.failed(self, watched=bool(waiters))
+        if waiters is not None:
+            for wake in tuple(waiters):
+                wake()
+
+    def __repr__(self) -> str:
+        state = "under way" if self._outcome is None else self._outcome
+        return f"<Delivery to {self.record.topic}: {state}>"
+
+    def _wake_by(self, wake: Callable[[], None]) -> None:
+        if self._waiters is None:
+            with self._office.lock:
+                if self._waiters is None:
+                    self._waiters = [wake]
+                    return
+        self._waiters.append(wake)
+
+    def _settled(self) -> DeliveryReport:
+        outcome = self._outcome
+        if isinstance(outcome, SdkError):
+            self._office.seen(self)
+            raise outcome.with_traceback(None)
+        assert outcome is not None
+        return outcome
+
+
+class DeliveryOffice:
+    """What the deliveries of one producer share: failures nobody looked at, and loops to wake.
+
+    Args:
+        trouble: Tells what keeps the client from delivering anything just now, such as refused
+            credentials; None when nothing is known.
+    """
+
+    def __init__(self, trouble: Callable[[], SdkError | None]) -> None:
+        self.lock = threading.Lock()
+        self._trouble = trouble
+        self._alarm: _Alarm | None = None
+        self._failures: dict[int, Delivery] = {}
+
+    def alarm(self) -> _Alarm:
+        """Return the alarm of the running event loop."""
+        loop = asyncio.get_running_loop()
+        alarm = self._alarm
+        if alarm is None or alarm.loop is not loop:
+            # Two loops on one producer are rare, and an alarm is cheap: the newest is kept.
+            alarm = self._alarm = _Alarm(loop)
+        return alarm
+
+    def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
+        """Return the error of a wait that ended before the record's fate was known."""
+        trouble = self._trouble()
+        if trouble is not None:
+            return trouble
+        return DeliveryTimeoutError(
+            f"no acknowledgement within {timeout:g} s; the record is still on its way",
+            topic=record.topic,
+            remedy="wait longer, or look at the broker",
+        )
+
+    def failed(self, delivery: Delivery, *, watched: bool) -> None:
+        """Keep a failed delivery until somebody looks at it, and log it if nobody waits."""
+        with self.lock:
+            self._failures[id(delivery)] = delivery
+            if len(self._failures) > _FAILURES_KEPT:
+                del self._failures[next(iter(self._failures))]
+        if not watched:
+            logger.error("not delivered: %s: %s", describe(delivery), delivery.error)
+
+    def seen(self, delivery: Delivery) -> None:
+        """Forget a failed delivery: its error has reached the caller."""
+        with self.lock:
+            self._failures.pop(id(delivery), None)
+
+    def take_failures(self) -> tuple[Delivery, ...]:
+        """Return the failed deliveries that nobody looked at, and forget them."""
+        with self.lock:
+            failures = tuple(self._failures.values())
+            self._failures.clear()
+        return failures
+
+
+def describe(delivery: Delivery) -> str:
+    """Return one line that tells which event a delivery carries; never its fields."""
+    name = "tombstone" if delivery.event is None else type(delivery.event).__event__.full_name
+    key = delivery.record.key
+    return f"{name} with key {'none' if key is None else key.decode(errors='replace')!r}"
+
+
+class _Alarm:
+    """Wakes futures of one event loop from other threads, many of them by one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._ringing: deque[asyncio.Future[None]] = deque()
+        self._scheduled = False
+
+    def ring(self, future: asyncio.Future[None]) -> None:
+        """Complete ``future`` in its loop, soon; called from any thread."""
+        self._ringing.append(future)
+        if not self._scheduled:
+            self._scheduled = True
+            try:
+                self.loop.call_soon_threadsafe(self._wake)
+            except RuntimeError:  # the loop is closed, and nobody waits in it any more
+                self._ringing.clear()
+
+    def _wake(self) -> None:
+        # Unset first: a future added after the last look below schedules a wake-up of its own.
+        self._scheduled = False
+        while self._ringing:
+            future = self._ringing.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+def _open(gate: threading.Lock) -> None:
+    if gate.locked():
+        gate.release()

@@ -1,0 +1,3 @@
+"""What a service's own tests use: the whole SDK on a broker in memory."""
+
+from sdk.testing.broker import InMemoryBroker as InMemoryBroker

@@ -1,0 +1,441 @@
+"""A broker in memory: the one test double of our own tests and of a service's tests."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from sdk.abstractions import OnDelivery
+from sdk.errors import (
+    BrokerError,
+    ClosedError,
+    ConfigurationError,
+    DeliveryError,
+    MessageTooLargeError,
+    QueueFullError,
+    SdkError,
+)
+from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
+from sdk.testing.groups import Group
+from sdk.testing.murmur2 import partition_of
+from sdk.topics import TopicDefinition
+
+
+class InMemoryBroker:
+    """Topics, groups and offsets in this process, with faults on demand.
+
+    Records are acknowledged at once, inside `produce`, unless `hold` was called; keys go to the
+    partitions that Java's client chooses. Nothing is ever deleted.
+
+    Args:
+        partitions: Partition count of topics that do not say theirs.
+        auto_create: Create a topic when it is first written to; False makes it an error.
+        queue_limit: How many records a producer holds before it is full.
+        max_message_bytes: Largest record value.
+    """
+
+    def __init__(
+        self,
+        *,
+        partitions: int = 4,
+        auto_create: bool = True,
+        queue_limit: int = 100_000,
+        max_message_bytes: int = 1_000_000,
+    ) -> None:
+        self.changed = threading.Condition()
+        self._partitions = partitions
+        self._auto_create = auto_create
+        self._queue_limit = queue_limit
+        self._max_message_bytes = max_message_bytes
+        self._topics: dict[str, _Topic] = {}
+        self._groups: dict[str, Group] = {}
+        self._faults: dict[str, deque[SdkError]] = {}
+        self._held: deque[tuple[ProducerRecord, OnDelivery]] | None = None
+        self._turn = itertools.count()
+
+    def producer(self) -> InMemoryProducer:
+        """Return a new producing client."""
+        return InMemoryProducer(self)
+
+    def consumer(self, group_id: str, *, auto_offset_reset: str = "earliest") -> InMemoryConsumer:
+        """Return a new consuming client, a member of ``group_id`` once it subscribes."""
+        return InMemoryConsumer(self, self.group(group_id), auto_offset_reset)
+
+    def admin(self) -> InMemoryAdmin:
+        """Return a new client that creates and describes topics."""
+        return InMemoryAdmin(self)
+
+    def records(self, topic: str) -> list[ConsumerRecord]:
+        """Return everything in a topic, in the order in which it was acknowledged."""
+        with self.changed:
+            known = self._topics.get(topic)
+            return [] if known is None else list(known.written)
+
+    def committed(self, group_id: str) -> dict[tuple[str, int], int]:
+        """Return the offsets that a group has committed, by (topic, partition)."""
+        with self.changed:
+            return dict(self.group(group_id).committed)
+
+    def hold(self) -> None:
+        """Acknowledge nothing until `release`."""
+        with self.changed:
+            if self._held is None:
+                self._held = deque()
+
+    def release(self, count: int | None = None) -> None:
+        """Acknowledge ``count`` held records in order; all, and no longer hold, by default."""
+        with self.changed:
+            held = self._held or deque()
+            ready = [held.popleft() for _ in range(len(held) if count is None else count)]
+            if count is None:
+                self._held = None
+        for record, on_delivery in ready:
+            self._append(record, on_delivery)
+
+    def fail(self, operation: str, *errors: SdkError) -> None:
+        """Answer the next calls of an operation with these errors, one each.
+
+        Args:
+            operation: ``deliver``, ``poll``, ``commit``, ``describe`` or ``create``.
+            *errors: What the calls end in, in order.
+        """
+        with self.changed:
+            self._faults.setdefault(operation, deque()).extend(errors)
+
+    def fault(self, operation: str) -> SdkError | None:
+        """Take the next error that `fail` has planned for an operation, if any."""
+        with self.changed:
+            faults = self._faults.get(operation)
+            return faults.popleft() if faults else None
+
+    def group(self, group_id: str) -> Group:
+        """Return a consumer group, new if need be."""
+        with self.changed:
+            return self._groups.setdefault(group_id, Group(group_id))
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0 if there is no such topic."""
+        with self.changed:
+            known = self._topics.get(topic)
+            return 0 if known is None else len(known.partitions)
+
+    def log(self, topic: str, partition: int) -> list[ConsumerRecord]:
+        """Return the log of one partition, which grows; hold `changed` while reading it."""
+        return self._topics[topic].partitions[partition]
+
+    def define(self, definition: TopicDefinition) -> None:
+        """Create a topic; one that exists already is left as it is."""
+        with self.changed:
+            if definition.name not in self._topics:
+                partitions = definition.partitions or self._partitions
+                self._topics[definition.name] = _Topic(
+                    evolve(
+                        definition, partitions=partitions, replication=definition.replication or 1
+                    ),
+                    [[] for _ in range(partitions)],
+                )
+            self.changed.notify_all()
+
+    def definition(self, topic: str) -> TopicDefinition | None:
+        """Return a topic as it stands, or None if there is no such topic."""
+        with self.changed:
+            known = self._topics.get(topic)
+            return None if known is None else known.definition
+
+    def accept(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
+        size = len(record.value or b"") + len(record.key or b"")
+        if size > self._max_message_bytes:
+            raise MessageTooLargeError(
+                f"the record has {size} bytes, and {self._max_message_bytes} are allowed",
+                topic=record.topic,
+            )
+        if record.timestamp is None:
+            record = evolve(record, timestamp=time.time_ns() // 1_000_000)
+        with self.changed:
+            if self._held is not None:
+                if len(self._held) >= self._queue_limit:
+                    raise QueueFullError("the local queue is full", topic=record.topic)
+                self._held.append((record, on_delivery))
+                return
+        self._append(record, on_delivery)
+
+    def held(self) -> int:
+        """Return how many records wait for `release`."""
+        with self.changed:
+            return len(self._held or ())
+
+    def abandon(self) -> int:
+        """Fail every record that waits for `release`; return how many there were."""
+        with self.changed:
+            abandoned = list(self._held or ())
+            if self._held is not None:
+                self._held.clear()
+        for record, on_delivery in abandoned:
+            on_delivery(None, DeliveryError("the producer was closed", topic=record.topic))
+        return len(abandoned)
+
+    def _append(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        error = self.fault("deliver")
+        if error is None:
+            try:
+                written = self._write(record)
+            except BrokerError as refused:
+                error = refused
+        if error is not None:
+            on_delivery(None, error)
+            return
+        on_delivery(
+            DeliveryReport(
+                topic=written.topic,
+                partition=written.partition,
+                offset=written.offset,
+                timestamp=written.timestamp,
+            ),
+            None,
+        )
+
+    def _write(self, record: ProducerRecord) -> ConsumerRecord:
+        with self.changed:
+            if record.topic not in self._topics:
+                if not self._auto_create:
+                    raise BrokerError("no such topic", topic=record.topic)
+                self.define(TopicDefinition(name=record.topic))
+            topic = self._topics[record.topic]
+            partition = self._place(record, len(topic.partitions))
+            log = topic.partitions[partition]
+            written = ConsumerRecord(
+                topic=record.topic,
+                partition=partition,
+                offset=len(log),
+                value=record.value,
+                key=record.key,
+                headers=record.headers,
+                timestamp=record.timestamp,
+            )
+            log.append(written)
+            topic.written.append(written)
+            self.changed.notify_all()
+            return written
+
+    def _place(self, record: ProducerRecord, partitions: int) -> int:
+        if record.partition is not None:
+            if not 0 <= record.partition < partitions:
+                raise BrokerError(
+                    "no such partition", topic=record.topic, partition=record.partition
+                )
+            return record.partition
+        if record.key is None:
+            return next(self._turn) % partitions
+        return partition_of(record.key, partitions)
+
+
+class InMemoryProducer:
+    """A `BrokerProducer` of an `InMemoryBroker`."""
+
+    def __init__(self, broker: InMemoryBroker) -> None:
+        self._broker = broker
+        self._closed = False
+
+    def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        """Queue a record and return at once."""
+        if self._closed:
+            raise ClosedError("the producing client is closed")
+        self._broker.accept(record, on_delivery)
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
+        deadline = time.monotonic() + timeout
+        while (left := self._broker.held()) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return left
+
+    def close(self, timeout: float) -> int:
+        """Flush, then release the client; return the number of records not delivered."""
+        self.flush(timeout)
+        self._closed = True
+        return self._broker.abandon()
+
+    def trouble(self) -> SdkError | None:
+        """Return what keeps the client from delivering anything now: nothing ever does."""
+        return None
+
+
+class InMemoryConsumer:
+    """A `BrokerConsumer` of an `InMemoryBroker`."""
+
+    def __init__(self, broker: InMemoryBroker, group: Group, auto_offset_reset: str) -> None:
+        if auto_offset_reset not in {"earliest", "latest"}:
+            raise ConfigurationError(f"no such offset reset: {auto_offset_reset!r}")
+        self._broker = broker
+        self._group = group
+        self._reset = auto_offset_reset
+        self._positions: dict[tuple[str, int], int] = {}
+        self._paused: set[tuple[str, int]] = set()
+        self._topics: tuple[str, ...] = ()
+        self._callbacks: _Callbacks | None = None
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assigned: Callable[[Sequence[TopicPartition]], None],
+        on_revoked: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        """Join the group for these topics."""
+        with self._broker.changed:
+            self._topics = tuple(topics)
+            self._callbacks = _Callbacks(on_assigned, on_revoked)
+            self._group.join(self, self._topics)
+            self._broker.changed.notify_all()
+
+    def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
+        """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
+        deadline = time.monotonic() + timeout
+        while True:
+            error = self._broker.fault("poll")
+            if error is not None:
+                raise error
+            self._rebalance()
+            with self._broker.changed:
+                records = self._take(max_records)
+                left = deadline - time.monotonic()
+                if records or left <= 0:
+                    return records
+                self._broker.changed.wait(min(left, 0.05))
+
+    def commit(self, offsets: Sequence[TopicPartition]) -> None:
+        """Commit the next offsets to be read, and wait for the answer."""
+        error = self._broker.fault("commit")
+        if error is not None:
+            raise error
+        with self._broker.changed:
+            for place in offsets:
+                if self._group.owner((place.topic, place.partition)) is not self:
+                    raise BrokerError(
+                        "the partition belongs to another member of the group",
+                        topic=place.topic,
+                        partition=place.partition,
+                    )
+            for place in offsets:
+                self._group.committed[place.topic, place.partition] = place.offset or 0
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """Deliver nothing of these partitions until `resume`."""
+        self._paused.update((place.topic, place.partition) for place in partitions)
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        """Deliver these partitions again."""
+        self._paused.difference_update((place.topic, place.partition) for place in partitions)
+
+    def seek(self, partition: TopicPartition) -> None:
+        """Go on reading from ``partition.offset``."""
+        self._positions[partition.topic, partition.partition] = partition.offset or 0
+
+    def close(self) -> None:
+        """Leave the group and release the client."""
+        self._revoke(self._group.owned(self))
+        self.crash()
+
+    def crash(self) -> None:
+        """Vanish from the group without a word, as a killed process does."""
+        with self._broker.changed:
+            self._group.leave(self)
+            self._callbacks = None
+            self._broker.changed.notify_all()
+
+    def _rebalance(self) -> None:
+        callbacks = self._callbacks
+        if callbacks is None:
+            raise ClosedError("the consuming client is not subscribed")
+        with self._broker.changed:
+            counts = {topic: self._broker.partitions(topic) for topic in self._group.topics()}
+            self._group.balance(counts)
+            excess = self._group.excess(self)
+        self._revoke(excess)
+        with self._broker.changed:
+            gained = self._group.acquire(self)
+            for place in gained:
+                self._positions[place] = self._start(place)
+        if gained:
+            callbacks.on_assigned(_places(gained, self._positions))
+
+    def _revoke(self, partitions: list[tuple[str, int]]) -> None:
+        if not partitions or self._callbacks is None:
+            return
+        self._callbacks.on_revoked(_places(partitions, {}))
+        with self._broker.changed:
+            for place in partitions:
+                self._positions.pop(place, None)
+                self._paused.discard(place)
+                self._group.release(place)
+            self._broker.changed.notify_all()
+
+    def _start(self, place: tuple[str, int]) -> int:
+        committed = self._group.committed.get(place)
+        if committed is not None:
+            return committed
+        return 0 if self._reset == "earliest" else len(self._broker.log(*place))
+
+    def _take(self, limit: int) -> list[ConsumerRecord]:
+        taken: list[ConsumerRecord] = []
+        for place, position in self._positions.items():
+            if place not in self._paused and len(taken) < limit:
+                found = self._broker.log(*place)[position : position + limit - len(taken)]
+                taken.extend(found)
+                self._positions[place] = position + len(found)
+        return taken
+
+
+class InMemoryAdmin:
+    """A `BrokerAdmin` of an `InMemoryBroker`."""
+
+    def __init__(self, broker: InMemoryBroker) -> None:
+        self._broker = broker
+
+    def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
+        """Return those of ``topics`` that exist, as the broker has them."""
+        self._raise_fault("describe")
+        found = {topic: self._broker.definition(topic) for topic in topics}
+        return {topic: known for topic, known in found.items() if known is not None}
+
+    def create(self, topics: Sequence[TopicDefinition]) -> None:
+        """Create topics; one that exists already is left as it is."""
+        self._raise_fault("create")
+        for definition in topics:
+            self._broker.define(definition)
+
+    def close(self) -> None:
+        """Release the client."""
+
+    def _raise_fault(self, operation: str) -> None:
+        error = self._broker.fault(operation)
+        if error is not None:
+            raise error
+
+
+@define
+class _Topic:
+    definition: TopicDefinition
+    partitions: list[list[ConsumerRecord]]
+    written: list[ConsumerRecord] = field(factory=list)
+
+
+@frozen
+class _Callbacks:
+    on_assigned: Callable[[Sequence[TopicPartition]], None]
+    on_revoked: Callable[[Sequence[TopicPartition]], None]
+
+
+def _places(
+    partitions: Sequence[tuple[str, int]], positions: dict[tuple[str, int], Any]
+) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic=topic, partition=partition, offset=positions.get((topic, partition)))
+        for topic, partition in partitions
+    ]
