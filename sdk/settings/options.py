@@ -1,10 +1,16 @@
-"""Settings: frozen options, loaded and validated once."""
+"""The options that settings are structured into: frozen, typed, checked when they are made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from attrs import field, frozen
+
+from sdk.errors import ConfigurationError
+from sdk.settings import checks
+
+Scalar = str | int | float | bool
+"""What librdkafka takes as the value of a key."""
 
 
 @frozen(kw_only=True)
@@ -19,11 +25,19 @@ class TlsOptions:
         verify: Check the certificate and host name; False only for experiments.
     """
 
-    ca_location: str | None = None
-    certificate_location: str | None = None
-    key_location: str | None = None
+    ca_location: str | None = field(default=None, validator=checks.filled)
+    certificate_location: str | None = field(default=None, validator=checks.filled)
+    key_location: str | None = field(default=None, validator=checks.filled)
     key_password: str | None = field(default=None, repr=False)
     verify: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        if (self.certificate_location is None) != (self.key_location is None):
+            raise ConfigurationError(
+                "certificate_location and key_location belong together",
+                path="key_location",
+                remedy="set both for mutual TLS, or neither",
+            )
 
 
 @frozen(kw_only=True)
@@ -36,9 +50,17 @@ class SaslOptions:
         password: For PLAIN and SCRAM.
     """
 
-    mechanism: str
-    username: str | None = None
+    mechanism: str = field(
+        validator=checks.one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+    )
+    username: str | None = field(default=None, validator=checks.filled)
     password: str | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        needed = ("username", "password") if self.mechanism != "OAUTHBEARER" else ()
+        for name in needed:
+            if getattr(self, name) is None:
+                raise ConfigurationError(f"is needed for {self.mechanism}", path=name)
 
 
 @frozen(kw_only=True)
@@ -53,11 +75,11 @@ class KafkaOptions:
         librdkafka: Further keys for every client, passed through as they are.
     """
 
-    bootstrap_servers: tuple[str, ...]
-    client_id: str | None = None
+    bootstrap_servers: tuple[str, ...] = field(validator=checks.servers)
+    client_id: str | None = field(default=None, validator=checks.filled)
     tls: TlsOptions | None = None
     sasl: SaslOptions | None = None
-    librdkafka: Mapping[str, str | int | float | bool] = field(factory=dict, repr=False)
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
 
     @property
     def embedded(self) -> bool:
@@ -84,18 +106,28 @@ class ProducerOptions:
         librdkafka: Further keys, passed through as they are.
     """
 
-    acks: str = "all"
+    acks: str = field(default="all", validator=checks.one_of("all", "1", "0"))
     enable_idempotence: bool = True
-    linger_ms: float = 5
-    compression_type: str = "none"
-    delivery_timeout_ms: int = 120_000
-    queue_full_timeout_ms: int = 10_000
-    close_timeout_ms: int = 30_000
-    format: str = "avro"
-    key_format: str = "text"
-    schema_id_location: str = "prefix"
+    linger_ms: float = field(default=5, validator=checks.between(0, 900_000))
+    compression_type: str = field(
+        default="none", validator=checks.one_of("none", "gzip", "snappy", "lz4", "zstd")
+    )
+    delivery_timeout_ms: int = field(default=120_000, validator=checks.at_least(1))
+    queue_full_timeout_ms: int = field(default=10_000, validator=checks.at_least(0))
+    close_timeout_ms: int = field(default=30_000, validator=checks.at_least(0))
+    format: str = field(default="avro", validator=checks.one_of("avro", "json"))
+    key_format: str = field(default="text", validator=checks.one_of("text", "avro"))
+    schema_id_location: str = field(default="prefix", validator=checks.one_of("prefix", "header"))
     cloud_events: bool = True
-    librdkafka: Mapping[str, str | int | float | bool] = field(factory=dict, repr=False)
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.enable_idempotence and self.acks != "all":
+            raise ConfigurationError(
+                "needs acks = 'all'",
+                path="enable_idempotence",
+                remedy="set enable_idempotence = false as well, and accept loss or duplicates",
+            )
 
 
 @frozen(kw_only=True)
@@ -111,12 +143,14 @@ class ConsumerOptions:
         librdkafka: Further keys, passed through as they are.
     """
 
-    group_id: str | None = None
-    auto_offset_reset: str = "earliest"
-    group_protocol: str = "classic"
-    session_timeout_ms: int = 45_000
-    max_poll_records: int = 500
-    librdkafka: Mapping[str, str | int | float | bool] = field(factory=dict, repr=False)
+    group_id: str | None = field(default=None, validator=checks.filled)
+    auto_offset_reset: str = field(
+        default="earliest", validator=checks.one_of("earliest", "latest", "error")
+    )
+    group_protocol: str = field(default="classic", validator=checks.one_of("classic", "consumer"))
+    session_timeout_ms: int = field(default=45_000, validator=checks.between(1, 3_600_000))
+    max_poll_records: int = field(default=500, validator=checks.between(1, 1_000_000))
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
 
 
 @frozen(kw_only=True)
@@ -130,10 +164,17 @@ class RetryOptions:
         jitter: Share of each wait that is random, 0 to 1.
     """
 
-    retry_count: int = 5
-    base_delay_ms: int = 100
-    max_delay_ms: int = 10_000
-    jitter: float = 0.5
+    retry_count: int = field(default=5, validator=checks.between(0, 1000))
+    base_delay_ms: int = field(default=100, validator=checks.between(0, 3_600_000))
+    max_delay_ms: int = field(default=10_000, validator=checks.between(0, 3_600_000))
+    jitter: float = field(default=0.5, validator=checks.between(0, 1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_delay_ms < self.base_delay_ms:
+            raise ConfigurationError(
+                f"must be at least base_delay_ms ({self.base_delay_ms}), not {self.max_delay_ms}",
+                path="max_delay_ms",
+            )
 
 
 @frozen(kw_only=True)
@@ -151,14 +192,25 @@ class RegistryOptions:
         auto_register: Register missing schemas; on only in the embedded environment.
     """
 
-    url: tuple[str, ...]
-    username: str | None = None
+    url: tuple[str, ...] = field(validator=checks.registry_urls)
+    username: str | None = field(default=None, validator=checks.filled)
     password: str | None = field(default=None, repr=False)
-    bearer_token: str | None = field(default=None, repr=False)
+    bearer_token: str | None = field(default=None, repr=False, validator=checks.filled)
     tls: TlsOptions | None = None
-    timeout_ms: int = 10_000
-    subject_strategy: str = "record"
+    timeout_ms: int = field(default=10_000, validator=checks.between(1, 3_600_000))
+    subject_strategy: str = field(
+        default="record", validator=checks.one_of("record", "topic", "topic_record")
+    )
     auto_register: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.username is None) != (self.password is None):
+            absent = "username" if self.username is None else "password"
+            raise ConfigurationError("is needed for basic authentication", path=absent)
+        if self.username is not None and self.bearer_token is not None:
+            raise ConfigurationError(
+                "and username exclude each other", path="bearer_token", remedy="keep one of them"
+            )
 
     @property
     def embedded(self) -> bool:
@@ -179,11 +231,11 @@ class TopicOptions:
         config: Topic configuration, such as ``{"retention.ms": "604800000"}``.
     """
 
-    event: str
-    name: str
-    version: int | None = None
-    partitions: int | None = None
-    replication: int | None = None
+    event: str = field(validator=checks.filled)
+    name: str = field(validator=checks.filled)
+    version: int | None = field(default=None, validator=checks.at_least(1))
+    partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
+    replication: int | None = field(default=None, validator=checks.between(1, 100))
     config: Mapping[str, str] = field(factory=dict)
 
 
@@ -199,10 +251,18 @@ class RoutingOptions:
         provision: ``none``, ``create`` or ``verify``: what happens to topics at start.
     """
 
-    strategy: str = "template"
-    template: str = "{domain}.{event_kebab}"
-    partitions: int | None = None
-    provision: str = "none"
+    strategy: str = field(default="template", validator=checks.one_of("template", "explicit"))
+    template: str = field(default="{domain}.{event_kebab}", validator=checks.filled)
+    partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
+    provision: str = field(default="none", validator=checks.one_of("none", "create", "verify"))
+
+
+def _upper(level: str) -> str:
+    return level.upper()
+
+
+def _upper_values(levels: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: level.upper() for name, level in levels.items()}
 
 
 @frozen(kw_only=True)
@@ -219,9 +279,11 @@ class LoggingOptions:
     """
 
     configure: bool = False
-    level: str = "INFO"
-    overrides: Mapping[str, str] = field(factory=dict)
-    format: str = "console"
+    level: str = field(default="INFO", converter=_upper, validator=checks.log_levels)
+    overrides: Mapping[str, str] = field(
+        factory=dict, converter=_upper_values, validator=checks.log_levels
+    )
+    format: str = field(default="console", validator=checks.one_of("console", "json"))
     thread_id: bool = True
     machine_name: bool = True
 
@@ -232,6 +294,14 @@ class Settings:
 
     Attributes:
         environment: Its name, such as ``embedded`` or ``production``.
+        kafka: The ``[kafka]`` table.
+        registry: The ``[registry]`` table.
+        producer: The ``[producer]`` table.
+        consumer: The ``[consumer]`` table.
+        retry: The ``[retry]`` table.
+        routing: The ``[routing]`` table.
+        topics: The ``[[topics]]`` entries.
+        logging: The ``[logging]`` table.
         contracts: Module of the generated contracts package.
         source: CloudEvents source of what this service publishes, such as ``/orders``.
     """
@@ -245,5 +315,5 @@ class Settings:
     routing: RoutingOptions = field(factory=RoutingOptions)
     topics: tuple[TopicOptions, ...] = ()
     logging: LoggingOptions = field(factory=LoggingOptions)
-    contracts: str | None = None
-    source: str | None = None
+    contracts: str | None = field(default=None, validator=checks.module_name)
+    source: str | None = field(default=None, validator=checks.source_uri)
