@@ -1,15 +1,32 @@
-"""What a generated event class carries, and the catalog that finds classes by name and version."""
+"""What a generated event class carries, and the catalog that finds classes by name and version.
+
+Generated modules import this module and nothing else of the SDK: `EventInfo` and the catalog, the
+converters `to_tuple`, `to_map` and `freeze`, and the validators `int32`, `int64`, `fixed_size` and
+`decimal_digits`. Decoders bypass converters and validators of this module, and only those, because
+what they check is what decoding itself guarantees.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    Context,
+    Decimal,
+    DecimalException,
+    Inexact,
+    InvalidOperation,
+)
 from difflib import get_close_matches
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, InvalidValueError
+
+_T = TypeVar("_T")
 
 
 @frozen(kw_only=True)
@@ -146,3 +163,151 @@ class Catalog:
 
     def _short_names(self) -> list[str]:
         return [full_name.rpartition(".")[2] for full_name in self._entries]
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make a module's ``__getattr__`` that imports names on first use (PEP 562).
+
+    Args:
+        package: ``__name__`` of the package that offers the names.
+        homes: Name → module that defines it, relative to the package.
+    """
+
+    def resolve(name: str) -> Any:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(home, package), name)
+        setattr(importlib.import_module(package), name, value)
+        return value
+
+    return resolve
+
+
+def _as_tuple(value: Iterable[Any]) -> tuple[Any, ...]:
+    if type(value) is tuple:
+        return value
+    if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Iterable):
+        raise InvalidValueError(
+            f"expected an array, not {type(value).__name__}", remedy="pass a list or tuple"
+        )
+    return tuple(value)
+
+
+def _as_map(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidValueError(
+            f"expected a map, not {type(value).__name__}", remedy="pass a dict with text keys"
+        )
+    return dict(value)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple([_frozen(item) for item in value])
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value
+
+
+if TYPE_CHECKING:
+
+    class to_tuple(Generic[_T]):  # noqa: N801
+        """Converter of an array of items that need no conversion; any iterable becomes a tuple."""
+
+        def __new__(cls, value: Iterable[_T]) -> tuple[_T, ...]: ...  # type: ignore[misc]  # noqa: D102
+
+    class to_map(Generic[_T]):  # noqa: N801
+        """Converter of a map whose values need no conversion; it is copied."""
+
+        def __new__(cls, value: Mapping[str, _T]) -> Mapping[str, _T]: ...  # type: ignore[misc]  # noqa: D102
+
+    class freeze(Generic[_T]):  # noqa: N801
+        """Converter of arrays and maps at any depth, and beside other branches of a union.
+
+        Its parameter is the type that the constructor accepts.
+        """
+
+        def __new__(cls, value: _T) -> Any: ...  # noqa: D102
+
+else:
+
+    class _Converter:
+        """Lets type checkers see what the constructor accepts; at run time a plain function."""
+
+        def __init__(self, function):
+            self._function = function
+
+        def __getitem__(self, accepted):
+            return self._function
+
+    to_tuple = _Converter(_as_tuple)
+    to_map = _Converter(_as_map)
+    freeze = _Converter(_frozen)
+
+
+def _refuse(instance: Any, attribute: Attribute[Any], message: str, remedy: str) -> None:
+    cls = type(instance)
+    info = getattr(cls, "__event__", None)
+    raise InvalidValueError(
+        message,
+        remedy=remedy,
+        event=info.full_name if info is not None else cls.__name__,
+        path=attribute.name,
+    )
+
+
+def int32(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    """Validator of Avro ``int``: 32 bits, signed."""
+    if isinstance(value, int) and not -0x8000_0000 <= value <= 0x7FFF_FFFF:
+        _refuse(instance, attribute, f"{value} does not fit an int", "use -2**31 to 2**31 - 1")
+
+
+def int64(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    """Validator of Avro ``long``: 64 bits, signed."""
+    if isinstance(value, int) and not -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
+        _refuse(instance, attribute, f"{value} does not fit a long", "use -2**63 to 2**63 - 1")
+
+
+def fixed_size(size: int) -> Callable[[Any, Attribute[Any], Any], None]:
+    """Return a validator of Avro ``fixed``.
+
+    Args:
+        size: Bytes that a value must have.
+    """
+
+    def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if isinstance(value, bytes) and len(value) != size:
+            _refuse(instance, attribute, f"{len(value)} bytes given", f"pass exactly {size}")
+
+    return check
+
+
+def decimal_digits(precision: int, scale: int) -> Callable[[Any, Attribute[Any], Any], None]:
+    """Return a validator of the logical type ``decimal``, which never rounds.
+
+    Args:
+        precision: Digits that a value may have in all.
+        scale: Digits after the point; more are refused unless they are zeros.
+    """
+    context = Context(
+        prec=precision, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation]
+    )
+    quantum = Decimal((0, (1,), -scale))
+
+    def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, Decimal):
+            return
+        try:
+            if not context.quantize(value, quantum).is_nan():
+                return
+        except DecimalException:
+            pass
+        _refuse(
+            instance,
+            attribute,
+            f"{value} does not fit decimal({precision}, {scale})",
+            f"use at most {precision - scale} digits before and {scale} after the point",
+        )
+
+    return check
