@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from string import Formatter
+from typing import Any
 
 from attrs import field, frozen
+
+from sdk.errors import ConfigurationError, RoutingError
+from sdk.events import Catalog, EventInfo
+from sdk.settings import RoutingOptions, TopicOptions
 
 SubjectNameStrategy = Callable[[str, str], str]
 """(topic, record full name) → registry subject of the value schema."""
@@ -47,3 +54,274 @@ SUBJECT_STRATEGIES: Mapping[str, SubjectNameStrategy] = {
     "topic": topic_name,
     "topic_record": topic_record_name,
 }
+
+RETRY_SUFFIX = "-retry"
+DEAD_LETTER_SUFFIX = "-dlt"
+
+
+def retry_topic_name(topic: str, delay_ms: int) -> str:
+    """Return the retry topic that waits ``delay_ms``, as Spring for Apache Kafka names it."""
+    return f"{topic}{RETRY_SUFFIX}-{delay_ms}"
+
+
+def dead_letter_topic_name(topic: str) -> str:
+    """Return the dead-letter topic of a topic, as Spring for Apache Kafka names it."""
+    return f"{topic}{DEAD_LETTER_SUFFIX}"
+
+
+_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
+
+
+def check_topic_name(name: str) -> None:
+    """Hold a topic name to Kafka's rules: letters, digits, ``.``, ``_``, ``-``, 249 at most.
+
+    Raises:
+        RoutingError: Kafka would refuse the name.
+    """
+    if name in {".", ".."} or not _LEGAL_NAME.fullmatch(name):
+        raise RoutingError(
+            f"{name!r} is no topic name",
+            remedy="use 1 to 249 letters, digits, dots, underscores and hyphens",
+        )
+
+
+def words(name: str) -> list[str]:
+    """Split a CamelCase or snake_case name into words in lower case."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+_PLACEHOLDERS: Mapping[str, Callable[[EventInfo], str]] = {
+    "domain": lambda info: info.domain or info.full_name.rpartition(".")[0],
+    "event": lambda info: info.name,
+    "event_kebab": lambda info: "-".join(words(info.name)),
+    "event_snake": lambda info: "_".join(words(info.name)),
+    "event_dotted": lambda info: ".".join(words(info.name)),
+    "version": lambda info: str(info.version),
+}
+
+
+class TopicTemplate:
+    """The naming strategy: a topic name computed from an event's domain, name and version.
+
+    Args:
+        template: Over ``{domain}``, ``{event}`` as it stands, ``{event_kebab}``,
+            ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
+
+    Raises:
+        RoutingError: The template has another placeholder, or cannot be parsed.
+    """
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        try:
+            parts = list(Formatter().parse(template))
+        except ValueError as error:
+            raise RoutingError(f"routing.template {template!r} is malformed: {error}") from error
+        for _, name, spec, conversion in parts:
+            if name is not None and (name not in _PLACEHOLDERS or spec or conversion):
+                raise RoutingError(
+                    f"routing.template {template!r} has the unknown placeholder {{{name}}}",
+                    remedy=f"use {', '.join(f'{{{known}}}' for known in _PLACEHOLDERS)}",
+                )
+        self._names = [name for _, name, _, _ in parts if name]
+
+    def topic(self, info: EventInfo) -> str:
+        """Return the topic name of an event.
+
+        Raises:
+            RoutingError: Kafka would refuse the name.
+        """
+        values = {name: _PLACEHOLDERS[name](info) for name in self._names}
+        absent = next((name for name, value in values.items() if not value), None)
+        if absent is not None:
+            raise RoutingError(
+                f"routing.template {self._template!r} needs a {absent}, which the event lacks",
+                event=info.full_name,
+            )
+        name = self._template.format_map(values)
+        try:
+            check_topic_name(name)
+        except RoutingError as error:
+            raise RoutingError(error.message, remedy=error.remedy, event=info.full_name) from error
+        return name
+
+
+_Route = tuple[str, int | None]
+"""(full name, version), the version None where all others are meant."""
+
+
+class TopicRouter:
+    """Finds the topic of an event: its explicit route, else what the template makes of it.
+
+    Args:
+        routing: Strategy, template and default partition count.
+        topics: Explicit routes, which override the template.
+        catalog: All events that this service knows; names in routes are resolved against it.
+
+    Raises:
+        RoutingError: A route names no event of the catalog or more than one, two routes share an
+            event and version, definitions of one topic contradict each other, a name is illegal,
+            or, where only explicit routes count, an event has none.
+    """
+
+    def __init__(
+        self, routing: RoutingOptions, topics: Iterable[TopicOptions], catalog: Catalog
+    ) -> None:
+        self._routing = routing
+        self._catalog = catalog
+        self._template = TopicTemplate(routing.template)
+        self._definitions: dict[str, TopicDefinition] = {}
+        self._routes: dict[_Route, str] = {}
+        self._resolved: dict[type[Any], TopicDefinition] = {}
+        for options in topics:
+            self._add(options)
+        if routing.strategy == "explicit":
+            self._require_routes()
+
+    def resolve(self, event_class: type[Any]) -> TopicDefinition:
+        """Return the topic that events of this class are published to.
+
+        Raises:
+            RoutingError: The event has no topic.
+        """
+        found = self._resolved.get(event_class)
+        if found is None:
+            found = self._resolved[event_class] = self._find(_info(event_class))
+        return found
+
+    def readable(self, event_class: type[Any]) -> tuple[TopicDefinition, ...]:
+        """Return the topics of every version of the event, its own first, without repeats.
+
+        Raises:
+            RoutingError: A version has no topic.
+        """
+        found = {self.resolve(event_class).name: self.resolve(event_class)}
+        full_name = _info(event_class).full_name
+        if any(entry.full_name == full_name for entry in self._catalog):
+            for other in self._catalog.versions(full_name):
+                definition = self.resolve(other)
+                found.setdefault(definition.name, definition)
+        return tuple(found.values())
+
+    def definitions(self) -> tuple[TopicDefinition, ...]:
+        """Return every topic that routes declare or the catalog's events resolve to.
+
+        Raises:
+            RoutingError: An event has no topic, or Kafka cannot tell two names apart.
+        """
+        found = dict(self._definitions)
+        for entry in self._catalog:
+            definition = self.resolve(entry.load())
+            found.setdefault(definition.name, definition)
+        _check_collisions(found)
+        return tuple(found.values())
+
+    def _add(self, options: TopicOptions) -> None:
+        try:
+            full_name = self._catalog.full_name(options.event)
+            check_topic_name(options.name)
+        except ConfigurationError as error:
+            raise RoutingError(
+                f"[[topics]] entry of {options.event!r}: {error.message}", remedy=error.remedy
+            ) from error
+        versions = [entry.version for entry in self._catalog if entry.full_name == full_name]
+        if options.version is not None and options.version not in versions:
+            raise RoutingError(
+                f"[[topics]] routes version {options.version}, which the event does not have",
+                event=full_name,
+                remedy=f"known versions: {', '.join(map(str, versions))}",
+            )
+        route = (full_name, options.version)
+        if route in self._routes:
+            version = "" if options.version is None else f" for version {options.version}"
+            raise RoutingError(
+                f"[[topics]] has two routes{version}: {self._routes[route]} and {options.name}",
+                event=full_name,
+                remedy="keep one of them",
+            )
+        self._routes[route] = options.name
+        self._define(options)
+
+    def _define(self, options: TopicOptions) -> None:
+        declared = TopicDefinition(
+            name=options.name,
+            partitions=options.partitions,
+            replication=options.replication,
+            config=options.config,
+        )
+        known = self._definitions.get(options.name)
+        self._definitions[options.name] = _joined(known, declared) if known else declared
+
+    def _find(self, info: EventInfo) -> TopicDefinition:
+        name = self._routes.get((info.full_name, info.version))
+        name = name or self._routes.get((info.full_name, None))
+        if name is None:
+            if self._routing.strategy == "explicit":
+                raise _no_route([info.full_name])
+            name = self._template.topic(info)
+        default = TopicDefinition(name=name, partitions=self._routing.partitions)
+        return self._definitions.get(name, default)
+
+    def _require_routes(self) -> None:
+        missing = sorted(
+            {
+                entry.full_name
+                for entry in self._catalog
+                if (entry.full_name, None) not in self._routes
+                and (entry.full_name, entry.version) not in self._routes
+            }
+        )
+        if missing:
+            raise _no_route(missing)
+
+
+def _no_route(events: list[str]) -> RoutingError:
+    return RoutingError(
+        f"routing.strategy is 'explicit', and [[topics]] has no route for {', '.join(events)}",
+        event=events[0] if len(events) == 1 else None,
+        remedy="add an entry for each, or set routing.strategy = 'template'",
+    )
+
+
+def _info(event_class: type[Any]) -> EventInfo:
+    info = getattr(event_class, "__event__", None)
+    if not isinstance(info, EventInfo):
+        raise RoutingError(
+            f"{getattr(event_class, '__name__', event_class)} is no event class",
+            remedy="pass a class that the generator made",
+        )
+    return info
+
+
+def _joined(first: TopicDefinition, second: TopicDefinition) -> TopicDefinition:
+    """Join what two routes say about one topic; a contradiction is an error."""
+    for name, mine, other in (
+        ("partitions", first.partitions, second.partitions),
+        ("replication", first.replication, second.replication),
+        *((key, first.config[key], second.config.get(key)) for key in first.config),
+    ):
+        if mine is not None and other is not None and mine != other:
+            raise RoutingError(
+                f"[[topics]] gives the topic {name} {mine} and {other}",
+                topic=first.name,
+                remedy="say it once, or alike",
+            )
+    return TopicDefinition(
+        name=first.name,
+        partitions=first.partitions or second.partitions,
+        replication=first.replication or second.replication,
+        config={**first.config, **second.config},
+    )
+
+
+def _check_collisions(names: Iterable[str]) -> None:
+    """Kafka refuses a topic whose name differs from another's by ``.`` and ``_`` alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.replace(".", "_"), name)
+        if other != name:
+            raise RoutingError(
+                f"Kafka cannot tell the topics {other} and {name} apart",
+                remedy="do not mix dots and underscores",
+            )
