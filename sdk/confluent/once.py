@@ -1,0 +1,39 @@
+"""Values that are made once, however many threads ask for them at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Once(Generic[K, V]):
+    """A cache for the life of its owner whose values are expensive to make.
+
+    The first thread that asks for a key makes the value; those that come meanwhile wait for it.
+    A failure reaches all who waited and is forgotten, so that the next one tries again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: dict[K, Future[V]] = {}
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the value of ``key``, making it if nobody has yet."""
+        with self._lock:
+            future = self._futures.get(key)
+            mine = future is None
+            if future is None:
+                future = self._futures[key] = Future()
+        if mine:
+            try:
+                future.set_result(make())
+            except BaseException as error:  # noqa: BLE001 - it reaches all who wait
+                with self._lock:
+                    del self._futures[key]
+                future.set_exception(error)
+        return future.result()

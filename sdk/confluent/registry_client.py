@@ -1,0 +1,80 @@
+"""Confluent's registry client made from our options."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+
+from sdk.errors import ConfigurationError
+from sdk.settings import RegistryOptions
+
+
+def registry_client(options: RegistryOptions, urls: Iterable[str]) -> SchemaRegistryClient:
+    """Return Confluent's client for ``urls``; its own retries are off, its time-out is on.
+
+    Raises:
+        ConfigurationError: The options do not make a client.
+    """
+    if options.embedded:
+        raise ConfigurationError(
+            "registry.url is 'embedded' and no embedded registry runs",
+            remedy="use sdk.connect, which starts it, or give the URL of a registry",
+        )
+    settings: dict[str, Any] = {
+        "url": ",".join(urls),
+        "timeout": options.timeout_ms / 1000,
+        "max.retries": 0,
+        **_authentication(options),
+        **_encryption(options),
+    }
+    try:
+        return SchemaRegistryClient(settings)
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigurationError(
+            f"no registry client can be made of the settings: {type(error).__name__}: {error}",
+            remedy="check the files named in registry.tls: PEM, readable, key and certificate"
+            " of one pair",
+        ) from error
+
+
+def _authentication(options: RegistryOptions) -> dict[str, Any]:
+    if options.username is not None:
+        return {"basic.auth.user.info": f"{options.username}:{options.password or ''}"}
+    if options.bearer_token is None:
+        return {}
+    # The client's own static token demands a Confluent Cloud cluster and pool besides.
+    fields = {
+        "bearer.auth.token": options.bearer_token,
+        "bearer.auth.logical.cluster": "",
+        "bearer.auth.identity.pool.id": "",
+    }
+    return {
+        "bearer.auth.credentials.source": "CUSTOM",
+        "bearer.auth.custom.provider.function": lambda _: fields,
+        "bearer.auth.custom.provider.config": {},
+    }
+
+
+def _encryption(options: RegistryOptions) -> dict[str, Any]:
+    tls = options.tls
+    if tls is None:
+        return {}
+    known = {
+        "ssl.ca.location": tls.ca_location if tls.verify else False,
+        "ssl.certificate.location": tls.certificate_location,
+        "ssl.key.location": tls.key_location,
+        "ssl.key.password": tls.key_password,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def registry_secrets(options: RegistryOptions) -> tuple[str, ...]:
+    """Return the texts that no message may contain."""
+    pair = f"{options.username}:{options.password}"
+    known = [options.password, options.bearer_token, base64.b64encode(pair.encode()).decode()]
+    if options.tls is not None:
+        known.append(options.tls.key_password)
+    return tuple(secret for secret in known if secret)
