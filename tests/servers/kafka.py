@@ -25,15 +25,16 @@ _SECURE_LOGIN = {
 
 @frozen(kw_only=True)
 class Security:
-    """A second listener with TLS and SASL, and an authorizer that refuses by default.
+    """Listeners with TLS and SASL, and an authorizer that refuses by default.
 
     Attributes:
-        keystore: PEM file with the broker's unencrypted key, then its certificate.
+        keystores: Listener, such as ``SECURE`` → PEM file with the broker's unencrypted key, then
+            its certificate.
         users: Name → password, for SCRAM and PLAIN alike.
         authorize: Refuse what no ACL allows; ``admin`` and the plaintext listener may do all.
     """
 
-    keystore: Path
+    keystores: Mapping[str, Path]
     users: Mapping[str, str] = field(factory=dict)
     authorize: bool = True
 
@@ -45,13 +46,13 @@ class Broker:
     Attributes:
         node_id: From 1.
         port: Of its plaintext listener.
-        secure_port: Of its TLS listener, where there is one.
+        secure_ports: Of its TLS listeners, by name.
         process: The server process.
     """
 
     node_id: int
     port: int
-    secure_port: int
+    secure_ports: Mapping[str, int]
     process: ServerProcess
 
 
@@ -61,7 +62,7 @@ class KafkaCluster:
     Args:
         folder: For data, configuration and logs.
         brokers: How many, 1 or 3.
-        security: Adds a TLS and SASL listener.
+        security: Adds listeners with TLS and SASL.
         proxied: Adds a listener whose advertised ports are these, one a broker, so that clients
             that bootstrap through a proxy stay behind it.
         properties: Broker configuration that comes on top.
@@ -89,10 +90,9 @@ class KafkaCluster:
         """Addresses of the plaintext listeners."""
         return ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers)
 
-    @property
-    def secure_bootstrap_servers(self) -> str:
-        """Addresses of the TLS listeners; the certificates name ``localhost``."""
-        return ",".join(f"localhost:{broker.secure_port}" for broker in self.brokers)
+    def secure_bootstrap_servers(self, listener: str) -> str:
+        """Return the addresses of a TLS listener; its host is ``localhost``."""
+        return ",".join(f"localhost:{broker.secure_ports[listener]}" for broker in self.brokers)
 
     def start(self) -> None:
         """Format the storage, start every broker and wait until each answers."""
@@ -142,7 +142,13 @@ class KafkaCluster:
             folder,
             ready=lambda log: "Kafka Server started" in log,
         )
-        return Broker(node_id=node_id, port=free_port(), secure_port=free_port(), process=process)
+        secure = self._security.keystores if self._security else ()
+        return Broker(
+            node_id=node_id,
+            port=free_port(),
+            secure_ports={listener: free_port() for listener in secure},
+            process=process,
+        )
 
     def _java(self, *options: str) -> list[str | Path]:
         quick = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
@@ -174,10 +180,10 @@ class KafkaCluster:
         listeners = {"PLAINTEXT": broker.port}
         advertised = {"PLAINTEXT": f"127.0.0.1:{broker.port}"}
         protocols = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT"}
-        if self._security:
-            listeners["SECURE"] = broker.secure_port
-            advertised["SECURE"] = f"localhost:{broker.secure_port}"
-            protocols["SECURE"] = "SASL_SSL"
+        for name, port in broker.secure_ports.items():
+            listeners[name] = port
+            advertised[name] = f"localhost:{port}"
+            protocols[name] = "SASL_SSL"
         if self._proxied:
             listeners["PROXIED"] = self.proxied_ports[index]
             advertised["PROXIED"] = f"127.0.0.1:{self._proxied[index]}"
@@ -223,13 +229,13 @@ class KafkaCluster:
         logins = _SECURE_LOGIN | {
             "PLAIN": f"org.apache.kafka.common.security.plain.PlainLoginModule required {plain};"
         }
-        settings = {
-            "sasl.enabled.mechanisms": ",".join(logins),
-            "listener.name.secure.ssl.keystore.type": "PEM",
-            "listener.name.secure.ssl.keystore.location": str(self._security.keystore),
-        }
-        for mechanism, login in logins.items():
-            settings[f"listener.name.secure.{mechanism.lower()}.sasl.jaas.config"] = login
+        settings = {"sasl.enabled.mechanisms": ",".join(logins)}
+        for name, keystore in self._security.keystores.items():
+            listener = f"listener.name.{name.lower()}"
+            settings[f"{listener}.ssl.keystore.type"] = "PEM"
+            settings[f"{listener}.ssl.keystore.location"] = str(keystore)
+            for mechanism, login in logins.items():
+                settings[f"{listener}.{mechanism.lower()}.sasl.jaas.config"] = login
         if self._security.authorize:
             settings["authorizer.class.name"] = (
                 "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
