@@ -287,7 +287,10 @@ class SchemaRegistry:
                 answer = request(self._clients[index])
             except Exception as error:
                 failure = registry_failure(error, doing, secrets=self._secrets, **where)
-                if not isinstance(failure, RegistryUnavailableError) or attempt == count - 1:
+                answered = not isinstance(failure, RegistryUnavailableError)
+                if answered:
+                    self._preferred = index
+                if answered or attempt == count - 1:
                     raise failure from error
             else:
                 self._preferred = index
