@@ -1,0 +1,183 @@
+"""Retrying what librdkafka does not: the registry's outages, a first connection, a full queue.
+
+The split is between deciding and doing: a `RetryPolicy` answers with a `RetryDecision` for an
+error, and runs functions under that policy through tenacity, the only library known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import tenacity
+from attrs import field, frozen
+
+from sdk.errors import (
+    BrokerUnavailableError,
+    QueueFullError,
+    RegistryUnavailableError,
+    SdkError,
+)
+from sdk.settings import RetryOptions
+
+T = TypeVar("T")
+
+TRANSIENT: tuple[type[SdkError], ...] = (
+    RegistryUnavailableError,
+    BrokerUnavailableError,
+    QueueFullError,
+)
+"""Errors after which the same call may succeed. A message that failed for good is not among them,
+because its first copy may exist."""
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a server may ask to wait; with more, the error is the better answer."""
+
+_log = logging.getLogger("sdk.retry")
+
+
+@frozen
+class RetryDecision:
+    """What to do after a failed attempt.
+
+    Attributes:
+        retry: Whether to try again.
+        delay: Seconds to wait before that.
+    """
+
+    retry: bool
+    delay: float = 0.0
+
+
+GIVE_UP = RetryDecision(False)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """When to try again, and how long to wait before.
+
+    Attributes:
+        options: Count, delays and jitter.
+        transient: Errors that are worth another attempt.
+        sleep: Waits a number of seconds in the calling thread.
+        sleep_async: Waits a number of seconds without blocking the event loop.
+        uniform: Returns a random number from 0 up to 1.
+    """
+
+    options: RetryOptions
+    transient: tuple[type[SdkError], ...] = TRANSIENT
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    sleep_async: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
+    uniform: Callable[[], float] = field(default=random.random, repr=False)
+
+    def decide(self, attempt: int, error: BaseException) -> RetryDecision:
+        """Return what to do after a failed attempt.
+
+        The wait doubles from ``base_delay_ms`` up to ``max_delay_ms``; of each, the share
+        ``jitter`` is random. A longer wait that the server asks for (the error's ``retry_after``,
+        seconds) is kept, unless it is unreasonable.
+
+        Args:
+            attempt: Number of the attempt that failed; the first is 1.
+            error: What it raised.
+
+        Returns:
+            Whether to try again, and after how many seconds.
+        """
+        if attempt > self.options.retry_count or not isinstance(error, self.transient):
+            return GIVE_UP
+        asked: float = getattr(error, "retry_after", None) or 0.0
+        longest = self.options.max_delay_ms / 1000
+        if asked > max(longest, LONGEST_RETRY_AFTER):
+            return GIVE_UP
+        doublings = min(attempt - 1, 62)
+        delay: float = min(self.options.base_delay_ms / 1000 * 2**doublings, longest)
+        delay *= 1 - self.options.jitter * self.uniform()
+        return RetryDecision(True, max(delay, asked))
+
+    def call(self, function: Callable[[], T], *, name: str | None = None) -> T:
+        """Run a function until it succeeds or the policy gives up.
+
+        Args:
+            function: Takes nothing; whatever it raises is judged by `decide`.
+            name: What the log calls it; by default the function's own name.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            BaseException: What the last attempt raised, as it was.
+        """
+        retrying = tenacity.Retrying(sleep=self.sleep, **self._strategy(name or _name(function)))
+        return retrying(function)
+
+    async def acall(self, function: Callable[[], Awaitable[T]], *, name: str | None = None) -> T:
+        """Run an async function as `call` does, waiting without blocking the event loop.
+
+        Args:
+            function: Takes nothing; whatever it raises is judged by `decide`.
+            name: What the log calls it; by default the function's own name.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            BaseException: What the last attempt raised, as it was.
+        """
+        retrying = tenacity.AsyncRetrying(
+            sleep=self.sleep_async, **self._strategy(name or _name(function))
+        )
+        return await retrying(function)
+
+    def _strategy(self, name: str) -> dict[str, Any]:
+        decisions: list[RetryDecision] = []
+
+        def worth_it(state: tenacity.RetryCallState) -> bool:
+            error = state.outcome and state.outcome.exception()
+            decisions[:] = [self.decide(state.attempt_number, error) if error else GIVE_UP]
+            return decisions[0].retry
+
+        def report(state: tenacity.RetryCallState) -> None:
+            error = state.outcome and state.outcome.exception()
+            _log.warning(
+                "attempt %d of %d of %s failed; the next is in %.3g s: %s",
+                state.attempt_number,
+                self.options.retry_count + 1,
+                name,
+                decisions[0].delay,
+                error,
+            )
+
+        return {
+            "retry": worth_it,
+            "wait": lambda state: decisions[0].delay,
+            "before_sleep": report,
+            "reraise": True,
+        }
+
+
+def _name(function: Callable[[], Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
+@frozen
+class RetryPolicyFactory:
+    """Where retry policies are made.
+
+    Attributes:
+        options: The ``[retry]`` table.
+    """
+
+    options: RetryOptions
+
+    def create(self, *, transient: tuple[type[SdkError], ...] = TRANSIENT) -> RetryPolicy:
+        """Return a policy.
+
+        Args:
+            transient: Errors that are worth another attempt.
+        """
+        return RetryPolicy(options=self.options, transient=transient)
