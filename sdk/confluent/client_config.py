@@ -1,0 +1,230 @@
+"""Options → librdkafka's configuration; the one place that knows its keys."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaException
+
+from sdk.errors import ConfigurationError, SdkError
+from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+
+Client = TypeVar("Client")
+
+TokenSource = Callable[[], tuple[str, float | datetime]]
+"""Returns a fresh OAUTHBEARER token and when it expires (aware datetime or epoch seconds)."""
+
+PassedKeys = Mapping[str, Mapping[str, Any]]
+"""Table of ours → the keys of librdkafka's own that it passes through."""
+
+client_logger = logging.getLogger("sdk.librdkafka")
+
+_CLASSIC_ONLY = (
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "partition.assignment.strategy",
+    "group.protocol.type",
+)
+
+_ALIASES = {
+    "queue.buffering.max.ms": "linger.ms",
+    "compression.codec": "compression.type",
+    "message.timeout.ms": "delivery.timeout.ms",
+    "request.required.acks": "acks",
+    "metadata.broker.list": "bootstrap.servers",
+    "sasl.mechanisms": "sasl.mechanism",
+}
+"""Names that librdkafka uses in its messages → those that we set."""
+
+_SETTINGS = {
+    "bootstrap.servers": "kafka.bootstrap_servers",
+    "client.id": "kafka.client_id",
+    "security.protocol": "kafka.tls and kafka.sasl",
+    "ssl.ca.location": "kafka.tls.ca_location",
+    "ssl.certificate.location": "kafka.tls.certificate_location",
+    "ssl.key.location": "kafka.tls.key_location",
+    "ssl.key.password": "kafka.tls.key_password",
+    "sasl.mechanism": "kafka.sasl.mechanism",
+    "sasl.username": "kafka.sasl.username",
+    "sasl.password": "kafka.sasl.password",
+    "acks": "producer.acks",
+    "enable.idempotence": "producer.enable_idempotence",
+    "linger.ms": "producer.linger_ms",
+    "compression.type": "producer.compression_type",
+    "delivery.timeout.ms": "producer.delivery_timeout_ms",
+    "group.id": "consumer.group_id",
+    "group.protocol": "consumer.group_protocol",
+    "auto.offset.reset": "consumer.auto_offset_reset",
+    "session.timeout.ms": "consumer.session_timeout_ms",
+}
+
+
+def producer_config(
+    kafka: KafkaOptions, producer: ProducerOptions, token: TokenSource | None = None
+) -> dict[str, Any]:
+    """Return the configuration of a producing client.
+
+    Raises:
+        ConfigurationError: OAUTHBEARER without a token source.
+    """
+    return {
+        **common_config(kafka, token),
+        "acks": producer.acks,
+        "enable.idempotence": producer.enable_idempotence,
+        "linger.ms": producer.linger_ms,
+        "compression.type": producer.compression_type,
+        "delivery.timeout.ms": producer.delivery_timeout_ms,
+        # Java's default placement, so that both put a key into the same partition.
+        "partitioner": "murmur2_random",
+        **producer.librdkafka,
+    }
+
+
+def consumer_config(
+    kafka: KafkaOptions,
+    consumer: ConsumerOptions,
+    group_id: str,
+    token: TokenSource | None = None,
+) -> dict[str, Any]:
+    """Return the configuration of a consuming client.
+
+    Raises:
+        ConfigurationError: OAUTHBEARER without a token source, or an empty group id.
+    """
+    if not group_id:
+        # librdkafka would end the process here.
+        raise ConfigurationError(
+            "the consumer group id is empty", remedy="set consumer.group_id, or name a group"
+        )
+    config = {
+        **common_config(kafka, token),
+        "group.id": group_id,
+        "group.protocol": consumer.group_protocol,
+        "auto.offset.reset": consumer.auto_offset_reset,
+        "session.timeout.ms": consumer.session_timeout_ms,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # The default of 1,000 ms makes a fast consumer about nine times slower.
+        "fetch.queue.backoff.ms": 5,
+        # A subscribed topic that is made later is noticed within this time, not within 5 minutes.
+        "topic.metadata.refresh.interval.ms": 5_000,
+        **consumer.librdkafka,
+    }
+    if config["group.protocol"] == "consumer":
+        # The broker decides these, and librdkafka refuses them under this protocol.
+        for key in _CLASSIC_ONLY:
+            config.pop(key, None)
+    return config
+
+
+def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict[str, Any]:
+    """Return what every client needs: servers, identity, TLS and SASL.
+
+    Raises:
+        ConfigurationError: OAUTHBEARER without a token source.
+    """
+    config: dict[str, Any] = {"bootstrap.servers": ",".join(kafka.bootstrap_servers)}
+    if kafka.client_id is not None:
+        config["client.id"] = kafka.client_id
+    security = ("SASL_" if kafka.sasl else "") + ("SSL" if kafka.tls else "PLAINTEXT")
+    config["security.protocol"] = security
+    if kafka.tls is not None:
+        config |= _tls(kafka.tls)
+    if kafka.sasl is not None:
+        config |= _sasl(kafka.sasl, token, kafka.librdkafka)
+    return config | dict(kafka.librdkafka)
+
+
+def make_client(
+    client_class: Callable[..., Client], config: Mapping[str, Any], passed: PassedKeys
+) -> Client:
+    """Make one of librdkafka's clients; its log lines go to the logger ``sdk.librdkafka``.
+
+    Args:
+        client_class: ``Producer``, ``Consumer`` or ``AdminClient``.
+        config: Keys of librdkafka.
+        passed: Which of them were passed through, so that a refusal can name the table.
+
+    Raises:
+        ConfigurationError: librdkafka refuses a key or a value.
+    """
+    told = {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in config.items()
+    }
+    try:
+        return client_class(told, logger=client_logger)
+    except KafkaException as error:
+        raise _refused(error, config, passed) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"no Kafka client can be made of the settings: {error}") from error
+
+
+def _tls(tls: TlsOptions) -> dict[str, Any]:
+    given = {
+        "ssl.ca.location": tls.ca_location,
+        "ssl.certificate.location": tls.certificate_location,
+        "ssl.key.location": tls.key_location,
+        "ssl.key.password": tls.key_password,
+    }
+    config: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if not tls.verify:
+        config["enable.ssl.certificate.verification"] = False
+        config["ssl.endpoint.identification.algorithm"] = "none"
+    return config
+
+
+def _sasl(
+    sasl: SaslOptions, token: TokenSource | None, passed: Mapping[str, Any]
+) -> dict[str, Any]:
+    config: dict[str, Any] = {"sasl.mechanism": sasl.mechanism}
+    if sasl.mechanism != "OAUTHBEARER":
+        return config | {"sasl.username": sasl.username, "sasl.password": sasl.password}
+    if token is not None:
+        return config | {"oauth_cb": _token_callback(token)}
+    if any(key.startswith("sasl.oauthbearer.") for key in passed):
+        return config
+    raise ConfigurationError(
+        "kafka.sasl.mechanism is OAUTHBEARER and there is no token",
+        remedy="pass token=... to sdk.connect, or set sasl.oauthbearer.method = 'oidc' and its"
+        " companions in [kafka.librdkafka]",
+    )
+
+
+def _token_callback(source: TokenSource) -> Callable[[str], tuple[str, float]]:
+    def fetch(_config: str) -> tuple[str, float]:
+        token, expires = source()
+        return token, expires.timestamp() if isinstance(expires, datetime) else float(expires)
+
+    return fetch
+
+
+def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKeys) -> SdkError:
+    """Return the error of a refused key, naming the setting it came from."""
+    text = " ".join(error.args[0].str().split())
+    known = {**config, **dict.fromkeys(_ALIASES)}
+    named = [word for word in re.findall(r"[a-z][a-z0-9.]*[a-z0-9]", text) if word in known]
+    if not named:
+        return ConfigurationError(
+            f"librdkafka refuses the settings: {text}", remedy="correct what it names"
+        )
+    # A word such as "acks" may stand in the text by chance: dotted keys speak more surely.
+    key = next((word for word in named if "." in word), named[0])
+    key = key if key in config else _ALIASES[key]
+    return ConfigurationError(
+        f"{_setting(key, passed)} is refused by librdkafka: {text}",
+        path=key,
+        remedy="correct it",
+    )
+
+
+def _setting(key: str, passed: PassedKeys) -> str:
+    for table, keys in passed.items():
+        if key in keys:
+            return f"key {key!r} of the table [{table}]"
+    return f"setting {_SETTINGS.get(key, key)}"
