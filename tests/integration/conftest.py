@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers.java import MissingTool
 from tests.servers.kafka import KafkaCluster
+from tests.servers.peer import JavaPeer, avro_peer, confluent_peer
 from tests.servers.process import ServerProcess
 from tests.servers.registry import ApicurioRegistry
 from tests.servers.target import BOOTSTRAP_SERVERS, REGISTRY_URL, Target, named
@@ -57,15 +57,29 @@ def own_registry() -> Callable[..., ApicurioRegistry]:
     return lambda folder, **options: _or_fail(ApicurioRegistry, folder, **options)
 
 
+@pytest.fixture(scope="session")
+def java_avro() -> Iterator[JavaPeer]:
+    """Apache Avro's Java library."""
+    with _or_fail(avro_peer) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def java_confluent() -> Iterator[JavaPeer]:
+    """Confluent's Java serializer and deserializer with Apache's Kafka clients."""
+    with _or_fail(confluent_peer) as peer:
+        yield peer
+
+
 @pytest.fixture
 def unique() -> Callable[[str], str]:
     """Makes a name that no other test and no earlier run has used."""
     return lambda stem: f"{stem}-{uuid.uuid4().hex[:10]}"
 
 
-def _or_fail(server: Callable[..., Any], folder: Path, **options: Any) -> Any:
+def _or_fail(server: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
-        return server(folder, **options)
+        return server(*arguments, **options)
     except MissingTool as error:
         pytest.fail(f"cannot run the real servers: {error}", pytrace=False)
 

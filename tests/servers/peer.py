@@ -19,11 +19,12 @@ _JAVA = 17
 
 
 class JavaError(RuntimeError):
-    """The peer raised; ``name`` is the class of its exception."""
+    """The peer raised; ``name`` is the class of its exception, ``message`` its message."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
+        self.message = message
 
 
 class JavaPeer:
