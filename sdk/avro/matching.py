@@ -40,7 +40,7 @@ def names_match(writer: NamedSchema, reader: NamedSchema) -> bool:
 
 def writer_fields(writer: RecordSchema, reader: FieldSchema) -> list[FieldSchema]:
     """Return the writer's fields that a reader's field names, directly or by an alias."""
-    names = (reader.name, *(alias for alias in reader.aliases if alias != reader.name))
+    names = (reader.name, *reader.aliases)
     fields = {each.name: each for each in writer.fields}
     return [fields[name] for name in names if name in fields]
 

@@ -142,10 +142,12 @@ class Unreadable:
     Attributes:
         message: Why, such as ``long cannot be read as int``.
         path: JSON pointer of the reader's schema at which it was found.
+        rule: ``C202`` where decimals differ, which no registry tells; else ``C200``.
     """
 
     message: str
     path: str
+    rule: str = "C200"
 
 
 Node = (
@@ -236,6 +238,18 @@ def resolve(writer: Schema, reader: Schema) -> Resolution:
         IncompatibleSchemaError: No value can ever be read; ``path`` is the JSON pointer of the
             reader's schema where the two part.
     """
+    resolution = attempt(writer, reader)
+    if isinstance(resolution.root, Unreadable):
+        raise IncompatibleSchemaError(
+            resolution.root.message,
+            path=resolution.root.path,
+            remedy="read with the schema of the writer, or evolve the schema compatibly",
+        )
+    return resolution
+
+
+def attempt(writer: Schema, reader: Schema) -> Resolution:
+    """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
     return _Resolver(reader).run(writer, reader)
 
 
@@ -275,13 +289,6 @@ class _Resolver:
         for draft in self.drafts:  # grows while it runs
             self.fill(draft)
         self.find_failed()
-        error = self.error(root)
-        if error is not None:
-            raise IncompatibleSchemaError(
-                error.message,
-                path=error.path,
-                remedy="read with the schema of the writer, or evolve the schema compatibly",
-            )
         return Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
 
     def finish(self, draft: _Draft) -> RecordResolution:
@@ -299,7 +306,7 @@ class _Resolver:
         if isinstance(reader, UnionSchema):
             return self.reader_union(writer, reader, path)
         if decimals_differ(writer, reader):
-            return Unreadable("decimals differ in precision or scale", path)
+            return Unreadable("decimals differ in precision or scale", path, "C202")
         match writer, reader:
             case RecordSchema(), RecordSchema():
                 return self.record(writer, reader, path)
