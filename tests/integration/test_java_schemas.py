@@ -114,7 +114,7 @@ def test_pairs_of_types_are_as_compatible_as_java_says(java_avro: JavaPeer) -> N
     schemas = {name: _record(a_type) for name, a_type in TYPES.items()}
     pairs = itertools.product(schemas.items(), repeat=2)
     differing = []
-    for (writer_name, writer), (reader_name, reader) in _pairs(schemas):
+    for (writer_name, writer), (reader_name, reader) in pairs:
         ours = _our_reasons(reader, writer)
         theirs = _java_reasons(java_avro, reader, writer)
         if ours != theirs:
@@ -177,6 +177,7 @@ def _java_reasons(java: JavaPeer, reader: str, writer: str) -> list[tuple[str, s
     try:
         reasons = java.ask("compatible", reader=reader, writer=writer)["reasons"]
     except JavaError as error:
-        assert "matches multiple fields" in str(error)
+        if "matches multiple fields" not in error.message:
+            raise
         return [("AMBIGUOUS_FIELD", "/", error.message)]
     return [(each["type"], each["location"], each["message"]) for each in reasons]

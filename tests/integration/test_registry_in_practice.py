@@ -33,7 +33,7 @@ from tests.servers.target import Target
 class Once:
     """A retry policy that makes one attempt, so that each answer is seen by itself."""
 
-    def call(self, function: Callable[[], Any]) -> Any:
+    def call(self, function: Callable[[], Any], *, name: str | None = None) -> Any:
         """Return what the function returns."""
         return function()
 
