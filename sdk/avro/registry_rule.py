@@ -104,7 +104,7 @@ class Incompatibility:
             message=self.message, location=self.location, reader=reader, writer=writer
         )
 
-    def wire_text(self, reader: str = "new", writer: str = "old") -> str:
+    def registry_message(self, reader: str = "new", writer: str = "old") -> str:
         """Return the item that the registry's REST answer lists.
 
         Args:
