@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 from confluent_kafka.schema_registry import (
@@ -26,18 +26,12 @@ from sdk.errors import (
     SchemaNotFoundError,
 )
 from sdk.events import EventInfo
+from sdk.retry import RetryPolicy
 from sdk.settings import RegistryOptions
 
 T = TypeVar("T")
 
 AVRO = "AVRO"
-
-
-class Retry(Protocol):
-    """Calls a function again while what it raises is worth another attempt."""
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Return what ``function`` returns, or raise what its last attempt raised."""
 
 
 @frozen(kw_only=True)
@@ -90,7 +84,7 @@ class SchemaRegistry:
         ConfigurationError: A file named in ``registry.tls`` cannot be used.
     """
 
-    def __init__(self, options: RegistryOptions, retry: Retry) -> None:
+    def __init__(self, options: RegistryOptions, retry: RetryPolicy) -> None:
         self._options = options
         self._retry = retry
         self._secrets = registry_secrets(options)
@@ -273,7 +267,7 @@ class SchemaRegistry:
             texts[key] = str(version.schema.schema_str)
 
     def _ask(self, doing: str, request: Callable[[SchemaRegistryClient], T], **where: Any) -> T:
-        return self._retry.call(lambda: self._ask_each(doing, request, where))
+        return self._retry.call(lambda: self._ask_each(doing, request, where), name=doing)
 
     def _ask_each(
         self, doing: str, request: Callable[[SchemaRegistryClient], T], where: dict[str, Any]

@@ -1,0 +1,370 @@
+"""Avro behind a schema registry: Confluent's framing and rules, our codec for the body."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+from confluent_kafka.schema_registry.serde import SchemaId
+from confluent_kafka.serialization import SerializationError as ConfluentSerializationError
+
+from sdk.avro import decoder_for, encoder_for
+from sdk.avro.nodes import RecordSchema
+from sdk.avro.schema import parse_schema
+from sdk.confluent.once import Once
+from sdk.confluent.registry import (
+    AVRO,
+    FetchedSchema,
+    RegisteredVersion,
+    SchemaRegistry,
+    reference_texts,
+)
+from sdk.confluent.registry_client import registry_client
+from sdk.confluent.rules import AvroText, RuledReader, RuledWriter, RuleEngine
+from sdk.errors import (
+    DeserializationError,
+    InvalidSchemaError,
+    RegistryRefusedError,
+    SchemaError,
+    SchemaNotFoundError,
+    SdkError,
+    SerializationError,
+)
+from sdk.events import Catalog, EventInfo
+from sdk.records import ConsumerRecord, Header
+from sdk.retry import RetryPolicy
+from sdk.settings import RegistryOptions
+from sdk.topics import SUBJECT_STRATEGIES, SubjectNameStrategy
+
+logger = logging.getLogger(__name__)
+
+VALUE_SCHEMA_ID: Final = "__value_schema_id"
+"""Header that carries the schema's GUID, and then wins over a prefix of the value."""
+
+Encode = Callable[[Any, bytes], bytes]
+Decode = Callable[[bytes, int], Any]
+Route = tuple[Encode, bytes, Header | None]
+"""How a class is written to a topic: encoder, bytes before the body, header to add."""
+
+_ID_PREFIX, _GUID_PREFIX = 5, 17
+_UNKNOWN_ID = 40403
+
+
+@define(eq=False)
+class _Writer:
+    """A writer schema met while reading, and the decoders made for it."""
+
+    schema_id: int | str
+    full_name: str
+    fetched: FetchedSchema
+    rules: RuledReader | None
+    decoders: dict[type[Any], Decode] = field(factory=dict)
+
+
+class AvroMessageSerializer:
+    """Writes and reads record values in Confluent's wire format.
+
+    Args:
+        registry: Finds, registers and fetches schemas.
+        strategy: (topic, record full name) → subject.
+        schema_id_location: ``prefix`` (5 bytes before the body) or ``header`` (GUID).
+        catalog: All versions of the events, so that those missing are registered in order.
+        rule_configuration: Given to rule executors, such as the credentials of a KMS.
+    """
+
+    content_type: Final = "application/avro"
+
+    def __init__(
+        self,
+        registry: SchemaRegistry,
+        strategy: SubjectNameStrategy,
+        *,
+        schema_id_location: str = "prefix",
+        catalog: Catalog | None = None,
+        rule_configuration: Mapping[str, str] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._strategy = strategy
+        self._in_header = schema_id_location == "header"
+        self._catalog = catalog
+        self._rule_configuration = rule_configuration
+        self._routes: dict[tuple[type[Any], str], Route] = {}
+        self._ruled: dict[tuple[type[Any], str], RuledWriter] = {}
+        self._writers: dict[bytes, _Writer] = {}
+        self._engine: Once[None, RuleEngine] = Once()
+
+    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+        """Return the record value of an event; in header mode, append the schema's GUID.
+
+        Raises:
+            SerializationError: The event does not fit its schema, or a rule refuses it.
+            RegistryError: The schema's id could not be had.
+        """
+        route = self._routes.get((type(event), topic))
+        if route is None:
+            return self._serialize_first(event, topic, headers)
+        encode, prefix, header = route
+        try:
+            value = encode(event, prefix)
+        except SdkError as error:
+            error.topic = error.topic or topic
+            raise
+        if header is not None:
+            headers.append(header)
+        return value
+
+    def identify(self, record: ConsumerRecord) -> str:
+        """Return the full name of the record that was written.
+
+        Raises:
+            DeserializationError: The value names no schema of a record.
+            RegistryError: The writer schema could not be had.
+        """
+        prefix = _locate(record)[0]
+        writer = self._writers.get(prefix)
+        return (writer or self._meet(prefix, record)).full_name
+
+    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
+        """Return the event that a record carries as an instance of ``event_class``.
+
+        Raises:
+            DeserializationError: The value can never be read as ``event_class``.
+            RegistryError: The writer schema could not be had.
+        """
+        prefix, start = _locate(record)
+        writer = self._writers.get(prefix)
+        if writer is None:
+            writer = self._meet(prefix, record)
+        decode = writer.decoders.get(event_class)
+        data: bytes = record.value  # type: ignore[assignment]  # located, so there is one
+        try:
+            if decode is None:
+                decode = writer.decoders[event_class] = _decoder(writer, event_class)
+            if writer.rules is not None:
+                data, start = writer.rules.read(record, prefix, data[start:]), 0
+            return decode(data, start)
+        except SdkError as error:
+            _placed(error, record, writer.schema_id)
+            raise
+
+    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
+        """Resolve the schema ids and encoders of all (event class, topic) pairs.
+
+        Where auto-registration is on, missing schemas are registered: shared types first, then
+        all versions of each event, oldest first.
+
+        Raises:
+            SchemaNotFoundError: A schema is not registered, and auto-registration is off.
+            RegistryError: The registry gave no usable answer.
+        """
+        pairs = list(routes)
+        self._register(pairs)
+        for event_class, topic in pairs:
+            self._prepare(event_class, topic)
+
+    def _serialize_first(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+        """Serialize where no plain route is known: resolve it first, or rules apply."""
+        key = (type(event), topic)
+        ruled = self._ruled.get(key)
+        if ruled is None:
+            if not isinstance(getattr(key[0], "__event__", None), EventInfo):
+                raise SerializationError(
+                    f"{key[0].__qualname__} is no generated event class", topic=topic
+                )
+            self._register([key])
+            ruled = self._prepare(*key)
+        if ruled is None:
+            return self.serialize(event, topic, headers)
+        return ruled.write(event, topic, headers)
+
+    def _prepare(self, event_class: type[Any], topic: str) -> RuledWriter | None:
+        """Resolve a route; return its writer if the version has rules."""
+        contract: EventInfo = event_class.__event__
+        subject = self._strategy(topic, contract.full_name)
+        version = self._registry.registered(subject, contract)
+        encode = encoder_for(event_class)
+        if version.has_rules:
+            schema = AvroText.of(contract.schema, tuple(reference_texts(contract)))
+            ruled = self._rules().writer(
+                subject, version.schema_id, schema, encode, in_header=self._in_header
+            )
+            self._ruled[event_class, topic] = ruled
+            return ruled
+        self._routes[event_class, topic] = (encode, *self._framing(version))
+        return None
+
+    def _framing(self, version: RegisteredVersion) -> tuple[bytes, Header | None]:
+        if not self._in_header:
+            return SchemaId(AVRO, version.schema_id).id_to_bytes(), None
+        if version.guid is None:
+            raise RegistryRefusedError(
+                "the registry gives schemas no GUID, which headers carry",
+                subject=version.subject,
+                remedy="set producer.schema_id_location to 'prefix'",
+            )
+        guid = SchemaId(AVRO, version.schema_id, version.guid).guid_to_bytes()
+        return b"", (VALUE_SCHEMA_ID, guid)
+
+    def _register(self, pairs: Sequence[tuple[type[Any], str]]) -> None:
+        """Register shared types, then every version of the events, in ascending order."""
+        if not self._registry.options.auto_register:
+            return
+        routed = {each.__event__ for each, _ in pairs}
+        wanted: dict[tuple[str, EventInfo], None] = {}
+        for event_class, topic in pairs:
+            own: EventInfo = event_class.__event__
+            for contract in self._versions(own):
+                if contract == own or contract not in routed:
+                    wanted[self._strategy(topic, contract.full_name), contract] = None
+        shared = {each for _, contract in wanted for each in _all_references(contract)}
+        for each in sorted(shared, key=_by_version):
+            self._registry.registered(each.full_name, each)
+        for subject, contract in sorted(wanted, key=lambda pair: _by_version(pair[1])):
+            self._registry.registered(subject, contract)
+
+    def _versions(self, contract: EventInfo) -> list[EventInfo]:
+        known = self._catalog
+        if known is None or contract.full_name not in {entry.full_name for entry in known}:
+            return [contract]
+        return [each.__event__ for each in known.versions(contract.full_name)]
+
+    def _rules(self) -> RuleEngine:
+        def make() -> RuleEngine:
+            options = self._registry.options
+            client = registry_client(options, options.url)
+            return RuleEngine(client, self._registry.classed, self._rule_configuration)
+
+        return self._engine.get(None, make)
+
+    def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
+        """Fetch the writer schema that a record names; remembered for all records after it."""
+        schema_id = _schema_id(prefix, record)
+        try:
+            fetched = self._registry.fetch(schema_id)
+        except SchemaNotFoundError as error:
+            _placed(error, record, schema_id)
+            if error.error_code != _UNKNOWN_ID:
+                raise
+            raise _poison("the registry has no such schema", record, schema_id) from error
+        except SdkError as error:
+            _placed(error, record, schema_id)
+            raise
+        writer = self._writer(fetched, schema_id, record)
+        return self._writers.setdefault(prefix, writer)
+
+    def _writer(
+        self, fetched: FetchedSchema, schema_id: int | str, record: ConsumerRecord
+    ) -> _Writer:
+        if fetched.schema_type != AVRO:
+            raise _poison(f"the schema is {fetched.schema_type}, not Avro", record, schema_id)
+        try:
+            schema = parse_schema(fetched.text, references=fetched.references)
+            text = AvroText.of(fetched.text, fetched.references) if fetched.has_rules else None
+        except InvalidSchemaError as error:
+            raise _poison("the writer's schema is not valid Avro", record, schema_id) from error
+        if not isinstance(schema, RecordSchema):
+            raise _poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
+        rules = None if text is None else self._rules().reader(text, self._strategy)
+        return _Writer(schema_id, schema.name, fetched, rules)
+
+
+def avro_serializer(
+    options: RegistryOptions,
+    retry: RetryPolicy,
+    *,
+    schema_id_location: str = "prefix",
+    catalog: Catalog | None = None,
+    rule_configuration: Mapping[str, str] | None = None,
+) -> AvroMessageSerializer:
+    """Return an Avro serializer over the registry that ``options`` name.
+
+    Raises:
+        ConfigurationError: The options do not make a registry client.
+    """
+    return AvroMessageSerializer(
+        SchemaRegistry(options, retry),
+        SUBJECT_STRATEGIES[options.subject_strategy],
+        schema_id_location=schema_id_location,
+        catalog=catalog,
+        rule_configuration=rule_configuration,
+    )
+
+
+def _locate(record: ConsumerRecord) -> tuple[bytes, int]:
+    """Return the bytes that name the schema, and where the body starts; a header wins."""
+    for name, value in record.headers:
+        if name == VALUE_SCHEMA_ID:
+            if value is not None:
+                return value, 0
+            break
+    data = record.value
+    if data is None:
+        raise _poison("a tombstone carries no event", record)
+    magic = data[:1]
+    if magic == b"\x00" and len(data) >= _ID_PREFIX:
+        return data[:_ID_PREFIX], _ID_PREFIX
+    if magic == b"\x01" and len(data) >= _GUID_PREFIX:
+        return data[:_GUID_PREFIX], _GUID_PREFIX
+    raise _poison(
+        f"the value does not start with a schema id: {data[:8].hex(' ') or 'it is empty'}",
+        record,
+        remedy="it was not written by a schema registry's serializer",
+    )
+
+
+def _schema_id(prefix: bytes, record: ConsumerRecord) -> int | str:
+    """Return the id, or the GUID as text, that framing bytes hold."""
+    schema_id = SchemaId(AVRO)
+    try:
+        schema_id.from_bytes(io.BytesIO(prefix))
+    except (ConfluentSerializationError, ValueError, struct.error) as error:
+        raise _poison(f"no schema id: {prefix[:20].hex(' ')}", record) from error
+    return int(schema_id.id) if schema_id.id is not None else str(schema_id.guid)
+
+
+def _decoder(writer: _Writer, event_class: type[Any]) -> Decode:
+    """Make a decoder; for classes that can never be read, one that says so."""
+    try:
+        return decoder_for(event_class, writer.fetched.text, writer.fetched.references)
+    except SchemaError as error:
+        reason, path, cause = error.message, error.path, error
+
+        def refuse(data: bytes, start: int) -> Any:
+            raise DeserializationError(
+                f"cannot be read as {event_class.__qualname__}: {reason}",
+                event=writer.full_name,
+                path=path,
+            ) from cause
+
+        return refuse
+
+
+def _poison(
+    message: str,
+    record: ConsumerRecord,
+    schema_id: int | str | None = None,
+    remedy: str | None = None,
+) -> DeserializationError:
+    error = DeserializationError(message, remedy=remedy)
+    _placed(error, record, schema_id)
+    return error
+
+
+def _placed(error: SdkError, record: ConsumerRecord, schema_id: int | str | None) -> None:
+    """Tell an error where its record stood."""
+    error.topic, error.partition, error.offset = record.topic, record.partition, record.offset
+    error.schema_id = schema_id
+
+
+def _all_references(contract: EventInfo) -> Iterable[EventInfo]:
+    for shared in contract.references:
+        yield shared
+        yield from _all_references(shared)
+
+
+def _by_version(contract: EventInfo) -> tuple[str, int]:
+    return contract.full_name, contract.version

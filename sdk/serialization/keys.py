@@ -1,0 +1,43 @@
+"""Message keys as text, so that every client and tool places and reads them alike."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sdk.errors import SerializationError
+
+
+def key_text(key: object, topic: str) -> str | bytes | None:
+    """Return a key as the text that it travels as; bytes and None stay as they are.
+
+    Raises:
+        SerializationError: The key is neither str, int, UUID nor bytes.
+    """
+    if key is None or isinstance(key, bytes):
+        return key
+    if isinstance(key, str):
+        return str(key)
+    if isinstance(key, UUID) or (isinstance(key, int) and not isinstance(key, bool)):
+        return str(key)
+    raise SerializationError(
+        f"a key of type {type(key).__qualname__} cannot be sent",
+        topic=topic,
+        remedy="pass a str, int, UUID or bytes",
+    )
+
+
+class TextKeySerializer:
+    """Writes keys as UTF-8 text."""
+
+    def serialize(self, key: object, event_class: type[Any], topic: str) -> bytes | None:
+        """Return the record key.
+
+        Raises:
+            SerializationError: The key is of no supported type, or holds lone surrogates.
+        """
+        text = key_text(key, topic)
+        try:
+            return text.encode() if isinstance(text, str) else text
+        except UnicodeEncodeError as error:
+            raise SerializationError("the key is not valid Unicode", topic=topic) from error
