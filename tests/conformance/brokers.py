@@ -1,0 +1,220 @@
+"""The brokers under test, each behind the same three seams."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from attrs import evolve, field, frozen
+
+from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer
+from sdk.confluent.admin import ConfluentAdmin
+from sdk.confluent.consumer import ConfluentConsumer
+from sdk.confluent.producer import ConfluentProducer
+from sdk.errors import SdkError
+from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
+from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions
+from sdk.testing import InMemoryBroker
+from sdk.topics import TopicDefinition
+from tests.conformance.differences import DIFFERENCES
+
+PATIENCE = 30.0
+
+
+class BrokerUnderTest(Protocol):
+    """Makes clients of one broker."""
+
+    name: str
+
+    def producer(self, **options: Any) -> BrokerProducer:
+        """Return a producing client; options as in `ProducerOptions`."""
+
+    def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
+        """Return a consuming client; options as in `ConsumerOptions`."""
+
+    def admin(self) -> BrokerAdmin:
+        """Return a client that creates and describes topics."""
+
+
+@frozen
+class InMemory:
+    """The broker of `sdk.testing`."""
+
+    broker: InMemoryBroker
+    name: str = "in-memory"
+
+    def producer(self, **options: Any) -> BrokerProducer:
+        """Return a producing client; compression and lingering mean nothing here."""
+        return self.broker.producer()
+
+    def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
+        """Return a consuming client."""
+        return self.broker.consumer(group_id, **options)
+
+    def admin(self) -> BrokerAdmin:
+        """Return an admin client."""
+        return self.broker.admin()
+
+
+@frozen
+class Librdkafka:
+    """Any broker that librdkafka reaches: the embedded one, or real Kafka.
+
+    Attributes:
+        name: Key of the table of differences.
+        kafka: Where it is.
+        consumers: Options that its consumers need.
+        make_admin: Makes its admin client.
+    """
+
+    name: str
+    kafka: KafkaOptions
+    make_admin: Callable[[], BrokerAdmin]
+    consumers: ConsumerOptions = field(factory=ConsumerOptions)
+
+    @classmethod
+    def real(cls, bootstrap_servers: str) -> Librdkafka:
+        """Return real Kafka at ``bootstrap_servers``."""
+        kafka = KafkaOptions(bootstrap_servers=tuple(bootstrap_servers.split(",")))
+        return cls("real", kafka, lambda: ConfluentAdmin(kafka))
+
+    def producer(self, **options: Any) -> BrokerProducer:
+        """Return a producing client."""
+        return ConfluentProducer(self.kafka, ProducerOptions(**{"linger_ms": 0, **options}))
+
+    def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
+        """Return a consuming client."""
+        return ConfluentConsumer(self.kafka, evolve(self.consumers, **options), group_id)
+
+    def admin(self) -> BrokerAdmin:
+        """Return an admin client."""
+        return self.make_admin()
+
+
+class Bench:
+    """One broker under test, with the steps that most tests take.
+
+    Args:
+        broker: The broker under test.
+    """
+
+    def __init__(self, broker: BrokerUnderTest) -> None:
+        self.broker = broker
+        self._clients: list[Any] = []
+
+    def differs(self, difference: str) -> bool:
+        """Whether the table says that this broker differs from Kafka here."""
+        return difference in DIFFERENCES[self.broker.name]
+
+    def topic(self, partitions: int = 1, **config: str) -> str:
+        """Create a topic that no other test uses."""
+        name = f"conformance-{uuid.uuid4().hex[:12]}"
+        self.admin().create([TopicDefinition(name=name, partitions=partitions, config=config)])
+        return name
+
+    def group(self) -> str:
+        """Return the name of a group that no other test uses."""
+        return f"group-{uuid.uuid4().hex[:12]}"
+
+    def admin(self) -> BrokerAdmin:
+        """Return an admin client, closed after the test."""
+        return self._kept(self.broker.admin())
+
+    def producer(self, **options: Any) -> BrokerProducer:
+        """Return a producing client, closed after the test."""
+        return self._kept(self.broker.producer(**options))
+
+    def send(self, *records: ProducerRecord, **options: Any) -> list[DeliveryReport]:
+        """Produce records with a client of their own; return the reports, in the same order."""
+        producer = self.broker.producer(**options)
+        reports: dict[int, DeliveryReport | SdkError | None] = {}
+        for number, record in enumerate(records):
+            producer.produce(
+                record, lambda report, error, at=number: reports.update({at: error or report})
+            )
+        assert producer.close(PATIENCE) == 0
+        found = [reports[number] for number in range(len(records))]
+        failed = [outcome for outcome in found if not isinstance(outcome, DeliveryReport)]
+        assert not failed
+        return [outcome for outcome in found if isinstance(outcome, DeliveryReport)]
+
+    def member(self, group: str, *topics: str, **options: Any) -> Member:
+        """Return a consumer that has joined a group, closed after the test."""
+        member = Member(self.broker.consumer(group, **options), topics)
+        return self._kept(member)
+
+    def close(self) -> None:
+        """Close every client that is still open."""
+        for client in reversed(self._clients):
+            if hasattr(client, "flush"):
+                client.close(PATIENCE)
+            else:
+                client.close()
+
+    def _kept(self, client: Any) -> Any:
+        self._clients.append(client)
+        return client
+
+
+class Member:
+    """A consumer with what has happened to it.
+
+    Args:
+        consumer: The client.
+        topics: What it subscribes to.
+
+    Attributes:
+        assigned: Partitions that it has now.
+        revoked: Partitions that it had to give up, in order.
+    """
+
+    def __init__(self, consumer: BrokerConsumer, topics: Sequence[str]) -> None:
+        self.consumer = consumer
+        self.assigned: set[tuple[str, int]] = set()
+        self.revoked: list[tuple[str, int]] = []
+        self._closed = False
+        consumer.subscribe(topics, self._gain, self._lose)
+
+    def take(self, count: int, seconds: float = PATIENCE) -> list[ConsumerRecord]:
+        """Poll until there are ``count`` records; fail when they do not come."""
+        records: list[ConsumerRecord] = []
+        deadline = time.monotonic() + seconds
+        while len(records) < count:
+            assert time.monotonic() < deadline, f"{len(records)} of {count} records came"
+            records += self.consumer.poll(0.1, count - len(records))
+        return records
+
+    def idle(self, seconds: float) -> list[ConsumerRecord]:
+        """Poll for a while; return what came."""
+        records: list[ConsumerRecord] = []
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            records += self.consumer.poll(0.05, 100)
+        return records
+
+    def commit(self, *records: ConsumerRecord) -> None:
+        """Commit that these records, and all before them, are done."""
+        self.consumer.commit(
+            [
+                TopicPartition(
+                    topic=record.topic, partition=record.partition, offset=record.offset + 1
+                )
+                for record in records
+            ]
+        )
+
+    def close(self) -> None:
+        """Leave the group, once."""
+        if not self._closed:
+            self._closed = True
+            self.consumer.close()
+
+    def _gain(self, places: Sequence[TopicPartition]) -> None:
+        self.assigned |= {(place.topic, place.partition) for place in places}
+
+    def _lose(self, places: Sequence[TopicPartition]) -> None:
+        lost = [(place.topic, place.partition) for place in places]
+        self.revoked += lost
+        self.assigned -= set(lost)
