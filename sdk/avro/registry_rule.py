@@ -9,7 +9,7 @@ mismatch. What a reader really gets is another question; see `sdk.avro.reader_ne
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -135,6 +135,8 @@ def incompatibilities(reader: Schema, writer: Schema) -> tuple[Incompatibility, 
         return (Incompatibility("AMBIGUOUS_FIELD", "/", str(error)),)
 
 
+_INNER: Final = {"array", "map", "record", "enum", "fixed"}
+
 _Result = tuple[Incompatibility, ...]
 _Path = tuple[str | int, ...]
 _Request = tuple[Schema, Schema, _Path]
@@ -153,30 +155,44 @@ class _Checker:
         self.memo: dict[tuple[int, int], _Result | None] = {}
 
     def run(self, reader: Schema, writer: Schema) -> _Result:
-        stack: list[_Check] = [self.visit(reader, writer, ())]
-        answer: Any = None
+        stack: list[tuple[tuple[int, int], _Check]] = []
+        request: _Request = (reader, writer, ())
         while True:
-            try:
-                request = stack[-1].send(answer)
-            except StopIteration as done:
-                stack.pop()
-                answer = done.value
-                if not stack:
-                    return tuple(answer)
+            answer = self.answer(*request)
+            if answer is None:
+                key = (id(request[0]), id(request[1]))
+                self.memo[key] = None
+                stack.append((key, self.compare(*request)))
+            while stack:
+                key, check = stack[-1]
+                try:
+                    request = check.send(answer)  # type: ignore[arg-type]
+                    break
+                except StopIteration as done:
+                    answer = self.memo[key] = done.value[:MAX_REPORTED]
+                    stack.pop()
             else:
-                stack.append(self.visit(*request))
-                answer = None
+                return answer or ()
 
-    def visit(self, reader: Schema, writer: Schema, path: _Path) -> _Check:
+    def answer(self, reader: Schema, writer: Schema, path: _Path) -> _Result | None:
+        """Return what is known without looking inside, or None."""
         key = (id(reader), id(writer))
         if key in self.memo:
             return self.memo[key] or ()
-        self.memo[key] = None
-        found = yield from self.compare(reader, writer, path)
-        self.memo[key] = found[:MAX_REPORTED]
-        return found[:MAX_REPORTED]
+        if "union" in (reader.type, writer.type):
+            return None
+        if reader.type == writer.type:
+            return None if reader.type in _INNER else ()
+        if promotes(writer, reader):
+            return ()
+        mine, theirs = reader.type.upper(), writer.type.upper()
+        message = f"reader type: {mine} not compatible with writer type: {theirs}"
+        found = (_found("TYPE_MISMATCH", path, message),)
+        self.memo[key] = found
+        return found
 
     def compare(self, reader: Schema, writer: Schema, path: _Path) -> _Check:
+        """Compare two unions, or two schemas of one type that has something inside."""
         match reader, writer:
             case UnionSchema(), UnionSchema():
                 return (yield from self.both_unions(reader, writer, path))
@@ -187,7 +203,10 @@ class _Checker:
                 return found
             case UnionSchema(), _:
                 for branch in reader.branches:
-                    if not (yield (branch, writer, ())):
+                    refused = self.answer(branch, writer, ())
+                    if refused is None:
+                        refused = yield (branch, writer, ())
+                    if not refused:
                         return ()
                 return (_lacking(writer, path),)
             case ArraySchema(), ArraySchema():
@@ -201,11 +220,7 @@ class _Checker:
             case RecordSchema(), RecordSchema():
                 fields = yield from self.fields(reader, writer, path)
                 return (*_names(reader, writer, path), *fields)
-        if reader.type == writer.type or promotes(writer, reader):
-            return ()
-        mine, theirs = reader.type.upper(), writer.type.upper()
-        message = f"reader type: {mine} not compatible with writer type: {theirs}"
-        return (_found("TYPE_MISMATCH", path, message),)
+        return ()
 
     def both_unions(self, reader: UnionSchema, writer: UnionSchema, path: _Path) -> _Check:
         found: _Result = ()
