@@ -1,0 +1,1 @@
+"""A broker and a schema registry that need nothing installed."""

@@ -1,0 +1,53 @@
+"""Compatibility levels: which versions are compared, in which direction, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdk.embedded.avro_text import AvroText
+
+_SHOWN_SCHEMA = 10 * 1024
+Previous = tuple[int, AvroText]
+
+
+def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[str]:
+    """Compare a schema with earlier versions, as Confluent's registry words it.
+
+    Args:
+        level: One of the seven compatibility levels.
+        new: The schema to register.
+        previous: Version number and schema of the live versions, in ascending order.
+
+    Returns:
+        What is wrong with the first version, newest first, that does not fit; empty if all fit.
+    """
+    if level == "NONE":
+        return []
+    compared = list(reversed(previous))
+    if not level.endswith("_TRANSITIVE"):
+        compared = compared[:1]
+    for version, old in compared:
+        found = _against(level.removesuffix("_TRANSITIVE"), new, version, old)
+        if found:
+            return found
+    return []
+
+
+def _against(direction: str, new: AvroText, version: int, old: AvroText) -> list[str]:
+    found: list[str] = []
+    if direction == "FULL":
+        found += old.cannot_read(new, reader_name="old", writer_name="new")
+    if direction == "FORWARD":
+        found += _told(old.cannot_read(new, reader_name="old", writer_name="new"), version, old)
+    else:
+        found += _told(new.cannot_read(old, reader_name="new", writer_name="old"), version, old)
+    return found
+
+
+def _told(found: list[str], version: int, old: AvroText) -> list[str]:
+    if not found:
+        return []
+    text = f"'{old.text}'"
+    if len(old.text) > _SHOWN_SCHEMA:
+        text = f"<truncated to {_SHOWN_SCHEMA} characters> '{old.text[:_SHOWN_SCHEMA]}'"
+    return [*found, f"{{oldSchemaVersion: {version}}}", f"{{oldSchema: {text}}}"]
