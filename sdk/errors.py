@@ -91,7 +91,7 @@ class SdkError(Exception):
                 ("at", self.path),
                 ("byte", self.byte_offset),
             )
-            if value is not None
+            if value not in (None, "")
         )
         text = f"{self.message} ({where})" if where else self.message
         return f"{text}. Remedy: {self.remedy}" if self.remedy else text
