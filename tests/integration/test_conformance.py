@@ -1,0 +1,36 @@
+"""The conformance suites over the real servers: ours, or those that the environment names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from attrs import evolve
+
+from sdk.settings import ConsumerOptions
+from tests.conformance.broker_suite import BrokerSuite
+from tests.conformance.brokers import Bench, Librdkafka
+from tests.servers.target import Target
+
+
+class TestKafka(BrokerSuite):
+    """Apache Kafka, with the classic group protocol."""
+
+    @pytest.fixture
+    def bench(self, kafka: Target) -> Iterator[Bench]:
+        """Real Kafka as `sdk.confluent` reaches it."""
+        bench = Bench(Librdkafka.real(kafka.address))
+        yield bench
+        bench.close()
+
+
+class TestKafkaWithTheConsumerProtocol(BrokerSuite):
+    """Apache Kafka, with the group protocol of KIP-848."""
+
+    @pytest.fixture
+    def bench(self, kafka: Target) -> Iterator[Bench]:
+        """Real Kafka as `sdk.confluent` reaches it."""
+        broker = Librdkafka.real(kafka.address)
+        bench = Bench(evolve(broker, consumers=ConsumerOptions(group_protocol="consumer")))
+        yield bench
+        bench.close()

@@ -1,0 +1,322 @@
+"""Brokers killed and networks cut: no acknowledged event is lost, none is stored twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from contracts.orders.order_created.v2 import OrderCreated
+
+import sdk
+from sdk.errors import DeliveryError, SdkError
+from tests.integration.wiring import (
+    meanwhile,
+    number_of,
+    order,
+    settings_for,
+    stopping_after,
+    stored,
+    wait_until,
+)
+from tests.servers.kafka import KafkaCluster
+from tests.servers.proxy import TcpProxy
+from tests.servers.target import Target
+
+DELIVERED_WITHIN = 90
+"""Seconds in which every fault below must be over for the producer."""
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[TcpProxy]:
+    """A proxy in front of the one broker of this module."""
+    with TcpProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    own_kafka: Callable[..., KafkaCluster],
+    tmp_path_factory: pytest.TempPathFactory,
+    proxy: TcpProxy,
+) -> Iterator[KafkaCluster]:
+    """One broker, which tests may kill, reached directly or through the proxy."""
+    with own_kafka(tmp_path_factory.mktemp("faults"), proxied=[proxy.port]) as cluster:
+        (proxy.target,) = cluster.proxied_ports
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def three(
+    own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaCluster]:
+    """Three brokers."""
+    with own_kafka(tmp_path_factory.mktemp("three"), brokers=3) as cluster:
+        yield cluster
+
+
+def test_a_broker_killed_during_production(
+    cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """After ``kill -9`` and a restart every event is there once, in order within its partition."""
+    topic = unique("killed")
+    settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
+    broker = cluster.brokers[0].process
+
+    def fault() -> None:
+        time.sleep(1)
+        broker.kill()
+        time.sleep(1)
+        broker.start()
+
+    acknowledged = _produce_through(settings, fault)
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def test_a_broker_killed_during_consumption(
+    cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """The consumer reads on after the restart: every event is handled, in order."""
+    topic, group, count = unique("killed"), unique("group"), 3_000
+    settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
+    broker = cluster.brokers[0].process
+    handled: list[int] = []
+    with sdk.connect(settings=settings) as messaging:
+        for number in range(count):
+            messaging.producer.produce(order(number))
+        assert messaging.producer.flush(60) == 0
+        consumer = messaging.consumer(group)
+
+        def handle(event: OrderCreated) -> None:
+            handled.append(number_of(event))
+            if len(handled) == count // 3:
+                broker.kill()
+                broker.launch()
+            if len(set(handled)) == count:
+                consumer.stop()
+
+        consumer.handle(OrderCreated, handle)
+        with stopping_after(consumer, DELIVERED_WITHIN):
+            consumer.run()
+    assert set(handled) == set(range(count))
+
+    repeated = []
+    with sdk.connect(settings=settings) as messaging:
+        again = messaging.consumer(group)
+        again.handle(OrderCreated, lambda event: repeated.append(number_of(event)))
+        with stopping_after(again, 5):
+            again.run()
+    assert repeated == [], "what was handled had been committed"
+
+
+def test_one_of_three_brokers_killed(
+    three: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """The leaders move; every event is acknowledged and stored once, none failed."""
+    topic = unique("moved")
+    settings = settings_for(three.bootstrap_servers, registry.address, topic)
+    broker = three.brokers[1].process
+    killed_at = 0.0
+
+    def fault() -> None:
+        nonlocal killed_at
+        time.sleep(1)
+        broker.kill()
+        time.sleep(6)
+
+    try:
+        acknowledged = _produce_through(settings, fault)
+        survivors = ",".join(
+            f"127.0.0.1:{each.port}" for each in three.brokers if each.process is not broker
+        )
+        _all_stored_once_in_order(survivors, topic, acknowledged)
+    finally:
+        broker.start()
+
+
+def test_too_few_replicas(
+    three: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """While a topic's in-sync replicas are too few, the error comes within the time-out."""
+    topic = unique("scarce")
+    settings = settings_for(
+        three.bootstrap_servers,
+        registry.address,
+        topic,
+        partitions=1,
+        config={"min.insync.replicas": "3"},
+        producer={"delivery_timeout_ms": 4_000},
+    )
+    broker = three.brokers[2].process
+    with sdk.connect(settings=settings) as messaging:
+        messaging.producer.produce(order(0)).result(30)
+        broker.kill()
+        try:
+            started = time.monotonic()
+            deadline = started + 60
+            while time.monotonic() < deadline:  # until the dead broker has left the replicas
+                delivery = messaging.producer.produce(order(1))
+                try:
+                    delivery.result(30)
+                except SdkError as error:
+                    refused = error
+                    break
+            assert isinstance(refused, DeliveryError)
+            assert topic in str(refused)
+        finally:
+            broker.start()
+        wait_until(lambda: _succeeds(lambda: messaging.producer.produce(order(2)).result(10)), 60)
+
+
+def test_a_slow_network_only_takes_longer(
+    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
+) -> None:
+    """With 100 ms on every packet, both ways, everything is acknowledged and consumed."""
+    topic, count = unique("slow"), 500
+    settings = settings_for(_through(proxy), registry.address, topic)
+    proxy.delay = 0.1
+    try:
+        handled: set[int] = set()
+        with sdk.connect(settings=settings) as messaging:
+            deliveries = [messaging.producer.produce(order(number)) for number in range(count)]
+            for delivery in deliveries:
+                delivery.result(60)
+            consumer = messaging.consumer(unique("group"))
+
+            def handle(event: OrderCreated) -> None:
+                handled.add(number_of(event))
+                if len(handled) == count:
+                    consumer.stop()
+
+            consumer.handle(OrderCreated, handle)
+            with stopping_after(consumer, 60):
+                consumer.run()
+        assert handled == set(range(count))
+    finally:
+        proxy.delay = 0
+
+
+def test_resets_of_the_connection(
+    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
+) -> None:
+    """Connections reset again and again, in the middle of requests, lose and repeat nothing."""
+    topic = unique("reset")
+    settings = settings_for(_through(proxy), registry.address, topic)
+
+    def fault() -> None:
+        for _ in range(8):
+            time.sleep(0.4)
+            proxy.cut()
+        proxy.cut(refuse=True)
+        time.sleep(1)
+        proxy.release()
+
+    acknowledged = _produce_through(settings, fault)
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def test_a_half_open_connection(
+    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
+) -> None:
+    """Requests without an answer are sent again after the socket time-out, once in the log."""
+    topic = unique("silent")
+    settings = settings_for(
+        _through(proxy),
+        registry.address,
+        topic,
+        producer={"librdkafka": {"socket.timeout.ms": 2_000}},
+    )
+
+    def fault() -> None:
+        time.sleep(0.5)
+        proxy.hold()
+        time.sleep(5)
+        proxy.release()
+
+    acknowledged = _produce_through(settings, fault)
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def test_a_network_that_stays_away(
+    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
+) -> None:
+    """Past the delivery time-out there is one clear error an event; later ones go through."""
+    topic = unique("away")
+    settings = settings_for(
+        _through(proxy), registry.address, topic, producer={"delivery_timeout_ms": 3_000}
+    )
+    with sdk.connect(settings=settings) as messaging:
+        messaging.producer.produce(order(0)).result(30)
+        proxy.cut(refuse=True)
+        try:
+            started = time.monotonic()
+            delivery = messaging.producer.produce(order(1))
+            with pytest.raises(DeliveryError) as raised:
+                delivery.result(30)
+            assert time.monotonic() - started < 10
+            assert topic in str(raised.value)
+        finally:
+            proxy.release()
+        messaging.producer.produce(order(2)).result(30)
+    numbers = [record.number for record in stored(cluster.bootstrap_servers, topic)]
+    assert sorted(numbers) == [0, 2]
+
+
+def test_a_broker_that_pauses(
+    cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """A broker that stands still for some seconds delays events and loses none."""
+    topic = unique("paused")
+    settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
+    broker = cluster.brokers[0].process
+
+    def fault() -> None:
+        time.sleep(0.5)
+        broker.freeze()
+        time.sleep(4)
+        broker.thaw()
+
+    acknowledged = _produce_through(settings, fault)
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def _produce_through(settings: Any, fault: Callable[[], None]) -> set[int]:
+    """Produce about 5,000 events a second until the fault is over; return those acknowledged."""
+    acknowledged = set()
+    deliveries = []
+    with sdk.connect(settings=settings) as messaging:
+        messaging.producer.produce(order(0)).result(30)
+        with meanwhile(fault) as over:
+            number = 1
+            while not over.is_set() or number < 1_000:
+                for _ in range(50):
+                    deliveries.append((number, messaging.producer.produce(order(number))))
+                    number += 1
+                time.sleep(0.01)
+        for number, delivery in deliveries:
+            delivery.result(DELIVERED_WITHIN)
+            acknowledged.add(number)
+    return acknowledged | {0}
+
+
+def _all_stored_once_in_order(servers: str, topic: str, acknowledged: set[int]) -> None:
+    records = stored(servers, topic)
+    numbers = [record.number for record in records]
+    assert len(numbers) == len(set(numbers)), "some events are stored twice"
+    assert set(numbers) == acknowledged
+    for partition in {record.partition for record in records}:
+        there = [record.number for record in records if record.partition == partition]
+        assert there == sorted(there), "a partition is out of order"
+
+
+def _succeeds(function: Callable[[], Any]) -> bool:
+    try:
+        function()
+    except SdkError:
+        return False
+    return True
+
+
+def _through(proxy: TcpProxy) -> str:
+    return f"127.0.0.1:{proxy.port}"

@@ -1,0 +1,302 @@
+"""TLS, SASL and ACLs: the options that users set work, and each refusal is told for what it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from contracts.orders.order_created.v2 import OrderCreated
+
+import sdk
+from sdk.errors import AuthenticationError, AuthorizationError
+from sdk.settings import SaslOptions, Settings, TlsOptions
+from tests.integration.wiring import number_of, order, settings_for, stopping_after, wait_until
+from tests.servers.certificates import Authority
+from tests.servers.kafka import KafkaCluster, Security
+from tests.servers.target import Target
+
+TOLD_WITHIN = 15
+"""Seconds in which a refusal must be told, although the delivery time-out is two minutes."""
+
+USERS = {"admin": "root's own", "alice": "won,der=land", "bob": "builder"}
+
+
+@frozen
+class Secured:
+    """A cluster with TLS listeners, and what its clients need.
+
+    Attributes:
+        cluster: The cluster.
+        authority: What signed its certificates.
+        stranger: An authority that signed none of them.
+    """
+
+    cluster: KafkaCluster
+    authority: Path
+    stranger: Path
+
+    def admin(self) -> AdminClient:
+        """Return a client that may do anything."""
+        return AdminClient({"bootstrap.servers": self.cluster.bootstrap_servers, "log_level": 0})
+
+
+@pytest.fixture(scope="module")
+def secured(
+    own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Secured]:
+    """One broker whose TLS listeners have a good, an expired and a misnamed certificate."""
+    folder = tmp_path_factory.mktemp("secured")
+    authority = Authority(folder / "authority")
+    security = Security(
+        keystores={
+            "SECURE": authority.sign("secure", "localhost"),
+            "EXPIRED": authority.sign("expired", "localhost", expired=True),
+            "MISNAMED": authority.sign("misnamed", "elsewhere.test"),
+        },
+        users=USERS,
+    )
+    with own_kafka(folder / "kafka", security=security) as cluster:
+        yield Secured(
+            cluster=cluster,
+            authority=authority.certificate,
+            stranger=Authority(folder / "stranger").certificate,
+        )
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_sasl_over_tls(
+    secured: Secured, registry: Target, unique: Callable[[str], str], mechanism: str
+) -> None:
+    """Topics are made, events produced and consumed with user, password and the authority."""
+    topic = unique("secure")
+    settings = _settings(secured, registry, topic, user="admin", mechanism=mechanism)
+    handled: list[int] = []
+    with sdk.connect(settings=settings) as messaging:
+        messaging.producer.produce(order(1)).result(30)
+        consumer = messaging.consumer(unique("group"))
+
+        def handle(event: OrderCreated) -> None:
+            handled.append(number_of(event))
+            consumer.stop()
+
+        consumer.handle(OrderCreated, handle)
+        with stopping_after(consumer, 30):
+            consumer.run()
+    assert handled == [1]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_a_wrong_password_reads_so_to_a_producer(
+    secured: Secured, registry: Target, unique: Callable[[str], str], mechanism: str
+) -> None:
+    """Not a time-out after two minutes, but an authentication error soon, without the password."""
+    settings = _settings(
+        secured, registry, unique("t"), password="not-it-at-all", mechanism=mechanism
+    )
+    error = _produce_error(settings, AuthenticationError)
+    assert "not-it-at-all" not in str(error)
+    assert "sasl" in str(error).lower()
+
+
+def test_a_wrong_password_reads_so_to_a_consumer(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """`Consumer.run` ends with an authentication error instead of waiting for ever."""
+    settings = _settings(secured, registry, unique("t"), password="not-it-at-all")
+    _consume_error(settings, unique("group"), AuthenticationError)
+
+
+def test_a_wrong_password_reads_so_at_the_start(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """Where topics are made at start, connecting tells of the refused credentials."""
+    settings = _settings(
+        secured, registry, unique("t"), password="not-it-at-all", provision="create"
+    )
+    started = time.monotonic()
+    with pytest.raises(AuthenticationError), sdk.connect(settings=settings):
+        pass
+    assert time.monotonic() - started < TOLD_WITHIN + 5
+
+
+@pytest.mark.parametrize("defect", ["unknown authority", "expired", "wrong host name"])
+def test_a_certificate_that_must_not_be_trusted(
+    secured: Secured, registry: Target, unique: Callable[[str], str], defect: str
+) -> None:
+    """The error speaks of the certificate and of our settings for TLS."""
+    listener = {"expired": "EXPIRED", "wrong host name": "MISNAMED"}.get(defect, "SECURE")
+    authority = secured.stranger if defect == "unknown authority" else secured.authority
+    tls = TlsOptions(ca_location=str(authority))
+    settings = _settings(secured, registry, unique("t"), listener=listener, tls=tls)
+    error = _produce_error(settings, AuthenticationError)
+    assert "certificate" in str(error)
+    assert "kafka.tls" in str(error)
+
+
+def test_no_certificate_is_checked_when_told_so(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """``verify = false`` connects to a broker with another host's certificate."""
+    topic = unique("unverified")
+    settings = _settings(
+        secured,
+        registry,
+        topic,
+        user="admin",
+        listener="MISNAMED",
+        tls=TlsOptions(verify=False),
+        provision="create",
+    )
+    with sdk.connect(settings=settings) as messaging:
+        messaging.producer.produce(order(1)).result(30)
+
+
+def test_a_denied_topic(secured: Secured, registry: Target, unique: Callable[[str], str]) -> None:
+    """Writing without an ACL is an authorization error that names the topic."""
+    topic = unique("denied")
+    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    error = _produce_error(_settings(secured, registry, topic), AuthorizationError)
+    assert topic in str(error)
+
+
+def test_a_denied_group_and_a_denied_topic_to_read(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """A consumer that may not join its group, or not read its topic, ends with that error."""
+    topic, group = unique("unreadable"), unique("denied")
+    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    _allow(secured, "bob", ResourceType.TOPIC, topic, AclOperation.READ)
+    error = _consume_error(
+        _settings(secured, registry, topic, user="bob"), group, AuthorizationError
+    )
+    assert "group" in str(error).lower()
+    _allow(secured, "alice", ResourceType.GROUP, group, AclOperation.READ)
+    error = _consume_error(_settings(secured, registry, topic), group, AuthorizationError)
+    assert topic in str(error)
+
+
+def test_what_acls_allow_works(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """A user with the ACLs of a service writes, also with the idempotent producer."""
+    topic = unique("allowed")
+    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    for operation in (AclOperation.WRITE, AclOperation.DESCRIBE):
+        _allow(secured, "alice", ResourceType.TOPIC, topic, operation)
+    with sdk.connect(settings=_settings(secured, registry, topic)) as messaging:
+        messaging.producer.produce(order(1)).result(30)
+
+
+def test_a_producer_recovers_when_its_user_is_made(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """A refusal is told soon, and is forgotten as soon as the broker accepts the credentials."""
+    topic = unique("late")
+    admin = secured.admin()
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    for operation in (AclOperation.WRITE, AclOperation.DESCRIBE):
+        _allow(secured, "late", ResourceType.TOPIC, topic, operation)
+    settings = _settings(
+        secured, registry, topic, user="late", password="made later", mechanism="SCRAM-SHA-512"
+    )
+    with sdk.connect(settings=settings) as messaging:
+        with pytest.raises(AuthenticationError):
+            messaging.producer.produce(order(1)).result(TOLD_WITHIN)
+        made = UserScramCredentialUpsertion(
+            "late",
+            ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096),
+            b"made later",
+        )
+        admin.alter_user_scram_credentials([made])["late"].result(30)
+
+        def delivered() -> bool:
+            try:
+                messaging.producer.produce(order(2)).result(TOLD_WITHIN)
+            except AuthenticationError:
+                return False
+            return True
+
+        wait_until(delivered, 40)
+
+
+def _settings(
+    secured: Secured,
+    registry: Target,
+    topic: str,
+    *,
+    user: str = "alice",
+    password: str | None = None,
+    mechanism: str = "SCRAM-SHA-512",
+    listener: str = "SECURE",
+    tls: TlsOptions | None = None,
+    provision: str | None = None,
+) -> Settings:
+    sasl = SaslOptions(
+        mechanism=mechanism, username=user, password=password or USERS.get(user, "none")
+    )
+    kafka: dict[str, Any] = {
+        "tls": tls or TlsOptions(ca_location=str(secured.authority)),
+        "sasl": sasl,
+    }
+    return settings_for(
+        secured.cluster.secure_bootstrap_servers(listener),
+        registry.address,
+        topic,
+        provision=provision or ("create" if user == "admin" else "none"),
+        kafka=kafka,
+    )
+
+
+def _produce_error(settings: Settings, expected: type[Exception]) -> Exception:
+    started = time.monotonic()
+    with sdk.connect(settings=settings) as messaging:
+        delivery = messaging.producer.produce(order(1))
+        with pytest.raises(expected) as raised:
+            delivery.result(60)
+        assert time.monotonic() - started < TOLD_WITHIN
+    assert time.monotonic() - started < TOLD_WITHIN + 5, "closing took too long"
+    return raised.value
+
+
+def _consume_error(settings: Settings, group: str, expected: type[Exception]) -> Exception:
+    started = time.monotonic()
+    with sdk.connect(settings=settings) as messaging:
+        consumer = messaging.consumer(group)
+        consumer.handle(OrderCreated, lambda event: None)
+        with stopping_after(consumer, 60), pytest.raises(expected) as raised:
+            consumer.run()
+    assert time.monotonic() - started < TOLD_WITHIN + 5
+    return raised.value
+
+
+def _allow(
+    secured: Secured, user: str, kind: ResourceType, name: str, operation: AclOperation
+) -> None:
+    allowed = AclBinding(
+        kind,
+        name,
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        operation,
+        AclPermissionType.ALLOW,
+    )
+    admin = secured.admin()
+    for answer in admin.create_acls([allowed]).values():
+        answer.result(30)

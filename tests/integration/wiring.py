@@ -1,0 +1,205 @@
+"""What the integration tests share: settings for given servers, events by number, reading back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+from confluent_kafka import Consumer as RawConsumer
+from confluent_kafka import TopicPartition as Place
+from contracts.orders.order_created.v2 import OrderCreated
+
+from sdk.settings import (
+    ConsumerOptions,
+    KafkaOptions,
+    ProducerOptions,
+    RegistryOptions,
+    RetryOptions,
+    RoutingOptions,
+    Settings,
+    TopicOptions,
+)
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def settings_for(
+    bootstrap_servers: str,
+    registry_url: str,
+    topic: str,
+    *,
+    event: str = "orders.OrderCreated",
+    partitions: int | None = 3,
+    provision: str = "create",
+    kafka: Mapping[str, Any] | None = None,
+    producer: Mapping[str, Any] | None = None,
+    consumer: Mapping[str, Any] | None = None,
+    registry: Mapping[str, Any] | None = None,
+    config: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return settings that route one event to one topic of these servers.
+
+    Args:
+        bootstrap_servers: ``host:port``, separated by commas.
+        registry_url: Of the registry.
+        topic: Where the event goes.
+        event: Full name of the event.
+        partitions: Of the topic.
+        provision: ``create``, ``verify`` or ``none``.
+        kafka: Further options of that table.
+        producer: Further options of that table.
+        consumer: Further options of that table.
+        registry: Further options of that table.
+        config: Of the topic.
+    """
+    route = TopicOptions(event=event, name=topic, partitions=partitions, config=config or {})
+    return Settings(
+        environment="integration",
+        kafka=KafkaOptions(bootstrap_servers=tuple(bootstrap_servers.split(",")), **(kafka or {})),
+        registry=RegistryOptions(
+            url=(registry_url,), **{"auto_register": True, "timeout_ms": 5_000, **(registry or {})}
+        ),
+        producer=ProducerOptions(**(producer or {})),
+        consumer=ConsumerOptions(**(consumer or {})),
+        retry=RetryOptions(retry_count=3, base_delay_ms=50),
+        routing=RoutingOptions(provision=provision),
+        topics=(route,),
+        contracts="contracts",
+        source="/integration",
+    )
+
+
+def order(number: int) -> OrderCreated:
+    """Return the order with this number; its id, and so its key, tells the number."""
+    return OrderCreated(
+        order_id=UUID(int=number),
+        created_at=_EPOCH + timedelta(seconds=number),
+        total_amount=Decimal(number % 1_000_000) / 100,
+        note=f"order {number}",
+    )
+
+
+def number_of(event: OrderCreated) -> int:
+    """Return the number that `order` made an event from."""
+    return event.order_id.int
+
+
+@frozen
+class Stored:
+    """A record as the broker keeps it.
+
+    Attributes:
+        partition: Where it stands.
+        offset: Where it stands.
+        key: Its key.
+        value: Its value.
+        headers: Its headers.
+    """
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+    @property
+    def number(self) -> int:
+        """Number of the order, told by its key."""
+        assert self.key is not None
+        return UUID(self.key.decode()).int
+
+
+def stored(bootstrap_servers: str, topic: str, seconds: float = 60) -> list[Stored]:
+    """Return every record of a topic, read by a client that knows nothing of ours.
+
+    Args:
+        bootstrap_servers: Of the cluster.
+        topic: To be read from its beginning to the end that it has now.
+        seconds: Longest wait.
+    """
+    consumer = RawConsumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "reads-back",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+    try:
+        partitions = consumer.list_topics(topic, 30).topics[topic].partitions
+        ends = {}
+        for number in partitions:
+            ends[number] = consumer.get_watermark_offsets(Place(topic, number), 30)[1]
+        consumer.assign([Place(topic, number, 0) for number in partitions])
+        open_ends = {number for number, end in ends.items() if end > 0}
+        records: list[Stored] = []
+        deadline = time.monotonic() + seconds
+        while open_ends and time.monotonic() < deadline:
+            for message in consumer.consume(10_000, 0.2):
+                if message.error() is not None:
+                    continue
+                number, offset = message.partition(), message.offset()
+                if offset + 1 >= ends[number]:
+                    open_ends.discard(number)
+                records.append(
+                    Stored(
+                        partition=number,
+                        offset=offset,
+                        key=message.key(),
+                        value=message.value(),
+                        headers=message.headers() or [],
+                    )
+                )
+        assert not open_ends, f"{topic} could not be read to its end"
+        return records
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def meanwhile(function: Callable[[], None]) -> Iterator[threading.Event]:
+    """Run a function in a thread; yield an event that is set when it has returned."""
+    done = threading.Event()
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001
+            raised.append(error)
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield done
+    thread.join(120)
+    if raised:
+        raise raised[0]
+
+
+@contextmanager
+def stopping_after(consumer: Any, seconds: float) -> Iterator[None]:
+    """Stop a consumer that has not ended by itself after some seconds."""
+    timer = threading.Timer(seconds, consumer.stop)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return as soon as a condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
