@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from attrs import frozen
 
@@ -25,10 +26,14 @@ from sdk.settings.sources import (
     variable_layers,
 )
 from sdk.settings.structure import MISSING, NAMES, TABLES, Finding, structure
+from sdk.settings.userinfo import move_userinfo
 
 SettingsPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+_log = logging.getLogger("sdk.settings")
+
 _DEFAULT = "default"
+_TOKEN = re.compile(r"@(?:format|jinja|get|read_file|json|int|float|bool|str|merge|none) ")
 _WELL_KNOWN = (EMBEDDED, "docker", "production")
 _EMBEDDED_LAYER = Layer(
     Source("the embedded environment", ""),
@@ -115,6 +120,7 @@ def load_settings(
     complaints += [_complaint(finding, origins, name) for finding in (*findings, *wrong)]
     if loaded is None or complaints:
         raise _error(name, complaints)
+    _warn_of_tokens(merged, origins, ())
     return loaded
 
 
@@ -219,47 +225,17 @@ def _unknown_names(merged: dict[str, Any]) -> list[Finding]:
     return [Finding((key,), "is an unknown key", suggest(key, NAMES, otherwise)) for key in unknown]
 
 
-def move_userinfo(merged: dict[str, Any]) -> list[Finding]:
-    """Move ``user:password@`` out of the registry's URLs, where it would be shown.
-
-    Args:
-        merged: Merged settings; changed in place.
-
-    Returns:
-        A finding where the credentials contradict each other.
-    """
-    registry = merged.get("registry")
-    if not isinstance(registry, dict):
-        return []
-    urls = registry.get("url")
-    entries = urls.split(",") if isinstance(urls, str) else urls
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        return []
-    split = [_split_userinfo(entry.strip()) for entry in entries]
-    credentials = {found for _, found in split if found is not None}
-    registry["url"] = [url for url, _ in split]
-    if not credentials:
-        return []
-    given = registry.get("username"), registry.get("password")
-    if len(credentials) > 1 or (given != (None, None) and given not in credentials):
-        return [Finding(("registry", "url"), "holds a user that contradicts another", _ONE_USER)]
-    registry["username"], registry["password"] = credentials.pop()
-    return []
-
-
-_ONE_USER = "write username and password once, in [registry]"
-
-
-def _split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url, None
-    userinfo, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return url, None
-    user, _, password = userinfo.partition(":")
-    return urlunsplit(parts._replace(netloc=host)), (unquote(user), unquote(password))
+def _warn_of_tokens(values: Mapping[str, Any], origins: Origins, path: SettingPath) -> None:
+    """Tell who is used to dynaconf's tokens that they are taken as text here."""
+    for key, value in values.items():
+        here = (*path, key)
+        if isinstance(value, Mapping):
+            _warn_of_tokens(value, origins, here)
+        elif isinstance(value, str) and (token := _TOKEN.match(value)):
+            origin = _origin(here, origins)
+            where = origin.describe() if origin else "the settings"
+            told = "%s: %s begins with %s, which is not evaluated but taken as it stands"
+            _log.warning(told, where, _dotted(here), token[0].strip())
 
 
 def _complaint(finding: Finding, origins: Origins, environment: str) -> _Complaint:
