@@ -1,0 +1,369 @@
+"""From linked schemas to models of the modules, packages and catalog that they become."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Container, Iterable, Iterator
+
+from attrs import define, evolve, field, frozen
+
+from codegen.annotations import annotation, converter, told_apart, validator
+from codegen.default_values import UnholdableDefaultError, default_source, is_mutable
+from codegen.findings import Finding
+from codegen.linker import Unit
+from codegen.model import (
+    AliasModel,
+    CatalogModel,
+    DomainModel,
+    EnumModel,
+    FieldModel,
+    FixedModel,
+    ForwardModel,
+    InfoModel,
+    ModuleModel,
+    PackageModel,
+    RecordModel,
+    TypeModel,
+)
+from codegen.naming import attribute_names, class_names, distinct_paths, member_names
+from codegen.scope import ClassHome, Scope, local_names, relative
+from codegen.sources import Key
+from sdk.avro.canonical import fingerprint
+from sdk.avro.nodes import children
+from sdk.avro.schema import (
+    NO_DEFAULT,
+    EnumSchema,
+    FieldSchema,
+    FixedSchema,
+    NamedSchema,
+    RecordSchema,
+    Schema,
+    named_types,
+)
+
+
+@frozen
+class Contracts:
+    """Everything that is to be rendered.
+
+    Attributes:
+        modules: One for each root.
+        packages: One for each event or shared type.
+        domains: One for each package that holds packages, the outermost one excepted.
+        catalog: One entry for each version of an event.
+        findings: What cannot be generated.
+    """
+
+    modules: tuple[ModuleModel | ForwardModel, ...]
+    packages: tuple[PackageModel, ...]
+    domains: tuple[DomainModel, ...]
+    catalog: tuple[CatalogModel, ...]
+    findings: tuple[Finding, ...]
+
+
+def build(units: Iterable[Unit]) -> Contracts:
+    """Build the models of linked units, which come in dependency order."""
+    return _Builder(tuple(units)).build()
+
+
+@define
+class _Built:
+    """A unit whose classes have names."""
+
+    unit: Unit
+    module: tuple[str, ...]
+    homes: dict[str, ClassHome]
+    classes: dict[str, str]
+    """Full name → class, of the types that the module defines."""
+    local: dict[str, str]
+    """Full name → what a type is called in the module, imported ones too."""
+
+
+@define
+class _Builder:
+    units: tuple[Unit, ...]
+    findings: list[Finding] = field(factory=list)
+    built: dict[Key, _Built] = field(factory=dict)
+    told: set[str] = field(factory=set)
+    packages: dict[str, tuple[str, ...]] = field(factory=dict)
+    by_key: dict[Key, Unit] = field(factory=dict)
+
+    def build(self) -> Contracts:
+        self.packages = distinct_paths({u.root.full_name: u.root.package for u in self.units})
+        for unit in self.units:
+            for node in unit.own:
+                if isinstance(node, RecordSchema):
+                    for each in node.fields:
+                        self.told.update(fixed.name for fixed in told_apart(each.schema))
+            self.told.update(fixed.name for fixed in told_apart(unit.schema))
+        self.by_key = {unit.root.key: unit for unit in self.units}
+        modules: list[ModuleModel | ForwardModel] = []
+        for unit in self.units:
+            self._name(unit)
+            modules.append(self._module(unit))
+        return Contracts(
+            tuple(modules),
+            tuple(self._packages()),
+            tuple(self._domains()),
+            tuple(self._catalog()),
+            tuple(self.findings),
+        )
+
+    def _path(self, key: Key) -> tuple[str, ...]:
+        return (*self.packages[key[0]], f"v{key[1]}")
+
+    def _name(self, unit: Unit) -> None:
+        """Give the types of a unit their classes; a circle's first member does it for all."""
+        leader = self.built.get(unit.circle[0])
+        if leader is not None:
+            self.built[unit.root.key] = evolve(leader, unit=unit)
+            return
+        module = self._path(unit.root.key)
+        roots = [full_name for full_name, _ in unit.circle]
+        nodes = {node.name: node for node in unit.own}
+        ordered = [*(n for n in roots if n in nodes), *(n for n in nodes if n not in roots)]
+        named = [name for name in ordered if self._has_class(unit, nodes[name])]
+        if not isinstance(unit.schema, NamedSchema):
+            named.insert(0, unit.root.full_name)
+        classes = class_names(named, ())
+        homes: dict[str, ClassHome] = {}
+        for reference in unit.references:
+            homes.update(self.built[reference.root.key].homes)
+        foreign = [node.name for node in named_types(unit.schema) if node.name not in nodes]
+        foreign += [each.root.full_name for each in unit.references]
+        local = local_names(classes, dict.fromkeys(foreign), homes)
+        taken = set(local.values())
+        for name, chosen in classes.items():
+            spelling = _spelling(nodes[name], taken) if name in nodes else {}
+            homes[name] = ClassHome(module, chosen, spelling)
+        self.built[unit.root.key] = _Built(unit, module, homes, classes, local)
+
+    def _has_class(self, unit: Unit, node: NamedSchema) -> bool:
+        if not isinstance(node, FixedSchema):
+            return True
+        return node.logical is None and (node.name in self.told or node is unit.schema)
+
+    def _module(self, unit: Unit) -> ModuleModel | ForwardModel:
+        built = self.built[unit.root.key]
+        path = self._path(unit.root.key)
+        title = f"{unit.root.full_name}, version {unit.root.version}."
+        source, digest = unit.root.file.path, schema_hash(unit)
+        if built.module != path:
+            home = relative(path, built.module)
+            return ForwardModel(path, source, digest, title, home, self._exports(built))
+        scope = Scope(path, built.homes, built.local)
+        types: list[TypeModel] = []
+        for node in _definition_order(unit):
+            if node.name in built.classes:
+                types.append(self._type(unit, node, scope))
+                scope.defined.add(node.name)
+        if not isinstance(unit.schema, NamedSchema):
+            scope.use("typing", "TypeAlias")
+            alias = built.classes[unit.root.full_name]
+            types.append(AliasModel(alias, unit.root.full_name, annotation(unit.schema, scope)))
+        infos = tuple(self._info(self.by_key[key], scope) for key in unit.circle)
+        return ModuleModel(
+            path,
+            source,
+            digest,
+            title,
+            {module: tuple(sorted(taken)) for module, taken in scope.imports.items()},
+            tuple(types),
+            infos,
+        )
+
+    def _exports(self, built: _Built) -> tuple[str, ...]:
+        alias = () if isinstance(built.unit.schema, NamedSchema) else ("SCHEMA",)
+        return tuple(sorted((*built.classes.values(), *alias)))
+
+    def _type(self, unit: Unit, node: NamedSchema, scope: Scope) -> TypeModel:
+        name = scope.local[node.name]
+        is_root = any(node.name == full_name for full_name, _ in unit.circle)
+        if is_root:
+            scope.use("typing", "ClassVar")
+        if isinstance(node, EnumSchema):
+            scope.use("enum", "Enum")
+            spelling = scope.homes[node.name].members
+            members = tuple((spelling[symbol], symbol) for symbol in node.symbols)
+            return EnumModel(name, node.name, node.doc, node.default, members, is_root)
+        if isinstance(node, FixedSchema):
+            return FixedModel(name, node.name, node.doc, node.size, is_root)
+        scope.use("attrs", "frozen")
+        fields = tuple(self._field(unit, node, each, scope) for each in node.fields)
+        return RecordModel(name, node.name, node.doc, fields, is_root)
+
+    def _field(
+        self, unit: Unit, record: RecordSchema, each: FieldSchema, scope: Scope
+    ) -> FieldModel:
+        attribute = scope.homes[record.name].members[each.name]
+        options: list[tuple[str, str]] = []
+        value = None
+        if each.default is not NO_DEFAULT:
+            try:
+                value = default_source(each.schema, each.default, scope)
+            except UnholdableDefaultError as error:
+                self._refuse_default(unit, record, each, error)
+        if value is not None and is_mutable(each.schema, each.default):
+            factory = "dict" if value == "{}" else f"lambda: {value}"
+            options.append(("factory", factory))
+            value = None
+        made = converter(each.schema, scope)
+        if made is not None:
+            options.append(("converter", made))
+        checked = validator(each.schema, scope)
+        if checked is not None:
+            options.append(("validator", checked))
+        if attribute.startswith("_"):
+            options.append(("alias", f'"{attribute}"'))
+        if options:
+            scope.use("attrs", "field")
+            if value is not None:
+                options.insert(0, ("default", value))
+                value = None
+        kind = annotation(each.schema, scope)
+        return FieldModel(attribute, each.name, kind, each.doc, value, tuple(options))
+
+    def _refuse_default(
+        self, unit: Unit, record: RecordSchema, each: FieldSchema, error: Exception
+    ) -> None:
+        self.findings.append(
+            unit.root.finding(
+                "",
+                f"field {each.name} of {record.name}: {error}",
+                "give a default that its Python type can hold, or none",
+            )
+        )
+
+    def _info(self, unit: Unit, scope: Scope) -> InfoModel:
+        root, built = unit.root, self.built[unit.circle[0]]
+        scope.use("sdk.events", "EventInfo")
+        if isinstance(unit.schema, NamedSchema):
+            target = f"{scope.local[root.full_name]}.__event__"
+        else:
+            scope.use("typing", "Final")
+            target = "SCHEMA"
+        defined = {node.name for node in unit.own}
+        return InfoModel(
+            target=target,
+            full_name=root.full_name,
+            version=root.version,
+            domain=root.domain,
+            key_field=self._key_field(unit, scope),
+            compatibility=root.config.compatibility if root.config else "BACKWARD_TRANSITIVE",
+            owner=root.config.owner if root.config else None,
+            fingerprint=fingerprint(unit.schema),
+            references=tuple(self._reference(each, scope) for each in unit.references),
+            types=tuple((name, cls) for name, cls in built.classes.items() if name in defined),
+            schema=unit.text,
+        )
+
+    def _reference(self, unit: Unit, scope: Scope) -> str:
+        if isinstance(unit.schema, NamedSchema):
+            return f"{scope.use_class(unit.root.full_name)}.__event__"
+        module = relative(scope.module, self.built[unit.root.key].module)
+        name = "_".join((*self.packages[unit.root.full_name], "schema")).upper()
+        scope.use(module, f"SCHEMA as {name}")
+        return name
+
+    def _key_field(self, unit: Unit, scope: Scope) -> str | None:
+        config = unit.root.config
+        if config is None or config.key is None:
+            return None
+        if isinstance(unit.schema, RecordSchema):
+            attributes = scope.homes[unit.schema.name].members
+            if config.key in attributes:
+                return attributes[config.key]
+        self.findings.append(
+            config.file.finding(
+                "/key",
+                f"version {unit.root.version} of {unit.root.full_name} has no field {config.key!r}",
+                "name a field that every version has, or leave the key out",
+            )
+        )
+        return None
+
+    def _packages(self) -> Iterator[PackageModel]:
+        for full_name, versions in self._families().items():
+            newest = self.built[full_name, versions[-1]]
+            exports = self._exports(newest)
+            yield PackageModel(self.packages[full_name], full_name, versions, exports)
+
+    def _domains(self) -> Iterator[DomainModel]:
+        """Yield a model for every package above the events' own, the outermost one included."""
+        parents: dict[tuple[str, ...], dict[str, str]] = {(): {}}
+        inner: dict[tuple[str, ...], set[str]] = {}
+        for path in self.packages.values():
+            for depth in range(len(path)):
+                parents.setdefault(path[:depth], {})
+                inner.setdefault(path[:depth], set()).add(path[depth])
+        for full_name, versions in self._families().items():
+            path = self.packages[full_name]
+            name = self.built[full_name, versions[-1]].classes.get(full_name)
+            homes = parents[path[:-1]] if path else {}
+            if name is not None and path and name not in homes and name not in inner[path[:-1]]:
+                homes[name] = f".{path[-1]}.v{versions[-1]}"
+        for path, homes in sorted(parents.items()):
+            yield DomainModel(path, tuple(sorted(homes.items())))
+
+    def _catalog(self) -> Iterator[CatalogModel]:
+        """Yield an entry for each event: a record that has a key or is named by no other root."""
+        named = {each.root.full_name for unit in self.units for each in unit.references}
+        for full_name, versions in sorted(self._families().items()):
+            newest = self.by_key[full_name, versions[-1]]
+            config = newest.root.config
+            keyed = config is not None and config.key is not None
+            if not isinstance(newest.schema, RecordSchema) or (full_name in named and not keyed):
+                continue
+            for version in versions:
+                built = self.built[full_name, version]
+                module = ".".join(self._path((full_name, version)))
+                yield CatalogModel(full_name, version, module, built.classes[full_name])
+
+    def _families(self) -> dict[str, tuple[int, ...]]:
+        families: dict[str, list[int]] = {}
+        for unit in self.units:
+            families.setdefault(unit.root.full_name, []).append(unit.root.version)
+        return {name: tuple(sorted(versions)) for name, versions in sorted(families.items())}
+
+
+def schema_hash(unit: Unit) -> str:
+    """Return the SHA-256 of what a version of an event means: its schema, and what it is pinned to.
+
+    White space, comments and the order of keys do not count.
+    """
+    pins = {each.root.full_name: each.root.version for each in unit.references}
+    text = json.dumps([unit.root.value, pins], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _spelling(node: NamedSchema, taken: Container[str]) -> dict[str, str]:
+    """Return how Python spells the fields of a record or the symbols of an enum."""
+    if isinstance(node, RecordSchema):
+        names = [each.name for each in node.fields]
+        return dict(zip(names, attribute_names(names, taken), strict=True))
+    if isinstance(node, EnumSchema):
+        return dict(zip(node.symbols, member_names(node.symbols), strict=True))
+    return {}
+
+
+def _definition_order(unit: Unit) -> list[NamedSchema]:
+    """Return a module's types, enums and fixed first, then records, each after what it holds."""
+    own = {id(node): node for node in unit.own}
+    simple = [node for node in unit.own if not isinstance(node, RecordSchema)]
+    records: list[NamedSchema] = []
+    seen: set[int] = set()
+
+    work: list[tuple[Schema, bool]] = [(unit.schema, False)]
+    while work:
+        node, is_done = work.pop()
+        if is_done:
+            if id(node) in own and isinstance(node, RecordSchema):
+                records.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        work.append((node, True))
+        work.extend((child, False) for child in reversed(children(node)))
+    return [*simple, *records]

@@ -1,0 +1,31 @@
+"""Defects of the input, each with its place, its reason and what to do about it."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(order=True)
+class Finding:
+    """One thing that keeps a tree of schemas from being generated.
+
+    Attributes:
+        file: Path of the file, as its reader would type it.
+        line: Line, from 1.
+        column: Column, from 1.
+        pointer: JSON pointer (RFC 6901) of the defect; empty where the whole file is meant.
+        reason: What is wrong, in one line.
+        remedy: What to do about it.
+    """
+
+    file: str
+    line: int
+    column: int
+    pointer: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        pointer = f" {self.pointer}" if self.pointer else ""
+        return f"{place}{pointer}: {self.reason}\n    remedy: {self.remedy}"

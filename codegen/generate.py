@@ -1,0 +1,129 @@
+"""The command: schemas in, a package of typed event classes out.
+
+Run ``python codegen/generate.py`` from the root, or ``sdk-generate`` where the SDK is installed.
+Nothing is written unless every schema is valid, every version compatible and every class proved
+equal to its schema.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+if not __package__:  # run as a script: the folder above holds the packages
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from codegen.builder import Contracts, build, schema_hash
+from codegen.findings import Finding
+from codegen.linker import Unit, link
+from codegen.loader import load
+from codegen.model import ForwardModel
+from codegen.options import Options, read_options
+from codegen.output import Change, changes, foreign, read, recorded_hash, unified_diff, write
+from codegen.render import (
+    render_catalog,
+    render_domain,
+    render_forward,
+    render_module,
+    render_package,
+)
+from sdk.errors import ConfigurationError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: What stands behind the command's name; what the process was given by default.
+
+    Returns:
+        The exit status: 0 fine, 1 findings, 2 wrong usage.
+    """
+    try:
+        options = read_options(sys.argv[1:] if arguments is None else arguments)
+        return _run(options)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"cannot write: {error}", file=sys.stderr)
+    return 2
+
+
+def generate(options: Options) -> tuple[dict[str, str], list[Finding]]:
+    """Return the generated files (path below the output → text) and the defects of the input."""
+    loaded = load(options.schemas, str(options.schemas))
+    linked = link(loaded.roots)
+    contracts = build(linked.units)
+    findings = [*loaded.findings, *linked.findings, *contracts.findings]
+    findings.extend(_changed_versions(options.output, linked.units, contracts))
+    return _render(contracts, options.package), sorted(set(findings))
+
+
+def _run(options: Options) -> int:
+    files, findings = generate(options)
+    found = changes(options.output, files, ())
+    findings.extend(foreign(options.output, found))
+    if findings:
+        print("\n".join(map(str, findings)), file=sys.stderr)
+        print(f"{len(findings)} findings; nothing was written", file=sys.stderr)
+        return 1
+    if options.check or options.diff:
+        return _report(options, found)
+    write(options.output, found)
+    written = sum(change.after is not None for change in found)
+    print(f"{len(files)} files: {written} written, {len(found) - written} removed", file=sys.stderr)
+    return 0
+
+
+def _report(options: Options, found: Sequence[Change]) -> int:
+    print("".join(map(unified_diff, found)), end="")
+    if not found:
+        print(f"{options.output} is up to date", file=sys.stderr)
+    elif options.check:
+        print(f"{len(found)} files are out of date; run: {options.command}", file=sys.stderr)
+    return 1 if found and options.check else 0
+
+
+def _render(contracts: Contracts, package: str) -> dict[str, str]:
+    files = {"py.typed": ""}
+    for module in contracts.modules:
+        text = render_forward(module) if isinstance(module, ForwardModel) else render_module(module)
+        files["/".join(module.path) + ".py"] = text
+    for each in contracts.packages:
+        files["/".join((*each.path, "__init__.py"))] = render_package(each)
+    for domain in contracts.domains:
+        files["/".join((*domain.path, "__init__.py"))] = (
+            render_domain(domain)
+            if domain.path
+            else render_catalog(package, domain, contracts.catalog)
+        )
+    return files
+
+
+def _changed_versions(
+    output: Path, units: Iterable[Unit], contracts: Contracts
+) -> Iterable[Finding]:
+    """Yield a finding for each version that changed though a newer one exists."""
+    newest: dict[str, int] = {}
+    units = tuple(units)
+    for unit in units:
+        newest[unit.root.full_name] = max(unit.root.version, newest.get(unit.root.full_name, 0))
+    paths = {(model.source, model.title): model.path for model in contracts.modules}
+    for unit, model in zip(units, contracts.modules, strict=True):
+        root = unit.root
+        if root.version == newest[root.full_name]:
+            continue
+        path = paths[model.source, model.title]
+        recorded = recorded_hash(read(output.joinpath(*path).with_suffix(".py")))
+        if recorded is not None and recorded != schema_hash(unit):
+            yield root.finding(
+                "",
+                f"version {root.version} has changed since version {newest[root.full_name]} exists",
+                f"restore it (git restore {root.file.shown}) and make the change in "
+                f"v{newest[root.full_name] + 1}",
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,333 @@
+"""Joins the roots of a tree: who names whom, in which version, and in which order to parse.
+
+Roots that name each other in a circle cannot be registered as references, because a registry wants
+each reference before the schema that uses it. Such a circle shares one module, and the schema of
+each member has the others written into it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from codegen.circles import circles
+from codegen.findings import Finding
+from codegen.sources import Key, Root
+from sdk.avro.schema import PRIMITIVES, NamedSchema, Schema, check_schema, named_types, parse_schema
+from sdk.errors import InvalidSchemaError
+
+_NAMED: Final = frozenset(("record", "error", "enum", "fixed"))
+
+
+@define(eq=False)
+class Unit:
+    """A root with everything that it names.
+
+    Attributes:
+        root: The root.
+        schema: Its parsed schema; named types of other roots are the nodes of their own units.
+        text: The schema as the registry gets it.
+        references: Units whose types the schema names, in dependency order.
+        circle: Keys of the roots that share a module with this one, itself included, sorted.
+        own: Named types that the schema's text defines, outer types first.
+    """
+
+    root: Root
+    schema: Schema
+    text: str
+    references: tuple[Unit, ...]
+    circle: tuple[Key, ...]
+    own: tuple[NamedSchema, ...]
+
+
+@frozen
+class Linked:
+    """The result of linking.
+
+    Attributes:
+        units: In dependency order.
+        findings: Names that nothing defines, pins that are missing, schemas that are not valid.
+    """
+
+    units: tuple[Unit, ...]
+    findings: tuple[Finding, ...]
+
+
+def link(roots: Iterable[Root]) -> Linked:
+    """Resolve the names between roots and parse every schema."""
+    return _Linker(tuple(roots)).link()
+
+
+@frozen
+class _Names:
+    """What one schema defines, and the names that it uses without defining them."""
+
+    defined: tuple[str, ...]
+    used: tuple[tuple[str, str, str], ...]
+    """Candidate full names (with namespace, as written) and the pointer of the use."""
+
+
+@define
+class _Linker:
+    roots: tuple[Root, ...]
+    findings: list[Finding] = field(factory=list)
+    versions: dict[str, dict[int, Root]] = field(factory=dict)
+    inner: dict[str, list[Root]] = field(factory=dict)
+    names: dict[Key, _Names] = field(factory=dict)
+    edges: dict[Key, dict[Key, Root]] = field(factory=dict)
+    units: dict[Key, Unit] = field(factory=dict)
+    order: dict[Key, int] = field(factory=dict)
+
+    def link(self) -> Linked:
+        for root in self.roots:
+            self._register(root)
+        roots = {root.key: root for family in self.versions.values() for root in family.values()}
+        for root in roots.values():
+            self.edges[root.key] = self._targets(root)
+        for circle in circles(self.edges):
+            members = tuple(sorted(circle))
+            for key in members:
+                self._parse(roots[key], members)
+            if any(key not in self.units for key in members):
+                for key in members:
+                    self.units.pop(key, None)
+        return Linked(tuple(self.units.values()), tuple(self.findings))
+
+    def _register(self, root: Root) -> None:
+        names = _scan(root.value)
+        family = self.versions.setdefault(root.full_name, {})
+        other = family.get(root.version)
+        if other is not None:
+            if other.value != root.value:
+                self.findings.append(
+                    root.finding(
+                        "",
+                        f"{root.full_name} is defined in {other.file.shown} too, differently",
+                        "keep one, or make them versions of one type: v1.avsc and v2.avsc",
+                    )
+                )
+            return
+        family[root.version] = root
+        self.names[root.key] = names
+        for name in names.defined:
+            if name != root.full_name:
+                self.inner.setdefault(name, []).append(root)
+
+    def _targets(self, root: Root) -> dict[Key, Root]:
+        """Return the roots that define the names which a root uses and does not define."""
+        pins = root.config.references.get(root.version, {}) if root.config else {}
+        targets: dict[Key, Root] = {}
+        unused = set(pins)
+        for qualified, written, pointer in self.names[root.key].used:
+            name = next((each for each in (qualified, written) if self._families(each)), None)
+            if name is None:
+                continue  # the parser tells an unknown type better
+            families = self._families(name)
+            if len(families) > 1:
+                self._ambiguous(root, name, families, pointer)
+                continue
+            (family,) = families
+            unused.discard(family)
+            target = self._pinned(root, family, pins.get(family), pointer)
+            if target is not None and target.key != root.key:
+                targets[target.key] = target
+        if root.config is not None:
+            for family in sorted(unused):
+                self.findings.append(
+                    root.config.file.finding(
+                        f"/versions/{root.version}/references/{family}",
+                        f"v{root.version} names no type {family} of another file",
+                        "remove the pin",
+                    )
+                )
+        return targets
+
+    def _families(self, name: str) -> tuple[str, ...]:
+        """Return the full names of the roots, without versions, that define a name."""
+        if name in self.versions:
+            return (name,)
+        return tuple(sorted({root.full_name for root in self.inner.get(name, ())}))
+
+    def _ambiguous(self, root: Root, name: str, families: tuple[str, ...], pointer: str) -> None:
+        self.findings.append(
+            root.finding(
+                pointer,
+                f"{name} is defined inside {' and '.join(families)}",
+                f"give {name} a file of its own, and name it in the others",
+            )
+        )
+
+    def _pinned(self, root: Root, family: str, pin: int | None, pointer: str) -> Root | None:
+        versions = self.versions[family]
+        if pin is None and len(versions) == 1:
+            return next(iter(versions.values()))
+        known = ", ".join(map(str, sorted(versions)))
+        toml = f'[versions.{root.version}.references]\n        "{family}" = {max(versions)}'
+        if pin is None:
+            self.findings.append(
+                root.finding(
+                    pointer,
+                    f"{family} has versions {known}, and none is pinned",
+                    f"pin one in event.toml beside the schema:\n        {toml}",
+                )
+            )
+            return None
+        if pin not in versions and root.config is not None:
+            self.findings.append(
+                root.config.file.finding(
+                    f"/versions/{root.version}/references/{family}",
+                    f"{family} has no version {pin}",
+                    f"pin one of {known}",
+                )
+            )
+        return versions.get(pin)
+
+    def _parse(self, root: Root, circle: tuple[Key, ...]) -> None:
+        value, text = root.value, root.text
+        targets = {key: target for key, target in self.edges[root.key].items() if key not in circle}
+        if len(circle) > 1:
+            members = {key: self.versions[key[0]][key[1]] for key in circle}
+            value = _inlined(root.value, {m.full_name: m.value for m in members.values()})
+            text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+            for key in circle:
+                targets.update((k, t) for k, t in self.edges[key].items() if k not in circle)
+        missing = [key for key in targets if key not in self.units]
+        if missing:
+            return  # what is wrong with them has been told
+        ordered = sorted(targets, key=self.order.__getitem__)
+        references = tuple(self.units[key] for key in ordered)
+        known = self._known(root, references)
+        try:
+            schema = parse_schema(value, references=known, strict=True)
+        except InvalidSchemaError:
+            self.findings.extend(
+                root.finding(defect.path, defect.message, defect.remedy)
+                for defect in check_schema(value, references=known, strict=True)
+                if not defect.warning
+            )
+            return
+        foreign = {id(node) for node in known.values()}
+        own = tuple(node for node in named_types(schema) if id(node) not in foreign)
+        self.order[root.key] = len(self.order)
+        self.units[root.key] = Unit(root, schema, text, references, circle, own)
+
+    def _known(self, root: Root, references: tuple[Unit, ...]) -> dict[str, NamedSchema]:
+        known: dict[str, NamedSchema] = {}
+        for unit in references:
+            for node in named_types(unit.schema):
+                other = known.setdefault(node.name, node)
+                if other is not node:
+                    self.findings.append(
+                        root.finding(
+                            "",
+                            f"two versions of {node.name} come together through its references",
+                            "pin versions that use the same one",
+                        )
+                    )
+        return known
+
+
+def _scan(value: Any) -> _Names:
+    """Find the names that a schema defines and uses, by the scoping rules of Avro."""
+    defined: dict[str, None] = {}
+    used: list[tuple[str, str, str]] = []
+    for name, written, pointer, is_definition in _walk(value, "", ""):
+        if is_definition:
+            defined.setdefault(name)
+        else:
+            used.append((name, written, pointer))
+    return _Names(
+        tuple(defined),
+        tuple(use for use in used if use[0] not in defined and use[1] not in defined),
+    )
+
+
+def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, bool]]:
+    if isinstance(value, str):
+        if value not in PRIMITIVES:
+            yield qualified(value, namespace), value, path, False
+    elif isinstance(value, list):
+        for index, branch in enumerate(value):
+            yield from _walk(branch, namespace, f"{path}/{index}")
+    elif isinstance(value, dict):
+        kind = value.get("type")
+        if kind in ("array", "map"):
+            key = "items" if kind == "array" else "values"
+            yield from _walk(value.get(key), namespace, f"{path}/{key}")
+        elif isinstance(kind, str) and kind in _NAMED:
+            yield from _walk_named(value, namespace, path)
+        elif isinstance(kind, str) and kind not in PRIMITIVES:
+            yield qualified(kind, namespace), kind, f"{path}/type", False
+
+
+def _walk_named(
+    value: Mapping[str, Any], namespace: str, path: str
+) -> Iterator[tuple[str, str, str, bool]]:
+    name = defined_name(value, namespace)
+    yield name, name, path, True
+    fields = value.get("fields")
+    if value["type"] in ("record", "error") and isinstance(fields, list):
+        for index, each in enumerate(fields):
+            if isinstance(each, dict):
+                inner = name.rpartition(".")[0]
+                yield from _walk(each.get("type"), inner, f"{path}/fields/{index}/type")
+
+
+def qualified(name: str, namespace: str) -> str:
+    """Return the full name that a name stands for inside a namespace."""
+    if "." in name:
+        return name.removeprefix(".")
+    return f"{namespace}.{name}" if namespace else name
+
+
+def defined_name(value: Mapping[str, Any], namespace: str) -> str:
+    """Return the full name that a definition declares, or ``""``."""
+    name, own = value.get("name"), value.get("namespace")
+    if not isinstance(name, str):
+        return ""
+    return qualified(name, own if isinstance(own, str) else namespace)
+
+
+def _inlined(value: Any, members: Mapping[str, Any]) -> Any:
+    """Return a schema in which the first use of each member of a circle is its definition."""
+    defined: set[str] = set()
+
+    def walk(source: Any, namespace: str) -> Any:
+        if isinstance(source, str):
+            return define(source, namespace)
+        if isinstance(source, list):
+            return [walk(branch, namespace) for branch in source]
+        if not isinstance(source, dict):
+            return source
+        kind = source.get("type")
+        if kind in ("array", "map"):
+            key = "items" if kind == "array" else "values"
+            return {**source, key: walk(source.get(key), namespace)}
+        if kind in _NAMED:
+            return open_up(source, defined_name(source, namespace))
+        if isinstance(kind, str) and kind not in PRIMITIVES:
+            made = define(kind, namespace)
+            return {**source, "type": made} if isinstance(made, str) else made
+        return source
+
+    def define(name: str, namespace: str) -> Any:
+        for full_name in (qualified(name, namespace), name):
+            if full_name in members and full_name not in defined:
+                return open_up(members[full_name], full_name)
+        return name
+
+    def open_up(source: Any, full_name: str) -> Any:
+        defined.add(full_name)
+        space, _, short = full_name.rpartition(".")
+        made = {**source, "name": short, "namespace": space}
+        if isinstance(source.get("fields"), list):
+            made["fields"] = [
+                {**each, "type": walk(each.get("type"), space)} for each in source["fields"]
+            ]
+        return made
+
+    return walk(copy.deepcopy(value), "")

@@ -1,0 +1,259 @@
+"""Reads a tree of schemas: every schema file, and the ``event.toml`` beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from codegen.event_config import read_event_config
+from codegen.findings import Finding
+from codegen.naming import module_name, type_module_name
+from codegen.sources import EventConfig, Root, SchemaFile
+from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
+from sdk.avro.schema import short_name
+from sdk.errors import InvalidSchemaError
+
+SUFFIXES: Final = (".avsc", ".avpr", ".avdl")
+CONFIG: Final = "event.toml"
+_VERSIONED: Final = re.compile(r"v([0-9]+)")
+_NAMED: Final = ("record", "error", "enum", "fixed")
+
+
+@frozen
+class Loaded:
+    """A tree of schemas as it was read.
+
+    Attributes:
+        roots: One for each type that a file defines for others, in the order of paths.
+        findings: What keeps files from being read.
+    """
+
+    roots: tuple[Root, ...]
+    findings: tuple[Finding, ...]
+
+
+def load(schemas: Path, shown: str) -> Loaded:
+    """Read every schema file below a folder.
+
+    Args:
+        schemas: The folder.
+        shown: The folder as messages tell it.
+    """
+    return _Loader(schemas, shown).load()
+
+
+@define
+class _Loader:
+    schemas: Path
+    shown: str
+    roots: list[Root] = field(factory=list)
+    findings: list[Finding] = field(factory=list)
+
+    def load(self) -> Loaded:
+        for folder, files in _folders(self.schemas):
+            config = self._config(folder, files)
+            versions: dict[int, str] = {}
+            for name in files:
+                if name == CONFIG:
+                    continue
+                version = self._version(folder, name, versions)
+                self._file("/".join((*folder, name)), folder, version, config)
+            if config is not None and not versions:
+                self.findings.append(
+                    config.file.finding(
+                        "", "no schema beside it", "add v1.avsc, or remove this file"
+                    )
+                )
+            self._complete(folder, versions)
+        return Loaded(tuple(self.roots), tuple(self.findings))
+
+    def _version(self, folder: tuple[str, ...], name: str, versions: dict[int, str]) -> int | None:
+        """Return the version that a file's name tells, or None for a file that tells none."""
+        found = _VERSIONED.fullmatch(name.rpartition(".")[0])
+        if found is None:
+            return None
+        version = int(found[1])
+        file = self._schema_file("/".join((*folder, name)), "")
+        if version < 1 or found[1] != str(version):
+            self.findings.append(
+                file.finding("", f"{name} is no version", "count from 1, without zeros before")
+            )
+        elif version in versions:
+            self.findings.append(
+                file.finding(
+                    "", f"{versions[version]} is version {version} too", "keep one of them"
+                )
+            )
+        versions.setdefault(version, name)
+        return version
+
+    def _complete(self, folder: tuple[str, ...], versions: Mapping[int, str]) -> None:
+        missing = [
+            number for number in range(1, max(versions, default=0)) if number not in versions
+        ]
+        if missing:
+            newest = versions[max(versions)]
+            names = ", ".join(f"v{number}" for number in missing)
+            self.findings.append(
+                self._schema_file("/".join((*folder, newest)), "").finding(
+                    "",
+                    f"{names} missing, though {newest} is here",
+                    "bring the older versions back, or number the files from 1 without a gap",
+                )
+            )
+
+    def _config(self, folder: tuple[str, ...], files: list[str]) -> EventConfig | None:
+        if CONFIG not in files:
+            return None
+        path = "/".join((*folder, CONFIG))
+        text = self._text(path)
+        if text is None:
+            return None
+        config, findings = read_event_config(text, path, f"{self.shown}/{path}")
+        self.findings.extend(findings)
+        return config
+
+    def _file(
+        self, path: str, folder: tuple[str, ...], version: int | None, config: EventConfig | None
+    ) -> None:
+        text = self._text(path)
+        if text is None:
+            return
+        try:
+            self._add_schema(path, text, folder, version, config)
+        except InvalidSchemaError as error:
+            self.findings.append(_not_json(self._schema_file(path, text), error))
+
+    def _add_schema(
+        self,
+        path: str,
+        text: str,
+        folder: tuple[str, ...],
+        version: int | None,
+        config: EventConfig | None,
+    ) -> None:
+        document = read_json(text)
+        file = self._schema_file(path, text)
+        self.findings.extend(_duplicates(document, file))
+        plain = text.removeprefix("\ufeff")
+        if without_comments(plain) != plain:
+            plain = json.dumps(document.value, indent=2, ensure_ascii=False) + "\n"
+        full_name = _full_name(document.value) or _name_from(path, version)
+        self._add(document.value, plain, full_name, file, "", folder, version, config)
+
+    def _add(
+        self,
+        value: Any,
+        text: str,
+        full_name: str,
+        file: SchemaFile,
+        pointer: str,
+        folder: tuple[str, ...],
+        version: int | None,
+        config: EventConfig | None,
+    ) -> None:
+        home = folder if version is not None else tuple(full_name.split("."))
+        package = (*map(module_name, home[:-1]), type_module_name(home[-1])) if home else ()
+        if version is not None:
+            domain = folder[0] if len(folder) > 1 else ""
+        else:
+            domain = home[0] if len(home) > 1 else ""
+        self.roots.append(
+            Root(
+                full_name=full_name,
+                version=version or 1,
+                value=value,
+                text=text,
+                file=file,
+                pointer=pointer,
+                domain=domain,
+                package=package,
+                config=config if version is not None else None,
+            )
+        )
+
+    def _text(self, path: str) -> str | None:
+        try:
+            return (self.schemas / path).read_bytes().decode("utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8 text: {error.reason} at byte {error.start}"
+            remedy = "save the file as UTF-8"
+        except OSError as error:
+            reason, remedy = f"not readable: {error.strerror}", "check the file and its permissions"
+        self.findings.append(self._schema_file(path, "").finding("", reason, remedy))
+        return None
+
+    def _schema_file(self, path: str, text: str) -> SchemaFile:
+        return SchemaFile(path, f"{self.shown}/{path}", partial(locate, text))
+
+
+def _folders(schemas: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield each folder with schema files, as its path below the root, and their names."""
+    for parent, folders, names in os.walk(schemas):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = sorted(name for name in names if name == CONFIG or name.endswith(SUFFIXES))
+        if files:
+            below = Path(parent).relative_to(schemas)
+            yield below.parts, files
+
+
+def _full_name(value: Any) -> str:
+    """Return the full name that a schema declares for itself, or ``""``."""
+    if not isinstance(value, dict) or value.get("type") not in _NAMED:
+        return ""
+    name, namespace = value.get("name"), value.get("namespace")
+    if not isinstance(name, str):
+        return ""
+    if "." in name or not isinstance(namespace, str) or not namespace:
+        return name.removeprefix(".")
+    return f"{namespace}.{name}"
+
+
+def _name_from(path: str, version: int | None) -> str:
+    """Return a full name for a schema without one, from where its file stands."""
+    *folders, file = path.split("/")
+    parts = folders if version is not None and folders else [*folders, file.rpartition(".")[0]]
+    return ".".join(module_name(part) for part in parts[:-1]) + (
+        ("." if parts[1:] else "") + re.sub(r"\W", "_", short_name(parts[-1]))
+    )
+
+
+def _duplicates(document: JsonDocument, file: SchemaFile) -> Iterator[Finding]:
+    for holder, key in document.duplicates:
+        pointer = (
+            _pointer_to(document.value, holder) + "/" + key.replace("~", "~0").replace("/", "~1")
+        )
+        yield file.finding(pointer, f"key {key!r} is given twice", "keep one of them")
+
+
+def _pointer_to(value: Any, wanted: Any, path: str = "") -> str:
+    if value is wanted:
+        return path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in pairs:
+        if isinstance(inner, dict | list):
+            step = str(key).replace("~", "~0").replace("/", "~1")
+            found = _pointer_to(inner, wanted, f"{path}/{step}")
+            if found:
+                return found
+    return ""
+
+
+def _not_json(file: SchemaFile, error: InvalidSchemaError) -> Finding:
+    place = re.search(r"line (\d+), column (\d+)", error.message)
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    return Finding(
+        file.shown,
+        line,
+        column,
+        error.path or "",
+        error.message,
+        error.remedy or "correct the file",
+    )

@@ -1,0 +1,189 @@
+"""Python names for Avro names: legal, stable, and never equal to a name that the module needs.
+
+A name stays as it is wherever Python allows it. Where it does not, a trailing ``_`` is added; names
+that no identifier can carry are first spelled with the letters that it can.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import unicodedata
+from collections.abc import Container, Iterable, Mapping
+from enum import Enum
+from typing import Final
+
+from sdk.avro.schema import short_name
+
+TEMPLATE_NAMES: Final = frozenset(
+    (
+        *("annotations", "dt", "field", "frozen", "ClassVar", "Decimal", "Duration", "Enum"),
+        *("EventInfo", "Final", "Mapping", "Sequence", "TypeAlias", "UUID", "SCHEMA"),
+        *("decimal_digits", "fixed_size", "freeze", "int32", "int64", "to_map", "to_tuple"),
+    )
+)
+"""What a generated module imports or defines for itself."""
+
+_ANNOTATION_NAMES: Final = frozenset(("bool", "bytes", "float", "int", "str", "tuple"))
+_KEYWORDS: Final = frozenset(keyword.kwlist)
+_UNREADABLE: Final = frozenset(("I", "O", "l"))
+_FIELD_RESERVED: Final = _KEYWORDS | _UNREADABLE | _ANNOTATION_NAMES | TEMPLATE_NAMES | {"self"}
+_TYPE_RESERVED: Final = _KEYWORDS | _UNREADABLE | TEMPLATE_NAMES | frozenset(dir(builtins))
+_ENUM_RESERVED: Final = _KEYWORDS | _UNREADABLE | frozenset(dir(Enum)) | {"mro", "ClassVar"}
+_MODULE_RESERVED: Final = _KEYWORDS | {"CATALOG", "annotations"}
+
+_VERSION: Final = re.compile(r"v[0-9]+")
+_BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def attribute_names(names: Iterable[str], taken: Container[str]) -> list[str]:
+    """Return the attribute of each field of a record.
+
+    Args:
+        names: The Avro names, in order.
+        taken: Names of the types that the module defines or imports; they appear in annotations.
+    """
+    reserved = _Reserved(_FIELD_RESERVED, taken)
+    return _distinct((_plain(name) for name in names), reserved)
+
+
+def member_names(symbols: Iterable[str]) -> list[str]:
+    """Return the member of each symbol of an enum."""
+    return _distinct(map(_member, symbols), _ENUM_RESERVED)
+
+
+def class_names(full_names: Iterable[str], taken: Container[str]) -> dict[str, str]:
+    """Return the class of each named type of a module.
+
+    The first type of a short name keeps it; a later one of another namespace is told apart by as
+    much of its namespace as it takes.
+
+    Args:
+        full_names: Avro full names, the most important first.
+        taken: Names that the module has given away already.
+    """
+    reserved = _Reserved(_TYPE_RESERVED, _VersionNames(), taken)
+    chosen: dict[str, str] = {}
+    used: set[str] = set()
+    for full_name in full_names:
+        name = _free(_class_candidates(full_name), _Reserved(reserved, used))
+        used.add(name)
+        chosen[full_name] = name
+    return chosen
+
+
+def module_name(name: str) -> str:
+    """Return the module or package of an event, a type, or one part of a namespace.
+
+    ``OrderCreated`` becomes ``order_created``. A name that is all lower case would hide the class
+    of the same name in the package above, so it takes a trailing ``_`` when it names a type.
+    """
+    words = _BOUNDARY.sub("_", _plain(name).strip("_") or "_")
+    return _suffixed(words.lower(), _MODULE_RESERVED)
+
+
+def type_module_name(name: str) -> str:
+    """Return the package of a type: as `module_name`, but never the name of its class."""
+    module = module_name(name)
+    return f"{module}_" if module == _plain(name) else module
+
+
+def distinct_paths(wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return a package path for each key, numbered where two would be equal or hold each other.
+
+    Args:
+        wanted: Key → the path that it would like.
+    """
+    chosen: dict[str, tuple[str, ...]] = {}
+    used = {path[:depth] for path in wanted.values() for depth in range(len(path))}
+    for key in sorted(wanted):
+        *parents, last = wanted[key]
+        number, path = 1, wanted[key]
+        while path in used:
+            number += 1
+            path = (*parents, f"{last}_{number}")
+        used.add(path)
+        chosen[key] = path
+    return chosen
+
+
+class _Reserved(Container[str]):
+    """The union of some containers, without copying them."""
+
+    def __init__(self, *parts: Container[str]) -> None:
+        self._parts = parts
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in part for part in self._parts)
+
+
+class _VersionNames(Container[str]):
+    """``v1``, ``v2`` …: the modules of a package that also exports classes."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _VERSION.fullmatch(name) is not None
+
+
+def _plain(name: str) -> str:
+    """Return an identifier that spells a name, though it may be a reserved one.
+
+    Python normalises identifiers (NFKC), so names are normalised first. Two leading underscores
+    would be mangled by the class, or mean something to Python, so they move to the end.
+    """
+    letters = "".join(
+        letter if f"_{letter}".isidentifier() else "_"
+        for letter in unicodedata.normalize("NFKC", name)
+    )
+    if letters.startswith("__"):
+        bare = letters.strip("_")
+        letters = f"{bare}__" if bare else "_"
+    if not letters.isidentifier():
+        letters = f"_{letters}"
+    return letters
+
+
+def _member(symbol: str) -> str:
+    """Return an identifier that `Enum` takes for a member, not for a private or special name."""
+    name = _plain(symbol)
+    if name.startswith("_") and "__" in name:
+        return f"{name}__"
+    return f"{name}_" if len(name) > 2 and name[0] == name[-1] == "_" else name
+
+
+def _class_candidates(full_name: str) -> Iterable[str]:
+    name = _plain(short_name(full_name))
+    yield name
+    prefix = ""
+    for part in reversed(full_name.split(".")[:-1]):
+        prefix = "".join(word[:1].upper() + word[1:] for word in _plain(part).split("_")) + prefix
+        yield prefix + name[:1].upper() + name[1:]
+    yield name
+
+
+def _distinct(names: Iterable[str], reserved: Container[str]) -> list[str]:
+    """Return names that are all different; those that are free as they stand keep their name."""
+    wanted = list(names)
+    used = {name for name in wanted if name not in reserved}
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for name in wanted:
+        if name in reserved or name in seen:
+            name = _suffixed(name, _Reserved(reserved, used, seen))
+        seen.add(name)
+        chosen.append(name)
+    return chosen
+
+
+def _free(candidates: Iterable[str], reserved: Container[str]) -> str:
+    last = ""
+    for last in candidates:
+        if last not in reserved:
+            return last
+    return _suffixed(last, reserved)
+
+
+def _suffixed(name: str, reserved: Container[str]) -> str:
+    while name in reserved:
+        name = f"{name}_"
+    return name

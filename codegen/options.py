@@ -1,0 +1,145 @@
+"""What a run of the generator is told: the command line over ``[tool.sdk.codegen]``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from sdk.errors import ConfigurationError
+
+_DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None}
+
+
+@frozen
+class Options:
+    """Where schemas are read, where classes are written, and how much is done.
+
+    Attributes:
+        schemas: Folder of the schemas.
+        output: Folder of the generated package.
+        package: Import name of the package.
+        domains: First parts of the contracts to bring up to date; empty for all.
+        check: Write nothing; tell whether the output is up to date.
+        diff: Write nothing; show what would change.
+        command: The command that generates, as its user would type it.
+    """
+
+    schemas: Path
+    output: Path
+    package: str
+    domains: tuple[str, ...]
+    check: bool
+    diff: bool
+    command: str
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Read the command line, and ``pyproject.toml`` for what it leaves out.
+
+    Raises:
+        ConfigurationError: A setting or a path is wrong.
+        SystemExit: The command line cannot be understood, or help was asked for.
+    """
+    given = _parser().parse_args(arguments)
+    project = _project_file(Path.cwd())
+    table = _table(project)
+    base = project.parent if project is not None else Path.cwd()
+    schemas = Path(given.schemas) if given.schemas else base / table["schemas"]
+    output = Path(given.output) if given.output else base / table["output"]
+    if not schemas.is_dir():
+        raise ConfigurationError(
+            f"no folder of schemas at {schemas}",
+            remedy="pass --schemas DIR, or set it in pyproject.toml",
+        )
+    if output.exists() and not output.is_dir():
+        raise ConfigurationError(f"{output} is no folder", remedy="pass another --output")
+    package = (
+        given.package or (table["package"] if not given.output else None) or output.resolve().name
+    )
+    if not all(part.isidentifier() for part in package.split(".")):
+        raise ConfigurationError(
+            f"{package!r} is no package name", remedy="pass --package NAME, such as acme.contracts"
+        )
+    return Options(
+        schemas=schemas,
+        output=output,
+        package=package,
+        domains=tuple(given.domain),
+        check=given.check,
+        diff=given.diff,
+        command=_command(arguments),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_program(),
+        description="Generate typed event classes from a tree of Avro schemas.",
+        epilog="Exit status: 0 fine, 1 findings, 2 wrong usage. Defaults: [tool.sdk.codegen].",
+    )
+    add = parser.add_argument
+    add("--schemas", metavar="DIR", help="folder of the schemas")
+    add("--output", metavar="DIR", help="folder of the generated package")
+    add("--package", metavar="NAME", help="import name of the generated package")
+    add(
+        "--domain",
+        metavar="D",
+        action="append",
+        default=[],
+        help="only this domain and what it refers to; may be given more than once",
+    )
+    add("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
+    add("--diff", action="store_true", help="write nothing; show what would change")
+    return parser
+
+
+def _program() -> str:
+    started = Path(sys.argv[0])
+    return "python codegen/generate.py" if started.suffix == ".py" else "sdk-generate"
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """Return the command that writes what ``--check`` or ``--diff`` found."""
+    kept = [each for each in arguments if each not in ("--check", "--diff")]
+    return shlex.join([*_program().split(), *kept])
+
+
+def _project_file(start: Path) -> Path | None:
+    """Return the nearest ``pyproject.toml`` with our table, from a folder upwards."""
+    for folder in (start, *start.parents):
+        candidate = folder / "pyproject.toml"
+        if candidate.is_file() and "tool.sdk.codegen" in candidate.read_text(encoding="utf-8"):
+            return candidate
+    return None
+
+
+def _table(project: Path | None) -> Mapping[str, Any]:
+    if project is None:
+        return _DEFAULTS
+    try:
+        parsed = tomllib.loads(project.read_text(encoding="utf-8"))
+        table = parsed["tool"]["sdk"]["codegen"]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{project}: [tool.sdk.codegen] cannot be read: {error}", remedy="correct the file"
+        ) from error
+    for key, value in table.items():
+        if key not in _DEFAULTS:
+            near = get_close_matches(key, _DEFAULTS, n=1)
+            raise ConfigurationError(
+                f"{project}: unknown key {key!r} in [tool.sdk.codegen]",
+                remedy=f"did you mean {near[0]!r}?" if near else f"use {', '.join(_DEFAULTS)}",
+            )
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(
+                f"{project}: {key} in [tool.sdk.codegen] is no text", remedy="put it in quotes"
+            )
+    return {**_DEFAULTS, **table}
