@@ -1,0 +1,202 @@
+"""The standard headers, written and read."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdk.cloud_events import CloudEvent, CloudEventHeaders, read_cloud_event, schema_uri
+from sdk.events import EventInfo
+from sdk.records import Header
+
+MOMENT = 1_767_225_600_250_001_999  # 2026-01-01T00:00:00.250001999Z
+
+
+class OrderCreated:
+    """As generated, without fields."""
+
+    __event__ = EventInfo(
+        full_name="orders.OrderCreated", version=2, schema="{}", fingerprint="00112233aabbccdd"
+    )
+
+
+def headers(
+    key: object = None, *, source: str | None = "/orders", now: int = MOMENT
+) -> list[Header]:
+    """Return the standard headers of an OrderCreated at a fixed time."""
+    make = CloudEventHeaders(source, "application/avro", clock=lambda: now)
+    return make(OrderCreated, key)
+
+
+def test_headers() -> None:
+    """All attributes are there, as the Kafka binding's binary mode names them."""
+    found = dict(headers("order-1"))
+    identifier = found.pop("ce_id")
+    assert found == {
+        "ce_specversion": b"1.0",
+        "ce_type": b"orders.OrderCreated",
+        "ce_source": b"/orders",
+        "ce_dataschema": b"urn:avro:orders.OrderCreated:2:00112233aabbccdd",
+        "ce_eventversion": b"2",
+        "content-type": b"application/avro",
+        "ce_time": b"2026-01-01T00:00:00.250001Z",
+        "ce_subject": b"order-1",
+    }
+    assert identifier is not None
+    assert UUID(identifier.decode()).version == 7
+
+
+def test_extension_names_are_legal() -> None:
+    """Attribute names are lower-case letters and digits, as CloudEvents demands."""
+    names = [name.removeprefix("ce_") for name, _ in headers() if name.startswith("ce_")]
+    assert all(name.isalnum() and name.islower() and len(name) <= 20 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("key", "subject"),
+    [
+        ("order-1", b"order-1"),
+        ("bestellung-ä", "bestellung-ä".encode()),
+        (7, b"7"),
+        (UUID(int=1), b"00000000-0000-0000-0000-000000000001"),
+        (None, None),
+        ("", None),
+        (b"raw", None),
+        ("\ud800", None),
+    ],
+)
+def test_subject(key: object, subject: bytes | None) -> None:
+    """The key is the subject where it is text, an integer or a UUID; else there is none."""
+    assert dict(headers(key)).get("ce_subject") == subject
+
+
+def test_source_is_never_absent() -> None:
+    """A service without a name still sends the required attribute."""
+    assert dict(headers(source=None))["ce_source"] == b"/unnamed-service"
+
+
+def test_identifiers_are_unique_and_ordered() -> None:
+    """Identifiers never repeat, are valid UUIDs, and sort by time."""
+    now = MOMENT
+
+    def clock() -> int:
+        nonlocal now
+        now += 100_000
+        return now
+
+    make = CloudEventHeaders("/orders", "application/avro", clock=clock)
+    found = [UUID((dict(make(OrderCreated))["ce_id"] or b"").decode()) for _ in range(2000)]
+    assert len(set(found)) == 2000
+    assert {identifier.variant for identifier in found} == {"specified in RFC 4122"}
+    milliseconds = [identifier.int >> 80 for identifier in found]
+    assert milliseconds == sorted(milliseconds)
+    assert milliseconds[0] == (MOMENT + 100_000) // 1_000_000
+
+
+def test_a_seeded_host_does_not_repeat_identifiers() -> None:
+    """A program that seeds `random` does not publish the same identifiers twice."""
+    state = random.getstate()
+    try:
+        random.seed(1)
+        first = dict(headers())["ce_id"]
+        random.seed(1)
+        assert dict(headers())["ce_id"] != first
+    finally:
+        random.setstate(state)
+
+
+def test_each_list_is_fresh() -> None:
+    """What a caller appends does not show up on the next record."""
+    make = CloudEventHeaders("/orders", "application/avro")
+    make(OrderCreated).append(("own", b"1"))
+    assert "own" not in dict(make(OrderCreated))
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000))
+def test_time_round_trip(now: int) -> None:
+    """The time is RFC 3339 in UTC and reads back to the microsecond."""
+    read = read_cloud_event(headers(now=now))
+    assert read is not None
+    assert read.time == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now // 1000)
+
+
+def test_round_trip() -> None:
+    """What was written is read back."""
+    read = read_cloud_event(headers("order-1"))
+    assert read is not None
+    assert read == CloudEvent(
+        id=read.id,
+        type="orders.OrderCreated",
+        source="/orders",
+        spec_version="1.0",
+        time=datetime(2026, 1, 1, 0, 0, 0, 250_001, tzinfo=UTC),
+        data_schema=schema_uri(OrderCreated.__event__),
+        subject="order-1",
+        content_type="application/avro",
+        extensions={"eventversion": "2"},
+    )
+    assert read.event_version == 2
+
+
+REQUIRED: list[Header] = [
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"1"),
+    ("ce_type", b"t"),
+    ("ce_source", b"/s"),
+]
+
+
+@pytest.mark.parametrize("absent", range(4))
+@pytest.mark.parametrize("value", [None, b""])
+def test_no_cloud_event(absent: int, value: bytes | None) -> None:
+    """Without a required attribute, or with an empty or null one, there is no CloudEvent."""
+    without = [header for index, header in enumerate(REQUIRED) if index != absent]
+    assert read_cloud_event(REQUIRED) is not None
+    assert read_cloud_event(without) is None
+    assert read_cloud_event([*without, (REQUIRED[absent][0], value)]) is None
+
+
+def test_others_headers() -> None:
+    """Foreign headers are passed over, extensions kept, and the last of a repeat counts."""
+    read = read_cloud_event(
+        [*REQUIRED, ("trace", b"\xff"), ("ce_tenant", b"a"), ("ce_tenant", b"b"), ("ce_x", None)]
+    )
+    assert read is not None
+    assert read.extensions == {"tenant": "b"}
+    assert read.time is read.subject is read.event_version is None
+
+
+@pytest.mark.parametrize("text", [b"yesterday", b"2026-01-01", b"2026-01-01T00:00:00", b"\xff"])
+def test_time_that_is_none(text: bytes) -> None:
+    """A time that is no RFC 3339 time does not make a record unreadable."""
+    read = read_cloud_event([*REQUIRED, ("ce_time", text)])
+    assert read is not None
+    assert read.time is None
+
+
+def test_time_with_an_offset() -> None:
+    """A time with an offset means the same instant."""
+    read = read_cloud_event([*REQUIRED, ("ce_time", b"2026-01-01T02:00:00+02:00")])
+    assert read is not None
+    assert read.time == datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+
+
+@pytest.mark.parametrize("text", [b"", b"two", b"-1", "²".encode()])
+def test_event_version_that_is_none(text: bytes) -> None:
+    """A version that is no number is no version."""
+    read = read_cloud_event([*REQUIRED, ("ce_eventversion", text)])
+    assert read is not None
+    assert read.event_version is None
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.none() | st.binary(max_size=20))))
+def test_any_headers_can_be_read(found: list[tuple[str, Any]]) -> None:
+    """No header makes reading fail."""
+    prefixed = [(f"ce_{name}", value) for name, value in found]
+    assert read_cloud_event([*found, *prefixed, *REQUIRED]) is not None

@@ -1,0 +1,223 @@
+"""Retry: the decision, and running functions under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from sdk.errors import (
+    AuthenticationError,
+    BrokerUnavailableError,
+    DeliveryTimeoutError,
+    QueueFullError,
+    RegistryRefusedError,
+    RegistryUnavailableError,
+    SchemaNotFoundError,
+    SdkError,
+)
+from sdk.retry import RetryDecision, RetryPolicy, RetryPolicyFactory
+from sdk.settings import RetryOptions
+
+OUTAGE = RegistryUnavailableError("the registry is down")
+STEADY = RetryOptions(retry_count=3, base_delay_ms=100, max_delay_ms=1_000, jitter=0)
+
+
+class Sleeper:
+    """Records what it is asked to sleep, and does not."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep in a thread."""
+        self.slept.append(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Sleep in an event loop."""
+        self.slept.append(seconds)
+
+
+class Flaky:
+    """Fails with each of these errors in turn, then succeeds."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        """Fail or succeed."""
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    async def later(self) -> str:
+        """Fail or succeed, awaited."""
+        return self()
+
+
+def policy(sleeper: Sleeper, options: RetryOptions = STEADY) -> RetryPolicy:
+    """Make a policy that does not really sleep."""
+    return RetryPolicy(options=options, sleep=sleeper.sleep, sleep_async=sleeper.sleep_async)
+
+
+def run_sync(retry: RetryPolicy, flaky: Flaky) -> str:
+    """Call under the policy."""
+    return retry.call(flaky)
+
+
+def run_async(retry: RetryPolicy, flaky: Flaky) -> str:
+    """Await under the policy."""
+    return asyncio.run(retry.acall(flaky.later))
+
+
+both_ways = pytest.mark.parametrize("run", [run_sync, run_async])
+Run = Callable[[RetryPolicy, Flaky], str]
+
+
+@both_ways
+def test_success_after_failures(run: Run) -> None:
+    """A call that fails for a while succeeds in the end, with doubled waits between."""
+    sleeper, flaky = Sleeper(), Flaky(OUTAGE, OUTAGE, OUTAGE)
+    assert run(policy(sleeper), flaky) == "done"
+    assert flaky.calls == 4
+    assert sleeper.slept == [0.1, 0.2, 0.4]
+
+
+@both_ways
+def test_success_at_once(run: Run) -> None:
+    """A call that succeeds is made once."""
+    sleeper, flaky = Sleeper(), Flaky()
+    assert run(policy(sleeper), flaky) == "done"
+    assert (flaky.calls, sleeper.slept) == (1, [])
+
+
+@both_ways
+def test_giving_up(run: Run) -> None:
+    """After retry_count further attempts the last error is raised, as it was."""
+    last = RegistryUnavailableError("the fourth")
+    sleeper, flaky = Sleeper(), Flaky(OUTAGE, OUTAGE, OUTAGE, last)
+    with pytest.raises(RegistryUnavailableError) as caught:
+        run(policy(sleeper), flaky)
+    assert caught.value is last
+    assert (flaky.calls, len(sleeper.slept)) == (4, 3)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "error",
+    [
+        SchemaNotFoundError("x"),
+        RegistryRefusedError("x"),
+        AuthenticationError("x"),
+        DeliveryTimeoutError("a copy may exist"),
+        ValueError("a bug"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_errors_that_stay(run: Run, error: BaseException) -> None:
+    """An error that another attempt cannot mend is raised at once."""
+    sleeper, flaky = Sleeper(), Flaky(error)
+    with pytest.raises(type(error)) as caught:
+        run(policy(sleeper), flaky)
+    assert caught.value is error
+    assert (flaky.calls, sleeper.slept) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OUTAGE, BrokerUnavailableError("x"), QueueFullError("x")],
+    ids=lambda e: type(e).__name__,
+)
+def test_errors_that_pass(error: SdkError) -> None:
+    """Registry outage, unreachable broker and full queue are worth another attempt."""
+    assert policy(Sleeper()).decide(1, error) == RetryDecision(True, 0.1)
+
+
+def test_no_retries() -> None:
+    """With retry_count 0 there is one attempt."""
+    flaky = Flaky(OUTAGE)
+    with pytest.raises(RegistryUnavailableError):
+        policy(Sleeper(), RetryOptions(retry_count=0)).call(flaky)
+    assert flaky.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delay"), [(1, 0.1), (2, 0.2), (4, 0.8), (5, 1.0), (1000, 1.0)]
+)
+def test_delay_is_capped(attempt: int, delay: float) -> None:
+    """Waits double up to max_delay_ms, however many there are."""
+    options = RetryOptions(retry_count=1000, base_delay_ms=100, max_delay_ms=1_000, jitter=0)
+    assert RetryPolicy(options=options).decide(attempt, OUTAGE).delay == pytest.approx(delay)
+
+
+@pytest.mark.parametrize(
+    ("jitter", "drawn", "delay"),
+    [(0.5, 0.0, 0.1), (0.5, 1.0, 0.05), (1.0, 0.9, 0.01), (0, 0.9, 0.1)],
+)
+def test_jitter(jitter: float, drawn: float, delay: float) -> None:
+    """Jitter is the share of each wait that chance may take away."""
+    options = RetryOptions(base_delay_ms=100, jitter=jitter)
+    decision = RetryPolicy(options=options, uniform=lambda: drawn).decide(1, OUTAGE)
+    assert decision.delay == pytest.approx(delay)
+
+
+def test_retry_after_is_kept() -> None:
+    """A longer wait that the registry asks for is kept, even beyond the cap."""
+    asked = RegistryUnavailableError("429", retry_after=30.0)
+    assert policy(Sleeper()).decide(1, asked) == RetryDecision(True, 30.0)
+
+
+def test_retry_after_does_not_shorten() -> None:
+    """A shorter wait than ours does not hurry us."""
+    asked = RegistryUnavailableError("429", retry_after=0.01)
+    assert policy(Sleeper()).decide(1, asked) == RetryDecision(True, 0.1)
+
+
+def test_unreasonable_retry_after() -> None:
+    """Asked to wait an hour, the policy gives up: the error is the better answer."""
+    asked = RegistryUnavailableError("429", retry_after=3600.0)
+    assert policy(Sleeper()).decide(1, asked) == RetryDecision(False)
+
+
+@both_ways
+def test_each_retry_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Each retry is a warning on sdk.retry that says what failed, and how it goes on."""
+    run(policy(Sleeper()), Flaky(OUTAGE))
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("sdk.retry", "WARNING")
+    assert record.getMessage().startswith("attempt 1 of 4 of ")
+    assert record.getMessage().endswith("failed; the next is in 0.1 s: the registry is down")
+
+
+def test_name_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The caller may say what the log calls a function."""
+    policy(Sleeper()).call(Flaky(OUTAGE), name="looking up orders.OrderCreated")
+    assert "of looking up orders.OrderCreated failed" in caplog.text
+
+
+def test_factory() -> None:
+    """The factory makes policies from the settings, for other errors too."""
+    factory = RetryPolicyFactory(STEADY)
+    assert factory.create().decide(1, OUTAGE).retry
+    narrow = factory.create(transient=(BrokerUnavailableError,))
+    assert not narrow.decide(1, OUTAGE).retry
+    assert narrow.decide(1, BrokerUnavailableError("x")).retry
+
+
+def test_a_cancelled_wait_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """Cancelling an awaited call ends it; it is not retried."""
+
+    async def cancel() -> int:
+        flaky = Flaky(*[OUTAGE] * 5)
+        options = RetryOptions(retry_count=5, base_delay_ms=60_000, max_delay_ms=60_000, jitter=0)
+        task = asyncio.create_task(RetryPolicy(options=options).acall(flaky.later))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return flaky.calls
+
+    assert asyncio.run(cancel()) == 1
