@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from sdk.avro import Duration
+from sdk.avro.duration import Duration
 from sdk.avro.nodes import FixedSchema, LogicalType, PrimitiveSchema, Schema
 
 Scalar = tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], bool], frozenset[str]]
