@@ -1,1 +1,43 @@
-"""A broker and a schema registry that need nothing installed."""
+"""A broker and a schema registry that need nothing installed, for trying things and for tests.
+
+    from sdk.embedded import Embedded
+
+    with Embedded() as host:
+        ...  # clients use host.bootstrap_servers and host.url
+
+`lease_broker` and `lease_registry` give out those that `sdk.connect` uses where the settings say
+``embedded``. ``python -m sdk.embedded`` hosts both for other processes.
+
+The broker is librdkafka's mock cluster: produce, fetch, commit and consumer groups by the protocol
+of KIP-848 work as on Kafka. It has no
+
+* persistence: everything ends with the process;
+* transactions: aborted and open ones are visible to every reader, offsets sent to one are not
+  stored, and no producer is fenced;
+* retention, compaction or topic configuration: each partition drops its oldest batches beyond 5 MB
+  or 100,000 batches, whatever a topic's configuration says;
+* admin requests: topics are created by the host (`EmbeddedAdmin`, `HostAdmin`), with their
+  partition counts, or by being used, with 4 partitions; none can be altered or deleted;
+* lookups by time: they find the end of the partition;
+* TLS, SASL or authorization: it listens on the loopback interface only;
+* classic groups fit for use: every rebalance waits for a session timeout, and members with
+  different assignment strategies end the process. Clients must join by ``group.protocol=consumer``.
+
+The registry answers as Confluent's 7.9 does, and knows Avro only: a JSON Schema or Protobuf schema
+is refused as an invalid schema type. It has no credentials, no TLS and no persistence either.
+"""
+
+from sdk.embedded.broker import EmbeddedAdmin, EmbeddedBroker
+from sdk.embedded.host import Embedded, EmbeddedRegistry, HostAdmin
+from sdk.embedded.sharing import Lease, lease_broker, lease_registry
+
+__all__ = [
+    "Embedded",
+    "EmbeddedAdmin",
+    "EmbeddedBroker",
+    "EmbeddedRegistry",
+    "HostAdmin",
+    "Lease",
+    "lease_broker",
+    "lease_registry",
+]

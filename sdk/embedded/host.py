@@ -1,0 +1,219 @@
+"""Broker and registry together, and the way for other processes to ask for topics."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from sdk.embedded import answers
+from sdk.embedded.bodies import Body
+from sdk.embedded.broker import EmbeddedBroker
+from sdk.embedded.registry import SchemaRegistry
+from sdk.embedded.routing import Request, Route
+from sdk.embedded.server import RegistryServer
+from sdk.errors import BrokerError, BrokerUnavailableError, ConfigurationError
+from sdk.topics import TopicDefinition
+
+TOPICS_PATH: Final = "/_embedded/topics"
+"""Where a host lists and creates topics, on the port of its registry."""
+
+_SECONDS: Final = 10.0
+
+
+class EmbeddedRegistry:
+    """A schema registry inside this process, which clients of any process may reach.
+
+    Args:
+        port: TCP port on the loopback interface; 0 takes a free one.
+        broker: The broker beside it, whose topics other processes may then ask for.
+
+    Raises:
+        ConfigurationError: The port is taken.
+    """
+
+    def __init__(self, port: int = 0, broker: EmbeddedBroker | None = None) -> None:
+        routes = [] if broker is None else _topic_routes(broker)
+        self._server = RegistryServer(SchemaRegistry(routes), port)
+
+    def __enter__(self) -> EmbeddedRegistry:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Base URL for clients."""
+        return self._server.url
+
+    def close(self) -> None:
+        """Stop serving; all that was registered is gone."""
+        self._server.close()
+
+
+class Embedded:
+    """Broker and registry in this process.
+
+    Args:
+        registry_port: TCP port of the registry; 0 takes a free one. Brokers always take free
+            ones.
+        brokers: How many brokers.
+        topics: Topics to create at once.
+
+    Raises:
+        ConfigurationError: The port is taken, a topic is refused, or librdkafka lacks the broker.
+    """
+
+    def __init__(
+        self, registry_port: int = 0, brokers: int = 1, topics: Iterable[TopicDefinition] = ()
+    ) -> None:
+        self.broker = EmbeddedBroker(brokers, topics)
+        try:
+            self.registry = EmbeddedRegistry(registry_port, self.broker)
+        except ConfigurationError:
+            self.broker.close()
+            raise
+
+    def __enter__(self) -> Embedded:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """``host:port`` of every broker, separated by commas."""
+        return self.broker.bootstrap_servers
+
+    @property
+    def url(self) -> str:
+        """Base URL of the registry."""
+        return self.registry.url
+
+    def close(self) -> None:
+        """Stop both; all that they kept is gone."""
+        self.registry.close()
+        self.broker.close()
+
+
+class HostAdmin:
+    """A `BrokerAdmin` that asks the process which hosts an embedded broker.
+
+    Args:
+        registry_url: URL of the registry that the same process hosts.
+        timeout: Limit of one request, seconds.
+    """
+
+    def __init__(self, registry_url: str, timeout: float = _SECONDS) -> None:
+        self._url = registry_url.rstrip("/") + TOPICS_PATH
+        self._timeout = timeout
+        # The address is on this machine: a proxy of the environment must not come in between.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
+        """Return those of ``topics`` that exist.
+
+        Raises:
+            BrokerUnavailableError: The host does not answer.
+            BrokerError: What answers is no host of an embedded broker.
+        """
+        found = [_definition(each) for each in self._ask(None)["topics"]]
+        return {topic.name: topic for topic in found if topic.name in topics}
+
+    def create(self, topics: Sequence[TopicDefinition]) -> None:
+        """Create topics; one that exists already is left as it is.
+
+        Raises:
+            BrokerUnavailableError: The host does not answer.
+            BrokerError: The host refuses a topic, or is none.
+        """
+        self._ask({"topics": [_topic_json(topic) for topic in topics]})
+
+    def close(self) -> None:
+        """Release nothing: every request has a connection of its own."""
+
+    def _ask(self, question: Mapping[str, Any] | None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the URL is the registry's own
+            self._url,
+            data=None if question is None else json.dumps(question).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error, self._url) from error
+        except OSError as error:
+            raise BrokerUnavailableError(
+                f"the process that hosts the embedded broker does not answer at {self._url}",
+                remedy="start it: python -m sdk.embedded",
+            ) from error
+
+
+def _refusal(error: urllib.error.HTTPError, url: str) -> BrokerError:
+    if error.code == 404:
+        return BrokerError(
+            f"{url} is not served: the registry is not the one of an embedded host",
+            remedy="set registry.url to what python -m sdk.embedded prints",
+        )
+    try:
+        message = json.load(error)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = f"HTTP {error.code}"
+    return BrokerError(f"the embedded broker refuses: {message}")
+
+
+def _topic_routes(broker: EmbeddedBroker) -> list[Route]:
+    def list_topics(_: Request) -> Any:
+        return {"topics": [_topic_json(topic) for _, topic in sorted(broker.topics().items())]}
+
+    def create_topics(request: Request) -> Any:
+        topics = [_read_topic(body) for body in request.body().objects("topics") or ()]
+        try:
+            return {"created": broker.create_topics(topics)}
+        except ConfigurationError as error:
+            raise answers.RestError(422, 422, str(error)) from None
+
+    return [Route("GET", TOPICS_PATH, list_topics), Route("POST", TOPICS_PATH, create_topics)]
+
+
+def _read_topic(body: Body) -> TopicDefinition:
+    return TopicDefinition(
+        name=body.text("name") or "",
+        partitions=body.integer("partitions"),
+        replication=body.integer("replication"),
+        config=body.mapping("config") or {},
+    )
+
+
+def _definition(values: Mapping[str, Any]) -> TopicDefinition:
+    return TopicDefinition(
+        name=values["name"],
+        partitions=values["partitions"],
+        replication=values["replication"],
+        config=values["config"],
+    )
+
+
+def _topic_json(topic: TopicDefinition) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "partitions": topic.partitions,
+        "replication": topic.replication,
+        "config": dict(topic.config),
+    }
