@@ -37,7 +37,7 @@ because its first copy may exist."""
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that a server may ask to wait; with more, the error is the better answer."""
 
-_log = logging.getLogger("sdk.retry")
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -143,7 +143,7 @@ class RetryPolicy:
 
         def report(state: tenacity.RetryCallState) -> None:
             error = state.outcome and state.outcome.exception()
-            _log.warning(
+            logger.warning(
                 "attempt %d of %d of %s failed; the next is in %.3g s: %s",
                 state.attempt_number,
                 self.options.retry_count + 1,

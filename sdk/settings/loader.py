@@ -30,7 +30,7 @@ from sdk.settings.userinfo import move_userinfo
 
 SettingsPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-_log = logging.getLogger("sdk.settings")
+logger = logging.getLogger("sdk.settings")
 
 _DEFAULT = "default"
 _TOKEN = re.compile(r"@(?:format|jinja|get|read_file|json|int|float|bool|str|merge|none) ")
@@ -235,7 +235,7 @@ def _warn_of_tokens(values: Mapping[str, Any], origins: Origins, path: SettingPa
             origin = _origin(here, origins)
             where = origin.describe() if origin else "the settings"
             told = "%s: %s begins with %s, which is not evaluated but taken as it stands"
-            _log.warning(told, where, _dotted(here), token[0].strip())
+            logger.warning(told, where, _dotted(here), token[0].strip())
 
 
 def _complaint(finding: Finding, origins: Origins, environment: str) -> _Complaint:

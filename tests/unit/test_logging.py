@@ -1,0 +1,238 @@
+"""Logging: levels, enrichment, both forms, and the stdlib and structlog loggers alike."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from sdk.errors import ConfigurationError
+from sdk.observability.logging import configure_logging
+from sdk.settings import LoggingOptions
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    """Leave the process's logging as it was found."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    configure_logging(LoggingOptions(), io.StringIO())  # takes the former levels back
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def configured(**options: Any) -> io.StringIO:
+    """Configure logging with these options and return where its lines go."""
+    stream = io.StringIO()
+    configure_logging(LoggingOptions(**options), stream)
+    return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Parse what was logged as JSON."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_one_json_object_a_line() -> None:
+    """A record becomes one line of JSON, with level, logger and time."""
+    stream = configured(format="json")
+    logging.getLogger("sdk.producer").warning("queue of %s is full", "orders")
+    (line,) = lines(stream)
+    assert line["event"] == "queue of orders is full"
+    assert (line["level"], line["logger"]) == ("warning", "sdk.producer")
+    assert line["timestamp"].endswith("+00:00")
+
+
+def test_console_line() -> None:
+    """A record becomes one readable line, without colours where nobody looks."""
+    stream = configured(format="console")
+    logging.getLogger("sdk.producer").warning("queue full")
+    (line,) = stream.getvalue().splitlines()
+    assert "queue full" in line
+    assert "sdk.producer" in line
+    assert "\x1b" not in line
+
+
+def test_minimum_level_and_overrides() -> None:
+    """Loggers obey the minimum level, or their own or their parent's override."""
+    stream = configured(
+        format="json", level="WARNING", overrides={"sdk.retry": "DEBUG", "host": "ERROR"}
+    )
+    logging.getLogger("sdk").info("no")
+    logging.getLogger("sdk").warning("yes 1")
+    logging.getLogger("sdk.retry").debug("yes 2")
+    logging.getLogger("host.web").warning("no")
+    structlog.get_logger("host.web").warning("no")
+    structlog.get_logger("sdk.retry").debug("yes 3")
+    assert [line["event"] for line in lines(stream)] == ["yes 1", "yes 2", "yes 3"]
+
+
+def test_librdkafka_lines() -> None:
+    """The client library's logger takes the same way and can be quietened by name."""
+    stream = configured(format="json", overrides={"sdk.librdkafka": "ERROR"})
+    logging.getLogger("sdk.librdkafka").warning("FAIL connection refused")
+    logging.getLogger("sdk.librdkafka").error("FAIL authentication")
+    assert [line["event"] for line in lines(stream)] == ["FAIL authentication"]
+
+
+def test_enrichment() -> None:
+    """Lines tell thread and machine, where asked."""
+    stream = configured(format="json")
+    logging.getLogger("a").info("x")
+    (line,) = lines(stream)
+    assert line["thread_id"] == threading.get_ident()
+    assert line["machine_name"]
+
+
+def test_enrichment_switched_off() -> None:
+    """Lines do not tell thread and machine, where not asked."""
+    stream = configured(format="json", thread_id=False, machine_name=False)
+    logging.getLogger("a").info("x")
+    assert not {"thread_id", "machine_name"} & set(lines(stream)[0])
+
+
+def test_context_variables() -> None:
+    """What is bound to the context shows on the lines of stdlib and structlog loggers."""
+    stream = configured(format="json")
+    with structlog.contextvars.bound_contextvars(order_id="o-1"):
+        logging.getLogger("sdk").info("x")
+        structlog.get_logger("host").info("y")
+    logging.getLogger("sdk").info("z")
+    assert [line.get("order_id") for line in lines(stream)] == ["o-1", "o-1", None]
+
+
+def test_extra() -> None:
+    """The extra of a stdlib call is added, and never hides the message."""
+    stream = configured(format="json")
+    logging.getLogger("sdk").info("sent", extra={"topic": "orders", "event": "OrderCreated"})
+    (line,) = lines(stream)
+    assert (line["event"], line["topic"]) == ("sent", "orders")
+    assert line["extra_event"] == "OrderCreated"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("logger", [logging.getLogger("a"), structlog.get_logger("a")])
+def test_exceptions_are_kept(form: str, logger: Any) -> None:
+    """An exception shows with its traceback and its cause, in both forms and from both sides."""
+    stream = configured(format=form)
+    try:
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise ValueError("outer") from error
+    except ValueError:
+        logger.exception("failed")
+    text = stream.getvalue()
+    assert text.count("failed") == 1
+    assert text.count("KeyError: 'inner'") == 1
+    assert text.count("ValueError: outer") == 1
+    assert __file__ in text
+
+
+def test_local_variables_are_not_shown() -> None:
+    """A traceback does not print local variables, which may be secrets."""
+    stream = configured(format="console")
+    hidden = "s3cret"
+    try:
+        raise ValueError(len(hidden))
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    text = stream.getvalue()
+    assert "hidden)" in text
+    assert "= 's3cret'\n" not in text.replace('hidden = "s3cret"', "")
+
+
+def test_odd_values() -> None:
+    """Values that JSON does not know do not lose the line."""
+    stream = configured(format="json")
+    structlog.get_logger("a").info("x", value=object(), text="\ud800")
+    (line,) = lines(stream)
+    assert line["value"].startswith("<object object")
+    assert line["text"] == "\ud800"
+
+
+def test_twice_is_once() -> None:
+    """Configuring again replaces the former handler, its form and its overrides."""
+    former = configured(format="console", overrides={"sdk.retry": "ERROR"})
+    stream = configured(format="json")
+    logging.getLogger("sdk.retry").info("once")
+    assert [line["event"] for line in lines(stream)] == ["once"]
+    assert former.getvalue() == ""
+
+
+def test_other_handlers_stay() -> None:
+    """Handlers that the host has installed go on seeing records, as they are."""
+    seen: list[logging.LogRecord] = []
+
+    class Host(logging.Handler):
+        """Keeps records."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """Keep a record."""
+            seen.append(record)
+
+    host = Host()
+    logging.getLogger().addHandler(host)
+    try:
+        configured(format="json")
+        logging.getLogger("a").info("x %d", 1)
+    finally:
+        logging.getLogger().removeHandler(host)
+    assert [record.getMessage() for record in seen] == ["x 1"]
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_standard_error_is_the_default() -> None:
+    """Lines go to standard error, so that a program's output stays its own."""
+    done = run(
+        "import logging\n"
+        "from sdk.observability.logging import configure_logging\n"
+        "from sdk.settings import LoggingOptions\n"
+        "configure_logging(LoggingOptions())\n"
+        "logging.getLogger('sdk').info('hello')\n"
+    )
+    assert done.stdout == ""
+    assert "hello" in done.stderr
+
+
+def test_missing_structlog() -> None:
+    """Without structlog the error names the extra that brings it."""
+    done = run(
+        "import sys\n"
+        "sys.modules['structlog'] = None\n"
+        "from sdk.errors import ConfigurationError\n"
+        "from sdk.observability.logging import configure_logging\n"
+        "from sdk.settings import LoggingOptions\n"
+        "try:\n"
+        "    configure_logging(LoggingOptions())\n"
+        "except ConfigurationError as error:\n"
+        "    print(error)\n"
+    )
+    assert "needs structlog" in done.stdout
+    assert "avro-messaging-sdk[logging]" in done.stdout
+
+
+def test_unknown_level() -> None:
+    """A level that does not exist is refused by the options."""
+    with pytest.raises(ConfigurationError, match="must be one of DEBUG"):
+        LoggingOptions(level="verbose")
