@@ -18,7 +18,6 @@ from uuid import UUID
 from attrs import field, frozen
 
 from sdk.events import EventInfo
-from sdk.records import Header
 
 PREFIX = "ce_"
 SPEC_VERSION = "ce_specversion"
@@ -30,6 +29,8 @@ DATA_SCHEMA = "ce_dataschema"
 SUBJECT = "ce_subject"
 EVENT_VERSION = "ce_eventversion"
 CONTENT_TYPE = "content-type"
+
+_Header = tuple[str, bytes | None]
 
 UNNAMED_SOURCE = "/unnamed-service"
 """Source of a service that has not set one; the attribute may not be absent."""
@@ -71,11 +72,11 @@ class CloudEventHeaders:
         self._source = (source or UNNAMED_SOURCE).encode()
         self._content_type = content_type.encode()
         self._clock = clock
-        self._constant: dict[type[Any], list[Header]] = {}
+        self._constant: dict[type[Any], list[_Header]] = {}
         self._millisecond: tuple[int, bytes] = (-1, b"")
         self._second: tuple[int, bytes] = (-1, b"")
 
-    def __call__(self, event_class: type[Any], key: object = None) -> list[Header]:
+    def __call__(self, event_class: type[Any], key: object = None) -> list[_Header]:
         """Return a fresh list of headers.
 
         Args:
@@ -92,7 +93,7 @@ class CloudEventHeaders:
             headers.append((SUBJECT, subject))
         return headers
 
-    def _prepare(self, event_class: type[Any]) -> list[Header]:
+    def _prepare(self, event_class: type[Any]) -> list[_Header]:
         info: EventInfo = event_class.__event__
         return [
             (SPEC_VERSION, b"1.0"),
@@ -164,7 +165,7 @@ class CloudEvent:
         return int(text) if text.isascii() and text.isdigit() else None
 
 
-def read_cloud_event(headers: Iterable[Header]) -> CloudEvent | None:
+def read_cloud_event(headers: Iterable[_Header]) -> CloudEvent | None:
     """Return the attributes that headers carry; of repeated headers the last counts.
 
     Args:
