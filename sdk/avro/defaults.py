@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from sdk.avro.defects import shown
 from sdk.avro.json_text import pointer
 from sdk.avro.nodes import (
     NO_DEFAULT,
@@ -81,7 +82,7 @@ def _problems(schema: Schema, value: Any, path: str, depth: int) -> Iterator[Pro
     match schema:
         case UnionSchema():
             if _branch(schema, value, depth) is None:
-                yield path, f"default {_shown(value)} matches no branch of the union", False
+                yield path, f"default {shown(value)} matches no branch of the union", False
         case RecordSchema() if isinstance(value, Mapping):
             yield from _record_problems(schema, value, path, depth)
         case ArraySchema() if isinstance(value, list):
@@ -119,7 +120,7 @@ def _scalar_problem(schema: Schema, value: Any) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool):
             if low <= value <= high:
                 return None
-            return f"default {_shown(value)} is out of range for {kind}"
+            return f"default {shown(value)} is out of range for {kind}"
     elif kind == "null":
         if value is None:
             return None
@@ -131,7 +132,7 @@ def _scalar_problem(schema: Schema, value: Any) -> str | None:
             return None
     elif isinstance(value, str):
         return _text_problem(schema, value)
-    return f"default {_shown(value)} is no {kind}"
+    return f"default {shown(value)} is no {kind}"
 
 
 def _text_problem(schema: Schema, value: str) -> str | None:
@@ -139,14 +140,14 @@ def _text_problem(schema: Schema, value: str) -> str | None:
     if isinstance(schema, EnumSchema):
         if value in schema.symbols:
             return None
-        return f"default {_shown(value)} is no symbol of enum {schema.name}"
+        return f"default {shown(value)} is no symbol of enum {schema.name}"
     if schema.type in ("bytes", "fixed") and any(letter > "\xff" for letter in value):
-        return f"default {_shown(value)} has characters beyond U+00FF, which are no bytes"
+        return f"default {shown(value)} has characters beyond U+00FF, which are no bytes"
     if isinstance(schema, FixedSchema) and len(value) != schema.size:
         return f"default has {len(value)} bytes, fixed {schema.name} has {schema.size}"
     if schema.type in ("string", "bytes", "fixed"):
         return None
-    return f"default {_shown(value)} is no {schema.type}"
+    return f"default {shown(value)} is no {schema.type}"
 
 
 def _branch(schema: UnionSchema, value: Any, depth: int = 0) -> int | None:
@@ -176,8 +177,3 @@ def _value(schema: Schema, value: Any) -> Any:
     if schema.type in ("float", "double"):
         return float(value)
     return value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

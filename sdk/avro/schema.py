@@ -1,5 +1,6 @@
 """Avro schemas: the node classes, and `parse_schema` that makes them from JSON."""
 
+from sdk.avro.defects import Defect
 from sdk.avro.nodes import (
     NO_DEFAULT,
     PRIMITIVES,
@@ -18,7 +19,7 @@ from sdk.avro.nodes import (
     named_types,
     short_name,
 )
-from sdk.avro.parsing import Defect, Reference, check_schema, parse_schema
+from sdk.avro.parsing import Reference, check_schema, parse_schema
 
 __all__ = [
     "NO_DEFAULT",

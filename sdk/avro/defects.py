@@ -1,0 +1,47 @@
+"""What is wrong in a schema, collected while it is parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field, frozen
+
+
+@frozen
+class Defect:
+    """Something wrong in a schema.
+
+    Attributes:
+        path: JSON pointer (RFC 6901) of the defect; empty for the document itself.
+        message: What is wrong, in one line.
+        remedy: What to do about it.
+        warning: The schema is valid Avro all the same, but hardly what its author meant.
+    """
+
+    path: str
+    message: str
+    remedy: str
+    warning: bool = False
+
+
+@define
+class Defects:
+    """Collects defects in the order in which they are found."""
+
+    found: list[Defect] = field(factory=list)
+    errors: int = 0
+
+    def error(self, path: str, message: str, remedy: str) -> None:
+        """Note that the schema is not valid."""
+        self.found.append(Defect(path, message, remedy))
+        self.errors += 1
+
+    def warn(self, path: str, message: str, remedy: str) -> None:
+        """Note that the schema is valid but suspicious."""
+        self.found.append(Defect(path, message, remedy, warning=True))
+
+
+def shown(value: Any) -> str:
+    """Return a JSON value as a message may quote it: on one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
