@@ -14,21 +14,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from sdk.avro.equality import same_definition
-from sdk.avro.matching import logical_of
-from sdk.avro.nodes import (
-    NO_DEFAULT,
-    ArraySchema,
-    FieldSchema,
-    FixedSchema,
-    MapSchema,
-    NamedSchema,
-    PrimitiveSchema,
-    Schema,
-    UnionSchema,
-    short_name,
-)
-from sdk.avro.resolution import (
+from sdk.avro.actions import (
     DefaultField,
     Node,
     Promote,
@@ -44,8 +30,22 @@ from sdk.avro.resolution import (
     Resolution,
     SkipField,
     Unreadable,
-    attempt,
 )
+from sdk.avro.equality import same_definition
+from sdk.avro.matching import logical_of
+from sdk.avro.nodes import (
+    NO_DEFAULT,
+    ArraySchema,
+    FieldSchema,
+    FixedSchema,
+    MapSchema,
+    NamedSchema,
+    PrimitiveSchema,
+    Schema,
+    UnionSchema,
+    short_name,
+)
+from sdk.avro.resolution import attempt
 
 Severity = Literal["error", "warning", "info"]
 
