@@ -42,11 +42,11 @@ class AvroKeySerializer:
                 data = text.encode()
             except UnicodeEncodeError as error:
                 raise SerializationError("the key is not valid Unicode", topic=topic) from error
-            return prefix + _long(len(data)) + data
+            return prefix + avro_long(len(data)) + data
         number = int(text)
         if not -(1 << 63) <= number < 1 << 63:
             raise SerializationError(f"key {number} does not fit a long", topic=topic)
-        return prefix + _long(number)
+        return prefix + avro_long(number)
 
     def _prefix(self, topic: str, kind: str) -> bytes:
         contract = EventInfo(full_name=kind, version=1, schema=f'"{kind}"', fingerprint="")
@@ -54,8 +54,8 @@ class AvroKeySerializer:
         return SchemaId(AVRO, version.schema_id).id_to_bytes()
 
 
-def _long(number: int) -> bytes:
-    """Return a long as zigzag varint (Avro 1.12 specification, binary encoding)."""
+def avro_long(number: int) -> bytes:
+    """Return a long as zigzag varint (Avro 1.12 specification, "Binary Encoding")."""
     rest = number << 1 ^ number >> 63
     data = bytearray()
     while rest > 0x7F:

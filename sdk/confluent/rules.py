@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from confluent_kafka.schema_registry import (
 )
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.rule_registry import RuleRegistry
+from confluent_kafka.schema_registry.serde import RuleExecutor
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from sdk.avro.nodes import RecordSchema, Schema, UnionSchema, children
@@ -65,7 +67,7 @@ class RuleEngine:
     The client is not shared with look-ups, because it caches what was looked up without rules.
 
     Args:
-        client: Confluent's registry client; closed by its owner.
+        client: Confluent's registry client; ours from now on.
         classed: Gives our error for what that client raises.
         configuration: Given to the rule executors, such as the credentials of a KMS.
     """
@@ -79,7 +81,15 @@ class RuleEngine:
         self._client = client
         self._classed = classed
         self._configuration = dict(configuration or {})
-        self._rules = _rule_registry()
+        self._executors = _installed_executors()
+        self.rules = _rule_registry(self._executors)
+
+    def close(self) -> None:
+        """Close the connections of the client and of the rule executors."""
+        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        for executor in self._executors:
+            with suppress(Exception):  # not all releases can close all of theirs
+                executor.close()  # type: ignore[no-untyped-call]
 
     def writer(
         self,
@@ -103,7 +113,7 @@ class RuleEngine:
             "schema.id.serializer": location,
         }
         serializer = AvroSerializer(
-            self._client, conf=settings, rule_conf=self._configuration, rule_registry=self._rules
+            self._client, conf=settings, rule_conf=self._configuration, rule_registry=self.rules
         )
         return RuledWriter(subject, schema, encode, serializer, self._classed)
 
@@ -131,7 +141,7 @@ class RuleEngine:
             return_record_name=schema.tuples,
             conf=settings,
             rule_conf=self._configuration,
-            rule_registry=self._rules,
+            rule_registry=self.rules,
         )
         return RuledReader(schema, deserializer, self._classed)
 
@@ -255,22 +265,26 @@ class RuledReader:
         return plain.getvalue()
 
 
-def _rule_registry() -> RuleRegistry:
-    """Return the executors that are installed and those that the application has registered."""
+def _installed_executors() -> list[RuleExecutor]:
+    """Make the executors that are installed, and make the key management services known."""
+    executors = [_installed(module, name) for module, name in _EXECUTORS]
+    drivers = [_installed(module, name) for module, name in _KMS_DRIVERS]
+    for driver in drivers:
+        if driver is not None:
+            driver.register()
+    return [executor() for executor in executors if executor is not None]
+
+
+def _rule_registry(executors: list[RuleExecutor]) -> RuleRegistry:
+    """Return our executors and those that the application has registered, which win."""
     shared = RuleRegistry.get_global_instance()  # type: ignore[no-untyped-call]
     registry = RuleRegistry()  # type: ignore[no-untyped-call]
-    for module, name in _EXECUTORS:
-        executor = _installed(module, name)
-        if executor is not None:
-            registry.register_executor(executor())
+    for executor in executors:
+        registry.register_executor(executor)
     for executor in shared.get_executors():
         registry.register_executor(executor)
     for action in shared.get_actions():
         registry.register_action(action)
-    for module, name in _KMS_DRIVERS:
-        driver = _installed(module, name)
-        if driver is not None:
-            driver.register()
     return registry
 
 

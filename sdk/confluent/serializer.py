@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ from confluent_kafka.serialization import SerializationError as ConfluentSeriali
 from sdk.avro import decoder_for, encoder_for
 from sdk.avro.nodes import RecordSchema
 from sdk.avro.schema import parse_schema
-from sdk.confluent.once import Once
 from sdk.confluent.registry import (
     AVRO,
     FetchedSchema,
@@ -95,7 +95,8 @@ class AvroMessageSerializer:
         self._routes: dict[tuple[type[Any], str], Route] = {}
         self._ruled: dict[tuple[type[Any], str], RuledWriter] = {}
         self._writers: dict[bytes, _Writer] = {}
-        self._engine: Once[None, RuleEngine] = Once()
+        self._engine: RuleEngine | None = None
+        self._engine_lock = threading.Lock()
 
     def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; in header mode, append the schema's GUID.
@@ -166,6 +167,12 @@ class AvroMessageSerializer:
         for event_class, topic in pairs:
             self._prepare(event_class, topic)
 
+    def close(self) -> None:
+        """Close the connections to the registry."""
+        self._registry.close()
+        if self._engine is not None:
+            self._engine.close()
+
     def _serialize_first(self, event: Any, topic: str, headers: list[Header]) -> bytes:
         """Serialize where no plain route is known: resolve it first, or rules apply."""
         key = (type(event), topic)
@@ -233,12 +240,12 @@ class AvroMessageSerializer:
         return [each.__event__ for each in known.versions(contract.full_name)]
 
     def _rules(self) -> RuleEngine:
-        def make() -> RuleEngine:
-            options = self._registry.options
-            client = registry_client(options, options.url)
-            return RuleEngine(client, self._registry.classed, self._rule_configuration)
-
-        return self._engine.get(None, make)
+        with self._engine_lock:
+            if self._engine is None:
+                options = self._registry.options
+                client = registry_client(options, options.url)
+                self._engine = RuleEngine(client, self._registry.classed, self._rule_configuration)
+            return self._engine
 
     def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
         """Fetch the writer schema that a record names; remembered for all records after it."""

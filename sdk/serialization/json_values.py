@@ -178,8 +178,9 @@ class _Field:
         """Take the field's value from an object; a missing one is left to its default."""
         for name in self.names:
             if name in source:
+                argument = self.attribute.alias or self.attribute.name
                 try:
-                    arguments[self.attribute.alias] = self.form.read(source[name])
+                    arguments[argument] = self.form.read(source[name])
                 except MismatchError as error:
                     raise error.within(name) from error.__cause__
                 return

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sdk.errors import SerializationError
+
+_LONGEST: Final = 8192
+"""Bits of an integer key; the interpreter refuses to print much longer ones."""
 
 
 def key_text(key: object, topic: str) -> str | bytes | None:
     """Return a key as the text that it travels as; bytes and None stay as they are.
 
     Raises:
-        SerializationError: The key is neither str, int, UUID nor bytes.
+        SerializationError: The key is neither str, int of a sane size, UUID nor bytes.
     """
     if key is None or isinstance(key, bytes):
         return key
     if isinstance(key, str):
         return str(key)
-    if isinstance(key, UUID) or (isinstance(key, int) and not isinstance(key, bool)):
+    if isinstance(key, UUID):
+        return str(key)
+    if isinstance(key, int) and not isinstance(key, bool) and key.bit_length() <= _LONGEST:
         return str(key)
     raise SerializationError(
         f"a key of type {type(key).__qualname__} cannot be sent",

@@ -1,0 +1,127 @@
+"""Message keys, and the choice of formats."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdk.confluent.keys import AvroKeySerializer, avro_long
+from sdk.errors import ConfigurationError, SchemaNotFoundError, SerializationError
+from sdk.serialization import TextKeySerializer, choose
+from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.registry_server import RegistryServer
+from tests.unit.serialization.shop import OrderV1
+
+ID = UUID("3f2b8a52-6c1e-4d6e-9f38-0f5a1c1c7a11")
+
+
+@pytest.mark.parametrize(
+    ("key", "data"),
+    [
+        ("tea ☕", "tea ☕".encode()),
+        ("", b""),
+        (4711, b"4711"),
+        (-1, b"-1"),
+        (ID, b"3f2b8a52-6c1e-4d6e-9f38-0f5a1c1c7a11"),
+        (b"\x00\xff", b"\x00\xff"),
+        (None, None),
+    ],
+)
+def test_keys_travel_as_text(key: object, data: bytes | None) -> None:
+    """Text, integers and UUIDs are UTF-8 text; bytes and null stay what they are."""
+    assert TextKeySerializer().serialize(key, OrderV1, "orders") == data
+
+
+@pytest.mark.parametrize("key", [1.5, True, [1], "\ud800", pytest.param(10**5000, id="huge")])
+def test_other_keys_are_refused(key: object, server: RegistryServer, connect: Connect) -> None:
+    """What has no one text form is no key, in either format."""
+    for serializer in (TextKeySerializer(), AvroKeySerializer(connect(auto_register=True))):
+        with pytest.raises(SerializationError) as caught:
+            serializer.serialize(key, OrderV1, "orders")
+        assert caught.value.topic == "orders"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tea ☕", "tea ☕"), (4711, 4711), (-(2**63), -(2**63)), (ID, str(ID))]
+)
+def test_avro_keys_are_read_by_confluents_deserializer(
+    server: RegistryServer, connect: Connect, key: object, value: object
+) -> None:
+    """Keys in Avro are primitives in the usual framing, under the topic's key subject."""
+    keys = AvroKeySerializer(connect(auto_register=True))
+    data = keys.serialize(key, OrderV1, "orders")
+    assert data is not None
+    with SchemaRegistryClient({"url": server.url}) as client:
+        deserialize = AvroDeserializer(
+            client, conf={"subject.name.strategy": lambda *_: "orders-key"}
+        )
+        assert deserialize(data, SerializationContext("orders", MessageField.KEY)) == value
+    assert len(server.versions("orders-key")) == 1
+
+
+def test_avro_keys_ask_the_registry_once_a_topic(server: RegistryServer, connect: Connect) -> None:
+    """After the first key of a topic, no request is made; bytes and null make none at all."""
+    keys = AvroKeySerializer(connect(auto_register=True))
+    assert keys.serialize(b"raw", OrderV1, "orders") == b"raw"
+    assert keys.serialize(None, OrderV1, "orders") is None
+    assert server.requests == []
+    keys.serialize("a", OrderV1, "orders")
+    asked = len(server.requests)
+    for number in range(100):
+        keys.serialize(str(number), OrderV1, "orders")
+    assert len(server.requests) == asked
+
+
+def test_avro_keys_are_not_registered_unasked(connect: Connect) -> None:
+    """Without auto-registration a missing key schema is an error."""
+    with pytest.raises(SchemaNotFoundError):
+        AvroKeySerializer(connect()).serialize("a", OrderV1, "orders")
+
+
+@pytest.mark.parametrize("key", [2**63, -(2**63) - 1])
+def test_an_integer_beyond_64_bits_is_no_avro_key(connect: Connect, key: int) -> None:
+    """Avro's long has 64 bits."""
+    with pytest.raises(SerializationError, match="does not fit a long"):
+        AvroKeySerializer(connect(auto_register=True)).serialize(key, OrderV1, "orders")
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_longs_are_zigzag_varints(number: int) -> None:
+    """The encoding equals fastavro's."""
+    import io
+
+    import fastavro
+
+    expected = io.BytesIO()
+    fastavro.schemaless_writer(expected, "long", number)
+    assert avro_long(number) == expected.getvalue()
+
+
+def test_a_format_is_chosen_by_its_name() -> None:
+    """Only the factory that is named is called."""
+
+    def never() -> str:
+        raise AssertionError
+
+    assert choose("producer.format", "json", {"json": lambda: "j", "avro": never}) == "j"
+
+
+def test_a_further_format_is_one_more_entry() -> None:
+    """What is not built in is offered like the rest."""
+    assert choose("producer.format", "protobuf", {"protobuf": lambda: "p"}) == "p"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("arvo", "did you mean 'avro'"), ("xml", "known formats: avro, json")]
+)
+def test_an_unknown_format_is_an_error_of_the_settings(name: str, remedy: str) -> None:
+    """The error names the setting and what it may be."""
+    with pytest.raises(ConfigurationError, match=remedy) as caught:
+        choose("producer.format", name, {"avro": object, "json": object})
+    assert "producer.format" in str(caught.value)

@@ -1,0 +1,347 @@
+"""Versions with rule sets: checked, transformed and encrypted as Confluent's clients do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+from attrs import evolve, frozen
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from sdk.confluent.rules import RuleEngine
+from sdk.confluent.serializer import AvroMessageSerializer
+from sdk.errors import (
+    DeserializationError,
+    RegistryUnavailableError,
+    SerializationError,
+)
+from sdk.events import EventInfo
+from sdk.records import Header
+from sdk.topics import record_name
+from tests.servers.gateway import Answer, Gateway
+from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.registry_server import Json, RegistryServer
+from tests.unit.serialization.shop import UUID_TEXT, Cat, Dog, info
+from tests.unit.serialization.test_avro_serializer import record
+
+pytest.importorskip("tink", reason="the rules extra is not installed")
+
+SECRET = {"secret": "mysecret"}
+CARD = "4711 0815"
+
+
+@frozen(kw_only=True)
+class PaymentV1:
+    """A payment whose card number is secret."""
+
+    payment_id: UUID
+    card: str
+    amount: int
+
+    __event__: ClassVar[EventInfo] = info(
+        "shop.Payment",
+        [
+            {"name": "payment_id", "type": UUID_TEXT},
+            {"name": "card", "type": "string", "confluent:tags": ["PII"]},
+            {"name": "amount", "type": "long"},
+        ],
+    )
+
+
+@frozen(kw_only=True)
+class PaymentV2:
+    """The second version knows the holder, too."""
+
+    payment_id: UUID
+    card: str
+    amount: int
+    holder: str = "unknown"
+
+    __event__: ClassVar[EventInfo] = info(
+        "shop.Payment",
+        [
+            {"name": "payment_id", "type": UUID_TEXT},
+            {"name": "card", "type": "string", "confluent:tags": ["PII"]},
+            {"name": "amount", "type": "long"},
+            {"name": "holder", "type": "string", "default": "unknown", "confluent:tags": ["PII"]},
+        ],
+        version=2,
+    )
+
+
+@frozen(kw_only=True)
+class Adoption:
+    """A union of two records that only their names tell apart."""
+
+    pet: Cat | Dog
+    at: datetime
+    fee: Decimal
+
+    __event__: ClassVar[EventInfo] = info(
+        "shop.Adoption",
+        [
+            {
+                "name": "pet",
+                "type": [
+                    {
+                        "type": "record",
+                        "name": kind,
+                        "fields": [{"name": "name", "type": "string", "confluent:tags": ["PII"]}],
+                    }
+                    for kind in ("Cat", "Dog")
+                ],
+            },
+            {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+            {
+                "name": "fee",
+                "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2},
+            },
+        ],
+        types={"shop.Cat": Cat, "shop.Dog": Dog},
+    )
+
+
+V1 = PaymentV1(payment_id=UUID(int=1), card=CARD, amount=5)
+V2 = PaymentV2(payment_id=UUID(int=2), card=CARD, amount=6, holder="Alice")
+
+
+def rule(name: str, kind: str, mode: str, type_: str, **more: Any) -> Json:
+    """Return a rule set of one domain rule."""
+    own = {"name": name, "kind": kind, "mode": mode, "type": type_, **more}
+    return {"domainRules": [own]}
+
+
+ENCRYPT = rule(
+    "encrypt-pii",
+    "TRANSFORM",
+    "WRITEREAD",
+    "ENCRYPT",
+    tags=["PII"],
+    params={
+        "encrypt.kek.name": "kek1",
+        "encrypt.kms.type": "local-kms",
+        "encrypt.kms.key.id": "key1",
+    },
+    onFailure="ERROR,ERROR",
+)
+POSITIVE = rule("positive", "CONDITION", "WRITE", "CEL", expr="message.amount > 0")
+UPPER = rule("upper", "TRANSFORM", "WRITE", "CEL_FIELD", expr="name == 'card' ; value + '-written'")
+ON_READ = rule("on-read", "TRANSFORM", "READ", "CEL_FIELD", expr="name == 'card' ; value + '-read'")
+
+
+@pytest.fixture
+def serializer(connect: Connect) -> Iterator[AvroMessageSerializer]:
+    """A serializer that knows the secret of the key management."""
+    own = AvroMessageSerializer(connect(), record_name, rule_configuration=SECRET)
+    yield own
+    own.close()
+
+
+def schema(event_class: type[Any]) -> str:
+    """Return the text of an event's schema."""
+    contract: EventInfo = event_class.__event__
+    return contract.schema
+
+
+@pytest.mark.parametrize("location", ["prefix", "header"])
+def test_an_encrypted_field_leaves_no_plain_text_and_comes_back(
+    server: RegistryServer, connect: Connect, location: str
+) -> None:
+    """A tagged field is encrypted on the wire and plain in the event."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    ours = AvroMessageSerializer(
+        connect(), record_name, schema_id_location=location, rule_configuration=SECRET
+    )
+    headers: list[Header] = []
+    value = ours.serialize(V1, "payments", headers)
+    assert CARD.encode() not in value
+    assert len(headers) == (1 if location == "header" else 0)
+
+    arrived = record(value, headers)
+    assert ours.identify(arrived) == "shop.Payment"
+    assert ours.deserialize(arrived, PaymentV1) == V1
+    assert ours.deserialize(arrived, PaymentV2) == PaymentV2(
+        payment_id=V1.payment_id, card=CARD, amount=5
+    )
+    ours.close()
+
+
+def test_versions_with_and_without_rules_stand_side_by_side(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Version 1 goes out plain, version 2 encrypted; both are read as either class."""
+    plain_id = server.add("shop.Payment", schema(PaymentV1))
+    ruled_id = server.add("shop.Payment", schema(PaymentV2), ruleSet=ENCRYPT)
+    first = serializer.serialize(V1, "payments", [])
+    second = serializer.serialize(V2, "payments", [])
+
+    assert [int.from_bytes(each[1:5], "big") for each in (first, second)] == [plain_id, ruled_id]
+    assert CARD.encode() in first
+    assert CARD.encode() not in second
+    assert b"Alice" not in second
+    assert serializer.deserialize(record(second), PaymentV2) == V2
+    assert serializer.deserialize(record(second), PaymentV1) == PaymentV1(
+        payment_id=V2.payment_id, card=CARD, amount=6
+    )
+    assert serializer.deserialize(record(first), PaymentV1) == V1
+
+
+def test_each_version_obeys_its_own_rules(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Two versions with different rules do not share them."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=UPPER)
+    server.add("shop.Payment", schema(PaymentV2), ruleSet=ENCRYPT)
+    first = serializer.serialize(V1, "payments", [])
+    second = serializer.serialize(V2, "payments", [])
+    assert serializer.deserialize(record(first), PaymentV1).card == f"{CARD}-written"
+    assert serializer.deserialize(record(second), PaymentV2).card == CARD
+
+
+def test_confluents_own_clients_and_we_read_each_other(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """The same key decrypts what the other side has encrypted."""
+    schema_id = server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    context = SerializationContext("payments", MessageField.VALUE)
+    engine = RuleEngine(SchemaRegistryClient({"url": server.url}), lambda error, *_: error, SECRET)
+    client = SchemaRegistryClient({"url": server.url})
+    conf = {"subject.name.strategy": lambda *_: "shop.Payment"}
+    rules = engine.rules
+    write = AvroSerializer(
+        client,
+        conf={**conf, "auto.register.schemas": False, "use.schema.id": schema_id},
+        rule_conf=SECRET,
+        rule_registry=rules,
+    )
+    read = AvroDeserializer(client, conf=conf, rule_conf=SECRET, rule_registry=rules)
+    value = {"payment_id": V1.payment_id, "card": CARD, "amount": 5}
+
+    theirs = write(dict(value), context)
+    assert theirs is not None
+    assert CARD.encode() not in theirs
+    assert serializer.deserialize(record(theirs), PaymentV1) == V1
+    assert read(serializer.serialize(V1, "payments", []), context) == value
+    engine.close()
+    client.__exit__(None, None, None)
+
+
+def test_a_rule_that_changes_what_is_read_does_so(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Rules for reading run on the writer's shape, before our resolution."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ON_READ)
+    value = serializer.serialize(V1, "payments", [])
+    assert CARD.encode() in value
+    assert b"-read" not in value
+    assert serializer.deserialize(record(value), PaymentV2).card == f"{CARD}-read"
+
+
+def test_a_condition_refuses_what_it_forbids(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """The error names event, topic and subject, and the rule's own words."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=POSITIVE)
+    serializer.serialize(V1, "payments", [])
+    with pytest.raises(SerializationError, match="amount > 0") as caught:
+        serializer.serialize(evolve(V1, amount=-1), "payments", [])
+    error = caught.value
+    assert (error.event, error.topic, error.subject) == ("shop.Payment", "payments", "shop.Payment")
+
+
+def test_a_condition_on_reading_makes_a_record_poison(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """What a rule forbids to read can never be read."""
+    forbid = rule("never", "CONDITION", "READ", "CEL", expr="message.amount > 100")
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=forbid)
+    value = serializer.serialize(V1, "payments", [])
+    with pytest.raises(DeserializationError, match="amount > 100") as caught:
+        serializer.deserialize(record(value), PaymentV1)
+    assert (caught.value.partition, caught.value.offset, caught.value.schema_id) == (3, 42, 1)
+
+
+def test_a_rule_of_an_unknown_type_is_told_with_its_remedy(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Nothing goes out while a rule cannot be applied."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=rule("x", "TRANSFORM", "WRITE", "MAGIC"))
+    with pytest.raises(SerializationError, match="MAGIC") as caught:
+        serializer.serialize(V1, "payments", [])
+    assert caught.value.remedy is not None
+    assert "[rules]" in caught.value.remedy
+
+
+def test_a_wrong_secret_makes_records_unreadable_and_is_not_told(
+    server: RegistryServer, connect: Connect, serializer: AvroMessageSerializer
+) -> None:
+    """Decryption fails with an error of ours that holds neither secret nor plain text."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    value = serializer.serialize(V1, "payments", [])
+    other = AvroMessageSerializer(
+        connect(), record_name, rule_configuration={"secret": "not-mine-at-all"}
+    )
+    with pytest.raises(DeserializationError) as caught:
+        other.deserialize(record(value), PaymentV1)
+    assert "not-mine" not in str(caught.value)
+    assert CARD not in str(caught.value)
+    other.close()
+
+
+def test_an_outage_behind_the_rules_is_an_outage(
+    server: RegistryServer, connect: Connect, serializer: AvroMessageSerializer
+) -> None:
+    """While the encryption key cannot be fetched, a record is not poison."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    value = serializer.serialize(V1, "payments", [])
+    with Gateway(server.url) as gateway:
+        other = AvroMessageSerializer(connect(gateway.url), record_name, rule_configuration=SECRET)
+        other.identify(record(value))
+        gateway.always(Answer(status=503))
+        with pytest.raises(RegistryUnavailableError) as caught:
+            other.deserialize(record(value), PaymentV1)
+        assert (caught.value.topic, caught.value.offset) == ("t", 42)
+        gateway.always(None)
+        assert other.deserialize(record(value), PaymentV1) == V1
+        other.close()
+
+
+def test_a_damaged_value_with_rules_is_poison(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Every cut ends in an error of ours."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    value = serializer.serialize(V1, "payments", [])
+    for end in range(5, len(value)):
+        with pytest.raises(DeserializationError):
+            serializer.deserialize(record(value[:end]), PaymentV1)
+
+
+@pytest.mark.parametrize("pet", [Cat(name="Tom"), Dog(name="Rex")])
+def test_records_in_a_union_are_encrypted_and_keep_their_type(
+    server: RegistryServer, serializer: AvroMessageSerializer, pet: Cat | Dog
+) -> None:
+    """Branches that only their names tell apart are neither swapped nor passed over."""
+    server.add("shop.Adoption", schema(Adoption), ruleSet=ENCRYPT)
+    event = Adoption(pet=pet, at=datetime(2026, 1, 1, tzinfo=UTC), fee=Decimal("1.50"))
+    value = serializer.serialize(event, "pets", [])
+    assert pet.name.encode() not in value
+    assert serializer.deserialize(record(value), Adoption) == event
+
+
+def test_rules_cost_no_request_for_each_message(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """After the first, schemas and keys are known."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
+    serializer.deserialize(record(serializer.serialize(V1, "payments", [])), PaymentV1)
+    asked = len(server.requests)
+    for _ in range(50):
+        serializer.deserialize(record(serializer.serialize(V1, "payments", [])), PaymentV1)
+    assert len(server.requests) == asked
