@@ -7,17 +7,17 @@ each member has the others written into it.
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from attrs import define, field, frozen
 
 from codegen.circles import circles
 from codegen.findings import Finding
+from codegen.names import Names, inlined, scan
 from codegen.sources import Key, Root
-from sdk.avro.schema import PRIMITIVES, NamedSchema, Schema, check_schema, named_types, parse_schema
+from sdk.avro.schema import NamedSchema, Schema, check_schema, named_types, parse_schema
 from sdk.errors import InvalidSchemaError
 
 _NAMED: Final = frozenset(("record", "error", "enum", "fixed"))
@@ -62,22 +62,13 @@ def link(roots: Iterable[Root]) -> Linked:
     return _Linker(tuple(roots)).link()
 
 
-@frozen
-class _Names:
-    """What one schema defines, and the names that it uses without defining them."""
-
-    defined: tuple[str, ...]
-    used: tuple[tuple[str, str, str], ...]
-    """Candidate full names (with namespace, as written) and the pointer of the use."""
-
-
 @define
 class _Linker:
     roots: tuple[Root, ...]
     findings: list[Finding] = field(factory=list)
     versions: dict[str, dict[int, Root]] = field(factory=dict)
     inner: dict[str, list[Root]] = field(factory=dict)
-    names: dict[Key, _Names] = field(factory=dict)
+    names: dict[Key, Names] = field(factory=dict)
     edges: dict[Key, dict[Key, Root]] = field(factory=dict)
     units: dict[Key, Unit] = field(factory=dict)
     order: dict[Key, int] = field(factory=dict)
@@ -98,7 +89,7 @@ class _Linker:
         return Linked(tuple(self.units.values()), tuple(self.findings))
 
     def _register(self, root: Root) -> None:
-        names = _scan(root.value)
+        names = scan(root.value)
         family = self.versions.setdefault(root.full_name, {})
         other = family.get(root.version)
         if other is not None:
@@ -191,7 +182,7 @@ class _Linker:
         targets = {key: target for key, target in self.edges[root.key].items() if key not in circle}
         if len(circle) > 1:
             members = {key: self.versions[key[0]][key[1]] for key in circle}
-            value = _inlined(root.value, {m.full_name: m.value for m in members.values()})
+            value = inlined(root.value, {m.full_name: m.value for m in members.values()})
             text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
             for key in circle:
                 targets.update((k, t) for k, t in self.edges[key].items() if k not in circle)
@@ -229,105 +220,3 @@ class _Linker:
                         )
                     )
         return known
-
-
-def _scan(value: Any) -> _Names:
-    """Find the names that a schema defines and uses, by the scoping rules of Avro."""
-    defined: dict[str, None] = {}
-    used: list[tuple[str, str, str]] = []
-    for name, written, pointer, is_definition in _walk(value, "", ""):
-        if is_definition:
-            defined.setdefault(name)
-        else:
-            used.append((name, written, pointer))
-    return _Names(
-        tuple(defined),
-        tuple(use for use in used if use[0] not in defined and use[1] not in defined),
-    )
-
-
-def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, bool]]:
-    if isinstance(value, str):
-        if value not in PRIMITIVES:
-            yield qualified(value, namespace), value, path, False
-    elif isinstance(value, list):
-        for index, branch in enumerate(value):
-            yield from _walk(branch, namespace, f"{path}/{index}")
-    elif isinstance(value, dict):
-        kind = value.get("type")
-        if kind in ("array", "map"):
-            key = "items" if kind == "array" else "values"
-            yield from _walk(value.get(key), namespace, f"{path}/{key}")
-        elif isinstance(kind, str) and kind in _NAMED:
-            yield from _walk_named(value, namespace, path)
-        elif isinstance(kind, str) and kind not in PRIMITIVES:
-            yield qualified(kind, namespace), kind, f"{path}/type", False
-
-
-def _walk_named(
-    value: Mapping[str, Any], namespace: str, path: str
-) -> Iterator[tuple[str, str, str, bool]]:
-    name = defined_name(value, namespace)
-    yield name, name, path, True
-    fields = value.get("fields")
-    if value["type"] in ("record", "error") and isinstance(fields, list):
-        for index, each in enumerate(fields):
-            if isinstance(each, dict):
-                inner = name.rpartition(".")[0]
-                yield from _walk(each.get("type"), inner, f"{path}/fields/{index}/type")
-
-
-def qualified(name: str, namespace: str) -> str:
-    """Return the full name that a name stands for inside a namespace."""
-    if "." in name:
-        return name.removeprefix(".")
-    return f"{namespace}.{name}" if namespace else name
-
-
-def defined_name(value: Mapping[str, Any], namespace: str) -> str:
-    """Return the full name that a definition declares, or ``""``."""
-    name, own = value.get("name"), value.get("namespace")
-    if not isinstance(name, str):
-        return ""
-    return qualified(name, own if isinstance(own, str) else namespace)
-
-
-def _inlined(value: Any, members: Mapping[str, Any]) -> Any:
-    """Return a schema in which the first use of each member of a circle is its definition."""
-    defined: set[str] = set()
-
-    def walk(source: Any, namespace: str) -> Any:
-        if isinstance(source, str):
-            return define(source, namespace)
-        if isinstance(source, list):
-            return [walk(branch, namespace) for branch in source]
-        if not isinstance(source, dict):
-            return source
-        kind = source.get("type")
-        if kind in ("array", "map"):
-            key = "items" if kind == "array" else "values"
-            return {**source, key: walk(source.get(key), namespace)}
-        if kind in _NAMED:
-            return open_up(source, defined_name(source, namespace))
-        if isinstance(kind, str) and kind not in PRIMITIVES:
-            made = define(kind, namespace)
-            return {**source, "type": made} if isinstance(made, str) else made
-        return source
-
-    def define(name: str, namespace: str) -> Any:
-        for full_name in (qualified(name, namespace), name):
-            if full_name in members and full_name not in defined:
-                return open_up(members[full_name], full_name)
-        return name
-
-    def open_up(source: Any, full_name: str) -> Any:
-        defined.add(full_name)
-        space, _, short = full_name.rpartition(".")
-        made = {**source, "name": short, "namespace": space}
-        if isinstance(source.get("fields"), list):
-            made["fields"] = [
-                {**each, "type": walk(each.get("type"), space)} for each in source["fields"]
-            ]
-        return made
-
-    return walk(copy.deepcopy(value), "")

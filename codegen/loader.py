@@ -14,6 +14,9 @@ from attrs import define, field, frozen
 
 from codegen.event_config import read_event_config
 from codegen.findings import Finding
+from codegen.idl import read_idl
+from codegen.idl_tokens import IdlSyntaxError, syntax_finding
+from codegen.names import defined_name, in_namespace, inlined, qualified
 from codegen.naming import module_name, type_module_name
 from codegen.sources import EventConfig, Root, SchemaFile
 from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
@@ -127,9 +130,16 @@ class _Loader:
         if text is None:
             return
         try:
-            self._add_schema(path, text, folder, version, config)
+            if path.endswith(".avdl"):
+                self._add_idl(path, text, folder, version, config)
+            elif path.endswith(".avpr"):
+                self._add_protocol(path, text, folder, version, config)
+            else:
+                self._add_schema(path, text, folder, version, config)
         except InvalidSchemaError as error:
             self.findings.append(_not_json(self._schema_file(path, text), error))
+        except IdlSyntaxError as error:
+            self.findings.append(syntax_finding(f"{self.shown}/{path}", text, error))
 
     def _add_schema(
         self,
@@ -144,9 +154,87 @@ class _Loader:
         self.findings.extend(_duplicates(document, file))
         plain = text.removeprefix("\ufeff")
         if without_comments(plain) != plain:
-            plain = json.dumps(document.value, indent=2, ensure_ascii=False) + "\n"
+            plain = _dumped(document.value)
         full_name = _full_name(document.value) or _name_from(path, version)
         self._add(document.value, plain, full_name, file, "", folder, version, config)
+
+    def _add_idl(
+        self,
+        path: str,
+        text: str,
+        folder: tuple[str, ...],
+        version: int | None,
+        config: EventConfig | None,
+    ) -> None:
+        idl = read_idl(text)
+        file = SchemaFile(path, f"{self.shown}/{path}", idl.locate)
+        types = {f"/types/{index}": each for index, each in enumerate(idl.types)}
+        self._add_types(types, idl.main, idl.namespace, file, folder, version, config)
+
+    def _add_protocol(
+        self,
+        path: str,
+        text: str,
+        folder: tuple[str, ...],
+        version: int | None,
+        config: EventConfig | None,
+    ) -> None:
+        document = read_json(text)
+        file = self._schema_file(path, text)
+        self.findings.extend(_duplicates(document, file))
+        problem = _protocol_problem(document.value)
+        if problem is not None:
+            self.findings.append(file.finding(*problem))
+            return
+        namespace = document.value.get("namespace")
+        if not isinstance(namespace, str):
+            namespace = document.value["protocol"].rpartition(".")[0]
+        types = {
+            f"/types/{index}": in_namespace(each, namespace)
+            for index, each in enumerate(document.value.get("types", []))
+        }
+        self._add_types(types, None, namespace, file, folder, version, config)
+
+    def _add_types(
+        self,
+        types: Mapping[str, dict[str, Any]],
+        main: Any,
+        namespace: str,
+        file: SchemaFile,
+        folder: tuple[str, ...],
+        version: int | None,
+        config: EventConfig | None,
+    ) -> None:
+        """Add the named types of a protocol or IDL file.
+
+        Where the file is a version of an event, the event is the type that is called as the folder
+        (or that ``schema`` names, or the last one), and the others are written into its schema.
+        """
+        by_name = {defined_name(each, namespace): (at, each) for at, each in types.items()}
+        if isinstance(main, str) and qualified(main, namespace) in by_name:
+            main = qualified(main, namespace)
+        if version is None:
+            for full_name, (at, value) in by_name.items():
+                self._add(value, _dumped(value), full_name, file, at, folder, None, None)
+            if main is not None and not isinstance(main, str):
+                name = _name_from(file.path, None)
+                value = in_namespace(main, namespace)
+                self._add(value, _dumped(value), name, file, "/main", folder, None, None)
+            return
+        if isinstance(main, str):
+            full_name = main
+        elif main is None and by_name:
+            called = [name for name in by_name if short_name(name) == folder[-1]]
+            full_name = called[0] if called else list(by_name)[-1]
+        elif main is None:
+            self.findings.append(file.finding("", "no named type", "define the event's record"))
+            return
+        else:
+            full_name = _name_from(file.path, version)
+        at, value = by_name.get(full_name, ("/main", main))
+        members = {name: each for name, (_, each) in by_name.items()}
+        value = inlined(in_namespace(value, namespace), members)
+        self._add(value, _dumped(value), full_name, file, at, folder, version, config)
 
     def _add(
         self,
@@ -192,6 +280,23 @@ class _Loader:
 
     def _schema_file(self, path: str, text: str) -> SchemaFile:
         return SchemaFile(path, f"{self.shown}/{path}", partial(locate, text))
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _protocol_problem(value: Any) -> tuple[str, str, str] | None:
+    """Return pointer, reason and remedy if a JSON value is no protocol."""
+    if not isinstance(value, dict) or not isinstance(value.get("protocol"), str):
+        return "", "no protocol", 'a protocol is an object with a "protocol" name'
+    types = value.get("types", [])
+    if not isinstance(types, list):
+        return "/types", "types are no array", "use a JSON array"
+    for index, each in enumerate(types):
+        if not isinstance(each, dict) or each.get("type") not in _NAMED:
+            return f"/types/{index}", "no named type", "define a record, error, enum or fixed"
+    return None
 
 
 def _folders(schemas: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:

@@ -1,0 +1,93 @@
+"""Splits Avro IDL into tokens (grammar: ``Idl.g4`` of the Avro project, version 1.12)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import frozen
+
+from codegen.findings import Finding
+
+_PART: Final = r"(?:`[^`\n]+`|[^\W\d]\w*)"
+_TOKEN: Final = re.compile(
+    rf"""
+    (?P<space>\s+|//[^\n]*|\x1a)
+  | (?P<doc>/\*\*(?!/).*?\*/)
+  | (?P<comment>/\*.*?\*/)
+  | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+  | (?P<number>-?(?:0[xX][0-9a-fA-F]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|Infinity\b)[lLfFdD]?)
+  | (?P<name>{_PART}(?:[.-]{_PART})*)
+  | (?P<mark>[{{}}\[\]()<>@=;,:?])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class IdlSyntaxError(Exception):
+    """IDL that cannot be read, with the offset at which it goes wrong."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+@frozen
+class Token:
+    """A token.
+
+    Attributes:
+        kind: ``name``, ``text``, ``number``, ``mark`` or ``end``.
+        text: As it stands in the file.
+        offset: Where it starts.
+        doc: The documentation comment right before it.
+    """
+
+    kind: str
+    text: str
+    offset: int
+    doc: str | None = None
+
+
+def tokens(source: str) -> Iterator[Token]:
+    """Yield the tokens of an IDL file, and at last one of kind ``end``.
+
+    Raises:
+        IdlSyntaxError: A character starts no token.
+    """
+    position, doc = 0, None
+    while position < len(source):
+        found = _TOKEN.match(source, position)
+        if found is None:
+            raise IdlSyntaxError(f"unexpected {source[position]!r}", position)
+        kind = str(found.lastgroup)
+        if kind == "doc":
+            doc = found[0]
+        elif kind not in ("space", "comment"):
+            yield Token(kind, found[0], position, doc and doc_text(doc))
+            doc = None
+        position = found.end()
+    yield Token("end", "", len(source))
+
+
+def doc_text(comment: str) -> str:
+    """Return what a ``/** */`` comment says, without its frame of stars."""
+    lines = comment[3:-2].strip().split("\n")
+    if all(line.lstrip().startswith("*") for line in lines[1:]):
+        lines = [line.lstrip().removeprefix("*") for line in lines]
+    inner = [line for line in lines[1:] if line.strip()]
+    margin = min((len(line) - len(line.lstrip()) for line in inner), default=0)
+    return "\n".join([lines[0].strip(), *(line[margin:].rstrip() for line in lines[1:])]).strip()
+
+
+def place(source: str, offset: int) -> tuple[int, int]:
+    """Return line and column of an offset, from 1."""
+    line = source.count("\n", 0, offset) + 1
+    return line, offset - (source.rfind("\n", 0, offset) + 1) + 1
+
+
+def syntax_finding(shown: str, source: str, error: IdlSyntaxError) -> Finding:
+    """Return a syntax error as a finding."""
+    return Finding(shown, *place(source, error.offset), "", error.message, "correct the IDL there")
