@@ -96,8 +96,13 @@ def read_file(path: Path) -> dict[str, Any]:
     from dynaconf import Dynaconf
     from dynaconf.loaders import toml_loader
 
+    # Nothing of its own accord: neither its variables nor files beside ours are to be read.
     holder = Dynaconf(
-        dynaconf_skip_loaders=True, auto_cast_for_dynaconf=False, dotted_lookup_for_dynaconf=False
+        dynaconf_skip_loaders=True,
+        environments=False,
+        auto_cast=False,
+        dotted_lookup=False,
+        merge_enabled=False,
     )
     ours = set(holder.to_dict())
     try:

@@ -276,21 +276,27 @@ def test_process_environment_is_the_default(tmp_path: Path) -> None:
 
 def test_other_variables_are_left_alone(tmp_path: Path) -> None:
     """Variables of other programs and of dynaconf itself change nothing."""
-    (tmp_path / "settings.toml").write_text(ADDRESSES)
-    (tmp_path / "other.toml").write_text("[default.kafka]\nclient_id = 'foreign'\n")
+    foreign = "[default.kafka]\nclient_id = 'foreign'\n"
+    (tmp_path / "settings.toml").write_text(ADDRESSES + "[docker.consumer]\ngroup_id = '@int 5'\n")
+    (tmp_path / "other.toml").write_text(foreign)
+    (tmp_path / "settings.local.toml").write_text(foreign)
     (tmp_path / ".env").write_text("SDK_KAFKA__CLIENT_ID=foreign\n")
+    (tmp_path / "dynaconf_hooks.py").write_text("raise SystemExit('a hook has run')\n")
     found = run_in(
         tmp_path,
-        "print(load_settings('docker').kafka.client_id)",
+        "s = load_settings('docker'); print(s.kafka.client_id, s.consumer.group_id)",
         SDKMAN_DIR="/opt",
         DYNACONF_KAFKA__CLIENT_ID="foreign",
         SETTINGS_FILE_FOR_DYNACONF="other.toml",
         SETTINGS_FILES_FOR_DYNACONF="other.toml",
         ENV_FOR_DYNACONF="production",
         AUTO_CAST_FOR_DYNACONF="true",
+        PRELOAD_FOR_DYNACONF="other.toml",
+        INCLUDES_FOR_DYNACONF="other.toml",
+        ENVIRONMENTS_FOR_DYNACONF="true",
         MERGE_ENABLED_FOR_DYNACONF="true",
     )
-    assert found == "orders"
+    assert found == "orders @int 5"
 
 
 def test_embedded_named_beside_a_file(tmp_path: Path) -> None:
