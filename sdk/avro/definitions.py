@@ -135,13 +135,20 @@ def read_field(
 
 
 def check_alias_conflicts(node: RecordSchema, path: str, defects: Defects) -> None:
-    """Refuse an alias that also stands for another field of the record."""
-    owners = {each.name: each.name for each in node.fields}
+    """Refuse an alias that two fields share, and warn of one that is another field's own name.
+
+    The latter stands in schemas of Apache's own. Resolution follows the alias, as Java does, unless
+    writer and reader are the same schema.
+    """
+    names = {each.name for each in node.fields}
+    owners: dict[str, str] = {}
     for index, each in enumerate(node.fields):
         for place, alias in enumerate(each.aliases):
-            owner = owners.setdefault(alias, each.name)
+            is_name = alias in names and alias != each.name
+            owner = alias if is_name else owners.setdefault(alias, each.name)
             if owner != each.name:
-                defects.error(
+                tell = defects.warn if is_name else defects.error
+                tell(
                     f"{path}/fields/{index}/aliases/{place}",
                     f"alias {alias} of field {each.name} also stands for field {owner}",
                     "give each old name to one field",

@@ -38,6 +38,7 @@ from sdk.avro.actions import (
     Unreadable,
 )
 from sdk.avro.defaults import default_value
+from sdk.avro.equality import same_definition
 from sdk.avro.matching import decimals_differ, promotes, unions_equivalent
 from sdk.avro.nodes import (
     NO_DEFAULT,
@@ -102,7 +103,7 @@ def resolve(writer: Schema, reader: Schema) -> Resolution:
 
 def attempt(writer: Schema, reader: Schema) -> Resolution:
     """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
-    return _Resolver(reader).run(writer, reader)
+    return _Resolver(reader, aliases=not same_definition(writer, reader)).run(writer, reader)
 
 
 @frozen
@@ -129,8 +130,13 @@ class _Draft:
 class _Resolver:
     """One run. Records are queued, not descended into, so depth does not grow with their number."""
 
-    def __init__(self, reader: Schema) -> None:
-        self.renamed = {alias: each.name for each in named_types(reader) for alias in each.aliases}
+    def __init__(self, reader: Schema, *, aliases: bool) -> None:
+        self.aliases = aliases  # data of the very same schema needs none, as Java has it
+        self.renamed = {
+            alias: each.name
+            for each in (named_types(reader) if aliases else ())
+            for alias in each.aliases
+        }
         self.equivalent: set[tuple[int, int]] = set()
         self.drafts: list[_Draft] = []
         self.indexes: dict[tuple[int, int], int] = {}
@@ -261,7 +267,7 @@ class _Resolver:
     def fill(self, draft: _Draft) -> None:
         reader, path = draft.reader, draft.path
         places = {each.name: index for index, each in enumerate(reader.fields)}
-        for index, each in enumerate(reader.fields):
+        for index, each in enumerate(reader.fields if self.aliases else ()):
             places.update(dict.fromkeys(each.aliases, index))
         missing = dict(enumerate(reader.fields))
         for mine in draft.writer.fields:
