@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
-import sdk
 from sdk.errors import DeliveryError, SdkError
 from tests.integration.wiring import (
+    connected,
     meanwhile,
     number_of,
     order,
@@ -82,7 +82,7 @@ def test_a_broker_killed_during_consumption(
     settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
     broker = cluster.brokers[0].process
     handled: list[int] = []
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         for number in range(count):
             messaging.producer.produce(order(number))
         assert messaging.producer.flush(60) == 0
@@ -102,7 +102,7 @@ def test_a_broker_killed_during_consumption(
     assert set(handled) == set(range(count))
 
     repeated = []
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         again = messaging.consumer(group)
         again.handle(OrderCreated, lambda event: repeated.append(number_of(event)))
         with stopping_after(again, 5):
@@ -117,10 +117,8 @@ def test_one_of_three_brokers_killed(
     topic = unique("moved")
     settings = settings_for(three.bootstrap_servers, registry.address, topic)
     broker = three.brokers[1].process
-    killed_at = 0.0
 
     def fault() -> None:
-        nonlocal killed_at
         time.sleep(1)
         broker.kill()
         time.sleep(6)
@@ -149,7 +147,7 @@ def test_too_few_replicas(
         producer={"delivery_timeout_ms": 4_000},
     )
     broker = three.brokers[2].process
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         messaging.producer.produce(order(0)).result(30)
         broker.kill()
         try:
@@ -178,7 +176,7 @@ def test_a_slow_network_only_takes_longer(
     proxy.delay = 0.1
     try:
         handled: set[int] = set()
-        with sdk.connect(settings=settings) as messaging:
+        with connected(settings) as messaging:
             deliveries = [messaging.producer.produce(order(number)) for number in range(count)]
             for delivery in deliveries:
                 delivery.result(60)
@@ -246,7 +244,7 @@ def test_a_network_that_stays_away(
     settings = settings_for(
         _through(proxy), registry.address, topic, producer={"delivery_timeout_ms": 3_000}
     )
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         messaging.producer.produce(order(0)).result(30)
         proxy.cut(refuse=True)
         try:
@@ -285,7 +283,7 @@ def _produce_through(settings: Any, fault: Callable[[], None]) -> set[int]:
     """Produce about 5,000 events a second until the fault is over; return those acknowledged."""
     acknowledged = set()
     deliveries = []
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         messaging.producer.produce(order(0)).result(30)
         with meanwhile(fault) as over:
             number = 1

@@ -23,10 +23,16 @@ from confluent_kafka.admin import (
 )
 from contracts.orders.order_created.v2 import OrderCreated
 
-import sdk
 from sdk.errors import AuthenticationError, AuthorizationError
 from sdk.settings import SaslOptions, Settings, TlsOptions
-from tests.integration.wiring import number_of, order, settings_for, stopping_after, wait_until
+from tests.integration.wiring import (
+    connected,
+    number_of,
+    order,
+    settings_for,
+    stopping_after,
+    wait_until,
+)
 from tests.servers.certificates import Authority
 from tests.servers.kafka import KafkaCluster, Security
 from tests.servers.target import Target
@@ -34,7 +40,7 @@ from tests.servers.target import Target
 TOLD_WITHIN = 15
 """Seconds in which a refusal must be told, although the delivery time-out is two minutes."""
 
-USERS = {"admin": "root's own", "alice": "won,der=land", "bob": "builder"}
+USERS = {"admin": "root's own", "alice": "wonder land", "bob": "builder"}
 
 
 @frozen
@@ -45,15 +51,13 @@ class Secured:
         cluster: The cluster.
         authority: What signed its certificates.
         stranger: An authority that signed none of them.
+        admin: A client that may do anything.
     """
 
     cluster: KafkaCluster
     authority: Path
     stranger: Path
-
-    def admin(self) -> AdminClient:
-        """Return a client that may do anything."""
-        return AdminClient({"bootstrap.servers": self.cluster.bootstrap_servers, "log_level": 0})
+    admin: AdminClient
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,7 @@ def secured(
             cluster=cluster,
             authority=authority.certificate,
             stranger=Authority(folder / "stranger").certificate,
+            admin=AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0}),
         )
 
 
@@ -87,7 +92,7 @@ def test_sasl_over_tls(
     topic = unique("secure")
     settings = _settings(secured, registry, topic, user="admin", mechanism=mechanism)
     handled: list[int] = []
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         messaging.producer.produce(order(1)).result(30)
         consumer = messaging.consumer(unique("group"))
 
@@ -130,7 +135,7 @@ def test_a_wrong_password_reads_so_at_the_start(
         secured, registry, unique("t"), password="not-it-at-all", provision="create"
     )
     started = time.monotonic()
-    with pytest.raises(AuthenticationError), sdk.connect(settings=settings):
+    with pytest.raises(AuthenticationError), connected(settings):
         pass
     assert time.monotonic() - started < TOLD_WITHIN + 5
 
@@ -163,14 +168,14 @@ def test_no_certificate_is_checked_when_told_so(
         tls=TlsOptions(verify=False),
         provision="create",
     )
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         messaging.producer.produce(order(1)).result(30)
 
 
 def test_a_denied_topic(secured: Secured, registry: Target, unique: Callable[[str], str]) -> None:
     """Writing without an ACL is an authorization error that names the topic."""
     topic = unique("denied")
-    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    secured.admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
     error = _produce_error(_settings(secured, registry, topic), AuthorizationError)
     assert topic in str(error)
 
@@ -180,7 +185,7 @@ def test_a_denied_group_and_a_denied_topic_to_read(
 ) -> None:
     """A consumer that may not join its group, or not read its topic, ends with that error."""
     topic, group = unique("unreadable"), unique("denied")
-    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    secured.admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
     _allow(secured, "bob", ResourceType.TOPIC, topic, AclOperation.READ)
     error = _consume_error(
         _settings(secured, registry, topic, user="bob"), group, AuthorizationError
@@ -196,10 +201,10 @@ def test_what_acls_allow_works(
 ) -> None:
     """A user with the ACLs of a service writes, also with the idempotent producer."""
     topic = unique("allowed")
-    secured.admin().create_topics([NewTopic(topic, 1)])[topic].result(30)
+    secured.admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
     for operation in (AclOperation.WRITE, AclOperation.DESCRIBE):
         _allow(secured, "alice", ResourceType.TOPIC, topic, operation)
-    with sdk.connect(settings=_settings(secured, registry, topic)) as messaging:
+    with connected(_settings(secured, registry, topic)) as messaging:
         messaging.producer.produce(order(1)).result(30)
 
 
@@ -208,14 +213,14 @@ def test_a_producer_recovers_when_its_user_is_made(
 ) -> None:
     """A refusal is told soon, and is forgotten as soon as the broker accepts the credentials."""
     topic = unique("late")
-    admin = secured.admin()
+    admin = secured.admin
     admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
     for operation in (AclOperation.WRITE, AclOperation.DESCRIBE):
         _allow(secured, "late", ResourceType.TOPIC, topic, operation)
     settings = _settings(
         secured, registry, topic, user="late", password="made later", mechanism="SCRAM-SHA-512"
     )
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         with pytest.raises(AuthenticationError):
             messaging.producer.produce(order(1)).result(TOLD_WITHIN)
         made = UserScramCredentialUpsertion(
@@ -265,7 +270,7 @@ def _settings(
 
 def _produce_error(settings: Settings, expected: type[Exception]) -> Exception:
     started = time.monotonic()
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         delivery = messaging.producer.produce(order(1))
         with pytest.raises(expected) as raised:
             delivery.result(60)
@@ -276,7 +281,7 @@ def _produce_error(settings: Settings, expected: type[Exception]) -> Exception:
 
 def _consume_error(settings: Settings, group: str, expected: type[Exception]) -> Exception:
     started = time.monotonic()
-    with sdk.connect(settings=settings) as messaging:
+    with connected(settings) as messaging:
         consumer = messaging.consumer(group)
         consumer.handle(OrderCreated, lambda event: None)
         with stopping_after(consumer, 60), pytest.raises(expected) as raised:
@@ -297,6 +302,6 @@ def _allow(
         operation,
         AclPermissionType.ALLOW,
     )
-    admin = secured.admin()
+    admin = secured.admin
     for answer in admin.create_acls([allowed]).values():
         answer.result(30)

@@ -16,6 +16,8 @@ from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import TopicPartition as Place
 from contracts.orders.order_created.v2 import OrderCreated
 
+from sdk.events import Catalog
+from sdk.messaging import Messaging, connect, find_catalog
 from sdk.settings import (
     ConsumerOptions,
     KafkaOptions,
@@ -66,7 +68,7 @@ def settings_for(
         registry=RegistryOptions(
             url=(registry_url,), **{"auto_register": True, "timeout_ms": 5_000, **(registry or {})}
         ),
-        producer=ProducerOptions(**(producer or {})),
+        producer=ProducerOptions(**{"format": "json", **(producer or {})}),
         consumer=ConsumerOptions(**(consumer or {})),
         retry=RetryOptions(retry_count=3, base_delay_ms=50),
         routing=RoutingOptions(provision=provision),
@@ -74,6 +76,13 @@ def settings_for(
         contracts="contracts",
         source="/integration",
     )
+
+
+def connected(settings: Settings) -> Messaging:
+    """Connect with the routed event alone, so that no topics of other events are made."""
+    routed = {topic.event for topic in settings.topics}
+    entries = [entry for entry in find_catalog(settings.contracts) if entry.full_name in routed]
+    return connect(settings=settings, contracts=Catalog(entries))
 
 
 def order(number: int) -> OrderCreated:

@@ -17,6 +17,7 @@ from tests.servers.process import ServerFailed, ServerProcess, free_port
 
 JAVA = 17
 _MAIN = "kafka.Kafka"
+_LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel"
 _SECURE_LOGIN = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
@@ -135,7 +136,7 @@ class KafkaCluster:
         process = ServerProcess(
             f"kafka-{node_id}",
             [
-                *self._java("-Xmx400m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info"),
+                *self._java("-Xmx400m", f"{_LOG_LEVEL}=info"),
                 _MAIN,
                 folder / "server.properties",
             ],
@@ -167,7 +168,7 @@ class KafkaCluster:
             for name, password in users.items()
             for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
-        command = [*self._java("-Xmx256m"), "kafka.tools.StorageTool"]
+        command = [*self._java("-Xmx256m", f"{_LOG_LEVEL}=warn"), "kafka.tools.StorageTool"]
         command += ["format", "-t", cluster_id, "-c", properties, *scram]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
