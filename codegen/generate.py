@@ -16,11 +16,13 @@ if not __package__:  # run as a script: the folder above holds the packages
 
 from codegen.builder import Contracts, build, schema_hash
 from codegen.findings import Finding
+from codegen.identity import prove_identity
 from codegen.linker import Unit, link
 from codegen.loader import load
 from codegen.model import ForwardModel
 from codegen.options import Options, read_options
 from codegen.output import Change, changes, foreign, read, recorded_hash, unified_diff, write
+from codegen.proof import prove_versions
 from codegen.render import (
     render_catalog,
     render_domain,
@@ -56,8 +58,14 @@ def generate(options: Options) -> tuple[dict[str, str], list[Finding]]:
     linked = link(loaded.roots)
     contracts = build(linked.units)
     findings = [*loaded.findings, *linked.findings, *contracts.findings]
+    findings.extend(prove_versions(linked.units))
     findings.extend(_changed_versions(options.output, linked.units, contracts))
-    return _render(contracts, options.package), sorted(set(findings))
+    files = _render(contracts, options.package)
+    findings.extend(
+        Finding(str(options.output / path), 1, 1, "", reason, "report this defect of the generator")
+        for path, reason in prove_identity(files)
+    )
+    return files, sorted(set(findings))
 
 
 def _run(options: Options) -> int:
