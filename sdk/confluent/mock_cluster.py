@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from confluent_kafka import admin, cimpl
 from sdk.confluent.client_config import common_config, make_client
 from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
 from sdk.settings import ConsumerOptions, KafkaOptions
-from sdk.topics import TopicDefinition, check_topic_name
+from sdk.topics import TopicDefinition
 
 CLUSTER_ID_PREFIX: Final = "mockCluster"
 """How the cluster id of every mock cluster begins."""
@@ -57,6 +58,7 @@ _SESSION_MS: Final = 6_000
 _PRODUCER: Final = 0
 _TOPIC_EXISTS: Final = 36
 _METADATA_SECONDS: Final = 5.0
+_TOPIC_NAME: Final = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 logger = logging.getLogger(__name__)
 _admin: Any = admin
@@ -161,7 +163,11 @@ class MockCluster:
         Raises:
             ConfigurationError: The name or the partition count is refused.
         """
-        check_topic_name(name)
+        if not _TOPIC_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"{name!r} is no topic name",
+                remedy="use 1 to 249 letters, digits, dots, underscores and hyphens",
+            )
         with self._lock:
             code = self._library.rd_kafka_mock_topic_create(
                 self._alive(), name.encode(), partitions, min(3, self._brokers)

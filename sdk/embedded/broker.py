@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-
-from attrs import evolve
 
 from sdk.confluent.mock_cluster import DEFAULT_PARTITIONS, MockCluster
 from sdk.topics import TopicDefinition
@@ -25,8 +22,6 @@ class EmbeddedBroker:
 
     def __init__(self, brokers: int = 1, topics: Iterable[TopicDefinition] = ()) -> None:
         self._cluster = MockCluster(brokers)
-        self._lock = threading.Lock()
-        self._declared: dict[str, TopicDefinition] = {}
         self.create_topics(topics)
 
     def __enter__(self) -> EmbeddedBroker:
@@ -53,7 +48,7 @@ class EmbeddedBroker:
     def create_topics(self, topics: Iterable[TopicDefinition]) -> list[str]:
         """Create topics; one that exists already is left as it is.
 
-        Replication and configuration are remembered and have no effect.
+        Replication and configuration are not looked at.
 
         Returns:
             The names of those that were created.
@@ -62,26 +57,19 @@ class EmbeddedBroker:
             ConfigurationError: A name or a partition count is refused.
         """
         created = []
-        with self._lock:
-            for topic in topics:
-                if self._cluster.create_topic(topic.name, topic.partitions or DEFAULT_PARTITIONS):
-                    self._declared[topic.name] = topic
-                    created.append(topic.name)
-                    logger.debug("created topic %s", topic.name)
+        for topic in topics:
+            if self._cluster.create_topic(topic.name, topic.partitions or DEFAULT_PARTITIONS):
+                created.append(topic.name)
+                logger.debug("created topic %s", topic.name)
         return created
 
     def topics(self) -> dict[str, TopicDefinition]:
-        """Return all topics by name, with the partitions that they have.
+        """Return all topics by name, as they are: none has a configuration.
 
         Raises:
             BrokerUnavailableError: Every broker was set down.
         """
-        found = self._cluster.topics()
-        with self._lock:
-            return {
-                name: evolve(self._declared.get(name, real), partitions=real.partitions)
-                for name, real in found.items()
-            }
+        return self._cluster.topics()
 
     def close(self) -> None:
         """Stop the brokers; all that they kept is gone."""

@@ -214,8 +214,11 @@ class Store:
 
     def put(self, row: SchemaVersion) -> None:
         """Add a version, or replace it."""
-        self._subjects.setdefault(row.subject, {})[row.version] = row
         context = self._context(row.subject)
+        replaced = self.version(row.subject, row.version)
+        if replaced is not None and replaced.id != row.id:
+            self._drop_id(replaced)
+        self._subjects.setdefault(row.subject, {})[row.version] = row
         context.highest_id = max(context.highest_id, row.id)
         context.versions_by_id.setdefault(row.id, {})[row.subject] = row.version
         context.id_by_guid[row.document.guid] = row.id
@@ -234,11 +237,15 @@ class Store:
             del rest[row.version]
             if not rest:
                 del self._subjects[row.subject]
-            versions = self._context(row.subject).versions_by_id.get(row.id, {})
-            if versions.get(row.subject) == row.version:
-                del versions[row.subject]
-                if not versions:
-                    del self._context(row.subject).versions_by_id[row.id]
+            self._drop_id(row)
+
+    def _drop_id(self, row: SchemaVersion) -> None:
+        ids = self._context(row.subject).versions_by_id
+        versions = ids.get(row.id, {})
+        if versions.get(row.subject) == row.version:
+            del versions[row.subject]
+            if not versions:
+                del ids[row.id]
 
     def _context(self, subject: str) -> _Context:
         return self._contexts.setdefault(context_of(subject), _Context())
