@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from string import Formatter
 from typing import Any
 
 from attrs import field, frozen
@@ -12,6 +11,7 @@ from attrs import field, frozen
 from sdk.errors import ConfigurationError, RoutingError
 from sdk.events import Catalog, EventInfo
 from sdk.settings import RoutingOptions, TopicOptions
+from sdk.settings.checks import TOPIC_NAME_RULE, is_topic_name
 
 SubjectNameStrategy = Callable[[str, str], str]
 """(topic, record full name) → registry subject of the value schema."""
@@ -69,21 +69,7 @@ def dead_letter_topic_name(topic: str) -> str:
     return f"{topic}{DEAD_LETTER_SUFFIX}"
 
 
-_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
-
-
-def check_topic_name(name: str) -> None:
-    """Hold a topic name to Kafka's rules: letters, digits, ``.``, ``_``, ``-``, 249 at most.
-
-    Raises:
-        RoutingError: Kafka would refuse the name.
-    """
-    if name in {".", ".."} or not _LEGAL_NAME.fullmatch(name):
-        raise RoutingError(
-            f"{name!r} is no topic name",
-            remedy="use 1 to 249 letters, digits, dots, underscores and hyphens",
-        )
 
 
 def words(name: str) -> list[str]:
@@ -101,50 +87,31 @@ _PLACEHOLDERS: Mapping[str, Callable[[EventInfo], str]] = {
 }
 
 
-class TopicTemplate:
-    """The naming strategy: a topic name computed from an event's domain, name and version.
+def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
+    """Return the topic name that the naming strategy makes of an event.
 
     Args:
-        template: Over ``{domain}``, ``{event}`` as it stands, ``{event_kebab}``,
-            ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
+        routing: Its template decides.
+        info: The event.
 
     Raises:
-        RoutingError: The template has another placeholder, or cannot be parsed.
+        RoutingError: The event lacks what the template asks for, or Kafka would refuse the name.
     """
-
-    def __init__(self, template: str) -> None:
-        self._template = template
-        try:
-            parts = list(Formatter().parse(template))
-        except ValueError as error:
-            raise RoutingError(f"routing.template {template!r} is malformed: {error}") from error
-        for _, name, spec, conversion in parts:
-            if name is not None and (name not in _PLACEHOLDERS or spec or conversion):
-                raise RoutingError(
-                    f"routing.template {template!r} has the unknown placeholder {{{name}}}",
-                    remedy=f"use {', '.join(f'{{{known}}}' for known in _PLACEHOLDERS)}",
-                )
-        self._names = [name for _, name, _, _ in parts if name]
-
-    def topic(self, info: EventInfo) -> str:
-        """Return the topic name of an event.
-
-        Raises:
-            RoutingError: Kafka would refuse the name.
-        """
-        values = {name: _PLACEHOLDERS[name](info) for name in self._names}
-        absent = next((name for name, value in values.items() if not value), None)
-        if absent is not None:
+    values = {name: value(info) for name, value in _PLACEHOLDERS.items()}
+    for name, value in values.items():
+        if not value and f"{{{name}}}" in routing.template:
             raise RoutingError(
-                f"routing.template {self._template!r} needs a {absent}, which the event lacks",
+                f"routing.template {routing.template!r} needs a {name}, which the event lacks",
                 event=info.full_name,
             )
-        name = self._template.format_map(values)
-        try:
-            check_topic_name(name)
-        except RoutingError as error:
-            raise RoutingError(error.message, remedy=error.remedy, event=info.full_name) from error
-        return name
+    name = routing.template.format_map(values)
+    if not is_topic_name(name):
+        raise RoutingError(
+            f"routing.template {routing.template!r} makes {name!r}, which is no topic name",
+            remedy=TOPIC_NAME_RULE,
+            event=info.full_name,
+        )
+    return name
 
 
 _Route = tuple[str, int | None]
@@ -158,6 +125,7 @@ class TopicRouter:
         routing: Strategy, template and default partition count.
         topics: Explicit routes, which override the template.
         catalog: All events that this service knows; names in routes are resolved against it.
+        origin: Where the routes were written, for errors.
 
     Raises:
         RoutingError: A route names no event of the catalog or more than one, two routes share an
@@ -166,11 +134,16 @@ class TopicRouter:
     """
 
     def __init__(
-        self, routing: RoutingOptions, topics: Iterable[TopicOptions], catalog: Catalog
+        self,
+        routing: RoutingOptions,
+        topics: Iterable[TopicOptions],
+        catalog: Catalog,
+        *,
+        origin: str = "[[topics]]",
     ) -> None:
         self._routing = routing
         self._catalog = catalog
-        self._template = TopicTemplate(routing.template)
+        self._origin = origin
         self._definitions: dict[str, TopicDefinition] = {}
         self._routes: dict[_Route, str] = {}
         self._resolved: dict[type[Any], TopicDefinition] = {}
@@ -220,15 +193,14 @@ class TopicRouter:
     def _add(self, options: TopicOptions) -> None:
         try:
             full_name = self._catalog.full_name(options.event)
-            check_topic_name(options.name)
         except ConfigurationError as error:
             raise RoutingError(
-                f"[[topics]] entry of {options.event!r}: {error.message}", remedy=error.remedy
+                f"{self._origin}: entry of {options.event!r}: {error.message}", remedy=error.remedy
             ) from error
         versions = [entry.version for entry in self._catalog if entry.full_name == full_name]
         if options.version is not None and options.version not in versions:
             raise RoutingError(
-                f"[[topics]] routes version {options.version}, which the event does not have",
+                f"{self._origin} routes version {options.version}, which the event does not have",
                 event=full_name,
                 remedy=f"known versions: {', '.join(map(str, versions))}",
             )
@@ -236,7 +208,7 @@ class TopicRouter:
         if route in self._routes:
             version = "" if options.version is None else f" for version {options.version}"
             raise RoutingError(
-                f"[[topics]] has two routes{version}: {self._routes[route]} and {options.name}",
+                f"{self._origin} has two routes{version}: {self._routes[route]} and {options.name}",
                 event=full_name,
                 remedy="keep one of them",
             )
@@ -251,15 +223,17 @@ class TopicRouter:
             config=options.config,
         )
         known = self._definitions.get(options.name)
-        self._definitions[options.name] = _joined(known, declared) if known else declared
+        self._definitions[options.name] = (
+            _joined(known, declared, self._origin) if known else declared
+        )
 
     def _find(self, info: EventInfo) -> TopicDefinition:
         name = self._routes.get((info.full_name, info.version))
         name = name or self._routes.get((info.full_name, None))
         if name is None:
             if self._routing.strategy == "explicit":
-                raise _no_route([info.full_name])
-            name = self._template.topic(info)
+                raise _no_route([info.full_name], self._origin)
+            name = templated_name(self._routing, info)
         default = TopicDefinition(name=name, partitions=self._routing.partitions)
         return self._definitions.get(name, default)
 
@@ -273,12 +247,12 @@ class TopicRouter:
             }
         )
         if missing:
-            raise _no_route(missing)
+            raise _no_route(missing, self._origin)
 
 
-def _no_route(events: list[str]) -> RoutingError:
+def _no_route(events: list[str], origin: str) -> RoutingError:
     return RoutingError(
-        f"routing.strategy is 'explicit', and [[topics]] has no route for {', '.join(events)}",
+        f"routing.strategy is 'explicit', and {origin} has no route for {', '.join(events)}",
         event=events[0] if len(events) == 1 else None,
         remedy="add an entry for each, or set routing.strategy = 'template'",
     )
@@ -294,7 +268,7 @@ def _info(event_class: type[Any]) -> EventInfo:
     return info
 
 
-def _joined(first: TopicDefinition, second: TopicDefinition) -> TopicDefinition:
+def _joined(first: TopicDefinition, second: TopicDefinition, origin: str) -> TopicDefinition:
     """Join what two routes say about one topic; a contradiction is an error."""
     for name, mine, other in (
         ("partitions", first.partitions, second.partitions),
@@ -303,7 +277,7 @@ def _joined(first: TopicDefinition, second: TopicDefinition) -> TopicDefinition:
     ):
         if mine is not None and other is not None and mine != other:
             raise RoutingError(
-                f"[[topics]] gives the topic {name} {mine} and {other}",
+                f"{origin} gives the topic {name} {mine} and {other}",
                 topic=first.name,
                 remedy="say it once, or alike",
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from string import Formatter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,12 @@ Validator = Callable[[Any, Any, Any], None]
 
 _HOST_PORT = re.compile(r"(?:\w+://)?(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::(\d{1,5}))?", re.ASCII)
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+TOPIC_NAME_RULE = "use 1 to 249 letters, digits, dots, underscores and hyphens"
 EMBEDDED = "embedded"
+PLACEHOLDERS = ("domain", "event", "event_kebab", "event_snake", "event_dotted", "version")
+"""What a topic template may hold."""
 
 
 def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
@@ -140,6 +146,35 @@ def module_name(_: Any, attribute: Any, value: str | None) -> None:
         raise ConfigurationError(
             f"must be a module name such as 'contracts', not {value!r}", path=attribute.name
         )
+
+
+def is_topic_name(text: str) -> bool:
+    """Whether Kafka takes this name for a topic."""
+    return text not in {".", ".."} and _TOPIC.fullmatch(text) is not None
+
+
+def topic_name(_: Any, attribute: Any, value: str) -> None:
+    """Accept names that Kafka takes for a topic."""
+    if not is_topic_name(value):
+        raise ConfigurationError(
+            f"must be a topic name, not {value!r}", path=attribute.name, remedy=TOPIC_NAME_RULE
+        )
+
+
+def topic_template(_: Any, attribute: Any, value: str) -> None:
+    """Accept a format string over `PLACEHOLDERS`, without conversions and format specifications."""
+    filled(_, attribute, value)
+    try:
+        parts = list(Formatter().parse(value))
+    except ValueError as error:
+        raise ConfigurationError(f"is malformed: {error}", path=attribute.name) from error
+    for _text, name, specification, conversion in parts:
+        if name is not None and (name not in PLACEHOLDERS or specification or conversion):
+            raise ConfigurationError(
+                f"has the unknown placeholder {{{name}}}",
+                path=attribute.name,
+                remedy=f"use {', '.join(f'{{{known}}}' for known in PLACEHOLDERS)}",
+            )
 
 
 def log_levels(_: Any, attribute: Any, value: Any) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdk.errors import ConfigurationError
 from sdk.settings.checks import EMBEDDED, suggest
-from sdk.settings.librdkafka import gather_passthrough
 from sdk.settings.options import Settings
+from sdk.settings.passthrough import gather_passthrough
 from sdk.settings.sources import (
     PREFIX,
     Layer,
@@ -121,7 +121,8 @@ def load_settings(
     if loaded is None or complaints:
         raise _error(name, complaints)
     _warn_of_tokens(merged, origins, ())
-    return loaded
+    routes = origins.get(("topics",))
+    return evolve(loaded, topics_origin=routes.describe_list("topics")) if routes else loaded
 
 
 def _paths(settings: SettingsPaths | None, variables: Mapping[str, str]) -> list[Path]:

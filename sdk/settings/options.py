@@ -190,6 +190,8 @@ class RegistryOptions:
         timeout_ms: Limit of one request, milliseconds; never infinite.
         subject_strategy: ``record``, ``topic`` or ``topic_record``.
         auto_register: Register missing schemas; on only in the embedded environment.
+        rules: Given to the executors of rule sets, such as the credentials of a key management
+            service, under the names that Confluent's executors know.
     """
 
     url: tuple[str, ...] = field(validator=checks.registry_urls)
@@ -202,6 +204,7 @@ class RegistryOptions:
         default="record", validator=checks.one_of("record", "topic", "topic_record")
     )
     auto_register: bool = False
+    rules: Mapping[str, str] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if (self.username is None) != (self.password is None):
@@ -232,7 +235,7 @@ class TopicOptions:
     """
 
     event: str = field(validator=checks.filled)
-    name: str = field(validator=checks.filled)
+    name: str = field(validator=checks.topic_name)
     version: int | None = field(default=None, validator=checks.at_least(1))
     partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
     replication: int | None = field(default=None, validator=checks.between(1, 100))
@@ -245,14 +248,14 @@ class RoutingOptions:
 
     Attributes:
         strategy: ``template`` (explicit routes override it) or ``explicit``.
-        template: Over ``{domain}``, ``{event_kebab}``, ``{event_snake}``, ``{event_dotted}``
-            and ``{version}``.
+        template: Over ``{domain}``, ``{event}`` as it stands, ``{event_kebab}``,
+            ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
         partitions: Partition count of topics without an explicit route.
         provision: ``none``, ``create`` or ``verify``: what happens to topics at start.
     """
 
     strategy: str = field(default="template", validator=checks.one_of("template", "explicit"))
-    template: str = field(default="{domain}.{event_kebab}", validator=checks.filled)
+    template: str = field(default="{domain}.{event_kebab}", validator=checks.topic_template)
     partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
     provision: str = field(default="none", validator=checks.one_of("none", "create", "verify"))
 
@@ -304,6 +307,7 @@ class Settings:
         logging: The ``[logging]`` table.
         contracts: Module of the generated contracts package.
         source: CloudEvents source of what this service publishes, such as ``/orders``.
+        topics_origin: Where ``topics`` was written, for the errors about them.
     """
 
     environment: str
@@ -317,3 +321,4 @@ class Settings:
     logging: LoggingOptions = field(factory=LoggingOptions)
     contracts: str | None = field(default=None, validator=checks.module_name)
     source: str | None = field(default=None, validator=checks.source_uri)
+    topics_origin: str = field(default="[[topics]]", eq=False, repr=False)

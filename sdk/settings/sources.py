@@ -42,6 +42,12 @@ class Source:
         """Return the place in a reader's words."""
         return f"{self.name} [{self.table}]" if self.table else self.name
 
+    def describe_list(self, key: str) -> str:
+        """Return the place of an array of tables in a reader's words."""
+        if self.table is None:
+            return self.name
+        return f"{self.name} [[{self.table}.{key}]]" if self.table else f"{self.name} [[{key}]]"
+
 
 @frozen
 class Layer:
@@ -142,6 +148,8 @@ def _variable_layer(name: str, text: str, tables: frozenset[str]) -> Layer:
             remedy="join the parts by two underscores, as in SDK_KAFKA__CLIENT_ID",
         )
     value = _cast(name, text)
+    if len(parts) == 3 and parts[1] == "librdkafka":
+        value = _as_written(value, text)
     if not parents and last in tables and isinstance(value, str):
         value = parse_json(value)
     nested: dict[str, Any] = {last: value}
@@ -162,6 +170,13 @@ def _cast(name: str, text: str) -> Any:
             remedy="quote the whole value, or none of it",
         )
     return value
+
+
+def _as_written(value: Any, text: str) -> Any:
+    """Undo a cast that would not read back as it was written: librdkafka takes text anyway."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if str(value) == text else text
+    return value if isinstance(value, str | bool | list | dict) else text
 
 
 def parse_json(text: str) -> Any:

@@ -34,12 +34,9 @@ from sdk.settings.sources import SettingPath, parse_json
 
 T = TypeVar("T")
 
-TABLES = frozenset(
-    field.name
-    for field in attrs.fields(Settings)
-    if field.name not in {"environment", "contracts", "source"}
-)
-NAMES = TABLES | {"contracts", "source"}
+_NO_KEYS = {"environment", "topics_origin"}
+NAMES = frozenset(field.name for field in attrs.fields(Settings)) - _NO_KEYS
+TABLES = NAMES - {"contracts", "source"}
 
 
 MISSING = "is missing"
@@ -65,9 +62,10 @@ class Finding:
 class _MismatchError(TypeError):
     """A value is of another type than declared; never shows the value."""
 
-    def __init__(self, expected: str, value: object) -> None:
+    def __init__(self, expected: str, value: object, key: str | None = None) -> None:
         super().__init__(f"must be {expected}, but is {_kind(value)}")
         self.expected = expected
+        self.inside = () if key is None else (key,)
         self.token = isinstance(value, str) and value.startswith("@") and value.partition(" ")[0]
 
 
@@ -108,12 +106,13 @@ def _findings(error: BaseException, path: SettingPath) -> list[Finding]:
         return [Finding(path, MISSING)]
     if isinstance(error, _MismatchError):
         remedy = f"tokens such as {error.token} are not evaluated; write the value itself"
-        return [Finding(path, str(error), remedy if error.token else None, error.expected)]
+        told = remedy if error.token else None
+        return [Finding((*path, *error.inside), str(error), told, error.expected)]
     raise error
 
 
 def _unknown(path: SettingPath, key: str, cls: type[Any]) -> Finding:
-    known = [field.name for field in attrs.fields(cls) if field.name != "environment"]
+    known = [field.name for field in attrs.fields(cls) if field.name not in _NO_KEYS]
     otherwise = f"known keys: {', '.join(known)}"
     if "librdkafka" in known:
         otherwise += "; a librdkafka key is written as it is, with its dots and in quotes"
@@ -154,21 +153,30 @@ def _topics(value: Any, _: Any) -> tuple[TopicOptions, ...]:
     return tuple(_CONVERTER.structure(list(value), list[TopicOptions]))
 
 
-def _mapping(value: Any, declared: Any) -> Mapping[str, Any]:
-    """A table of scalars; topic configuration and log levels are kept as text."""
-    value = parse_json(value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping):
-        raise _MismatchError("a table", value)
-    for entry in value.values():
-        if not isinstance(entry, str | int | float):
-            raise _MismatchError("text, a number, or true or false", entry)
-    if get_args(declared)[1] is str:
-        return {key: _text_of(entry) for key, entry in value.items()}
-    return dict(value)
+def _table_of(kind: type | types.UnionType, name: str) -> Callable[[Any, Any], Mapping[str, Any]]:
+    """Return a hook for tables of any keys whose values are of one kind."""
+
+    def convert(value: Any, _: Any) -> Mapping[str, Any]:
+        value = parse_json(value) if isinstance(value, str) else value
+        if not isinstance(value, Mapping):
+            raise _MismatchError("a table", value)
+        for key, entry in value.items():
+            if not isinstance(entry, kind):
+                raise _MismatchError(name, entry, key)
+        return dict(value)
+
+    return convert
 
 
-def _text_of(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+_scalars = _table_of(Scalar, "text, a number, or true or false")
+
+
+def _topic_config(value: Any, declared: Any) -> Mapping[str, str]:
+    """Topic configuration may be written as numbers and booleans; Kafka takes text."""
+    return {
+        key: str(entry).lower() if isinstance(entry, bool) else str(entry)
+        for key, entry in _scalars(value, declared).items()
+    }
 
 
 def _acks(value: Any, _: Any) -> str:
@@ -187,8 +195,14 @@ def _optional_table(value: Any, declared: Any) -> Any:
     return _CONVERTER.structure({} if value is True else value, cls)
 
 
+_FIELD_HOOKS: Mapping[type[Any], Mapping[str, Any]] = {
+    ProducerOptions: {"acks": override(struct_hook=_acks)},
+    TopicOptions: {"config": override(struct_hook=_topic_config)},
+}
+
+
 def _table_hook(cls: type[T]) -> Callable[[Any, Any], T]:
-    overrides: Any = {"acks": override(struct_hook=_acks)} if cls is ProducerOptions else {}
+    overrides: Any = _FIELD_HOOKS.get(cls, {})
     inner = make_dict_structure_fn(cls, _CONVERTER, _cattrs_forbid_extra_keys=True, **overrides)
 
     def convert(value: Any, declared: Any) -> T:
@@ -208,8 +222,8 @@ def _converter() -> cattrs.Converter:
     hooks: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
         (tuple[str, ...], _texts),
         (tuple[TopicOptions, ...], _topics),
-        (Mapping[str, str], _mapping),
-        (Mapping[str, Scalar], _mapping),
+        (Mapping[str, str], _table_of(str, "text")),
+        (Mapping[str, Scalar], _scalars),
         (TlsOptions | None, _optional_table),
         (SaslOptions | None, _optional_table),
     )

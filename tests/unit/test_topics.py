@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.errors import RoutingError
+from sdk.errors import ConfigurationError, RoutingError
 from sdk.events import Catalog, CatalogEntry, EventInfo
 from sdk.settings import RoutingOptions, TopicOptions
 from sdk.topics import (
     SUBJECT_STRATEGIES,
     TopicDefinition,
     TopicRouter,
-    TopicTemplate,
-    check_topic_name,
     dead_letter_topic_name,
     retry_topic_name,
+    templated_name,
     words,
 )
 
@@ -126,7 +125,7 @@ def test_words_lose_nothing(name: str) -> None:
 )
 def test_template(template: str, topic: str) -> None:
     """A template is filled with domain, event name and version."""
-    assert TopicTemplate(template).topic(CREATED_2.__event__) == topic
+    assert templated_name(RoutingOptions(template=template), CREATED_2.__event__) == topic
 
 
 @pytest.mark.parametrize(
@@ -144,38 +143,38 @@ def test_template(template: str, topic: str) -> None:
     ],
 )
 def test_bad_template(template: str) -> None:
-    """A template with anything but the known placeholders is refused when it is wired."""
-    with pytest.raises(RoutingError, match=r"routing\.template"):
-        TopicTemplate(template)
+    """A template with anything but the known placeholders is refused with the settings."""
+    with pytest.raises(ConfigurationError, match=r"unknown placeholder|malformed"):
+        RoutingOptions(template=template)
 
 
 @pytest.mark.parametrize("template", ["{domain} {event}", "{{{event}}}", "ä{event}", "x" * 250])
 def test_template_with_an_illegal_result(template: str) -> None:
     """A name that Kafka would refuse is told with the event."""
-    with pytest.raises(RoutingError, match="is no topic name") as caught:
-        TopicTemplate(template).topic(CREATED_1.__event__)
+    with pytest.raises(RoutingError, match="which is no topic name") as caught:
+        templated_name(RoutingOptions(template=template), CREATED_1.__event__)
     assert caught.value.event == "orders.OrderCreated"
 
 
 def test_template_without_a_domain() -> None:
     """The namespace stands in for the domain, and an event without both is told."""
-    template = TopicTemplate("{domain}.{event_kebab}")
-    assert template.topic(event("a.b.Paid", domain="").__event__) == "a.b.paid"
+    routing = RoutingOptions(template="{domain}.{event_kebab}")
+    assert templated_name(routing, event("a.b.Paid", domain="").__event__) == "a.b.paid"
     with pytest.raises(RoutingError, match="needs a domain"):
-        template.topic(event("Paid", domain="").__event__)
+        templated_name(routing, event("Paid", domain="").__event__)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "a/b", "ä", "x" * 250, "a\n"])
 def test_illegal_topic_name(name: str) -> None:
-    """Names outside Kafka's rules are refused."""
-    with pytest.raises(RoutingError):
-        check_topic_name(name)
+    """Names outside Kafka's rules are refused with the settings."""
+    with pytest.raises(ConfigurationError, match="must be a topic name"):
+        TopicOptions(event="A", name=name)
 
 
 @pytest.mark.parametrize("name", ["a", "orders.created", "A_b-C.9", "...", "x" * 249])
 def test_legal_topic_name(name: str) -> None:
     """Names within Kafka's rules pass."""
-    check_topic_name(name)
+    assert TopicOptions(event="A", name=name).name == name
 
 
 def test_template_applies_without_a_route(contracts: ModuleType) -> None:
@@ -286,7 +285,7 @@ def test_name_that_fits_two_events(contracts: ModuleType) -> None:
 
 def test_unknown_event(contracts: ModuleType) -> None:
     """A route for an event that does not exist is refused, and the near name is offered."""
-    with pytest.raises(RoutingError, match=r"\[\[topics\]\] entry of 'OrderCraeted'") as caught:
+    with pytest.raises(RoutingError, match=r"\[\[topics\]\]: entry of 'OrderCraeted'") as caught:
         router(contracts, TopicOptions(event="OrderCraeted", name="x"))
     assert caught.value.remedy is not None
     assert "OrderCreated" in caught.value.remedy
@@ -299,10 +298,15 @@ def test_unknown_version(contracts: ModuleType) -> None:
     assert caught.value.remedy == "known versions: 1, 2"
 
 
-def test_illegal_name_in_a_route(contracts: ModuleType) -> None:
-    """A route to a name that Kafka would refuse is told when it is wired."""
-    with pytest.raises(RoutingError, match=r"entry of 'OrderCreated': 'a b' is no topic name"):
-        router(contracts, TopicOptions(event="OrderCreated", name="a b"))
+def test_origin_of_the_routes(contracts: ModuleType) -> None:
+    """An error about a route tells the file or variable that it was written in."""
+    with pytest.raises(RoutingError, match=r"^settings\.toml \[\[docker\.topics\]\]: entry of 'X'"):
+        TopicRouter(
+            RoutingOptions(),
+            [TopicOptions(event="X", name="x")],
+            catalog(contracts),
+            origin="settings.toml [[docker.topics]]",
+        )
 
 
 def test_missing_route_under_explicit_strategy(contracts: ModuleType) -> None:

@@ -223,6 +223,12 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_CONTRACTS", "my-contracts", "must be a module name"),
         ("SDK_SOURCE", "https://u:p@host/x", "must not hold a user or password"),
         ("SDK_SOURCE", "two words", "must be a URI reference"),
+        (
+            "SDK_ROUTING__TEMPLATE",
+            "{topic}",
+            "routing.template has the unknown placeholder {topic}",
+        ),
+        ("SDK_TOPICS", "[{event='A', name='a b'}]", "topics[0].name must be a topic name"),
         ("SDK_ROUTING__STRATEGY", "explict", "did you mean 'explicit'?"),
         ("SDK_TOPICS", "[{event='A', name='a', partitions=0}]", "topics[0].partitions must be"),
     ],
@@ -345,6 +351,30 @@ def test_librdkafka_key_without_quotes(tmp_path: Path) -> None:
     error = finding(tmp_path, "[docker.producer]\nmax.in.flight = 5\n")
     assert "producer.max is an unknown key" in error
     assert "in quotes" in error
+
+
+@pytest.mark.parametrize(
+    ("written", "passed"),
+    [("1e5", "1e5"), ("1.10", "1.10"), ("007", "007"), ("2026-01-01", "2026-01-01"), ('"1"', "1")],
+)
+def test_librdkafka_value_as_written(tmp_path: Path, written: str, passed: str) -> None:
+    """A passed value that a cast would change stays the text that it is: it may be a secret."""
+    settings = load(tmp_path, SDK_KAFKA__LIBRDKAFKA__SASL_OAUTHBEARER_CLIENT_SECRET=written)
+    assert settings.kafka.librdkafka == {"sasl.oauthbearer.client.secret": passed}
+
+
+def test_rule_settings_in_a_variable(tmp_path: Path) -> None:
+    """Keys of the rule executors, which have dots, can be given in variables."""
+    settings = load(tmp_path, SDK_REGISTRY__RULES__SECRET_ACCESS_KEY="s3cret")
+    assert settings.registry.rules == {"secret.access.key": "s3cret"}
+    assert "s3cret" not in repr(settings)
+
+
+def test_wrong_type_inside_a_table(tmp_path: Path) -> None:
+    """Tables of any keys are as strict about text as single settings."""
+    error = finding(tmp_path, SDK_REGISTRY__RULES__SECRET="1e5")
+    assert "SDK_REGISTRY__RULES__SECRET: registry.rules.secret must be text" in error
+    assert "quote it twice" in error
 
 
 def test_librdkafka_value_of_no_use(tmp_path: Path) -> None:

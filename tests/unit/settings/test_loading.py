@@ -205,6 +205,17 @@ def test_lists_replace(tmp_path: Path) -> None:
     assert settings.kafka.bootstrap_servers == ("one:1", "two:2")
 
 
+def test_origin_of_the_routes(tmp_path: Path) -> None:
+    """Settings know where the routes were written, for errors that only the wiring can find."""
+    entry = "[[{}topics]]\nevent = 'A'\nname = 'a'\n"
+    assert load(tmp_path, ADDRESSES).topics_origin == "[[topics]]"
+    top = load(tmp_path, ADDRESSES + entry.format("")).topics_origin
+    assert top.endswith("settings.toml [[topics]]")
+    table = load(tmp_path, ADDRESSES + entry.format("docker.")).topics_origin
+    assert table.endswith("settings.toml [[docker.topics]]")
+    assert load(tmp_path, ADDRESSES, SDK_TOPICS="[]").topics_origin == "SDK_TOPICS"
+
+
 def test_nested_variables(tmp_path: Path) -> None:
     """Two underscores lead into a table, and upper case is only the variable's."""
     settings = load(

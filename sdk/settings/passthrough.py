@@ -1,4 +1,4 @@
-"""librdkafka's own keys inside our tables: which pass through, and which are ours to set."""
+"""Other libraries' keys inside our tables: which pass through, and which are ours to set."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
     """Move librdkafka's keys of ``[kafka]``, ``[producer]`` and ``[consumer]`` into ``librdkafka``.
 
     They are the keys with a dot, and the sub-table ``librdkafka``, in which an underscore stands
-    for a dot because a variable's name can hold none.
+    for a dot because a variable's name can hold none; so it does in ``[registry.rules]``.
 
     Args:
         settings: Merged settings; changed in place.
@@ -66,7 +66,19 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
         options = settings.get(table)
         if isinstance(options, dict):
             findings += _gather((table,), options)
+    registry = settings.get("registry")
+    if isinstance(registry, dict) and isinstance(registry.get("rules"), dict):
+        registry["rules"] = {_dotted(key): value for key, value in registry["rules"].items()}
     return findings
+
+
+def dots(key: str) -> str:
+    """Return a dotted key for one that was written with underscores, as a variable's name is."""
+    return key.replace("_", ".")
+
+
+def _dotted(key: str) -> str:
+    return key.replace("_", ".")
 
 
 def _gather(path: SettingPath, options: dict[str, Any]) -> list[Finding]:
@@ -79,7 +91,7 @@ def _gather(path: SettingPath, options: dict[str, Any]) -> list[Finding]:
     if not isinstance(below, dict):
         return [Finding((*path, "librdkafka"), "must be a table")]
     for key, value in below.items():
-        dotted = key.replace("_", ".")
+        dotted = dots(key)
         passing[dotted] = value
         written[dotted] = (*path, "librdkafka", key)
     options["librdkafka"] = passing
