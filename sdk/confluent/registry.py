@@ -89,6 +89,9 @@ class SchemaRegistry:
         self._retry = retry
         self._secrets = registry_secrets(options)
         self._clients = tuple(registry_client(options, (url,)) for url in options.url)
+        self._opened = ExitStack()
+        for client in self._clients:
+            self._opened.push(client)
         self._preferred = 0
         self._levels: set[str] = set()
         self._level_lock = threading.Lock()
@@ -101,10 +104,12 @@ class SchemaRegistry:
         return self._options
 
     def close(self) -> None:
-        """Close the HTTP sessions."""
-        with ExitStack() as stack:
-            for client in self._clients:
-                stack.push(client)
+        """Close the HTTP sessions, and what was handed to `closes`."""
+        self._opened.close()
+
+    def closes(self, release: Callable[[], None]) -> None:
+        """Call ``release`` when this registry is closed."""
+        self._opened.callback(release)
 
     def registered(self, subject: str, contract: EventInfo) -> RegisteredVersion:
         """Return the version of ``subject`` that holds the schema of ``contract``.

@@ -74,7 +74,8 @@ def _encryption(options: RegistryOptions) -> dict[str, Any]:
 def registry_secrets(options: RegistryOptions) -> tuple[str, ...]:
     """Return the texts that no message may contain."""
     pair = f"{options.username}:{options.password}"
-    known = [options.password, options.bearer_token, base64.b64encode(pair.encode()).decode()]
+    basic = base64.b64encode(pair.encode()).decode()
+    known = [options.password, options.bearer_token, basic, *options.rules.values()]
     if options.tls is not None:
         known.append(options.tls.key_password)
     return tuple(secret for secret in known if secret)

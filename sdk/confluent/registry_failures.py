@@ -62,7 +62,7 @@ def registry_failure(
             remedy="check registry.url and the network",
             **where,
         )
-    failure.message = _without(failure.message, secrets)
+    failure.message = hide(failure.message, secrets)
     failure.args = (failure.message,)
     return failure
 
@@ -182,8 +182,8 @@ def _seconds(value: str) -> float | None:
         return None
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
-    """Remove userinfo of URLs and every secret from a text."""
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without userinfo of URLs and without any of the secrets."""
     text = re.sub(r"://[^/@\s]*@", "://", text)
     for secret in secrets:
         if secret:

@@ -16,7 +16,7 @@ from importlib.metadata import version as installed_version
 from typing import Any, cast
 
 import fastavro
-from attrs import frozen
+from attrs import field, frozen
 from confluent_kafka.schema_registry import (
     SchemaRegistryClient,
     SchemaRegistryError,
@@ -31,6 +31,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from sdk.avro.nodes import RecordSchema, Schema, UnionSchema, children
 from sdk.avro.schema import parse_schema
+from sdk.confluent.registry_failures import hide
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
@@ -81,6 +82,7 @@ class RuleEngine:
         self._client = client
         self._classed = classed
         self._configuration = dict(configuration or {})
+        self._secrets = tuple(self._configuration.values())
         self._executors = _installed_executors()
         self.rules = _rule_registry(self._executors)
 
@@ -115,7 +117,7 @@ class RuleEngine:
         serializer = AvroSerializer(
             self._client, conf=settings, rule_conf=self._configuration, rule_registry=self.rules
         )
-        return RuledWriter(subject, schema, encode, serializer, self._classed)
+        return RuledWriter(subject, schema, encode, serializer, self._classed, self._secrets)
 
     def reader(self, schema: AvroText, strategy: Callable[[str, str], str]) -> RuledReader:
         """Return what reads records that were written with ``schema`` and its rules.
@@ -143,7 +145,7 @@ class RuleEngine:
             rule_conf=self._configuration,
             rule_registry=self.rules,
         )
-        return RuledReader(schema, deserializer, self._classed)
+        return RuledReader(schema, deserializer, self._classed, self._secrets)
 
 
 @frozen(kw_only=True)
@@ -195,6 +197,7 @@ class RuledWriter:
     encode: Callable[[Any, bytes], bytes]
     serializer: AvroSerializer
     classed: Classed
+    secrets: tuple[str, ...] = field(repr=False)
 
     def write(self, event: Any, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event, rules applied; may append a header.
@@ -220,7 +223,9 @@ class RuledWriter:
             if outage is not None:
                 raise outage from error
             raise SerializationError(
-                f"a rule of the schema failed: {_reason(error)}", remedy=_remedy(error), **where
+                f"a rule of the schema failed: {hide(_reason(error), self.secrets)}",
+                remedy=_remedy(error),
+                **where,
             ) from error
 
 
@@ -231,6 +236,7 @@ class RuledReader:
     schema: AvroText
     deserializer: AvroDeserializer
     classed: Classed
+    secrets: tuple[str, ...] = field(repr=False)
 
     def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
         """Return the Avro body, rules applied, in the shape of the writer's schema.
@@ -258,7 +264,7 @@ class RuledReader:
             if outage is not None:
                 raise outage from error
             raise DeserializationError(
-                f"the record or a rule of its schema failed: {_reason(error)}",
+                f"the record or a rule of its schema failed: {hide(_reason(error), self.secrets)}",
                 remedy=_remedy(error),
                 **where,
             ) from error

@@ -6,7 +6,7 @@ import io
 import logging
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from attrs import define, field
@@ -29,6 +29,7 @@ from sdk.errors import (
     DeserializationError,
     InvalidSchemaError,
     RegistryRefusedError,
+    RegistryUnavailableError,
     SchemaError,
     SchemaNotFoundError,
     SdkError,
@@ -36,9 +37,7 @@ from sdk.errors import (
 )
 from sdk.events import Catalog, EventInfo
 from sdk.records import ConsumerRecord, Header
-from sdk.retry import RetryPolicy
-from sdk.settings import RegistryOptions
-from sdk.topics import SUBJECT_STRATEGIES, SubjectNameStrategy
+from sdk.topics import SubjectNameStrategy
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,8 @@ Route = tuple[Encode, bytes, Header | None]
 """How a class is written to a topic: encoder, bytes before the body, header to add."""
 
 _ID_PREFIX, _GUID_PREFIX = 5, 17
-_UNKNOWN_ID = 40403
+_UNKNOWN: Final = range(40401, 40404)
+"""The registry's codes for a subject, version or schema that there is not."""
 
 
 @define(eq=False)
@@ -73,7 +73,6 @@ class AvroMessageSerializer:
         strategy: (topic, record full name) → subject.
         schema_id_location: ``prefix`` (5 bytes before the body) or ``header`` (GUID).
         catalog: All versions of the events, so that those missing are registered in order.
-        rule_configuration: Given to rule executors, such as the credentials of a KMS.
     """
 
     content_type: Final = "application/avro"
@@ -85,13 +84,11 @@ class AvroMessageSerializer:
         *,
         schema_id_location: str = "prefix",
         catalog: Catalog | None = None,
-        rule_configuration: Mapping[str, str] | None = None,
     ) -> None:
         self._registry = registry
         self._strategy = strategy
         self._in_header = schema_id_location == "header"
         self._catalog = catalog
-        self._rule_configuration = rule_configuration
         self._routes: dict[tuple[type[Any], str], Route] = {}
         self._ruled: dict[tuple[type[Any], str], RuledWriter] = {}
         self._writers: dict[bytes, _Writer] = {}
@@ -167,12 +164,6 @@ class AvroMessageSerializer:
         for event_class, topic in pairs:
             self._prepare(event_class, topic)
 
-    def close(self) -> None:
-        """Close the connections to the registry."""
-        self._registry.close()
-        if self._engine is not None:
-            self._engine.close()
-
     def _serialize_first(self, event: Any, topic: str, headers: list[Header]) -> bytes:
         """Serialize where no plain route is known: resolve it first, or rules apply."""
         key = (type(event), topic)
@@ -244,7 +235,8 @@ class AvroMessageSerializer:
             if self._engine is None:
                 options = self._registry.options
                 client = registry_client(options, options.url)
-                self._engine = RuleEngine(client, self._registry.classed, self._rule_configuration)
+                self._engine = RuleEngine(client, self._registry.classed, options.rules)
+                self._registry.closes(self._engine.close)
             return self._engine
 
     def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
@@ -253,9 +245,8 @@ class AvroMessageSerializer:
         try:
             fetched = self._registry.fetch(schema_id)
         except SchemaNotFoundError as error:
-            _placed(error, record, schema_id)
-            if error.error_code != _UNKNOWN_ID:
-                raise
+            if error.error_code is None or error.error_code not in _UNKNOWN:
+                raise _wrong_address(error, record, schema_id) from error
             raise _poison("the registry has no such schema", record, schema_id) from error
         except SdkError as error:
             _placed(error, record, schema_id)
@@ -277,28 +268,6 @@ class AvroMessageSerializer:
             raise _poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
         rules = None if text is None else self._rules().reader(text, self._strategy)
         return _Writer(schema_id, schema.name, fetched, rules)
-
-
-def avro_serializer(
-    options: RegistryOptions,
-    retry: RetryPolicy,
-    *,
-    schema_id_location: str = "prefix",
-    catalog: Catalog | None = None,
-    rule_configuration: Mapping[str, str] | None = None,
-) -> AvroMessageSerializer:
-    """Return an Avro serializer over the registry that ``options`` name.
-
-    Raises:
-        ConfigurationError: The options do not make a registry client.
-    """
-    return AvroMessageSerializer(
-        SchemaRegistry(options, retry),
-        SUBJECT_STRATEGIES[options.subject_strategy],
-        schema_id_location=schema_id_location,
-        catalog=catalog,
-        rule_configuration=rule_configuration,
-    )
 
 
 def _locate(record: ConsumerRecord) -> tuple[bytes, int]:
@@ -359,6 +328,17 @@ def _poison(
     error = DeserializationError(message, remedy=remedy)
     _placed(error, record, schema_id)
     return error
+
+
+def _wrong_address(
+    error: SchemaNotFoundError, record: ConsumerRecord, schema_id: int | str
+) -> RegistryUnavailableError:
+    """Return an outage for a bare 404: some path is wrong, and no record is to blame for that."""
+    outage = RegistryUnavailableError(
+        error.message, status=error.status, remedy="check registry.url and its path"
+    )
+    _placed(outage, record, schema_id)
+    return outage
 
 
 def _placed(error: SdkError, record: ConsumerRecord, schema_id: int | str | None) -> None:

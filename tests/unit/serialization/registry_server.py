@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -80,6 +81,11 @@ class RegistryServer:
     def count(self, pattern: str) -> int:
         """Return how many requests so far match a regular expression."""
         return sum(bool(re.match(pattern, each)) for each in self.requests)
+
+    def damage_keys(self) -> None:
+        """Replace all data encryption keys by bytes that decrypt to nothing."""
+        for dek in self._deks.values():
+            dek["encryptedKeyMaterial"] = base64.b64encode(bytes(60)).decode()
 
     def _answer(self, method: str, path: str, body: Json) -> Any:
         self.requests.append(f"{method} {path}")
@@ -229,6 +235,8 @@ class RegistryServer:
 
 
 def _kept(body: Json) -> Json:
-    """Return what makes a schema's identity."""
+    """Return what makes a schema's identity; empty lists count as absent."""
     kept = {name: body[name] for name in _KEPT if body.get(name)}
+    if "ruleSet" in kept:
+        kept["ruleSet"] = {kind: rules for kind, rules in kept["ruleSet"].items() if rules}
     return {key: value for key, value in kept.items() if (key, value) != ("schemaType", "AVRO")}

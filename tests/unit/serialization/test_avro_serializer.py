@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from sdk.avro.duration import Duration
 from sdk.confluent.registry import SchemaRegistry
-from sdk.confluent.serializer import VALUE_SCHEMA_ID, AvroMessageSerializer, avro_serializer
+from sdk.confluent.serializer import VALUE_SCHEMA_ID, AvroMessageSerializer
 from sdk.errors import (
     DeserializationError,
     RegistryRefusedError,
@@ -37,8 +37,6 @@ from sdk.errors import (
 )
 from sdk.events import Catalog, CatalogEntry
 from sdk.records import ConsumerRecord, Header
-from sdk.retry import RetryPolicy
-from sdk.settings import RegistryOptions, RetryOptions
 from sdk.topics import SUBJECT_STRATEGIES, record_name, topic_name
 from tests.servers.gateway import Answer, Gateway
 from tests.unit.serialization.conftest import Connect
@@ -322,6 +320,7 @@ def test_an_outage_is_never_poison(server: RegistryServer, connect: Connect) -> 
         for answer in (
             Answer(status=503),
             Answer(status=404, body=b"<html>wrong path</html>"),
+            Answer(status=404, body=b'{"error_code": 404, "message": "HTTP 404 Not Found"}'),
             Answer(status=200, body=b"<html>log in</html>"),
         ):
             gateway.next(answer)
@@ -466,21 +465,6 @@ def test_threads_that_start_together_ask_once(connect: Connect, server: Registry
     assert len(values) == 1
     assert server.count("POST /subjects/shop.Order") == 1
     assert server.count("GET /schemas/ids/1") == 1
-
-
-def test_the_factory_makes_a_serializer_from_options(server: RegistryServer) -> None:
-    """Settings and a retry policy are all that it takes."""
-    ours = avro_serializer(
-        RegistryOptions(url=(server.url,), subject_strategy="topic", auto_register=True),
-        RetryPolicy(options=RetryOptions(retry_count=0)),
-        catalog=CATALOG,
-    )
-    try:
-        ours.serialize(V1, "orders", [])
-    finally:
-        ours.close()
-    assert len(server.versions("orders-value")) == 2
-    assert ours.content_type == "application/avro"
 
 
 def test_errors_of_ours_are_all_that_comes_out(
