@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from codegen.identity_types import View, is_decimal
+from codegen.identity_types import View, is_decimal, same_name
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NUMBERS: Final = ("int", "long", "float", "double")
@@ -32,6 +32,8 @@ def same_default(value: Any, default: Any, node: ast.expr, namespace: str, view:
     if isinstance(value, str):
         value = {"type": value}
     kind = value["type"]
+    if kind in ("record", "error", "enum", "fixed"):
+        value = view.definitions[same_name(value["name"], value.get("namespace", namespace))]
     match kind:
         case "array":
             return (

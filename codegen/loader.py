@@ -325,9 +325,9 @@ def _name_from(path: str, version: int | None) -> str:
     """Return a full name for a schema without one, from where its file stands."""
     *folders, file = path.split("/")
     parts = folders if version is not None and folders else [*folders, file.rpartition(".")[0]]
-    return ".".join(module_name(part) for part in parts[:-1]) + (
-        ("." if parts[1:] else "") + re.sub(r"\W", "_", short_name(parts[-1]))
-    )
+    words = re.split(r"\W+|_", parts[-1])
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return ".".join([*map(module_name, parts[:-1]), name or "Root"])
 
 
 def _duplicates(document: JsonDocument, file: SchemaFile) -> Iterator[Finding]:

@@ -61,9 +61,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         )
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"{output} is no folder", remedy="pass another --output")
-    package = (
-        given.package or (table["package"] if not given.output else None) or output.resolve().name
-    )
+    package = given.package or _package(output, None if given.output else table["package"])
     if not all(part.isidentifier() for part in package.split(".")):
         raise ConfigurationError(
             f"{package!r} is no package name", remedy="pass --package NAME, such as acme.contracts"
@@ -77,6 +75,11 @@ def read_options(arguments: Sequence[str]) -> Options:
         diff=given.diff,
         command=_command(arguments),
     )
+
+
+def _package(output: Path, configured: str | None) -> str:
+    name = output.resolve().name
+    return configured or (name if name.isidentifier() else "contracts")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, run
 
 from attrs import Attribute, field, frozen
 
+from sdk.avro.duration import Duration as Duration
 from sdk.errors import ConfigurationError, InvalidValueError
 
 _T = TypeVar("_T")
