@@ -1,1 +1,59 @@
-"""Avro alone: no Kafka, no registry."""
+"""Avro alone: no Kafka, no registry.
+
+    from sdk import avro
+
+    body = avro.encode(event)
+    event = avro.decode(OrderCreated, body, writer_schema=text_of_the_writer)
+    avro.compatibility(reader, writer)
+
+Names are resolved on first use: a generated contract that needs `Duration` loads nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdk.avro.codec import Decoder as Decoder
+    from sdk.avro.codec import Encoder as Encoder
+    from sdk.avro.codec import decode as decode
+    from sdk.avro.codec import decode_value as decode_value
+    from sdk.avro.codec import decoder_for as decoder_for
+    from sdk.avro.codec import encode as encode
+    from sdk.avro.codec import encode_value as encode_value
+    from sdk.avro.codec import encoder_for as encoder_for
+    from sdk.avro.duration import Duration as Duration
+    from sdk.avro.evolution import compatibility as compatibility
+    from sdk.avro.limits import Limits as Limits
+    from sdk.avro.schema import parse_schema as parse_schema
+
+_HOMES = {
+    "Decoder": "codec",
+    "Duration": "duration",
+    "Encoder": "codec",
+    "Limits": "limits",
+    "compatibility": "evolution",
+    "decode": "codec",
+    "decode_value": "codec",
+    "decoder_for": "codec",
+    "encode": "codec",
+    "encode_value": "codec",
+    "encoder_for": "codec",
+    "parse_schema": "schema",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

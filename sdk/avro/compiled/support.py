@@ -1,0 +1,135 @@
+"""What generated code calls when a value is not one of the common, short ones; and its tables."""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from typing import Any, Final
+
+from sdk.avro.wire import (
+    INT_MAX,
+    INT_MIN,
+    LONG_MAX,
+    LONG_MIN,
+    long_bytes,
+    read_long,
+)
+
+
+class BailError(Exception):
+    """The fast path gives up; the interpreter finds out what is wrong, if anything."""
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def span(data: bytes, position: int) -> tuple[int, int]:
+    """Read a length; return where the bytes start and where they end."""
+    size, start = read_long(data, position)
+    if size < 0:
+        raise BailError
+    return start, start + size
+
+
+def block_count(data: bytes, position: int, least: int) -> tuple[int, int]:
+    """Read the head of a block that is not the last; return the count and where the items start."""
+    count, position = read_long(data, position)
+    if count < 0:
+        count = -count
+        size, position = read_long(data, position)
+        if not 0 <= size <= len(data) - position:
+            raise BailError
+    if count * least > len(data) - position:
+        raise BailError
+    return count, position
+
+
+def skip_block(data: bytes, position: int, least: int) -> tuple[int, int]:
+    """Like `block_count`, but jump over a block that tells its size and return a count of 0."""
+    count, start = read_long(data, position)
+    if count < 0:
+        size, start = read_long(data, start)
+        if not 0 <= size <= len(data) - start:
+            raise BailError
+        return 0, start + size
+    return block_count(data, position, least)
+
+
+def charge(spent: list[int], count: int, allowed: int) -> None:
+    """Count items that take no bytes."""
+    spent[0] += count
+    if spent[0] > allowed:
+        raise BailError
+
+
+def unhex(text: bytes) -> bytes:
+    """Return the 16 bytes of the usual form of a UUID."""
+    data = unhexlify(text.replace(b"-", b""))
+    if len(data) != 16:
+        raise BailError
+    return data
+
+
+def _pairs(last: bool) -> list[int]:
+    """Return, by little-endian pair of bytes, the 14 bits of a varint that they carry.
+
+    Args:
+        last: Whether the varint must end with the pair; otherwise it must go on. Other pairs are
+            so negative that a sum with one is negative too.
+    """
+    none = [-(1 << 80)]
+    table = []
+    for high in range(256):
+        ends = 0 < high < 128
+        fits = ends if last else high > 127
+        row = [low | (high & 127) << 7 for low in range(128)] if fits else none * 128
+        table += none * 128 + row
+    return table
+
+
+CONTINUED: Final = _pairs(last=False)
+LAST: Final = _pairs(last=True)
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+SMALL: Final = [bytes((n & 127 | 128, n >> 7) if n > 127 else (n,)) for n in range(1 << 14)]
+"""Varints of at most two bytes."""
+
+
+class _Longs(dict[int, bytes]):
+    """Number → zigzag varint; common numbers are kept."""
+
+    least, most = LONG_MIN, LONG_MAX
+
+    def __missing__(self, value: int) -> bytes:
+        if not self.least <= value <= self.most:
+            raise BailError
+        zigzag = value + value if value >= 0 else ~(value + value)
+        if zigzag < 1 << 28:
+            return PAIRS[zigzag & 16383] + SMALL[zigzag >> 14]
+        return long_bytes(value)
+
+
+class _Ints(_Longs):
+    least, most = INT_MIN, INT_MAX
+
+
+class _Lengths(dict[int, bytes]):
+    """Length → zigzag varint."""
+
+    def __missing__(self, size: int) -> bytes:
+        return long_bytes(size)
+
+
+_COMMON: Final = {n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-1024, 4096)}
+
+INTS: Final = _Ints(_COMMON)
+LONGS: Final = _Longs(_COMMON)
+LENGTHS: Final = _Lengths({n: SMALL[2 * n] for n in range(1024)})
+PAIRS: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+"""Fourteen bits of a varint that goes on."""
+
+
+def refuse(*_: Any) -> bytes:
+    """Give up inside an expression."""
+    raise BailError
