@@ -20,6 +20,7 @@ Validator = Callable[[Any, Any, Any], None]
 
 _HOST_PORT = re.compile(r"(?:\w+://)?(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::(\d{1,5}))?", re.ASCII)
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_WORD = re.compile(r"[\w.-]*")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 TOPIC_NAME_RULE = "use 1 to 249 letters, digits, dots, underscores and hyphens"
@@ -60,12 +61,17 @@ def one_of(*words: str) -> Validator:
     def check(_: Any, attribute: Any, value: Any) -> None:
         if value is not None and value not in words:
             raise ConfigurationError(
-                f"must be one of {', '.join(words)}, not {value!r}",
+                f"must be one of {', '.join(words)}{_instead(value)}",
                 path=attribute.name,
                 remedy=suggest(str(value), words, f"write one of {', '.join(words)}"),
             )
 
     return check
+
+
+def _instead(value: str) -> str:
+    """Repeat what was given only if it looks like a word that was meant."""
+    return f", not {value!r}" if len(value) <= 20 and _WORD.fullmatch(value) else ""
 
 
 def filled(_: Any, attribute: Any, value: Any) -> None:
@@ -144,7 +150,7 @@ def module_name(_: Any, attribute: Any, value: str | None) -> None:
     """Accept a dotted Python module name, and None."""
     if value is not None and not _MODULE.fullmatch(value):
         raise ConfigurationError(
-            f"must be a module name such as 'contracts', not {value!r}", path=attribute.name
+            f"must be a module name such as 'contracts'{_instead(value)}", path=attribute.name
         )
 
 

@@ -118,7 +118,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
     return {key.lower(): value for key, value in holder.to_dict().items() if key not in ours}
 
@@ -162,7 +162,10 @@ def _cast(name: str, text: str) -> Any:
     from dynaconf.utils.parse_conf import boolean_fix, parse_conf_data
 
     as_is = {"AUTO_CAST_FOR_DYNACONF": False, "DYNABOXIFY": False}
-    value = parse_conf_data(boolean_fix(text), tomlfy=True, box_settings=as_is)
+    try:
+        value = parse_conf_data(boolean_fix(text), tomlfy=True, box_settings=as_is)
+    except (ValueError, RecursionError):  # thousands of digits or brackets: text like any other
+        return text
     stripped = text.strip()
     if isinstance(value, str) and value != text and stripped[:1] != stripped[-1:]:
         raise ConfigurationError(
@@ -185,5 +188,5 @@ def parse_json(text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

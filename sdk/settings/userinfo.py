@@ -32,7 +32,7 @@ def move_userinfo(merged: dict[str, Any]) -> list[Finding]:
     if not credentials:
         return []
     given = registry.get("username"), registry.get("password")
-    if len(credentials) > 1 or (given != (None, None) and given not in credentials):
+    if len(credentials) > 1 or (given != (None, None) and given not in list(credentials)):
         return [Finding(("registry", "url"), "holds a user that contradicts another", _ONE_USER)]
     registry["username"], registry["password"] = credentials.pop()
     return []

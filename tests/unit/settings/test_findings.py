@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdk.errors import ConfigurationError
 from sdk.settings import (
@@ -422,6 +424,57 @@ def test_secrets_are_not_in_an_error(tmp_path: Path, variable: str, value: str) 
         load(tmp_path, SASL, **variables)
     told = "".join(traceback.format_exception(caught.value))
     assert "SDK_RETRY__JITTER" in told
+    assert "s3cret" not in told
+
+
+SECRET_VARIABLES = [
+    "SDK_KAFKA__SASL__PASSWORD",
+    "SDK_KAFKA__TLS__KEY_PASSWORD",
+    "SDK_KAFKA__LIBRDKAFKA__SASL_OAUTHBEARER_CLIENT_SECRET",
+    "SDK_REGISTRY__URL",
+    "SDK_REGISTRY__PASSWORD",
+    "SDK_REGISTRY__BEARER_TOKEN",
+    "SDK_REGISTRY__RULES",
+]
+OTHER_VARIABLES = [
+    *("SDK_KAFKA", "SDK_KAFKA__TLS", "SDK_KAFKA__SASL", "SDK_KAFKA__SASL__MECHANISM"),
+    *(
+        "SDK_PRODUCER",
+        "SDK_PRODUCER__ACKS",
+        "SDK_PRODUCER__LINGER_MS",
+        "SDK_TOPICS",
+        "SDK_TOPICS__0",
+    ),
+    *("SDK_REGISTRY__USERNAME", "SDK_REGISTRY__TIMEOUT_MS", "SDK_LOGGING__OVERRIDES__SDK"),
+    *("SDK_ROUTING__TEMPLATE", "SDK_CONTRACTS", "SDK_SOURCE", "SDK_", "SDK__", "SDK_X__Y"),
+]
+ODD_VALUES = st.sampled_from(
+    ["", "1", "-1", "1e5", "true", "nan", "[]", "[1]", "{}", "{a = 1}", "[{}]", "PLAIN", "//", ",",
+     "[{event = 'A', name = 'a'}]", '{"a": [1]}', "2026-01-01", "@int 5", "{domain", "embedded",
+     "http://h:99999", "https://[x", "http://u:p@h", "9" * 5000, "[" * 2000, "\x00"]
+) | st.text(max_size=20)  # fmt: skip
+WITH_SECRET = st.sampled_from(
+    ["{}", "'{}'", "'{}", "'{}'x", "[1, '{}']", "{{a = '{}'}}", "{{a = {{b = ['{}']}}}}", "@int {}",
+     "http://u:{}@h", "http://u:{}@h,http://v:w@h", "https://{}:[", "u:{}@h:1", "{}\n", "1 # {}"]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(OTHER_VARIABLES), ODD_VALUES, max_size=3),
+    st.dictionaries(st.sampled_from(SECRET_VARIABLES), WITH_SECRET, max_size=2),
+)
+def test_any_variables(others: dict[str, str], secrets: dict[str, str]) -> None:
+    """Whatever the variables hold, settings load or the error is ours, and no secret shows."""
+    environ = {**others, **{name: text.format("s3cret") for name, text in secrets.items()}}
+    addresses = {
+        "SDK_KAFKA__BOOTSTRAP_SERVERS": "kafka:9092",
+        "SDK_REGISTRY__URL": "http://registry:8081",
+    }
+    try:
+        told = repr(load_settings("docker", settings=(), environ={**addresses, **environ}))
+    except ConfigurationError as error:
+        told = "".join(traceback.format_exception(error))
     assert "s3cret" not in told
 
 
