@@ -58,6 +58,8 @@ _SESSION_MS: Final = 6_000
 _PRODUCER: Final = 0
 _TOPIC_EXISTS: Final = 36
 _METADATA_SECONDS: Final = 5.0
+_PARTITIONS: Final = range(1, 10_001)
+_BROKERS: Final = range(1, 65)
 _TOPIC_NAME: Final = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 logger = logging.getLogger(__name__)
@@ -111,13 +113,18 @@ class MockCluster:
     """A cluster of librdkafka's mock brokers, hosted by this process.
 
     Args:
-        brokers: How many, 1 or more.
+        brokers: How many, 1 to 64.
 
     Raises:
-        ConfigurationError: The installed confluent_kafka does not show librdkafka's functions.
+        ConfigurationError: The number is out of range, or the installed confluent_kafka does not
+            show librdkafka's functions.
     """
 
     def __init__(self, brokers: int = 1) -> None:
+        if brokers not in _BROKERS:
+            raise ConfigurationError(
+                f"a mock cluster cannot have {brokers} brokers", remedy="ask for 1 to 64"
+            )
         self._library = _library()
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -168,13 +175,19 @@ class MockCluster:
                 f"{name!r} is no topic name",
                 remedy="use 1 to 249 letters, digits, dots, underscores and hyphens",
             )
+        if partitions not in _PARTITIONS:  # librdkafka would end the process
+            raise ConfigurationError(
+                f"topic {name!r} cannot have {partitions} partitions",
+                topic=name,
+                remedy=f"ask for 1 to {_PARTITIONS[-1]}",
+            )
         with self._lock:
             code = self._library.rd_kafka_mock_topic_create(
                 self._alive(), name.encode(), partitions, min(3, self._brokers)
             )
         if code not in (0, _TOPIC_EXISTS):
             raise ConfigurationError(
-                f"the embedded broker refuses topic {name!r} with {partitions} partitions "
+                f"the embedded broker refuses topic {name!r} "
                 f"({confluent_kafka.KafkaError(code).name()})",
                 topic=name,
             )

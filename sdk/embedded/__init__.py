@@ -5,8 +5,9 @@
     with Embedded() as host:
         ...  # clients use host.bootstrap_servers and host.url
 
-`lease_broker` and `lease_registry` give out those that `sdk.connect` uses where the settings say
-``embedded``. ``python -m sdk.embedded`` hosts both for other processes.
+`join` turns settings that say ``embedded`` into settings with addresses, and `lease_broker` and
+`lease_registry` give out the parts behind them, one of each for a process.
+``python -m sdk.embedded`` hosts both for other processes.
 
 The broker is librdkafka's mock cluster: produce, fetch, commit and consumer groups by the protocol
 of KIP-848 work as on Kafka. It has no
@@ -29,6 +30,7 @@ is refused as an invalid schema type. It has no credentials, no TLS and no persi
 
 from sdk.embedded.broker import EmbeddedAdmin, EmbeddedBroker
 from sdk.embedded.host import Embedded, EmbeddedRegistry, HostAdmin
+from sdk.embedded.joining import Joined, join
 from sdk.embedded.sharing import Lease, lease_broker, lease_registry
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     "EmbeddedBroker",
     "EmbeddedRegistry",
     "HostAdmin",
+    "Joined",
     "Lease",
+    "join",
     "lease_broker",
     "lease_registry",
 ]

@@ -1,0 +1,75 @@
+"""Settings that say ``embedded`` become settings with addresses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+from attrs import evolve, frozen
+
+from sdk.abstractions import BrokerAdmin
+from sdk.confluent.mock_cluster import adapt_consumer, is_mock_cluster
+from sdk.embedded.broker import EmbeddedAdmin
+from sdk.embedded.host import HostAdmin
+from sdk.embedded.sharing import lease_broker, lease_registry
+from sdk.settings import Settings
+from sdk.topics import TopicDefinition
+
+logger = logging.getLogger("sdk.embedded")
+
+
+@frozen
+class Joined:
+    """What a process needs to use embedded parts, its own or another process's.
+
+    Attributes:
+        settings: With addresses instead of the word ``embedded``, and with consumers that join
+            groups as the embedded broker wants them to.
+        admin: The way to create topics, or None where the brokers are real ones.
+        close: Gives back what was leased.
+    """
+
+    settings: Settings
+    admin: BrokerAdmin | None
+    close: Callable[[], None]
+
+
+def join(settings: Settings, topics: Iterable[TopicDefinition] = ()) -> Joined:
+    """Start or share the embedded parts that settings ask for.
+
+    Args:
+        settings: Any settings; those of real servers come back as they are.
+        topics: Created at once on an embedded broker of this process.
+
+    Raises:
+        ConfigurationError: The embedded broker is not to be had, or refuses a topic.
+    """
+    admin: BrokerAdmin | None = None
+    with ExitStack() as leases:
+        if settings.kafka.embedded:
+            broker = leases.enter_context(lease_broker())
+            broker.create_topics(topics)
+            admin = EmbeddedAdmin(broker)
+            servers = tuple(broker.bootstrap_servers.split(","))
+            settings = evolve(settings, kafka=evolve(settings.kafka, bootstrap_servers=servers))
+            settings = _fitted(settings)
+        elif is_mock_cluster(settings.kafka):
+            if not settings.registry.embedded:
+                admin = HostAdmin(settings.registry.url[0])
+            settings = _fitted(settings)
+        if settings.registry.embedded:
+            registry = leases.enter_context(lease_registry())
+            settings = evolve(settings, registry=evolve(settings.registry, url=(registry.url,)))
+        return Joined(settings, admin, leases.pop_all().close)
+
+
+def _fitted(settings: Settings) -> Settings:
+    consumer, dropped = adapt_consumer(settings.consumer)
+    if dropped:
+        logger.warning(
+            "the embedded broker's consumers join by group.protocol=consumer: %s of "
+            "[consumer.librdkafka] is left out",
+            ", ".join(dropped),
+        )
+    return evolve(settings, consumer=consumer)
