@@ -105,6 +105,8 @@ class _Longs(dict[int, bytes]):
         if not self.least <= value <= self.most:
             raise BailError
         zigzag = value + value if value >= 0 else ~(value + value)
+        if zigzag < 1 << 14:
+            return SMALL[zigzag]
         if zigzag < 1 << 28:
             return PAIRS[zigzag & 16383] + SMALL[zigzag >> 14]
         return long_bytes(value)
