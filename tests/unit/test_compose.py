@@ -104,25 +104,3 @@ def test_services_find_each_other(compose: dict[str, Any]) -> None:
     ui = services["kafka-ui"]["environment"]
     assert ui["KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS"] == inner
     assert ui["KAFKA_CLUSTERS_0_SCHEMAREGISTRY"] == "http://schema-registry:8081"
-
-
-@pytest.mark.parametrize("environment", ["embedded", "docker", "production"])
-def test_sample_settings_load(environment: str) -> None:
-    """Every environment of the sample settings is valid."""
-    settings = load_settings(environment, settings=ROOT / "samples" / "settings.toml", environ={})
-    assert settings.environment == environment
-    assert settings.contracts == "contracts"
-    assert settings.source == "/samples/order-service"
-    assert settings.logging.configure
-    assert ("OrderCreated", "orders.created") in {(t.event, t.name) for t in settings.topics}
-    assert settings.kafka.embedded == (environment == "embedded")
-
-
-def test_sample_settings_show_every_table() -> None:
-    """The sample settings have every table and, in [default], every key that has a default."""
-    text = (ROOT / "samples" / "settings.toml").read_text()
-    for table in ("kafka", "producer", "consumer", "retry", "registry", "routing", "logging"):
-        assert f"[default.{table}]" in text
-    assert "[[default.topics]]" in text
-    for key in ("tls", "sasl", "retry_count", "auto_register", "provision", "key_format"):
-        assert re.search(rf"\b{key}\b", text)
