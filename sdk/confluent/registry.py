@@ -304,7 +304,7 @@ def _registered_version(
         subject=subject,
         version=_number(version.version),
         schema_id=_number(version.schema_id),
-        guid=version.guid,
+        guid=version.guid or None,
         has_rules=_has_rules(schema),
     )
 

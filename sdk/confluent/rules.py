@@ -11,7 +11,6 @@ import importlib
 import io
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import Any, cast
 
@@ -90,8 +89,8 @@ class RuleEngine:
         """Close the connections of the client and of the rule executors."""
         self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         for executor in self._executors:
-            with suppress(Exception):  # not all releases can close all of theirs
-                executor.close()  # type: ignore[no-untyped-call]
+            # Older releases leave out the executor inside another one.
+            getattr(executor, "executor", executor).close()
 
     def writer(
         self,

@@ -305,7 +305,7 @@ def _schema_id(prefix: bytes, record: ConsumerRecord) -> int | str:
 def _decoder(writer: _Writer, event_class: type[Any]) -> Decode:
     """Make a decoder; for classes that can never be read, one that says so."""
     try:
-        return decoder_for(event_class, writer.fetched.text, writer.fetched.references)
+        return decoder_for(event_class, writer.fetched.text, references=writer.fetched.references)
     except SchemaError as error:
         reason, path, cause = error.message, error.path, error
 
