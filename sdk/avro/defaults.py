@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -175,5 +177,14 @@ def _value(schema: Schema, value: Any) -> Any:
     if schema.type in ("bytes", "fixed"):
         return value.encode("latin-1")
     if schema.type in ("float", "double"):
-        return float(value)
+        return _floating(value, single=schema.type == "float")
     return value
+
+
+def _floating(value: int | float, *, single: bool) -> float:
+    """Return a number in the precision of its type; too large a one is infinite, as in Java."""
+    try:
+        number = float(value)
+        return float(struct.unpack("<f", struct.pack("<f", number))[0]) if single else number
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

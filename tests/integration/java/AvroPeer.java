@@ -32,6 +32,7 @@ final class AvroPeer {
                 break;
             case "parse":
                 Schema schema = Data.schema(request.get("schema"));
+                answer.put("text", schema.toString());
                 answer.put("canonical", SchemaNormalization.toParsingForm(schema));
                 answer.put("fingerprint", Data.hex(
                         SchemaNormalization.parsingFingerprint("CRC-64-AVRO", schema)));

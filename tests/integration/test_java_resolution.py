@@ -1,0 +1,167 @@
+"""Random schemas and data: Java's parser, rule of compatibility and decoder are the measure."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from sdk.avro.canonical import canonical_form, fingerprint
+from sdk.avro.printing import to_json
+from sdk.avro.registry_rule import incompatibilities
+from sdk.avro.resolution import resolve
+from sdk.avro.schema import Schema, check_schema, parse_schema
+from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
+from tests.servers.peer import JavaError, JavaPeer
+from tests.unit.avro.schemas import pairs, schemas
+from tests.unit.avro.wire import UnreadableValueError, bodies, read
+
+CORPUS = Path(__file__).parents[1] / "data" / "corpus"
+REFUSED = object()
+MANY = settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def histories() -> dict[str, list[str]]:
+    """The corpus's sets of versions of one schema."""
+    found: dict[str, list[str]] = defaultdict(list)
+    with (CORPUS / "MANIFEST.tsv").open(newline="") as manifest:
+        for row in csv.DictReader(manifest, delimiter="\t"):
+            if row["set"].startswith("VERSIONS"):
+                found[row["set"]].append((CORPUS / row["file"]).read_text(encoding="utf-8"))
+    return found
+
+
+def ours(writer: Schema, reader: Schema, body: bytes) -> Any:
+    """What our resolution makes of a body, or `REFUSED`."""
+    try:
+        return read(resolve(writer, reader), body)
+    except (IncompatibleSchemaError, UnreadableValueError):
+        return REFUSED
+
+
+def javas(java: JavaPeer, writer: str, reader: str, body: bytes) -> Any:
+    """What Java's decoder makes of it, or `REFUSED`."""
+    try:
+        return java.ask("decode", writer=writer, reader=reader, hex=body.hex())["value"]
+    except JavaError as error:
+        assume("StackOverflowError" not in error.name)  # a type whose values never end
+        return REFUSED
+
+
+@MANY
+@given(pair=pairs(), data=st.data())
+def test_what_is_read_is_what_java_reads(
+    java_avro: JavaPeer, pair: tuple[Any, Any], data: st.DataObject
+) -> None:
+    """For random evolution and random data: the same value, or both refuse."""
+    writer, reader = (json.dumps(each) for each in pair)
+    assume('"fields": []' not in writer + reader)  # Java's JSON encoder loses empty records
+    mine = parse_schema(writer)
+    body = data.draw(bodies(mine))
+    assert ours(mine, parse_schema(reader), body) == javas(java_avro, writer, reader, body)
+
+
+@settings(MANY, max_examples=20)
+@given(data=st.data())
+def test_version_histories_of_the_corpus_resolve_pairwise_as_java_does(
+    java_avro: JavaPeer, data: st.DataObject
+) -> None:
+    """Each version of a public schema, read as each other one, with random data."""
+    for versions in histories().values():
+        for reader, writer in itertools.permutations(versions, 2):
+            mine = parse_schema(writer)
+            body = data.draw(bodies(mine))
+            assert ours(mine, parse_schema(reader), body) == javas(java_avro, writer, reader, body)
+
+
+@MANY
+@given(pair=pairs(logical=True))
+def test_reasons_of_incompatibility_are_javas(java_avro: JavaPeer, pair: tuple[Any, Any]) -> None:
+    """Type, place and words of every reason, in order."""
+    writer, reader = (json.dumps(each) for each in pair)
+    found = incompatibilities(parse_schema(reader), parse_schema(writer))
+    reasons = java_avro.ask("compatible", reader=reader, writer=writer)["reasons"]
+    assert [(each.type, each.location, each.message) for each in found] == [
+        (each["type"], each["location"], each["message"]) for each in reasons
+    ]
+
+
+@MANY
+@given(source=schemas(logical=True))
+def test_schemas_print_as_java_prints_them(java_avro: JavaPeer, source: Any) -> None:
+    """The text that a registry keeps, canonical form and fingerprint."""
+    text = json.dumps(source)
+    schema = parse_schema(text)
+    answer = java_avro.ask("parse", schema=text)
+    assert to_json(schema) == answer["text"]
+    assert canonical_form(schema) == answer["canonical"]
+    assert fingerprint(schema) == answer["fingerprint"]
+
+
+def test_public_schemas_print_as_java_prints_them(java_avro: JavaPeer) -> None:
+    """With docs, aliases, orders, properties and defaults of every kind."""
+    for file in sorted(CORPUS.rglob("*.avsc")):
+        text = file.read_text(encoding="utf-8")
+        try:
+            answer = java_avro.ask("parse", schema=text)
+        except JavaError:
+            continue  # needs references
+        assert to_json(parse_schema(text)) == answer["text"], file
+
+
+@st.composite
+def broken_schemas(draw: Any) -> Any:
+    """A schema of which some value was removed or replaced by another."""
+    source = draw(schemas(logical=True))
+    places = [place for place in _places(source, ()) if place]
+    assume(places)
+    *way, last = draw(st.sampled_from(places))
+    holder = source
+    for step in way:
+        holder = holder[step]
+    if isinstance(holder, dict) and draw(st.booleans()):
+        del holder[last]
+    else:
+        holder[last] = draw(st.sampled_from(_JUNK))
+    return source
+
+
+_JUNK = (
+    *(None, True, 1, -1, 1.5, "", "x", "a-b", "1a", "a.b", "a..b", ".x", "é", "int", "record"),
+    *([], {}, ["null"], ["int", "int"], ["int", ["string"]], {"type": "int"}, {"type": "array"}),
+)
+
+
+def _places(value: Any, way: tuple[Any, ...]) -> Any:
+    yield way
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from _places(value[key], (*way, key))
+
+
+@MANY
+@given(source=broken_schemas())
+def test_java_refuses_what_we_refuse(java_avro: JavaPeer, source: Any) -> None:
+    """Whatever Java reads can be read; what may be published is valid to Java."""
+    text = json.dumps(source)
+    try:
+        java_avro.ask("parse", schema=text)
+    except JavaError as error:
+        # Java calls a type that is written out twice, once inside itself, a redefinition
+        assume("Can't redefine" not in str(error))
+        assert any(not defect.warning for defect in check_schema(text))
+    else:
+        try:
+            parse_schema(text)
+        except InvalidSchemaError as error:
+            raise AssertionError(f"Java accepts {text}, we say: {error}") from error
