@@ -27,6 +27,7 @@ from codegen.model import (
     TypeModel,
 )
 from codegen.naming import attribute_names, class_names, distinct_paths, member_names
+from codegen.progress import Progress
 from codegen.scope import ClassHome, Scope, local_names, relative
 from codegen.sources import Key
 from sdk.avro.canonical import fingerprint
@@ -62,9 +63,9 @@ class Contracts:
     findings: tuple[Finding, ...]
 
 
-def build(units: Iterable[Unit]) -> Contracts:
+def build(units: Iterable[Unit], progress: Progress) -> Contracts:
     """Build the models of linked units, which come in dependency order."""
-    return _Builder(tuple(units)).build()
+    return _Builder(tuple(units)).build(progress)
 
 
 @define
@@ -89,7 +90,7 @@ class _Builder:
     packages: dict[str, tuple[str, ...]] = field(factory=dict)
     by_key: dict[Key, Unit] = field(factory=dict)
 
-    def build(self) -> Contracts:
+    def build(self, progress: Progress) -> Contracts:
         self.packages = distinct_paths({u.root.full_name: u.root.package for u in self.units})
         for unit in self.units:
             for node in unit.own:
@@ -99,7 +100,7 @@ class _Builder:
             self.told.update(fixed.name for fixed in told_apart(unit.schema))
         self.by_key = {unit.root.key: unit for unit in self.units}
         modules: list[ModuleModel | ForwardModel] = []
-        for unit in self.units:
+        for unit in progress.track("building", self.units):
             self._name(unit)
             modules.append(self._module(unit))
         return Contracts(

@@ -7,9 +7,14 @@ equal to its schema.
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from attrs import frozen
 
 if not __package__:  # run as a script: the folder above holds the packages
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -20,8 +25,10 @@ from codegen.identity import prove_identity
 from codegen.linker import Unit, link
 from codegen.loader import load
 from codegen.model import ForwardModel
+from codegen.naming import module_name
 from codegen.options import Options, read_options
 from codegen.output import Change, changes, foreign, read, recorded_hash, unified_diff, write
+from codegen.progress import Progress
 from codegen.proof import prove_versions
 from codegen.render import (
     render_catalog,
@@ -30,6 +37,7 @@ from codegen.render import (
     render_module,
     render_package,
 )
+from codegen.selection import concern, narrow, select
 from sdk.errors import ConfigurationError
 
 
@@ -44,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = read_options(sys.argv[1:] if arguments is None else arguments)
-        return _run(options)
+        with _without_collector():
+            return _run(options)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -52,26 +61,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def generate(options: Options) -> tuple[dict[str, str], list[Finding]]:
-    """Return the generated files (path below the output → text) and the defects of the input."""
-    loaded = load(options.schemas, str(options.schemas))
-    linked = link(loaded.roots)
-    contracts = build(linked.units)
+@frozen
+class Generated:
+    """What a run has made.
+
+    Attributes:
+        files: Path below the output → text.
+        findings: Defects of the input, sorted by place.
+        parts: Packages right below the output that the run is about; empty for all.
+    """
+
+    files: dict[str, str]
+    findings: tuple[Finding, ...]
+    parts: tuple[str, ...] = ()
+
+
+def generate(options: Options, progress: Progress) -> Generated:
+    """Make the text of every generated file, and prove it; nothing is written.
+
+    Args:
+        options: Where to read, and how much.
+        progress: Shows how far the run is.
+    """
+    shown = str(options.schemas)
+    loaded = load(options.schemas, shown)
+    linked = link(loaded.roots, progress)
+    contracts = build(linked.units, progress)
     findings = [*loaded.findings, *linked.findings, *contracts.findings]
     findings.extend(prove_versions(linked.units))
     findings.extend(_changed_versions(options.output, linked.units, contracts))
-    files = _render(contracts, options.package)
+    if options.domains:
+        chosen = select(loaded.roots, linked.edges, options.domains)
+        keys = [unit.root.key for unit in linked.units]
+        findings = concern(findings, loaded.roots, chosen, options.domains, shown)
+        contracts = narrow(contracts, chosen, keys, partial(_stands, options.output))
+    files = _render(contracts, options.package, progress)
     findings.extend(
         Finding(str(options.output / path), 1, 1, "", reason, "report this defect of the generator")
-        for path, reason in prove_identity(files)
+        for path, reason in prove_identity(files, progress)
     )
-    return files, sorted(set(findings))
+    parts = tuple(map(module_name, options.domains))
+    return Generated(files, tuple(sorted(set(findings))), parts)
+
+
+def _stands(output: Path, module: str) -> bool:
+    return output.joinpath(*module.split(".")).with_suffix(".py").is_file()
 
 
 def _run(options: Options) -> int:
-    files, findings = generate(options)
-    found = changes(options.output, files, ())
-    findings.extend(foreign(options.output, found))
+    progress = Progress()
+    try:
+        made = generate(options, progress)
+    finally:
+        progress.finish()
+    found = changes(options.output, made.files, made.parts)
+    findings = [*made.findings, *foreign(options.output, found)]
     if findings:
         print("\n".join(map(str, findings)), file=sys.stderr)
         print(f"{len(findings)} findings; nothing was written", file=sys.stderr)
@@ -80,8 +124,23 @@ def _run(options: Options) -> int:
         return _report(options, found)
     write(options.output, found)
     written = sum(change.after is not None for change in found)
-    print(f"{len(files)} files: {written} written, {len(found) - written} removed", file=sys.stderr)
+    print(
+        f"{len(made.files)} files: {written} written, {len(found) - written} removed",
+        file=sys.stderr,
+    )
     return 0
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the cyclic garbage collector: a run builds large trees and drops few of them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _report(options: Options, found: Sequence[Change]) -> int:
@@ -93,9 +152,9 @@ def _report(options: Options, found: Sequence[Change]) -> int:
     return 1 if found and options.check else 0
 
 
-def _render(contracts: Contracts, package: str) -> dict[str, str]:
+def _render(contracts: Contracts, package: str, progress: Progress) -> dict[str, str]:
     files = {"py.typed": ""}
-    for module in contracts.modules:
+    for module in progress.track("rendering", contracts.modules):
         text = render_forward(module) if isinstance(module, ForwardModel) else render_module(module)
         files["/".join(module.path) + ".py"] = text
     for each in contracts.packages:

@@ -15,6 +15,7 @@ from attrs import define, field
 
 from codegen.identity_defaults import same_default
 from codegen.identity_types import View, actual_type, expected_type, same_name
+from codegen.progress import Progress
 
 _INFO: Final = "EventInfo"
 _NAMED: Final = ("record", "error", "enum", "fixed")
@@ -35,17 +36,15 @@ class _Module:
         return {name: cls for info in self.infos for name, cls in _types(info).items()}
 
 
-def prove_identity(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def prove_identity(files: Mapping[str, str], progress: Progress) -> Iterator[tuple[str, str]]:
     """Yield path and reason for each difference between a generated module and its schema.
 
     Args:
         files: Path below the output → source, of the whole generated package.
+        progress: Shows how far the proof is.
     """
-    modules = {
-        path: _parsed(path, source)
-        for path, source in files.items()
-        if path.endswith(".py") and f" = {_INFO}(" in source
-    }
+    paths = [path for path, source in files.items() if f" = {_INFO}(" in source]
+    modules = {path: _parsed(path, files[path]) for path in progress.track("proving", paths)}
     views: dict[str, View] = {}
     for path in modules:
         view = _view(path, modules, views)

@@ -8,7 +8,7 @@ each member has the others written into it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from attrs import define, field, frozen
@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from codegen.circles import circles
 from codegen.findings import Finding
 from codegen.names import Names, inlined, scan
+from codegen.progress import Progress
 from codegen.sources import Key, Root
 from sdk.avro.schema import NamedSchema, Schema, check_schema, named_types, parse_schema
 from sdk.errors import InvalidSchemaError
@@ -50,16 +51,18 @@ class Linked:
 
     Attributes:
         units: In dependency order.
+        edges: Root → the roots that it names.
         findings: Names that nothing defines, pins that are missing, schemas that are not valid.
     """
 
     units: tuple[Unit, ...]
+    edges: Mapping[Key, Collection[Key]]
     findings: tuple[Finding, ...]
 
 
-def link(roots: Iterable[Root]) -> Linked:
+def link(roots: Iterable[Root], progress: Progress) -> Linked:
     """Resolve the names between roots and parse every schema."""
-    return _Linker(tuple(roots)).link()
+    return _Linker(tuple(roots)).link(progress)
 
 
 @define
@@ -73,20 +76,20 @@ class _Linker:
     units: dict[Key, Unit] = field(factory=dict)
     order: dict[Key, int] = field(factory=dict)
 
-    def link(self) -> Linked:
+    def link(self, progress: Progress) -> Linked:
         for root in self.roots:
             self._register(root)
         roots = {root.key: root for family in self.versions.values() for root in family.values()}
         for root in roots.values():
             self.edges[root.key] = self._targets(root)
-        for circle in circles(self.edges):
+        for circle in progress.track("reading", list(circles(self.edges))):
             members = tuple(sorted(circle))
             for key in members:
                 self._parse(roots[key], members)
             if any(key not in self.units for key in members):
                 for key in members:
                     self.units.pop(key, None)
-        return Linked(tuple(self.units.values()), tuple(self.findings))
+        return Linked(tuple(self.units.values()), self.edges, tuple(self.findings))
 
     def _register(self, root: Root) -> None:
         names = scan(root.value)

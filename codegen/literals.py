@@ -13,6 +13,8 @@ _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 def text_literal(text: str) -> str:
     """Return a string literal as formatters write it: in double quotes unless it has many."""
+    if _is_plain(text):
+        return f'"{text}"'
     quote = "'" if text.count('"') > text.count("'") else '"'
     return quote + "".join(_escaped(letter, quote) for letter in text) + quote
 
@@ -75,6 +77,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _docstring_line(line: str) -> str:
     """Escape a line; quotes are escaped where they could end the docstring."""
+    if _is_plain(line):
+        return line
     parts = _QUOTES.split(line)
     last = len(parts) - 1
     return "".join(
@@ -86,8 +90,13 @@ def _docstring_line(line: str) -> str:
     )
 
 
+def _is_plain(text: str) -> bool:
+    """Tell whether text can stand between double quotes as it is."""
+    return text.isprintable() and '"' not in text and "\\" not in text
+
+
 def _shows(text: str) -> bool:
-    return all(letter.isprintable() or letter == "\n" for letter in text)
+    return text.replace("\n", "").isprintable()
 
 
 def _escaped(letter: str, quote: str) -> str:

@@ -1,0 +1,81 @@
+"""How long the generator takes: whole runs and no-op checks over growing trees, and validation.
+
+Run ``python benchmarks/codegen.py [--sizes 250 500 1000]``. The trees are made from the public
+corpus in tests/data: its schemas, each in a namespace of its own, until there are enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT / "tests" / "data" / "corpus"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[250, 500, 1000])
+    parser.add_argument("--with-giant", action="store_true", help="use the 441-record schema too")
+    options = parser.parse_args()
+    templates = list(_templates(options.with_giant))
+    print(f"{'schemas':>8} {'generate s':>11} {'check s':>8} {'ms a schema':>12} {'lines':>9}")
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            base = Path(folder)
+            for number in range(size):
+                _place(base / "schemas", templates[number % len(templates)], number)
+            generate = _timed(base)
+            check = _timed(base, "--check")
+            lines = sum(
+                path.read_text(encoding="utf-8").count("\n") for path in base.rglob("*.py")
+            )
+        print(f"{size:8} {generate:11.2f} {check:8.2f} {generate / size * 1000:12.2f} {lines:9}")
+
+
+def _templates(with_giant: bool) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted(CORPUS.rglob("*.avsc")):
+        if path.stat().st_size > 100_000 and not with_giant:
+            continue
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if isinstance(value, dict) and value.get("type") == "record":
+            found.append(value)
+    return [value for value in found if _stands_alone(value)]
+
+
+def _stands_alone(value: dict[str, Any]) -> bool:
+    sys.path.insert(0, str(ROOT))
+    from sdk.avro.schema import check_schema
+
+    return not any(not defect.warning for defect in check_schema(value))
+
+
+def _place(schemas: Path, template: dict[str, Any], number: int) -> None:
+    short = str(template["name"]).rpartition(".")[2]
+    folder = schemas / f"domain{number % 20}" / f"{short}{number}"
+    folder.mkdir(parents=True)
+    renamed = {**template, "name": f"{short}{number}"}
+    text = json.dumps(renamed, indent=2).replace(f'"{short}"', f'"{short}{number}"')
+    (folder / "v1.avsc").write_text(text, encoding="utf-8")
+
+
+def _timed(base: Path, *arguments: str) -> float:
+    command = [sys.executable, "codegen/generate.py", *arguments]
+    places = ["--schemas", str(base / "schemas"), "--output", str(base / "contracts")]
+    start = time.perf_counter()
+    subprocess.run([*command, *places], cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
