@@ -165,7 +165,7 @@ def _choose(environment: str | None, files: Sequence[_File], variables: Mapping[
     if files:
         raise ConfigurationError(
             f"environment {name!r} is unknown: no table [{name}] in {files[0].name}",
-            remedy=suggest(name, known, f"known: {', '.join(known)}"),
+            remedy=suggest(name, known, f"known: {', '.join(known)}; or add the table, even empty"),
         )
     if name in NAMES or (name not in _WELL_KNOWN and not _addressed(given)):
         raise ConfigurationError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from sdk.errors import ConfigurationError
 from sdk.settings import checks
@@ -189,7 +189,8 @@ class RegistryOptions:
         tls: Set for a private CA or mutual TLS.
         timeout_ms: Limit of one request, milliseconds; never infinite.
         subject_strategy: ``record``, ``topic`` or ``topic_record``.
-        auto_register: Register missing schemas; on only in the embedded environment.
+        auto_register: Register missing schemas; on only for the embedded registry, which starts
+            empty, and in the environment ``embedded``.
         rules: Given to the executors of rule sets, such as the credentials of a key management
             service, under the names that Confluent's executors know.
     """
@@ -203,7 +204,7 @@ class RegistryOptions:
     subject_strategy: str = field(
         default="record", validator=checks.one_of("record", "topic", "topic_record")
     )
-    auto_register: bool = False
+    auto_register: bool = field(default=Factory(lambda self: self.embedded, takes_self=True))
     rules: Mapping[str, str] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -324,6 +324,14 @@ def test_embedded_named_beside_a_file(tmp_path: Path) -> None:
     assert settings.kafka.client_id == "orders"
 
 
+def test_embedded_registry_of_another_environment(tmp_path: Path) -> None:
+    """The registry inside the process starts empty, so it registers wherever it is used."""
+    text = ADDRESSES + "[docker.registry]\nurl = 'embedded'\n"
+    assert load(tmp_path, text).registry.auto_register
+    assert not load(tmp_path, text + "auto_register = false\n").registry.auto_register
+    assert not load(tmp_path, ADDRESSES).registry.auto_register
+
+
 def test_joining_another_process(tmp_path: Path) -> None:
     """The exports of `python -m sdk.embedded` lead to its broker and registry."""
     with chdir(tmp_path):
