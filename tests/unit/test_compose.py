@@ -104,3 +104,4 @@ def test_services_find_each_other(compose: dict[str, Any]) -> None:
     ui = services["kafka-ui"]["environment"]
     assert ui["KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS"] == inner
     assert ui["KAFKA_CLUSTERS_0_SCHEMAREGISTRY"] == "http://schema-registry:8081"
+    assert ui["KAFKA_CLUSTERS_0_DEFAULTVALUESERDE"] == "SchemaRegistry"
