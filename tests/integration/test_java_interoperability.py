@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdk.avro import Duration, decode, encode
+from sdk.avro.codec import decoder_for
 from sdk.settings import Settings
 from sdk.testing.murmur2 import partition_of
 from tests.integration.wiring import connected, settings_for, stopping_after, stored
@@ -122,7 +123,7 @@ def test_java_reads_the_older_version_as_we_do(contracts: Any, java_avro: JavaPe
     """Version 1 read as version 2: promotions, the alias, the new symbol list, the default."""
     old, new = contracts.v1.Measured, contracts.v2.Measured
     body = encode(_measured(contracts))
-    ours = decode(new, body, old.__event__.schema)
+    ours = _read_as(new, old, body)
     answer = java_avro.ask("decode", writer=_texts(old), reader=_texts(new), hex=body.hex())
     assert java_avro.ask("encode", schema=_texts(new), json=answer["value"])["hex"] == (
         encode(ours).hex()
@@ -214,7 +215,7 @@ def test_we_read_events_of_confluents_java_serializer(
         consumer.handle(new, events.append, tombstone=bury)
         with stopping_after(consumer, 30):
             consumer.run()
-    expected = decode(new, encode(_measured(contracts)), old.__event__.schema)
+    expected = _read_as(new, old, encode(_measured(contracts)))
     assert events == [expected, _newer(contracts)]
     assert len(tombstones) == 1
 
@@ -339,7 +340,6 @@ def _events(contracts: Any) -> st.SearchStrategy[Any]:
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     place = st.builds(contracts.Place, name=text, altitude=st.none() | _doubles())
     longs = st.integers(-(2**63), 2**63 - 1)
-    micros = timedelta(microseconds=1)
     aware = st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))
     naive = st.datetimes(datetime(1000, 1, 1))
     millis = {"microsecond": 0}
@@ -350,7 +350,7 @@ def _events(contracts: Any) -> st.SearchStrategy[Any]:
         flag=st.booleans(),
         small=st.integers(-(2**31), 2**31 - 1),
         big=longs,
-        single=st.floats(width=32, allow_nan=False, allow_infinity=False),
+        single=st.floats(width=32, allow_nan=False, allow_infinity=False).map(_no_minus_zero),
         double=_doubles(),
         raw=st.binary(max_size=20),
         text=text,
@@ -358,7 +358,7 @@ def _events(contracts: Any) -> st.SearchStrategy[Any]:
         time_millis=st.times().map(lambda value: value.replace(**millis)),
         time_micros=st.times(),
         at_millis=aware.map(lambda value: value.replace(**millis)),
-        at_micros=aware.map(lambda value: value + micros * 0),
+        at_micros=aware,
         at_nanos=longs,
         local_millis=naive.map(lambda value: value.replace(**millis)),
         local_micros=naive,
@@ -386,7 +386,18 @@ def _events(contracts: Any) -> st.SearchStrategy[Any]:
 
 
 def _doubles() -> st.SearchStrategy[float]:
-    return st.floats(allow_nan=False, allow_infinity=False)
+    return st.floats(allow_nan=False, allow_infinity=False).map(_no_minus_zero)
+
+
+def _no_minus_zero(value: float) -> float:
+    """Avro's JSON encoding, through which these values pass, loses the sign of -0.0."""
+    return value + 0.0
+
+
+def _read_as(new: Any, old: Any, body: bytes) -> Any:
+    """Read what one class wrote as another."""
+    *references, writer = _texts(old)
+    return decoder_for(new, writer, references=references)(body)
 
 
 def _settings(kafka: Target, registry: Target, topic: str, partitions: int = 1) -> Settings:

@@ -68,7 +68,7 @@ def settings_for(
         registry=RegistryOptions(
             url=(registry_url,), **{"auto_register": True, "timeout_ms": 5_000, **(registry or {})}
         ),
-        producer=ProducerOptions(**{"format": "json", **(producer or {})}),
+        producer=ProducerOptions(**(producer or {})),
         consumer=ConsumerOptions(**(consumer or {})),
         retry=RetryOptions(retry_count=3, base_delay_ms=50),
         routing=RoutingOptions(provision=provision),

@@ -99,6 +99,8 @@ def confluent_jars() -> Path:
     wanted = (
         "kafka-avro-serializer-7",
         "kafka-schema-registry-client-7",
+        "kafka-schema-serializer-7",
+        "common-utils-7",
         "kafka-clients-",
         "avro-1",
         "jackson-annotations-",
