@@ -10,6 +10,8 @@ specification and of Java's decoder:
   the unqualified name, else a record of fitting structure, else the first promotion. (The
   specification says "first match"; Java's order is better and differs only where that would lose
   the type.) Unions that are equivalent branch by branch are read branch by branch.
+* A field's alias holds although the record's namespace changed, and an enum or fixed fits a union's
+  branch of another namespace: Java's compatibility check accepts both, but its decoder does not.
 * What can never be read is an error at once; a union branch, an array item or a map value that
   cannot be read is an error only when one arrives.
 """
@@ -103,7 +105,9 @@ def resolve(writer: Schema, reader: Schema) -> Resolution:
 
 def attempt(writer: Schema, reader: Schema) -> Resolution:
     """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
-    return _Resolver(reader, aliases=not same_definition(writer, reader)).run(writer, reader)
+    types = tuple(named_types(reader))
+    aliases = any(map(_has_aliases, types)) and not same_definition(writer, reader)
+    return _Resolver(types if aliases else ()).run(writer, reader)
 
 
 @frozen
@@ -130,13 +134,10 @@ class _Draft:
 class _Resolver:
     """One run. Records are queued, not descended into, so depth does not grow with their number."""
 
-    def __init__(self, reader: Schema, *, aliases: bool) -> None:
-        self.aliases = aliases  # data of the very same schema needs none, as Java has it
-        self.renamed = {
-            alias: each.name
-            for each in (named_types(reader) if aliases else ())
-            for alias in each.aliases
-        }
+    def __init__(self, aliased: tuple[NamedSchema, ...]) -> None:
+        # data of the very same schema is read without aliases, as Java has it
+        self.aliases = bool(aliased)
+        self.renamed = {alias: each.name for each in aliased for alias in each.aliases}
         self.equivalent: set[tuple[int, int]] = set()
         self.drafts: list[_Draft] = []
         self.indexes: dict[tuple[int, int], int] = {}
@@ -351,6 +352,11 @@ class _Resolver:
                         return ReadBranch(node.reader, index, self.settle(candidate))
         settled: Node = node
         return settled
+
+
+def _has_aliases(schema: NamedSchema) -> bool:
+    fields = schema.fields if isinstance(schema, RecordSchema) else ()
+    return bool(schema.aliases) or any(each.aliases for each in fields)
 
 
 def _shown(schema: Schema) -> str:
