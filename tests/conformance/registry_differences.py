@@ -12,7 +12,6 @@ NORMALIZE_IS_IGNORED = "normalize has no effect"
 READONLY_IS_IGNORED = "READONLY lets writes through"
 UNSET_LEVEL_IS_40401 = "a subject without a level is answered with 40401"
 CONFLICTS_OF_DELETION = "40405 to 40407 come as HTTP 409"
-READABLE_AFTER_HARD_DELETE = "an id is readable after the last version with it is gone for good"
 CONTEXTS_ARE_PREFIXES = "contexts share ids, and are not listed"
 
 DIFFERENCES: dict[str, frozenset[str]] = {
@@ -26,7 +25,6 @@ DIFFERENCES: dict[str, frozenset[str]] = {
             READONLY_IS_IGNORED,
             UNSET_LEVEL_IS_40401,
             CONFLICTS_OF_DELETION,
-            READABLE_AFTER_HARD_DELETE,
             CONTEXTS_ARE_PREFIXES,
         }
     ),

@@ -28,7 +28,6 @@ from tests.conformance.registry_differences import (
     DOC_IS_IGNORED,
     NO_GUIDS,
     NORMALIZE_IS_IGNORED,
-    READABLE_AFTER_HARD_DELETE,
     READONLY_IS_IGNORED,
     UNSET_LEVEL_IS_40401,
 )
@@ -294,11 +293,8 @@ class RegistrySuite:
             assert other.delete_version(subject, 1, permanent=True) == 1
             with refused(40401):
                 other.get_versions(subject, deleted=True)
-            if registry.differs(READABLE_AFTER_HARD_DELETE):
-                assert other.get_schema(schema_id)
-            else:
-                with refused(40403):
-                    other.get_schema(schema_id)
+            with refused(40403):
+                other.get_schema(schema_id)
 
     def test_docs_belong_to_a_schema(
         self, registry: RegistryUnderTest, client: SchemaRegistryClient, subject: str
