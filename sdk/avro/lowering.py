@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sdk.avro.actions import (
+    DefaultField,
+    Node,
+    Read,
+    ReadArray,
+    ReadBranch,
+    ReadEnum,
+    ReadField,
+    ReadMap,
+    ReadUnion,
+    RecordResolution,
+    Resolution,
+    Unreadable,
+)
+from sdk.avro.actions import Promote as PromoteNode
 from sdk.avro.binding import Shape, shape_of
 from sdk.avro.default_bytes import default_bytes
 from sdk.avro.logical import CALLS, RAW_TYPES
@@ -29,21 +44,6 @@ from sdk.avro.plan import (
     Wire,
 )
 from sdk.avro.plan_analysis import finished
-from sdk.avro.resolution import (
-    DefaultField,
-    Node,
-    Read,
-    ReadArray,
-    ReadBranch,
-    ReadEnum,
-    ReadField,
-    ReadMap,
-    ReadUnion,
-    RecordResolution,
-    Resolution,
-    Unreadable,
-)
-from sdk.avro.resolution import Promote as PromoteNode
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,

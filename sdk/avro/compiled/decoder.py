@@ -83,14 +83,26 @@ _GLOBALS: Final[dict[str, Any]] = {
 }
 
 
-def compile_decoder(plan: Plan, limits: Limits) -> Callable[..., Any]:
+Fallback = Callable[[bytes, int, Exception], Any]
+
+
+def compile_decoder(
+    plan: Plan, limits: Limits, fallback: Fallback | None = None
+) -> Callable[..., Any]:
     """Return the function ``decode(data, start=0)`` of a plan.
 
     Args:
         plan: What to read.
         limits: What one payload may cost.
+        fallback: Answers where the fast path gives up; by default the interpreter.
     """
-    return _Decoder(plan, limits).compile()
+
+    def replay(data: bytes, start: int, error: Exception) -> Any:
+        if isinstance(error, MemoryError):
+            raise error
+        return interpreter.read(plan, bytes(data), start, limits)
+
+    return _Decoder(plan, limits).compile(fallback or replay)
 
 
 class _Decoder:
@@ -103,19 +115,12 @@ class _Decoder:
         self.functions: dict[tuple[str, Any], str] = {}
         self.pending: list[Callable[[], None]] = []
 
-    def compile(self) -> Callable[..., Any]:
-        plan, limits = self.plan, self.limits
-
-        def replay(data: bytes, start: int, error: Exception) -> Any:
-            if isinstance(error, MemoryError):
-                raise error
-            return interpreter.read(plan, bytes(data), start, limits)
-
-        self.code.globals["replay"] = replay
+    def compile(self, fallback: Fallback) -> Callable[..., Any]:
+        self.code.globals["replay"] = fallback
         self.root()
         while self.pending:
             self.pending.pop()()
-        return self.code.function("decode", f"decode {plan.event}")
+        return self.code.function("decode", f"decode {self.plan.event}")
 
     def root(self) -> None:
         code = self.code

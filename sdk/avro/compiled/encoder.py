@@ -66,14 +66,26 @@ _FEW: Final = 8
 """Branches of up to so many pieces are kept in variables, longer ones in the list."""
 
 
-def compile_encoder(plan: Plan, limits: Limits) -> Callable[..., bytes]:
+Fallback = Callable[[Any, bytes, Exception], bytes]
+
+
+def compile_encoder(
+    plan: Plan, limits: Limits, fallback: Fallback | None = None
+) -> Callable[..., bytes]:
     """Return the function ``encode(event, prefix=b"")`` of a plan.
 
     Args:
         plan: What to write.
         limits: What one event may cost.
+        fallback: Answers where the fast path gives up; by default the interpreter.
     """
-    return _Encoder(plan, limits).compile()
+
+    def replay(event: Any, prefix: bytes, error: Exception) -> bytes:
+        if isinstance(error, MemoryError):
+            raise error
+        return interpreter.write(plan, event, prefix, limits)
+
+    return _Encoder(plan, limits).compile(fallback or replay)
 
 
 class _Encoder:
@@ -89,19 +101,12 @@ class _Encoder:
         self.listed = False
         self.simple: dict[int, bool] = {}
 
-    def compile(self) -> Callable[..., bytes]:
-        plan, limits = self.plan, self.limits
-
-        def replay(event: Any, prefix: bytes, error: Exception) -> bytes:
-            if isinstance(error, MemoryError):
-                raise error
-            return interpreter.write(plan, event, prefix, limits)
-
-        self.code.globals["replay"] = replay
+    def compile(self, fallback: Fallback) -> Callable[..., bytes]:
+        self.code.globals["replay"] = fallback
         self.root()
         while self.pending:
             self.pending.pop()()
-        return self.code.function("encode", f"encode {plan.event}")
+        return self.code.function("encode", f"encode {self.plan.event}")
 
     def root(self) -> None:
         code = self.code
@@ -407,7 +412,8 @@ class _Encoder:
         for test, index in _tests(op, name, code):
             with code.block(f"{word} {test}:"), self.apart() as pieces:
                 pieces.append(repr(long_bytes(index)))
-                self.write(op.branches[index], name)
+                if not test.endswith(" is None"):
+                    self.write(op.branches[index], name)
                 if kept:
                     results.append((len(code.lines), list(pieces)))
                     code.line("")
