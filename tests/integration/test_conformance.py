@@ -10,6 +10,7 @@ from attrs import evolve
 from sdk.settings import ConsumerOptions
 from tests.conformance.broker_suite import BrokerSuite
 from tests.conformance.brokers import Bench, Librdkafka
+from tests.conformance.registry_suite import RegistrySuite, RegistryUnderTest
 from tests.servers.target import Target
 
 
@@ -34,3 +35,13 @@ class TestKafkaWithTheConsumerProtocol(BrokerSuite):
         bench = Bench(evolve(broker, consumers=ConsumerOptions(group_protocol="consumer")))
         yield bench
         bench.close()
+
+
+class TestRegistry(RegistrySuite):
+    """The registry: Apicurio, or the one that the environment names."""
+
+    @pytest.fixture
+    def registry(self, registry: Target) -> RegistryUnderTest:
+        """Tell the kinds apart by the path below which Apicurio speaks Confluent's language."""
+        kind = "apicurio" if "/apis/ccompat" in registry.address else "confluent"
+        return RegistryUnderTest(kind, registry.address)
