@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from sdk.errors import SdkError
@@ -82,6 +83,10 @@ class TopicResolver(Protocol):
 
 StandardHeaders = Callable[[type[Any], object], list[Header]]
 """(event class, key) → a fresh list of the headers that every record of this class carries."""
+
+
+TokenSource = Callable[[], tuple[str, float | datetime]]
+"""Returns a fresh OAUTHBEARER token and when it expires (aware datetime or epoch seconds)."""
 
 
 OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]

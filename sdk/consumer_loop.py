@@ -83,7 +83,9 @@ class ConsumerLoop:
 
     def _poll(self, timeout: float, max_records: int) -> None:
         self._last_poll = time.monotonic()
-        self._taken.extend(self._broker.poll(timeout, max_records))
+        # In a statement of its own: a revocation inside the call may change what is taken.
+        records = self._broker.poll(timeout, max_records)
+        self._taken.extend(records)
 
     def _process(self, record: ConsumerRecord) -> None:
         place = (record.topic, record.partition)

@@ -8,8 +8,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, admin
 
+from sdk.abstractions import TokenSource
 from sdk.confluent.broker_failures import broker_failure
-from sdk.confluent.client_config import TokenSource, common_config, make_client
+from sdk.confluent.client_config import common_config, make_client
 from sdk.confluent.trouble import Trouble
 from sdk.errors import AuthenticationError
 from sdk.settings import KafkaOptions
@@ -106,6 +107,7 @@ class ConfluentAdmin:
         try:
             yield
         except KafkaException as error:
+            self._client.poll(0)  # has the client tell the trouble that it met meanwhile
             if isinstance(self._trouble.error, AuthenticationError):
                 raise self._trouble.error from error
             raise broker_failure(error.args[0], doing, **where) from error

@@ -10,13 +10,11 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
 
+from sdk.abstractions import TokenSource
 from sdk.errors import ConfigurationError, SdkError
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 
 Client = TypeVar("Client")
-
-TokenSource = Callable[[], tuple[str, float | datetime]]
-"""Returns a fresh OAUTHBEARER token and when it expires (aware datetime or epoch seconds)."""
 
 PassedKeys = Mapping[str, Mapping[str, Any]]
 """Table of ours → the keys of librdkafka's own that it passes through."""

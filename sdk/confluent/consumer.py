@@ -10,8 +10,9 @@ from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
+from sdk.abstractions import TokenSource
 from sdk.confluent.broker_failures import broker_failure, is_missing
-from sdk.confluent.client_config import TokenSource, consumer_config, make_client
+from sdk.confluent.client_config import consumer_config, make_client
 from sdk.confluent.trouble import Trouble
 from sdk.errors import AuthorizationError, BrokerError, BrokerUnavailableError
 from sdk.records import ConsumerRecord, TopicPartition

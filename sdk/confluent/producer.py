@@ -9,9 +9,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
-from sdk.abstractions import OnDelivery
+from sdk.abstractions import OnDelivery, TokenSource
 from sdk.confluent.broker_failures import broker_failure
-from sdk.confluent.client_config import TokenSource, make_client, producer_config
+from sdk.confluent.client_config import make_client, producer_config
 from sdk.confluent.trouble import Trouble
 from sdk.errors import (
     AuthenticationError,

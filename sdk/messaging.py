@@ -1,0 +1,380 @@
+"""The composition root: settings → wired producer and consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from functools import cache
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import frozen
+
+from sdk.abstractions import (
+    BrokerAdmin,
+    BrokerConsumer,
+    BrokerProducer,
+    KeySerializer,
+    MessageSerializer,
+    Observer,
+    TokenSource,
+)
+from sdk.cloud_events import CloudEventHeaders
+from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
+from sdk.errors import ClosedError, ConfigurationError, UndeliveredError
+from sdk.events import Catalog
+from sdk.observers import Observers
+from sdk.producer import Producer, ProducerFactory, ProducerParts
+from sdk.provisioning import provision
+from sdk.retry import RetryPolicyFactory
+from sdk.serialization import JsonMessageSerializer, TextKeySerializer, choose
+from sdk.settings import Settings, load_settings
+from sdk.settings.loader import SettingsPaths
+from sdk.topics import SUBJECT_STRATEGIES, TopicRouter
+
+if TYPE_CHECKING:
+    from sdk.confluent.registry import SchemaRegistry
+
+logger = logging.getLogger(__name__)
+
+
+def connect(
+    environment: str | None = None,
+    *,
+    settings: Settings | SettingsPaths | None = None,
+    contracts: str | ModuleType | Catalog | None = None,
+    token: TokenSource | None = None,
+    observers: Iterable[Observer] = (),
+) -> Messaging:
+    """Read the settings and return everything wired; the single call that a service makes.
+
+    Args:
+        environment: Name of the environment; by default what the variable ``SDK_ENV`` says.
+        settings: Path or paths of settings files, or settings made by hand.
+        contracts: The generated contracts package (module or its name), or a catalog; by default
+            what the setting ``contracts`` names.
+        token: Returns a fresh OAUTHBEARER token and when it expires; called by the Kafka clients.
+        observers: See what happens to messages.
+
+    Returns:
+        The connection, to be used as a context manager: ``with`` or ``async with``.
+
+    Raises:
+        ConfigurationError: A setting is wrong; no client has been built.
+        BrokerError: Topics are to be provisioned, and Kafka gave no usable answer.
+    """
+    loaded = (
+        settings
+        if isinstance(settings, Settings)
+        else load_settings(environment, settings=settings)
+    )
+    catalog = find_catalog(contracts if contracts is not None else loaded.contracts)
+    if loaded.logging.configure:
+        from sdk.observability.logging import configure_logging
+
+        configure_logging(loaded.logging)
+    topics = TopicRouter(loaded.routing, loaded.topics, catalog, origin=loaded.topics_origin)
+    transport = open_transport(loaded, catalog, topics, token)
+    try:
+        if loaded.routing.provision != "none":
+            with closing(transport.admin()) as admin:
+                provision(admin, topics.definitions(), loaded.routing.provision)
+    except BaseException:
+        transport.close()
+        raise
+    return Messaging(loaded, catalog, topics, transport, observers=observers)
+
+
+@frozen(kw_only=True)
+class Transport:
+    """How the clients of one environment are made, and what they have in common.
+
+    Attributes:
+        producer: Makes the producing client.
+        consumer: Consumer group → a new member of it.
+        admin: Makes a client that creates and describes topics.
+        serializer: Events ↔ record values.
+        keys: Keys → record keys.
+        close: Releases what the clients have in common.
+    """
+
+    producer: Callable[[], BrokerProducer]
+    consumer: Callable[[str], BrokerConsumer]
+    admin: Callable[[], BrokerAdmin]
+    serializer: MessageSerializer
+    keys: KeySerializer
+    close: Callable[[], None]
+
+
+class Messaging:
+    """Producer and consumers of one environment; made by `connect`.
+
+    Args:
+        settings: The options.
+        catalog: The events that this service knows.
+        topics: Event classes → topics.
+        transport: How clients are made.
+        observers: See what happens to messages.
+
+    Attributes:
+        settings: The options.
+        catalog: The events that this service knows.
+        topics: Event classes → topics.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        topics: TopicRouter,
+        transport: Transport,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.topics = topics
+        self._transport = transport
+        self._observers = Observers(observers)
+        self._factory = ProducerFactory(self._producer_parts)
+        self._consumers: list[Consumer] = []
+        self._closed = False
+
+    @property
+    def producer(self) -> Producer:
+        """The long-lived producer, made when first asked for.
+
+        Raises:
+            ConfigurationError: librdkafka refuses a setting.
+            ClosedError: The connection was closed.
+        """
+        return self._factory.get()
+
+    def consumer(
+        self, group_id: str | None = None, *, on_error: ErrorPolicy = stop_on_error
+    ) -> Consumer:
+        """Return a new consumer.
+
+        Args:
+            group_id: Consumer group; by default the setting ``consumer.group_id``.
+            on_error: What becomes of a record that can never be read, or whose handler raised:
+                returning counts it as done, raising stops the consumer, as is the default.
+
+        Raises:
+            ConfigurationError: There is no group.
+            ClosedError: The connection was closed.
+        """
+        if self._closed:
+            raise ClosedError("the connection is closed", remedy="open another")
+        group = group_id or self.settings.consumer.group_id
+        if not group:
+            raise ConfigurationError(
+                "the consumer has no group",
+                remedy="pass group_id, or set consumer.group_id (SDK_CONSUMER__GROUP_ID)",
+            )
+        retry = self.settings.retry
+        consumer = Consumer(
+            ConsumerParts(
+                connect=lambda: self._transport.consumer(group),
+                serializer=self._transport.serializer,
+                topics=self.topics,
+                observers=self._observers,
+                on_error=on_error,
+                wait=lambda attempt: (
+                    min(retry.base_delay_ms * 2 ** min(attempt - 1, 30), retry.max_delay_ms) / 1000
+                ),
+                max_poll_records=self.settings.consumer.max_poll_records,
+            )
+        )
+        self._consumers.append(consumer)
+        return consumer
+
+    def warm_up(self, *event_classes: type[Any]) -> None:
+        """Resolve all that publishing will need, so that `produce` never waits for the registry.
+
+        Args:
+            *event_classes: What this service publishes; by default every event and version of
+                the catalog.
+
+        Raises:
+            SchemaNotFoundError: A schema is not registered, and is not to be registered.
+            RegistryError: The registry gave no usable answer.
+            RoutingError: An event has no topic.
+        """
+        classes = event_classes or tuple(entry.load() for entry in self.catalog)
+        self._transport.serializer.warm_up(
+            [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
+        )
+
+    def close(self, timeout: float | None = None) -> None:
+        """Stop the consumers, wait for what is under way, release everything; again does nothing.
+
+        Args:
+            timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
+
+        Raises:
+            UndeliveredError: Records were not delivered; each has been logged.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with ExitStack() as stack:
+            stack.callback(self._transport.close)
+            stack.callback(self._factory.close, timeout)
+            for consumer in self._consumers:
+                stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close_after(exc)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self._close_after, exc)
+
+    def _close_after(self, error: BaseException | None) -> None:
+        try:
+            self.close()
+        except UndeliveredError as undelivered:
+            # What ended the block is the news; the undelivered events are in the log already.
+            if error is None:
+                raise
+            error.add_note(str(undelivered))
+
+    def _producer_parts(self) -> ProducerParts:
+        options = self.settings.producer
+        serializer = self._transport.serializer
+        return ProducerParts(
+            broker=self._transport.producer(),
+            serializer=serializer,
+            keys=self._transport.keys,
+            topics=self.topics,
+            standard_headers=(
+                CloudEventHeaders(self.settings.source, serializer.content_type)
+                if options.cloud_events
+                else None
+            ),
+            observers=self._observers,
+            queue_full_timeout=options.queue_full_timeout_ms / 1000,
+            close_timeout=options.close_timeout_ms / 1000,
+        )
+
+
+def open_transport(
+    settings: Settings, catalog: Catalog, topics: TopicRouter, token: TokenSource | None = None
+) -> Transport:
+    """Return librdkafka's clients and the configured serializers.
+
+    Args:
+        settings: The options; for ``embedded`` servers, those are started here.
+        catalog: The events, so that missing versions are registered in order.
+        topics: Their topics, which an embedded broker makes with their partition counts.
+        token: Source of OAUTHBEARER tokens.
+
+    Raises:
+        ConfigurationError: An option cannot be used.
+    """
+    from sdk.confluent.admin import ConfluentAdmin
+    from sdk.confluent.consumer import ConfluentConsumer
+    from sdk.confluent.producer import ConfluentProducer
+
+    kafka, consumers = settings.kafka, settings.consumer
+    with ExitStack() as opened:
+        serializer, keys = _serializers(settings, catalog, opened)
+        release = opened.pop_all().close
+    return Transport(
+        producer=lambda: ConfluentProducer(kafka, settings.producer, token),
+        consumer=lambda group: ConfluentConsumer(kafka, consumers, group, token),
+        admin=lambda: ConfluentAdmin(kafka, token),
+        serializer=serializer,
+        keys=keys,
+        close=release,
+    )
+
+
+def _serializers(
+    settings: Settings, catalog: Catalog, opened: ExitStack
+) -> tuple[MessageSerializer, KeySerializer]:
+    """Return the configured serializers; a registry client is made only if one needs it."""
+    options = settings.producer
+
+    @cache
+    def registry() -> SchemaRegistry:
+        from sdk.confluent.registry import SchemaRegistry
+
+        policy = RetryPolicyFactory(settings.retry).create()
+        client = SchemaRegistry(settings.registry, policy)
+        opened.callback(client.close)
+        return client
+
+    def avro_values() -> MessageSerializer:
+        from sdk.confluent.serializer import AvroMessageSerializer
+
+        return AvroMessageSerializer(
+            registry(),
+            SUBJECT_STRATEGIES[settings.registry.subject_strategy],
+            schema_id_location=options.schema_id_location,
+            catalog=catalog,
+        )
+
+    def avro_keys() -> KeySerializer:
+        from sdk.confluent.keys import AvroKeySerializer
+
+        return AvroKeySerializer(registry())
+
+    values: dict[str, Callable[[], MessageSerializer]] = {
+        "avro": avro_values,
+        "json": JsonMessageSerializer,
+    }
+    keys: dict[str, Callable[[], KeySerializer]] = {"avro": avro_keys, "text": TextKeySerializer}
+    return (
+        choose("producer.format", options.format, values),
+        choose("producer.key_format", options.key_format, keys),
+    )
+
+
+def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:
+    """Return the catalog of a contracts package; an empty one for None.
+
+    Args:
+        contracts: The package, its name, or a catalog.
+
+    Raises:
+        ConfigurationError: There is no such module, or it carries no catalog.
+    """
+    if contracts is None:
+        return Catalog(())
+    if isinstance(contracts, Catalog):
+        return contracts
+    if isinstance(contracts, str):
+        try:
+            contracts = importlib.import_module(contracts)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the contracts package {contracts!r} cannot be imported: {error}",
+                remedy="generate it, put its parent folder on the path, or correct `contracts`",
+            ) from error
+    catalog = getattr(contracts, "CATALOG", None)
+    if not isinstance(catalog, Catalog):
+        raise ConfigurationError(
+            f"module {contracts.__name__} carries no CATALOG",
+            remedy="name the top package that the generator made",
+        )
+    return catalog
