@@ -51,9 +51,10 @@ class SchemaRequest:
             RestError: 400 for a broken body, 42210 for broken rules.
         """
         references = body.objects("references") or []
+        schema_type = body.text("schemaType")
         document = SchemaDocument(
             text=body.text("schema"),
-            schema_type=body.text("schemaType") or AVRO,
+            schema_type=AVRO if schema_type is None else schema_type,
             references=tuple(Reference.read(reference) for reference in references),
             metadata=Metadata.read(body.object("metadata")),
             rule_set=RuleSet.read(body.object("ruleSet")),
@@ -336,7 +337,8 @@ class Registration:
         return SchemaVersion(subject, version, schema_id, document)
 
     def _store_version(self, row: SchemaVersion, rows: Sequence[SchemaVersion]) -> None:
-        if len(json.dumps(row.document.text)) + _RECORD_OVERHEAD > _MAX_RECORD:
+        stored = json.dumps(row.document.text, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(stored) + _RECORD_OVERHEAD > _MAX_RECORD:
             raise answers.schema_too_large()
         self._store.add_context(context_of(row.subject))
         replaced = [

@@ -126,17 +126,15 @@ class _Handler(BaseHTTPRequestHandler):
             media_type = negotiate(self.headers.get("Accept"))
             answer = self._registry.answer(self._request())
         except answers.RestError as error:
-            body = {"error_code": error.code, "message": error.message}
-            self._send(error.status, json.dumps(body), _media_type(self.headers.get("Accept")))
+            self._refuse(error)
         except Exception:
             logger.exception("%s %s failed", self.command, self.path)
-            body = {"error_code": 500, "message": "Internal Server Error"}
-            self._send(500, json.dumps(body), _media_type(self.headers.get("Accept")))
+            self._refuse(answers.internal_error())
         else:
             if isinstance(answer, NoContent):
                 self._send(204, "", media_type)
             else:
-                text = answer.text if isinstance(answer, RawText) else json.dumps(answer)
+                text = answer.text if isinstance(answer, RawText) else _json(answer)
                 self._send(200, text, media_type)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
@@ -188,6 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
                     line = self.rfile.readline(_CHUNK_LINE)
                 return bytes(content)
 
+    def _refuse(self, error: answers.RestError) -> None:
+        body = {"error_code": error.code, "message": error.message}
+        self._send(error.status, _json(body), _media_type(self.headers.get("Accept")))
+
     def _send(self, status: int, text: str, media_type: str) -> None:
         content = text.encode("utf-8", "surrogatepass")
         self.send_response(status)
@@ -201,6 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log requests only for those who ask for it."""
         logger.debug(format, *args)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _media_type(accept: str | None) -> str:

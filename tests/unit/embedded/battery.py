@@ -323,6 +323,30 @@ def partly_deleted() -> Iterator[Step]:
     yield get("/subjects/s/versions?deleted=true", [2])
 
 
+def deleted_and_registered_again() -> Iterator[Step]:
+    """A deleted subject goes on counting, and what comes back keeps its id."""
+    yield post("/subjects/s/versions", schema(V1), {"id": 1})
+    yield post("/subjects/s/versions", schema(V2), {"id": 2})
+    yield get("/subjects/s/versions?deletedOnly=true", [])
+    yield delete("/subjects/s", [1, 2])
+    # Nothing is left to compare with.
+    yield post("/subjects/s/versions", schema(WRONG), {"id": 3})
+    yield put("/config/s", {"compatibility": "NONE"}, {"compatibility": "NONE"})
+    yield post("/subjects/s/versions", schema(V1), {"id": 1})
+    yield post("/subjects/s/versions", schema(V2), {"id": 2})
+    yield get("/subjects/s/versions", [3, 4, 5])
+    yield get("/subjects/s/versions?deleted=true", [3, 4, 5])
+    yield get("/subjects/s/versions/1", no_version(1))
+    yield get("/subjects/s/versions/1?deleted=true", no_version(1))
+    yield delete("/subjects/s/versions/3", 3)
+    yield delete("/subjects/s/versions/3?permanent=true", 3)
+    yield post("/subjects/s/versions", schema(V3), {"id": 4})
+    yield get("/subjects/s/versions", [4, 5, 6])
+    yield delete("/subjects/s/versions/6", 6)
+    yield post("/subjects/s/versions", schema(A), {"id": 5})
+    yield get("/subjects/s/versions?deleted=true", [4, 5, 6, 7])
+
+
 def bad_schemas() -> Iterator[Step]:
     """Schemas that no Avro parser takes."""
     broken = [
@@ -370,7 +394,7 @@ def bad_schemas() -> Iterator[Step]:
         {},
         {"is_compatible": False, "messages": ["Empty schema"]},
     )
-    for kind in ("JSON", "PROTOBUF", "avro", "FOO"):
+    for kind in ("JSON", "PROTOBUF", "avro", "FOO", ""):
         yield post(
             "/subjects/s/versions",
             schema("{}", schemaType=kind),
@@ -577,6 +601,31 @@ def nested_references() -> Iterator[Step]:
     yield post(
         "/subjects/root/versions", {"schema": root, "references": [{"name": "m.Down"}]}, INVALID
     )
+
+
+def compatible_references() -> Iterator[Step]:
+    """What a reference brings in counts when versions are compared."""
+    order = record("Order", "price:Money", 'note:string=""')
+    older = record("Order", "price:Money")
+    yield put("/config/money", {"compatibility": "NONE"}, {"compatibility": "NONE"})
+    for number, kind in enumerate(("long", "string", "double"), 1):
+        text = record("Money", f"cents:{kind}")
+        yield post("/subjects/money/versions", schema(text), {"id": number})
+    yield post("/subjects/order/versions", schema(older, ("Money", "money", 1)), {"id": 4})
+    for number, fits in ((1, True), (2, False), (3, True)):
+        body = schema(order, ("Money", "money", number))
+        for path in ("/latest", "/1", ""):
+            yield post(
+                f"/compatibility/subjects/order/versions{path}", body, {"is_compatible": fits}
+            )
+    yield post("/subjects/order/versions", schema(order, ("Money", "money", 2)), CONFLICT)
+    yield post("/subjects/order/versions", schema(older, ("Money", "money", 3)), {"id": 5})
+    yield post("/subjects/order/versions", schema(older, ("Money", "money", 1)), {"id": 4})
+    yield get("/subjects/order/versions", [1, 2])
+    yield get("/subjects/money/versions/3/referencedby", [5])
+    yield get("/subjects/money/versions/2/referencedby", [])
+    yield delete("/subjects/money/versions/2", 2)
+    yield delete("/subjects/money/versions/3", Refused(422, 42206))
 
 
 def configuration() -> Iterator[Step]:
@@ -1160,12 +1209,14 @@ SCENARIOS = (
     soft_deletes,
     hard_deletes,
     partly_deleted,
+    deleted_and_registered_again,
     bad_schemas,
     good_schemas,
     documentation,
     normalization,
     references,
     nested_references,
+    compatible_references,
     configuration,
     modes,
     importing,
