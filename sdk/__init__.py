@@ -14,16 +14,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdk.consumer import Consumer as Consumer
+    from sdk.delivery import Delivery as Delivery
     from sdk.errors import SdkError as SdkError
     from sdk.events import Catalog as Catalog
     from sdk.events import Event as Event
     from sdk.events import EventInfo as EventInfo
+    from sdk.messaging import Messaging as Messaging
+    from sdk.messaging import connect as connect
+    from sdk.observers import NullObserver as NullObserver
+    from sdk.producer import Producer as Producer
+    from sdk.records import ConsumerRecord as ConsumerRecord
+    from sdk.records import DeliveryReport as DeliveryReport
+    from sdk.records import ProducerRecord as ProducerRecord
+    from sdk.records import Tombstone as Tombstone
+    from sdk.settings import Settings as Settings
+    from sdk.settings import load_settings as load_settings
 
 _HOMES = {
     "Catalog": "sdk.events",
+    "Consumer": "sdk.consumer",
+    "ConsumerRecord": "sdk.records",
+    "Delivery": "sdk.delivery",
+    "DeliveryReport": "sdk.records",
     "Event": "sdk.events",
     "EventInfo": "sdk.events",
+    "Messaging": "sdk.messaging",
+    "NullObserver": "sdk.observers",
+    "Producer": "sdk.producer",
+    "ProducerRecord": "sdk.records",
     "SdkError": "sdk.errors",
+    "Settings": "sdk.settings",
+    "Tombstone": "sdk.records",
+    "connect": "sdk.messaging",
+    "load_settings": "sdk.settings",
 }
 
 __all__ = sorted(_HOMES)

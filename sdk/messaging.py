@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from functools import cache
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from attrs import frozen
-
-from sdk.abstractions import (
-    BrokerAdmin,
-    BrokerConsumer,
-    BrokerProducer,
-    KeySerializer,
-    MessageSerializer,
-    Observer,
-    TokenSource,
-)
+from sdk.abstractions import Observer, TokenSource
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
+from sdk.embedded import join
 from sdk.errors import ClosedError, ConfigurationError, UndeliveredError
 from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.producer import Producer, ProducerFactory, ProducerParts
 from sdk.provisioning import provision
-from sdk.retry import RetryPolicyFactory
-from sdk.serialization import JsonMessageSerializer, TextKeySerializer, choose
 from sdk.settings import Settings, load_settings
 from sdk.settings.loader import SettingsPaths
-from sdk.topics import SUBJECT_STRATEGIES, TopicRouter
-
-if TYPE_CHECKING:
-    from sdk.confluent.registry import SchemaRegistry
-
-logger = logging.getLogger(__name__)
+from sdk.topics import TopicDefinition, TopicRouter
+from sdk.transport import Transport, open_transport
 
 
 def connect(
@@ -77,36 +60,17 @@ def connect(
 
         configure_logging(loaded.logging)
     topics = TopicRouter(loaded.routing, loaded.topics, catalog, origin=loaded.topics_origin)
-    transport = open_transport(loaded, catalog, topics, token)
-    try:
+    with ExitStack() as opened:
+        joined = join(loaded, _declared(topics))
+        opened.callback(joined.close)
+        transport = open_transport(joined, catalog, token)
+        opened.callback(transport.close)
         if loaded.routing.provision != "none":
             with closing(transport.admin()) as admin:
                 provision(admin, topics.definitions(), loaded.routing.provision)
-    except BaseException:
-        transport.close()
-        raise
-    return Messaging(loaded, catalog, topics, transport, observers=observers)
-
-
-@frozen(kw_only=True)
-class Transport:
-    """How the clients of one environment are made, and what they have in common.
-
-    Attributes:
-        producer: Makes the producing client.
-        consumer: Consumer group → a new member of it.
-        admin: Makes a client that creates and describes topics.
-        serializer: Events ↔ record values.
-        keys: Keys → record keys.
-        close: Releases what the clients have in common.
-    """
-
-    producer: Callable[[], BrokerProducer]
-    consumer: Callable[[str], BrokerConsumer]
-    admin: Callable[[], BrokerAdmin]
-    serializer: MessageSerializer
-    keys: KeySerializer
-    close: Callable[[], None]
+        messaging = Messaging(joined.settings, catalog, topics, transport, observers=observers)
+        messaging.closes(opened.pop_all().close)
+    return messaging
 
 
 class Messaging:
@@ -141,6 +105,7 @@ class Messaging:
         self._observers = Observers(observers)
         self._factory = ProducerFactory(self._producer_parts)
         self._consumers: list[Consumer] = []
+        self._opened = ExitStack()
         self._closed = False
 
     @property
@@ -203,7 +168,10 @@ class Messaging:
             SchemaNotFoundError: A schema is not registered, and is not to be registered.
             RegistryError: The registry gave no usable answer.
             RoutingError: An event has no topic.
+            ConfigurationError: librdkafka refuses a setting.
         """
+        # Made first, so that it connects to Kafka while the registry is asked.
+        self._factory.get()
         classes = event_classes or tuple(entry.load() for entry in self.catalog)
         self._transport.serializer.warm_up(
             [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
@@ -222,10 +190,14 @@ class Messaging:
             return
         self._closed = True
         with ExitStack() as stack:
-            stack.callback(self._transport.close)
+            stack.enter_context(self._opened)
             stack.callback(self._factory.close, timeout)
             for consumer in self._consumers:
                 stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
+
+    def closes(self, release: Callable[[], object]) -> None:
+        """Have `close` call a function in the end, such as one that releases an observer."""
+        self._opened.callback(release)
 
     def __enter__(self) -> Self:
         return self
@@ -277,77 +249,9 @@ class Messaging:
         )
 
 
-def open_transport(
-    settings: Settings, catalog: Catalog, topics: TopicRouter, token: TokenSource | None = None
-) -> Transport:
-    """Return librdkafka's clients and the configured serializers.
-
-    Args:
-        settings: The options; for ``embedded`` servers, those are started here.
-        catalog: The events, so that missing versions are registered in order.
-        topics: Their topics, which an embedded broker makes with their partition counts.
-        token: Source of OAUTHBEARER tokens.
-
-    Raises:
-        ConfigurationError: An option cannot be used.
-    """
-    from sdk.confluent.admin import ConfluentAdmin
-    from sdk.confluent.consumer import ConfluentConsumer
-    from sdk.confluent.producer import ConfluentProducer
-
-    kafka, consumers = settings.kafka, settings.consumer
-    with ExitStack() as opened:
-        serializer, keys = _serializers(settings, catalog, opened)
-        release = opened.pop_all().close
-    return Transport(
-        producer=lambda: ConfluentProducer(kafka, settings.producer, token),
-        consumer=lambda group: ConfluentConsumer(kafka, consumers, group, token),
-        admin=lambda: ConfluentAdmin(kafka, token),
-        serializer=serializer,
-        keys=keys,
-        close=release,
-    )
-
-
-def _serializers(
-    settings: Settings, catalog: Catalog, opened: ExitStack
-) -> tuple[MessageSerializer, KeySerializer]:
-    """Return the configured serializers; a registry client is made only if one needs it."""
-    options = settings.producer
-
-    @cache
-    def registry() -> SchemaRegistry:
-        from sdk.confluent.registry import SchemaRegistry
-
-        policy = RetryPolicyFactory(settings.retry).create()
-        client = SchemaRegistry(settings.registry, policy)
-        opened.callback(client.close)
-        return client
-
-    def avro_values() -> MessageSerializer:
-        from sdk.confluent.serializer import AvroMessageSerializer
-
-        return AvroMessageSerializer(
-            registry(),
-            SUBJECT_STRATEGIES[settings.registry.subject_strategy],
-            schema_id_location=options.schema_id_location,
-            catalog=catalog,
-        )
-
-    def avro_keys() -> KeySerializer:
-        from sdk.confluent.keys import AvroKeySerializer
-
-        return AvroKeySerializer(registry())
-
-    values: dict[str, Callable[[], MessageSerializer]] = {
-        "avro": avro_values,
-        "json": JsonMessageSerializer,
-    }
-    keys: dict[str, Callable[[], KeySerializer]] = {"avro": avro_keys, "text": TextKeySerializer}
-    return (
-        choose("producer.format", options.format, values),
-        choose("producer.key_format", options.key_format, keys),
-    )
+def _declared(topics: TopicRouter) -> Iterator[TopicDefinition]:
+    """Yield the declared topics when asked: finding them loads every contract."""
+    yield from topics.definitions()
 
 
 def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:
