@@ -16,7 +16,7 @@ from sdk.records import ProducerRecord, TopicPartition
 from sdk.testing.murmur2 import partition_of
 from sdk.topics import TopicDefinition
 from tests.conformance.brokers import PATIENCE, Bench, Member
-from tests.conformance.differences import TOPIC_CONFIG
+from tests.conformance.differences import REPORTED_TIMESTAMP, TOPIC_CONFIG
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -96,7 +96,7 @@ class BrokerSuite:
         """A given timestamp arrives; without one, the time of producing does."""
         topic = bench.topic()
         before = time.time_ns() // 1_000_000
-        bench.send(
+        reports = bench.send(
             ProducerRecord(topic=topic, value=b"", timestamp=1_600_000_000_123),
             ProducerRecord(topic=topic, value=b""),
         )
@@ -104,6 +104,8 @@ class BrokerSuite:
         assert given.timestamp == 1_600_000_000_123
         assert now.timestamp is not None
         assert before <= now.timestamp <= time.time_ns() // 1_000_000
+        told = [report.timestamp for report in reports] == [given.timestamp, now.timestamp]
+        assert told is not bench.differs(REPORTED_TIMESTAMP)
 
     def test_reports_tell_where_records_stand(self, bench: Bench) -> None:
         """Each report names the topic, partition and offset under which its record is read."""

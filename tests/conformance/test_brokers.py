@@ -6,9 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from sdk.confluent.mock_cluster import adapt_consumer
+from sdk.embedded import EmbeddedAdmin, EmbeddedBroker
+from sdk.settings import ConsumerOptions, KafkaOptions
 from sdk.testing import InMemoryBroker
 from tests.conformance.broker_suite import BrokerSuite
-from tests.conformance.brokers import Bench, InMemory
+from tests.conformance.brokers import Bench, InMemory, Librdkafka
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[EmbeddedBroker]:
+    """Start one broker for all tests; they use topics and groups of their own."""
+    with EmbeddedBroker() as broker:
+        yield broker
 
 
 class TestInMemoryBroker(BrokerSuite):
@@ -18,5 +28,24 @@ class TestInMemoryBroker(BrokerSuite):
     def bench(self) -> Iterator[Bench]:
         """Give a fresh broker to each test."""
         bench = Bench(InMemory(InMemoryBroker()))
+        yield bench
+        bench.close()
+
+
+class TestEmbeddedBroker(BrokerSuite):
+    """librdkafka's mock cluster inside this process."""
+
+    @pytest.fixture
+    def bench(self, embedded: EmbeddedBroker) -> Iterator[Bench]:
+        """Give the broker with the options that its consumers need."""
+        servers = tuple(embedded.bootstrap_servers.split(","))
+        options, _ = adapt_consumer(ConsumerOptions())
+        broker = Librdkafka(
+            name="embedded",
+            kafka=KafkaOptions(bootstrap_servers=servers),
+            make_admin=lambda: EmbeddedAdmin(embedded),
+            consumers=options,
+        )
+        bench = Bench(broker)
         yield bench
         bench.close()
