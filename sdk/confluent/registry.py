@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from attrs import frozen
 from confluent_kafka.schema_registry import (
     RegisteredSchema,
     Schema,
@@ -15,13 +15,19 @@ from confluent_kafka.schema_registry import (
     SchemaRegistryClient,
 )
 
-from sdk.avro.equality import same_definition
-from sdk.avro.schema import parse_schema
 from sdk.confluent.once import Once
+from sdk.confluent.registered import (
+    FetchedSchema,
+    RegisteredVersion,
+    has_rules,
+    number_of,
+    registered_version,
+    same_schema,
+)
 from sdk.confluent.registry_client import registry_client, registry_secrets
 from sdk.confluent.registry_failures import registry_failure
 from sdk.errors import (
-    InvalidSchemaError,
+    RegistryRefusedError,
     RegistryUnavailableError,
     SchemaNotFoundError,
 )
@@ -31,43 +37,9 @@ from sdk.settings import RegistryOptions
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 AVRO = "AVRO"
-
-
-@frozen(kw_only=True)
-class RegisteredVersion:
-    """A schema under a subject, as the registry knows it.
-
-    Attributes:
-        subject: Registry subject.
-        version: The registry's own version number; it is never ours.
-        schema_id: Registry schema id.
-        guid: The id's global twin, of a registry that has such.
-        has_rules: Whether rules change or check what is written and read with this version.
-    """
-
-    subject: str
-    version: int
-    schema_id: int
-    guid: str | None
-    has_rules: bool
-
-
-@frozen(kw_only=True)
-class FetchedSchema:
-    """A schema fetched by its id.
-
-    Attributes:
-        text: The schema's own text.
-        references: Texts of the schemas it refers to, in dependency order.
-        schema_type: ``AVRO``, ``JSON`` or ``PROTOBUF``.
-        has_rules: Whether rules change or check what is written and read with it.
-    """
-
-    text: str
-    references: tuple[str, ...]
-    schema_type: str
-    has_rules: bool
 
 
 class SchemaRegistry:
@@ -159,14 +131,21 @@ class SchemaRegistry:
             subject=subject,
         )
         found = self._find(subject, contract, schema)
-        if found is None:
-            raise RegistryUnavailableError(
-                f"version {contract.version} of {contract.full_name} was registered and is not"
-                " found",
-                subject=subject,
-                remedy="a replica may lag behind; try again",
+        if found is not None:
+            logger.info(
+                "registered version %d of %s: subject %s, version %d, id %d",
+                contract.version,
+                contract.full_name,
+                subject,
+                found.version,
+                found.schema_id,
             )
-        return found
+            return found
+        raise RegistryUnavailableError(
+            f"version {contract.version} of {contract.full_name} was registered and is not found",
+            subject=subject,
+            remedy="a replica may lag behind; try again",
+        )
 
     def _references(self, contract: EventInfo) -> list[SchemaReference]:
         """Return the references of a schema; a pin is our version mapped to the registry's."""
@@ -179,9 +158,9 @@ class SchemaRegistry:
     def _find(self, subject: str, contract: EventInfo, schema: Schema) -> RegisteredVersion | None:
         """Return the version that holds a schema.
 
-        Looking a schema up finds the version without rules. When a newer version holds the same
-        schema with rules, that is the one to write with: passing it over would send in clear
-        what it encrypts.
+        Looking a schema up finds the version without rules and metadata. When a newer version
+        holds the same schema with rules, that is the one to write with: passing it over would
+        send in clear what it encrypts.
         """
         doing = f"look up version {contract.version} of {contract.full_name}"
         plain: RegisteredSchema | None = None
@@ -192,24 +171,33 @@ class SchemaRegistry:
         except SchemaNotFoundError as error:
             if error.error_code == 40401:  # no such subject
                 return None
-        newest = self._version(subject, None)
+        try:
+            newest = self._version(subject, None)
+        except SchemaNotFoundError:  # all its versions are deleted
+            if plain is None:
+                return None
+            raise
         if plain is not None and newest.version == plain.version:
-            return _registered_version(subject, newest, newest.schema)
+            return registered_version(subject, newest, newest.schema)
         ruled = self._newer_with_rules(
-            subject, contract, newest, 0 if plain is None else _number(plain.version)
+            subject, contract, newest, 0 if plain is None else number_of(plain.version)
         )
         if ruled is not None or plain is None:
             return ruled
         # By id alone: the client has cached what was looked up, and that has no rules.
-        schema_id = _number(plain.schema_id)
+        schema_id = number_of(plain.schema_id)
         stored = self._ask(doing, lambda client: client.get_schema(schema_id), subject=subject)
-        return _registered_version(subject, plain, stored)
+        return registered_version(subject, plain, stored)
 
     def _newer_with_rules(
         self, subject: str, contract: EventInfo, newest: RegisteredSchema, oldest: int
     ) -> RegisteredVersion | None:
-        """Return the newest version above ``oldest`` that has rules and the contract's schema."""
-        numbers = [_number(newest.version)]
+        """Return the newest version above ``oldest`` that has rules and the contract's schema.
+
+        Where no plain version was found (``oldest`` is 0), metadata may keep it from being found,
+        so any version with the contract's schema will do.
+        """
+        numbers = [number_of(newest.version)]
         if numbers[0] > oldest + 1:
             numbers = self._ask(
                 "list versions", lambda client: client.get_versions(subject), subject=subject
@@ -218,8 +206,9 @@ class SchemaRegistry:
             if number <= oldest:
                 return None
             version = newest if number == newest.version else self._version(subject, number)
-            if _has_rules(version.schema) and _same_schema(version.schema.schema_str, contract):
-                return _registered_version(subject, version, version.schema)
+            told_apart = oldest == 0 or has_rules(version.schema)
+            if told_apart and same_schema(version.schema.schema_str, contract):
+                return registered_version(subject, version, version.schema)
         return None
 
     def _version(self, subject: str, number: int | None) -> RegisteredSchema:
@@ -250,7 +239,17 @@ class SchemaRegistry:
                 return client.get_schema(schema_id)
             return client.get_schema_by_guid(schema_id)
 
-        schema = self._ask("fetch a schema", request, schema_id=schema_id)
+        try:
+            schema = self._ask("fetch a schema", request, schema_id=schema_id)
+        except RegistryUnavailableError as error:
+            if isinstance(schema_id, int) or error.status != 404:
+                raise
+            raise RegistryRefusedError(
+                "the registry does not serve schemas by GUID",
+                status=404,
+                schema_id=schema_id,
+                remedy="have the records written with the schema id as prefix",
+            ) from error
         texts: dict[tuple[str, int], str] = {}
         if schema.schema_type == AVRO:
             self._collect(schema, texts)
@@ -258,13 +257,13 @@ class SchemaRegistry:
             text=str(schema.schema_str),
             references=tuple(texts.values()),
             schema_type=str(schema.schema_type),
-            has_rules=_has_rules(schema),
+            has_rules=has_rules(schema),
         )
 
     def _collect(self, schema: Schema, texts: dict[tuple[str, int], str]) -> None:
         """Add what a schema refers to, each after what it refers to itself."""
         for reference in schema.references or ():
-            key = (str(reference.subject), _number(reference.version))
+            key = (str(reference.subject), number_of(reference.version))
             if key in texts:
                 continue
             version = self._version(*key)
@@ -295,55 +294,3 @@ class SchemaRegistry:
                 self._preferred = index
                 return answer
         raise AssertionError("there is at least one URL")
-
-
-def _registered_version(
-    subject: str, version: RegisteredSchema, schema: Schema
-) -> RegisteredVersion:
-    return RegisteredVersion(
-        subject=subject,
-        version=_number(version.version),
-        schema_id=_number(version.schema_id),
-        guid=version.guid or None,
-        has_rules=_has_rules(schema),
-    )
-
-
-def _number(value: int | None) -> int:
-    """Return what every answer of a registry holds; the client's types leave it optional."""
-    if value is None:
-        raise RegistryUnavailableError("the registry's answer lacks an id or a version")
-    return value
-
-
-def _has_rules(schema: Schema) -> bool:
-    """Tell whether rules run on write or read; migration rules do not (we resolve as Avro does)."""
-    rules = schema.rule_set
-    return rules is not None and bool(rules.domain_rules or rules.encoding_rules)
-
-
-def _same_schema(text: str | None, contract: EventInfo) -> bool:
-    """Compare a registered text with ours; a registry may print a schema in its own way."""
-    references = tuple(reference_texts(contract))
-    try:
-        return same_definition(
-            parse_schema(str(text), references=references),
-            parse_schema(contract.schema, references=references),
-        )
-    except InvalidSchemaError:
-        return False
-
-
-def reference_texts(contract: EventInfo) -> Iterator[str]:
-    """Yield the schemas that a contract refers to, each after what it refers to itself."""
-    seen: set[str] = set()
-
-    def walk(shared: EventInfo) -> Iterator[str]:
-        for inner in shared.references:
-            yield from walk(inner)
-        if shared.full_name not in seen:
-            seen.add(shared.full_name)
-            yield shared.schema
-
-    for shared in contract.references:
-        yield from walk(shared)

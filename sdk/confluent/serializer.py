@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import logging
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -16,13 +16,8 @@ from confluent_kafka.serialization import SerializationError as ConfluentSeriali
 from sdk.avro import decoder_for, encoder_for
 from sdk.avro.nodes import RecordSchema
 from sdk.avro.schema import parse_schema
-from sdk.confluent.registry import (
-    AVRO,
-    FetchedSchema,
-    RegisteredVersion,
-    SchemaRegistry,
-    reference_texts,
-)
+from sdk.confluent.registered import FetchedSchema, RegisteredVersion, reference_texts
+from sdk.confluent.registry import AVRO, SchemaRegistry
 from sdk.confluent.registry_client import registry_client
 from sdk.confluent.rules import AvroText, RuledReader, RuledWriter, RuleEngine
 from sdk.errors import (
@@ -39,8 +34,6 @@ from sdk.events import Catalog, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.topics import SubjectNameStrategy
 
-logger = logging.getLogger(__name__)
-
 VALUE_SCHEMA_ID: Final = "__value_schema_id"
 """Header that carries the schema's GUID, and then wins over a prefix of the value."""
 
@@ -52,6 +45,11 @@ Route = tuple[Encode, bytes, Header | None]
 _ID_PREFIX, _GUID_PREFIX = 5, 17
 _UNKNOWN: Final = range(40401, 40404)
 """The registry's codes for a subject, version or schema that there is not."""
+
+_UNKNOWN_FOR: Final = 10.0
+"""Seconds for which an unknown id is not asked for again: poison often comes in floods."""
+_UNKNOWN_KEPT: Final = 1000
+_NO_SCHEMA: Final = "the registry has no such schema"
 
 
 @define(eq=False)
@@ -73,6 +71,7 @@ class AvroMessageSerializer:
         strategy: (topic, record full name) → subject.
         schema_id_location: ``prefix`` (5 bytes before the body) or ``header`` (GUID).
         catalog: All versions of the events, so that those missing are registered in order.
+        clock: Seconds that only grow.
     """
 
     content_type: Final = "application/avro"
@@ -84,14 +83,17 @@ class AvroMessageSerializer:
         *,
         schema_id_location: str = "prefix",
         catalog: Catalog | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._strategy = strategy
         self._in_header = schema_id_location == "header"
         self._catalog = catalog
+        self._clock = clock
         self._routes: dict[tuple[type[Any], str], Route] = {}
         self._ruled: dict[tuple[type[Any], str], RuledWriter] = {}
         self._writers: dict[bytes, _Writer] = {}
+        self._unknown: dict[bytes, float] = {}
         self._engine: RuleEngine | None = None
         self._engine_lock = threading.Lock()
 
@@ -242,12 +244,17 @@ class AvroMessageSerializer:
     def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
         """Fetch the writer schema that a record names; remembered for all records after it."""
         schema_id = _schema_id(prefix, record)
+        if self._clock() - self._unknown.get(prefix, float("-inf")) < _UNKNOWN_FOR:
+            raise _poison(_NO_SCHEMA, record, schema_id)
         try:
             fetched = self._registry.fetch(schema_id)
         except SchemaNotFoundError as error:
             if error.error_code is None or error.error_code not in _UNKNOWN:
                 raise _wrong_address(error, record, schema_id) from error
-            raise _poison("the registry has no such schema", record, schema_id) from error
+            if len(self._unknown) >= _UNKNOWN_KEPT:
+                self._unknown.clear()
+            self._unknown[prefix] = self._clock()
+            raise _poison(_NO_SCHEMA, record, schema_id) from error
         except SdkError as error:
             _placed(error, record, schema_id)
             raise

@@ -312,6 +312,22 @@ def test_an_unknown_schema_id_is_poison(serializer: AvroMessageSerializer) -> No
     assert isinstance(caught.value.__cause__, SchemaNotFoundError)
 
 
+def test_a_flood_of_unknown_ids_is_no_flood_of_requests(
+    registry: SchemaRegistry, server: RegistryServer
+) -> None:
+    """An unknown id is asked for again only after a while; by then it may be known."""
+    now = 1000.0
+    ours = AvroMessageSerializer(registry, record_name, clock=lambda: now)
+    arrived = record(b"\x00\x00\x00\x00\x01\x01")
+    for _ in range(100):
+        with pytest.raises(DeserializationError, match="no such schema"):
+            ours.deserialize(arrived, Flag)
+    assert server.count("GET /schemas/ids/1") == 1
+    server.add("shop.Flag", Flag.__event__.schema)
+    now += 10
+    assert ours.deserialize(arrived, Flag) == Flag(on=True)
+
+
 def test_an_outage_is_never_poison(server: RegistryServer, connect: Connect) -> None:
     """While the registry is out of order the record is unread, not unreadable; then it is read."""
     value = AvroMessageSerializer(connect(auto_register=True), record_name).serialize(V1, "t", [])
@@ -446,6 +462,17 @@ def test_headers_need_a_registry_with_guids(connect: Connect) -> None:
         )
         with pytest.raises(RegistryRefusedError, match="schema_id_location"):
             ours.serialize(V1, "t", [])
+
+
+def test_a_registry_that_knows_no_guids_cannot_read_headers(
+    server: RegistryServer, connect: Connect
+) -> None:
+    """Some registries answer a bare 404: that is their limit, neither poison nor an outage."""
+    with Gateway(server.url) as gateway:
+        gateway.always(Answer(status=404))
+        ours = AvroMessageSerializer(connect(gateway.url), record_name)
+        with pytest.raises(RegistryRefusedError, match="by GUID"):
+            ours.identify(record(b"", [(VALUE_SCHEMA_ID, b"\x01" + bytes(16))]))
 
 
 def test_threads_that_start_together_ask_once(connect: Connect, server: RegistryServer) -> None:

@@ -12,7 +12,12 @@ from confluent_kafka.schema_registry import SchemaRegistryClient as ConfluentCli
 from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.embedded.registry import SchemaRegistry
 from sdk.embedded.server import RegistryServer
-from sdk.errors import IncompatibleSchemaError, InvalidSchemaError, RegistryRefusedError
+from sdk.errors import (
+    IncompatibleSchemaError,
+    InvalidSchemaError,
+    RegistryRefusedError,
+    SchemaNotFoundError,
+)
 from sdk.events import EventInfo
 from sdk.records import Header
 from sdk.topics import record_name, topic_record_name
@@ -74,6 +79,18 @@ def test_what_is_registered_needs_no_registering(url: str, connect: Connect, cli
         assert ours.deserialize(record(ours.serialize(V2, "orders", [])), OrderV2) == V2
     with pytest.raises(RegistryRefusedError):
         connect(url, auto_register=True).registered("other", OrderV1.__event__)
+
+
+def test_what_was_deleted_is_registered_again(url: str, connect: Connect, client: Any) -> None:
+    """A subject whose versions are all deleted counts as one without ours."""
+    registry = connect(url, auto_register=True)
+    first = registry.registered("shop.Order", OrderV1.__event__)
+    client.delete_subject("shop.Order")
+    with pytest.raises(SchemaNotFoundError):
+        connect(url).registered("shop.Order", OrderV1.__event__)
+    again = connect(url, auto_register=True).registered("shop.Order", OrderV1.__event__)
+    assert again.schema_id == first.schema_id
+    assert again.version == 2
 
 
 def test_an_incompatible_version_is_refused_with_its_reason(url: str, connect: Connect) -> None:

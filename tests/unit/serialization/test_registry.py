@@ -198,14 +198,50 @@ def test_rules_of_another_version_are_not_ours(server: RegistryServer, connect: 
     assert not registry.registered("shop.Money", second).has_rules
 
 
+def test_metadata_do_not_hide_a_schema(server: RegistryServer, connect: Connect) -> None:
+    """A team that adds an owner to a schema gives it another id; it is still ours."""
+    schema_id = server.add("shop.Money", MONEY.schema, metadata={"properties": {"owner": "a"}})
+    assert connect().registered("shop.Money", MONEY).schema_id == schema_id
+
+
+def test_migration_rules_are_told_not_to_run(
+    server: RegistryServer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Versions are resolved as Avro does; whoever relies on migrations must hear of it."""
+    rules = {"migrationRules": [{"name": "m", "kind": "TRANSFORM", "mode": "UPGRADE"}]}
+    server.add("shop.Money", MONEY.schema, ruleSet=rules)
+    assert not connect().registered("shop.Money", MONEY).has_rules
+    assert "migration rules of subject shop.Money" in caplog.text
+
+
+def test_registering_is_logged(
+    server: RegistryServer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Our version and the registry's stand side by side."""
+    caplog.set_level("INFO", "sdk")
+    connect(auto_register=True).registered("m", MONEY)
+    assert "registered version 1 of shop.Money: subject m, version 1, id 1" in caplog.text
+
+
 def test_a_text_printed_differently_is_the_same_schema(
     server: RegistryServer, connect: Connect
 ) -> None:
     """Registries print schemas in their own way; a version with rules is found by its sense."""
-    text = '{"name": "Money", "namespace": "shop", "type": "record", "doc": "x", "fields": [\n'
+    text = '{"name": "Money", "namespace": "shop", "type": "record", "fields": [\n'
     text += '{"type": {"type": "string"}, "name": "amount"}]}'
     server.add("shop.Money", text, ruleSet=RULES)
     assert connect().registered("shop.Money", MONEY).has_rules
+
+
+def test_a_schema_with_other_docs_is_another_version(
+    server: RegistryServer, connect: Connect
+) -> None:
+    """Registries keep docs and aliases and give them an id of their own, and so do we."""
+    documented = evolve(MONEY, schema=MONEY.schema.replace("{", '{"doc": "What it costs.",', 1))
+    registry = connect(auto_register=True)
+    registry.registered("m", MONEY)
+    registry.registered("m", documented)
+    assert server.versions("m") == [MONEY.schema, documented.schema]
 
 
 def test_references_of_a_fetched_schema_come_in_dependency_order(
