@@ -11,7 +11,6 @@ from sdk.avro.nodes import (
     EnumSchema,
     FieldSchema,
     FixedSchema,
-    LogicalType,
     MapSchema,
     NamedSchema,
     PrimitiveSchema,
@@ -20,6 +19,21 @@ from sdk.avro.nodes import (
     UnionSchema,
 )
 from sdk.avro.printing import Piece, json_text, render
+
+_NONE: Mapping[str, Any] = {}
+_LEADING = frozenset(
+    (
+        "decimal",
+        "date",
+        "time-millis",
+        "time-micros",
+        "timestamp-millis",
+        "timestamp-micros",
+        "local-timestamp-millis",
+        "local-timestamp-micros",
+    )
+)
+"""Logical types whose properties come first: those that the registry's Avro, 1.11, knows."""
 
 
 def normal_form(schema: Schema, *, known: Iterable[str] = ()) -> str:
@@ -39,7 +53,7 @@ def normal_form(schema: Schema, *, known: Iterable[str] = ()) -> str:
             case PrimitiveSchema() if not each.props:
                 return [json_text(each.type)]
             case PrimitiveSchema():
-                return [f'{{"type":"{each.type}"', _properties(each.props, each.logical), "}"]
+                return [f'{{"type":"{each.type}"', _properties(each.props, _leading(each)), "}"]
             case UnionSchema():
                 return ["[", *_joined([(branch, "") for branch in each.branches]), "]"]
             case ArraySchema():
@@ -58,13 +72,13 @@ def normal_form(schema: Schema, *, known: Iterable[str] = ()) -> str:
 
 def _named(schema: NamedSchema) -> list[Piece]:
     pieces: list[Piece] = [f'{{"name":{json_text(schema.name)},"type":"{schema.type}"']
-    logical: LogicalType | None = None
+    leading: Mapping[str, Any] = _NONE
     match schema:
         case EnumSchema():
             pieces.append(f',"symbols":{json_text(list(schema.symbols))}')
         case FixedSchema():
             pieces.append(f',"size":{schema.size}')
-            logical = schema.logical
+            leading = _leading(schema)
         case RecordSchema():
             fields = [_field(field) for field in schema.fields]
             pieces.append(',"fields":[')
@@ -77,7 +91,7 @@ def _named(schema: NamedSchema) -> list[Piece]:
         pieces.append(f',"aliases":{json_text(sorted(set(schema.aliases)))}')
     if isinstance(schema, EnumSchema) and schema.default is not None:
         pieces.append(f',"default":{json_text(schema.default)}')
-    return [*pieces, _properties(schema.props, logical), "}"]
+    return [*pieces, _properties(schema.props, leading), "}"]
 
 
 def _field(field: FieldSchema) -> list[Piece]:
@@ -87,24 +101,52 @@ def _field(field: FieldSchema) -> list[Piece]:
     if field.aliases:
         tail += f',"aliases":{json_text(sorted(set(field.aliases)))}'
     if field.default is not NO_DEFAULT:
-        tail += f',"default":{json_text(_sorted(field.default))}'
+        tail += f',"default":{json_text(_sorted(_typed(field.schema, field.default)))}'
     head = f'{{"name":{json_text(field.name)},"type":'
     return [head, (field.schema, ""), tail + _properties(field.props), "}"]
 
 
-def _properties(props: Mapping[str, Any], logical: LogicalType | None = None) -> str:
-    """Print properties by name; those of a valid logical type come first."""
-    first: dict[str, Any] = {}
-    if logical is not None:
-        first["logicalType"] = logical.name
-        if logical.precision is not None:
-            first["precision"] = logical.precision
-        if logical.scale:
-            first["scale"] = logical.scale
-    ordered = {**first, **dict(sorted(props.items()))}
+def _leading(schema: PrimitiveSchema | FixedSchema) -> dict[str, Any]:
+    """Return the properties of a valid logical type."""
+    logical = schema.logical
+    if schema.props.get("logicalType") == "uuid":  # Avro 1.11 takes it on any of these types
+        return {"logicalType": "uuid"}
+    if logical is None or logical.name not in _LEADING:
+        return {}
+    found: dict[str, Any] = {"logicalType": logical.name}
+    if logical.precision is not None:
+        found["precision"] = logical.precision
+    if logical.scale:
+        found["scale"] = logical.scale
+    return found
+
+
+def _properties(props: Mapping[str, Any], leading: Mapping[str, Any] = _NONE) -> str:
+    """Print properties by name; ``leading`` ones come first."""
+    ordered = {**leading, **dict(sorted(props.items()))}
     return "".join(
         f",{json_text(name)}:{json_text(_sorted(value))}" for name, value in ordered.items()
     )
+
+
+def _typed(schema: Schema, value: Any) -> Any:
+    """Turn whole numbers in a default into floating ones where the type is floating."""
+    match schema:
+        case PrimitiveSchema(type="float" | "double") if type(value) is int:
+            return float(value)
+        case UnionSchema(branches=(first, *_)):
+            return _typed(first, value)
+        case ArraySchema() if isinstance(value, list):
+            return [_typed(schema.items, item) for item in value]
+        case MapSchema() if isinstance(value, Mapping):
+            return {name: _typed(schema.values, item) for name, item in value.items()}
+        case RecordSchema() if isinstance(value, Mapping):
+            types = {field.name: field.schema for field in schema.fields}
+            return {
+                name: _typed(types[name], item) if name in types else item
+                for name, item in value.items()
+            }
+    return value
 
 
 def _sorted(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sdk.embedded import EmbeddedRegistry
-from tests.unit.embedded.steps import Client, Refused, Step
+from tests.unit.embedded.steps import Client, Raw, Refused, Step
 
 DATA = Path(__file__).parents[2] / "data" / "confluent-registry"
 
@@ -48,3 +48,15 @@ def test_recorded_verdicts(client: Client) -> None:
         path = f"/compatibility/subjects/{subject}/versions/latest"
         verdict = {"is_compatible": case["is_compatible"]}
         client.check(Step("POST", path, {"schema": case["reader"]}, verdict))
+
+
+def test_recorded_normal_forms(client: Client) -> None:
+    """Schemas are printed and normalized as Confluent's library does it."""
+    for number, case in enumerate(recorded("normal_forms")):
+        for subject, query, text in (
+            (f"printed{number}", "", case["printed"]),
+            (f"normal{number}", "?normalize=true", case["normal"]),
+        ):
+            path = f"/subjects/{subject}/versions"
+            client.send(Step("POST", path + query, {"schema": case["schema"]}, None))
+            client.check(Step("GET", path + "/1/schema", None, Raw(text)))
