@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from codegen.scope import Scope
@@ -46,7 +46,7 @@ _IMPORTED: Final = {
 
 def annotation(schema: Schema, scope: Scope) -> str:
     """Return the type of a value."""
-    return _type(schema, scope, accepted=False)
+    return _type(schema, scope)
 
 
 def converter(schema: Schema, scope: Scope) -> str | None:
@@ -59,10 +59,7 @@ def converter(schema: Schema, scope: Scope) -> str | None:
         name, inner = "to_map", schema.values
     else:
         name, inner = "freeze", schema
-    parameter = _type(inner, scope, accepted=True)
-    if any(scope.is_forward(each) for each in _classes(inner)):
-        parameter = f'"{parameter}"'
-    return f"{scope.use('sdk.events', name)}[{parameter}]"
+    return f"{scope.use('sdk.events', name)}[{_accepted(inner, scope)}]"
 
 
 def validator(schema: Schema, scope: Scope) -> str | None:
@@ -102,25 +99,55 @@ def told_apart(schema: Schema) -> Iterator[FixedSchema]:
         yield from told_apart(schema.values)
 
 
-def _type(schema: Schema, scope: Scope, *, accepted: bool, in_union: bool = False) -> str:
+def _type(schema: Schema, scope: Scope, *, told: bool = False) -> str:
+    """Return the type of a value; ``told`` says that other bytes stand beside it in a union."""
     match schema:
         case UnionSchema():
-            return _union(schema, scope, accepted=accepted)
+            told = sum(map(_is_bytes, schema.branches)) > 1
+            return _joined(_type(branch, scope, told=told) for branch in schema.branches)
         case ArraySchema():
-            items = _type(schema.items, scope, accepted=accepted)
-            if accepted:
-                return f"{scope.use('collections.abc', 'Sequence')}[{items}]"
-            return f"tuple[{items}, ...]"
+            return f"tuple[{_type(schema.items, scope)}, ...]"
         case MapSchema():
-            values = _type(schema.values, scope, accepted=accepted)
-            return f"{scope.use('collections.abc', 'Mapping')}[str, {values}]"
+            return f"{scope.use('collections.abc', 'Mapping')}[str, {_type(schema.values, scope)}]"
         case RecordSchema() | EnumSchema():
             return scope.use_class(schema.name)
         case FixedSchema() if schema.logical is None:
-            return (
-                scope.use_class(schema.name) if in_union and _has_class(schema, scope) else "bytes"
-            )
+            return scope.use_class(schema.name) if told and schema.name in scope.homes else "bytes"
     return _scalar(schema, scope)
+
+
+def _accepted(schema: Schema, scope: Scope, *, quoted: bool = False) -> str:
+    """Return the type that a constructor accepts, as an expression that can be evaluated.
+
+    Classes that are not yet defined are quoted; inside a quoted union they are not.
+    """
+    match schema:
+        case UnionSchema():
+            forward = not quoted and any(_is_forward(each, scope) for each in schema.branches)
+            inner = quoted or forward
+            joined = _joined(_accepted(each, scope, quoted=inner) for each in schema.branches)
+            return f'"{joined}"' if forward else joined
+        case ArraySchema():
+            items = _accepted(schema.items, scope, quoted=quoted)
+            return f"{scope.use('collections.abc', 'Sequence')}[{items}]"
+        case MapSchema():
+            values = _accepted(schema.values, scope, quoted=quoted)
+            return f"{scope.use('collections.abc', 'Mapping')}[str, {values}]"
+    name = _type(schema, scope)
+    return f'"{name}"' if not quoted and _is_forward(schema, scope) else name
+
+
+def _is_forward(schema: Schema, scope: Scope) -> bool:
+    return isinstance(schema, RecordSchema) and scope.is_forward(schema.name)
+
+
+def _joined(types: Iterable[str]) -> str:
+    """Return a union of types, each once, None last."""
+    branches = dict.fromkeys(types)
+    if len(branches) > 1 and "None" in branches:
+        del branches["None"]
+        branches["None"] = None
+    return " | ".join(branches)
 
 
 def _scalar(schema: PrimitiveSchema | FixedSchema, scope: Scope) -> str:
@@ -130,21 +157,6 @@ def _scalar(schema: PrimitiveSchema | FixedSchema, scope: Scope) -> str:
     if logical in _IMPORTED:
         return scope.use(*_IMPORTED[logical])
     return _PRIMITIVES.get(schema.type, "bytes")
-
-
-def _union(schema: UnionSchema, scope: Scope, *, accepted: bool) -> str:
-    bytes_like = sum(map(_is_bytes, schema.branches))
-    branches: dict[str, None] = {}
-    for branch in schema.branches:
-        branches.setdefault(_type(branch, scope, accepted=accepted, in_union=bytes_like > 1))
-    if len(branches) > 1 and "None" in branches:
-        del branches["None"]
-        branches["None"] = None
-    return " | ".join(branches)
-
-
-def _has_class(schema: FixedSchema, scope: Scope) -> bool:
-    return schema.name in scope.homes
 
 
 def _is_bytes(schema: Schema) -> bool:
@@ -157,17 +169,3 @@ def _has_container(schema: Schema) -> bool:
     if isinstance(schema, UnionSchema):
         return any(map(_has_container, schema.branches))
     return isinstance(schema, ArraySchema | MapSchema)
-
-
-def _classes(schema: Schema) -> Iterator[str]:
-    """Yield the full names of the classes that the type of a value names."""
-    match schema:
-        case UnionSchema():
-            for branch in schema.branches:
-                yield from _classes(branch)
-        case ArraySchema():
-            yield from _classes(schema.items)
-        case MapSchema():
-            yield from _classes(schema.values)
-        case RecordSchema() | EnumSchema():
-            yield schema.name

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Container, Iterable, Iterator
+from typing import Final
 
 from attrs import define, evolve, field, frozen
 
@@ -68,6 +70,10 @@ def build(units: Iterable[Unit], progress: Progress) -> Contracts:
     return _Builder(tuple(units)).build(progress)
 
 
+_CALLS: Final = ("UUID(", "Duration(")
+"""Calls that linters take for mutable defaults unless ``field`` holds them."""
+
+
 @define
 class _Built:
     """A unit whose classes have names."""
@@ -123,7 +129,8 @@ class _Builder:
         module = self._path(unit.root.key)
         roots = [full_name for full_name, _ in unit.circle]
         nodes = {node.name: node for node in unit.own}
-        ordered = [*(n for n in roots if n in nodes), *(n for n in nodes if n not in roots)]
+        spaces = {name.rpartition(".")[0] for name in roots}
+        ordered = sorted(nodes, key=lambda name: _rank(name, roots, spaces))
         named = [name for name in ordered if self._has_class(unit, nodes[name])]
         if not isinstance(unit.schema, NamedSchema):
             named.insert(0, unit.root.full_name)
@@ -164,6 +171,7 @@ class _Builder:
             alias = built.classes[unit.root.full_name]
             types.append(AliasModel(alias, unit.root.full_name, annotation(unit.schema, scope)))
         infos = tuple(self._info(self.by_key[key], scope) for key in unit.circle)
+        _excuse_quoted(scope, types)
         return ModuleModel(
             path,
             source,
@@ -217,7 +225,7 @@ class _Builder:
             options.append(("validator", checked))
         if attribute.startswith("_"):
             options.append(("alias", f'"{attribute}"'))
-        if options:
+        if options or (value or "").startswith(_CALLS):
             scope.use("attrs", "field")
             if value is not None:
                 options.insert(0, ("default", value))
@@ -338,6 +346,13 @@ def schema_hash(unit: Unit) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _rank(full_name: str, roots: list[str], spaces: Container[str]) -> int:
+    """Return which types may keep their short name first: roots, then their neighbours."""
+    if full_name in roots:
+        return roots.index(full_name)
+    return len(roots) + (full_name.rpartition(".")[0] not in spaces)
+
+
 def _spelling(node: NamedSchema, taken: Container[str]) -> dict[str, str]:
     """Return how Python spells the fields of a record or the symbols of an enum."""
     if isinstance(node, RecordSchema):
@@ -346,6 +361,16 @@ def _spelling(node: NamedSchema, taken: Container[str]) -> dict[str, str]:
     if isinstance(node, EnumSchema):
         return dict(zip(node.symbols, member_names(node.symbols), strict=True))
     return {}
+
+
+def _excuse_quoted(scope: Scope, types: Iterable[TypeModel]) -> None:
+    """Mark ``Sequence`` for linters if it stands in nothing but quoted types."""
+    names = scope.imports.get("collections.abc", set())
+    fields = [each for model in types if isinstance(model, RecordModel) for each in model.fields]
+    options = " ".join(value for each in fields for _, value in each.options)
+    if "Sequence" in names and "Sequence[" not in re.sub('"[^"]*"', "", options):
+        names.remove("Sequence")
+        scope.use("collections.abc", "Sequence  # noqa: F401")
 
 
 def _definition_order(unit: Unit) -> list[NamedSchema]:

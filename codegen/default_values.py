@@ -170,7 +170,8 @@ def _number(value: float) -> str:
         number = float(value)
     except OverflowError as error:
         raise UnholdableDefaultError(f"default {value!r} is beyond a double") from error
-    return repr(number) if math.isfinite(number) else f'float("{number}")'
+    shown = repr(number).replace("e+", "e")
+    return shown if math.isfinite(number) else f'float("{number}")'
 
 
 def _varint(data: bytes, start: int) -> tuple[int, int]:

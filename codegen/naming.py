@@ -30,7 +30,7 @@ _KEYWORDS: Final = frozenset(keyword.kwlist)
 _UNREADABLE: Final = frozenset(("I", "O", "l"))
 _FIELD_RESERVED: Final = _KEYWORDS | _UNREADABLE | _ANNOTATION_NAMES | TEMPLATE_NAMES | {"self"}
 _TYPE_RESERVED: Final = _KEYWORDS | _UNREADABLE | TEMPLATE_NAMES | frozenset(dir(builtins))
-_ENUM_RESERVED: Final = _KEYWORDS | _UNREADABLE | frozenset(dir(Enum)) | {"mro", "ClassVar"}
+_ENUM_RESERVED: Final = _KEYWORDS | _UNREADABLE | frozenset(dir(Enum)) | {"mro", "name", "value"}
 _MODULE_RESERVED: Final = _KEYWORDS | {"CATALOG", "annotations"}
 
 _VERSION: Final = re.compile(r"v[0-9]+")
@@ -79,8 +79,8 @@ def module_name(name: str) -> str:
     ``OrderCreated`` becomes ``order_created``. A name that is all lower case would hide the class
     of the same name in the package above, so it takes a trailing ``_`` when it names a type.
     """
-    words = _BOUNDARY.sub("_", _plain(name).strip("_") or "_")
-    return _suffixed(words.lower(), _MODULE_RESERVED)
+    words = _BOUNDARY.sub("_", _plain(name).strip("_") or "_").lower()
+    return _suffixed(words if words.isidentifier() else f"_{words}", _MODULE_RESERVED)
 
 
 def type_module_name(name: str) -> str:
