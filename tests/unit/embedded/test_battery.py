@@ -1,4 +1,8 @@
-"""The embedded registry answers as Confluent's does."""
+"""The embedded registry answers as Confluent's 7.9 does: a battery of requests in scenarios.
+
+Every scenario begins with an empty registry. Answers are taken from the registry's documented
+behaviour; `test_recorded_answers` adds recorded ones.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sdk.embedded import EmbeddedRegistry
-from tests.unit.embedded.battery import SCENARIOS, evolution
+from tests.unit.embedded.battery import compatibility, protocol, schemas, scopes, subjects
 from tests.unit.embedded.steps import Client, Step
+
+SCENARIOS = [
+    scenario
+    for part in (subjects, schemas, scopes, compatibility, protocol)
+    for scenario in part.SCENARIOS
+]
 
 
 @pytest.fixture
@@ -41,5 +51,5 @@ def test_scenario(client: Client, scenario: Callable[[], Iterator[Step]]) -> Non
 )
 def test_evolution(client: Client, level: str) -> None:
     """Every level accepts the changes that it is meant to accept, and no others."""
-    for step in evolution(level):
+    for step in compatibility.evolution(level):
         client.check(step)
