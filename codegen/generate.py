@@ -118,7 +118,8 @@ def _run(options: Options) -> int:
     findings = [*made.findings, *foreign(options.output, found)]
     if findings:
         print("\n".join(map(str, findings)), file=sys.stderr)
-        print(f"{len(findings)} findings; nothing was written", file=sys.stderr)
+        plural = "" if len(findings) == 1 else "s"
+        print(f"{len(findings)} finding{plural}; nothing was written", file=sys.stderr)
         return 1
     if options.check or options.diff:
         return _report(options, found)

@@ -279,8 +279,10 @@ class _Parser:
             self._expect(")")
         return properties
 
-    def _json(self) -> Any:
+    def _json(self, depth: int = 0) -> Any:
         token = self.token
+        if depth > _MAX_DEPTH:
+            raise IdlSyntaxError("values are nested too deeply", token.offset)
         self.position += 1
         if token.kind == "text":
             return self._string(token)
@@ -294,21 +296,21 @@ class _Parser:
         if token.text == "[":
             items: list[Any] = []
             while not self._take("]"):
-                items.append(self._json())
+                items.append(self._json(depth + 1))
                 if not self._take(",") and self.token.text != "]":
                     raise self._unexpected("',' or ']'")
             return items
         if token.text == "{":
-            return self._json_object()
+            return self._json_object(depth + 1)
         self.position -= 1
         raise self._unexpected("a JSON value")
 
-    def _json_object(self) -> dict[str, Any]:
+    def _json_object(self, depth: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
         while not self._take("}"):
             key = self._string(self._literal("text"))
             self._expect(":")
-            made[key] = self._json()
+            made[key] = self._json(depth)
             if not self._take(",") and self.token.text != "}":
                 raise self._unexpected("',' or '}'")
         return made

@@ -198,10 +198,11 @@ class _Linker:
         try:
             schema = parse_schema(value, references=known, strict=True)
         except InvalidSchemaError:
+            told = {(each.file, each.pointer) for each in self.findings}
             self.findings.extend(
                 root.finding(defect.path, defect.message, defect.remedy)
                 for defect in check_schema(value, references=known, strict=True)
-                if not defect.warning
+                if not defect.warning and (root.file.shown, root.pointer + defect.path) not in told
             )
             return
         foreign = {id(node) for node in known.values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from sdk.errors import InvalidSchemaError
 SUFFIXES: Final = (".avsc", ".avpr", ".avdl")
 CONFIG: Final = "event.toml"
 _VERSIONED: Final = re.compile(r"v([0-9]+)")
+_MAX_DEPTH: Final = 500
 _NAMED: Final = ("record", "error", "enum", "fixed")
 
 
@@ -75,6 +76,7 @@ class _Loader:
                     )
                 )
             self._complete(folder, versions)
+            self._one_name("/".join(folder))
         return Loaded(tuple(self.roots), tuple(self.findings))
 
     def _version(self, folder: tuple[str, ...], name: str, versions: dict[int, str]) -> int | None:
@@ -111,6 +113,24 @@ class _Loader:
                     "bring the older versions back, or number the files from 1 without a gap",
                 )
             )
+
+    def _one_name(self, folder: str) -> None:
+        """Refuse versions in one folder that do not share their full name."""
+        versions = [
+            root
+            for root in self.roots
+            if root.is_versioned and root.file.path.rpartition("/")[0] == folder
+        ]
+        for root in versions[1:]:
+            if root.full_name != versions[0].full_name:
+                self.findings.append(
+                    root.finding(
+                        "/name",
+                        f"v{root.version} is called {root.full_name}, "
+                        f"v{versions[0].version} {versions[0].full_name}",
+                        "keep the name in all versions, or give the new event its own folder",
+                    )
+                )
 
     def _config(self, folder: tuple[str, ...], files: list[str]) -> EventConfig | None:
         if CONFIG not in files:
@@ -149,7 +169,7 @@ class _Loader:
         version: int | None,
         config: EventConfig | None,
     ) -> None:
-        document = read_json(text)
+        document = _read(text)
         file = self._schema_file(path, text)
         self.findings.extend(_duplicates(document, file))
         plain = text.removeprefix("\ufeff")
@@ -179,7 +199,7 @@ class _Loader:
         version: int | None,
         config: EventConfig | None,
     ) -> None:
-        document = read_json(text)
+        document = _read(text)
         file = self._schema_file(path, text)
         self.findings.extend(_duplicates(document, file))
         problem = _protocol_problem(document.value)
@@ -264,6 +284,7 @@ class _Loader:
                 domain=domain,
                 package=package,
                 config=config if version is not None else None,
+                is_versioned=version is not None,
             )
         )
 
@@ -280,6 +301,26 @@ class _Loader:
 
     def _schema_file(self, path: str, text: str) -> SchemaFile:
         return SchemaFile(path, f"{self.shown}/{path}", partial(locate, text))
+
+
+def _read(text: str) -> JsonDocument:
+    """Read JSON that is not nested so deeply that walking it would exhaust Python's stack."""
+    document = read_json(text)
+    pending, depth = [document.value], 0
+    while pending and depth <= _MAX_DEPTH:
+        pending = [inner for value in pending for inner in _inside(value)]
+        depth += 1
+    if pending:
+        raise InvalidSchemaError(
+            "nested too deeply", remedy="name inner types and refer to them", path=""
+        )
+    return document
+
+
+def _inside(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _dumped(value: Any) -> str:

@@ -68,6 +68,7 @@ class Root:
         domain: First folder below the schemas root, or first part of the namespace.
         package: Path of the package that holds the versions, below the output.
         config: The ``event.toml`` beside it.
+        is_versioned: Its file's name tells the version.
     """
 
     full_name: str
@@ -79,6 +80,7 @@ class Root:
     domain: str
     package: tuple[str, ...]
     config: EventConfig | None = None
+    is_versioned: bool = False
 
     @property
     def key(self) -> Key:
