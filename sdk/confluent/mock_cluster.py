@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from confluent_kafka import admin, cimpl
 from sdk.confluent.client_config import common_config, make_client
 from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
 from sdk.settings import ConsumerOptions, KafkaOptions
+from sdk.settings.checks import TOPIC_NAME_RULE, is_topic_name
 from sdk.topics import TopicDefinition
 
 CLUSTER_ID_PREFIX: Final = "mockCluster"
@@ -60,7 +60,6 @@ _TOPIC_EXISTS: Final = 36
 _METADATA_SECONDS: Final = 5.0
 _PARTITIONS: Final = range(1, 10_001)
 _BROKERS: Final = range(1, 65)
-_TOPIC_NAME: Final = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 logger = logging.getLogger(__name__)
 _admin: Any = admin
@@ -170,11 +169,8 @@ class MockCluster:
         Raises:
             ConfigurationError: The name or the partition count is refused.
         """
-        if not _TOPIC_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"{name!r} is no topic name",
-                remedy="use 1 to 249 letters, digits, dots, underscores and hyphens",
-            )
+        if not is_topic_name(name):
+            raise ConfigurationError(f"{name!r} is no topic name", remedy=TOPIC_NAME_RULE)
         if partitions not in _PARTITIONS:  # librdkafka would end the process
             raise ConfigurationError(
                 f"topic {name!r} cannot have {partitions} partitions",
