@@ -157,6 +157,8 @@ def pairs(draw: Draw, *, logical: bool = False) -> tuple[Json, Json]:
     if draw(st.integers(0, 9)) == 0:
         return writer, draw(schemas(logical=logical))
     reader = _evolved(draw, copy.deepcopy(writer), logical=logical)
+    if draw(st.integers(0, 2)) == 0:
+        reader = _renamed(draw, reader)
     # a dropped field may have taken the definition of a type with it
     return (writer, reader) if _is_valid(reader) else (writer, writer)
 
@@ -245,3 +247,45 @@ def _evolve_enum(draw: Draw, schema: Json, change: int) -> None:
         schema.pop("default", None)
     elif change == 3:
         schema["default"] = schema["symbols"][0]
+
+
+def _renamed(draw: Draw, schema: Json) -> Json:
+    """Give one type another name, namespace or both, with or without an alias."""
+    names = sorted(_definitions(schema))
+    if not names:
+        return schema
+    old = draw(st.sampled_from(names))
+    new = draw(st.sampled_from((f"c.{old[2:]}", f"{old[:2]}Z", "c.Z")))
+    alias = draw(st.sampled_from((None, old, old[2:])))
+    return _with_name(schema, old, new, alias)
+
+
+def _definitions(schema: Json) -> set[str]:
+    if isinstance(schema, list):
+        return set().union(*map(_definitions, schema)) if schema else set()
+    if not isinstance(schema, dict):
+        return set()
+    inner = [schema[key] for key in ("items", "values") if key in schema]
+    inner += [field["type"] for field in schema.get("fields", ())]
+    return _definitions(inner) | ({schema["name"]} if "name" in schema else set())
+
+
+def _with_name(schema: Json, old: str, new: str, alias: str | None) -> Json:
+    if isinstance(schema, str):
+        return new if schema == old else schema
+    if isinstance(schema, list):
+        return [_with_name(each, old, new, alias) for each in schema]
+    changed = dict(schema)
+    for key in ("items", "values"):
+        if key in changed:
+            changed[key] = _with_name(changed[key], old, new, alias)
+    if "fields" in changed:
+        changed["fields"] = [
+            {**field, "type": _with_name(field["type"], old, new, alias)}
+            for field in changed["fields"]
+        ]
+    if changed.get("name") == old:
+        changed["name"] = new
+        if alias is not None:
+            changed["aliases"] = [alias]
+    return changed
