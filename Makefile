@@ -12,6 +12,9 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+demo: $(READY)
+	@$(BIN)/python samples/demo.py
+
 test: $(READY)
 	@$(BIN)/python -m pytest -q
 

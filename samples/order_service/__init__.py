@@ -1,0 +1,1 @@
+"""The order service: publishes orders, and reads them back."""

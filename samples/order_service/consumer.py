@@ -1,0 +1,124 @@
+"""Read OrderCreated events of every version as the newest one.
+
+python samples/order_service/consumer.py --count 10 --timeout 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from contracts.orders import OrderCreated
+
+from order_service.orders import open_messaging
+from sdk import Consumer, ConsumerRecord, Messaging, SdkError
+from sdk.cloud_events import EVENT_VERSION
+from sdk.serialization import JsonMessageSerializer
+
+OnOrder = Callable[[OrderCreated, ConsumerRecord], None]
+
+
+def order_consumer(
+    messaging: Messaging, on_order: OnOrder, *, count: int | None = None, group: str | None = None
+) -> Consumer:
+    """Return a consumer that hands over orders and stops by itself after ``count`` of them.
+
+    Args:
+        messaging: The connection.
+        on_order: Called with each order and the record that it came in.
+        count: None goes on until it is stopped.
+        group: Consumer group; by default that of the settings.
+    """
+    consumer = messaging.consumer(group)
+    left = count
+
+    def take(order: OrderCreated, record: ConsumerRecord) -> None:
+        nonlocal left
+        on_order(order, record)
+        if left is not None:
+            left -= 1
+            if left <= 0:
+                consumer.stop()
+
+    return consumer.handle(OrderCreated, take, pass_record=True)
+
+
+def written_version(record: ConsumerRecord) -> int | None:
+    """Return the version that the producer wrote, as the standard headers tell it."""
+    text = record.header(EVENT_VERSION)
+    return int(text) if text is not None else None
+
+
+def main() -> int:
+    """Run the command.
+
+    Returns:
+        Exit code: 0; 1 when Kafka, the registry or the settings say no, or when fewer than
+        ``--count`` events came within ``--timeout``.
+    """
+    parser = argparse.ArgumentParser(description="Read OrderCreated events as the newest version.")
+    parser.add_argument("--count", type=int, help="stop after so many events (default: never)")
+    parser.add_argument("--timeout", type=float, help="stop after so many seconds (default: never)")
+    parser.add_argument("--group", help="consumer group (default: that of the settings)")
+    parser.add_argument("--env", help="environment of the settings (default SDK_ENV or embedded)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    options = parser.parse_args()
+    read = 0
+
+    def on_order(order: OrderCreated, record: ConsumerRecord) -> None:
+        nonlocal read
+        read += 1
+        print(_json(order, record) if options.json else _line(order, record), flush=True)
+
+    try:
+        with open_messaging(options.env) as messaging:
+            consumer = order_consumer(messaging, on_order, count=options.count, group=options.group)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: consumer.stop())
+            alarm = threading.Timer(options.timeout or 0, consumer.stop)
+            if options.timeout is not None:
+                alarm.start()
+            try:
+                consumer.run()
+            finally:
+                alarm.cancel()
+    except SdkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 1 if options.count is not None and read < options.count else 0
+
+
+def _told(order: OrderCreated, record: ConsumerRecord) -> dict[str, object]:
+    return {
+        "event": order.__event__.full_name,
+        "version": order.__event__.version,
+        "written_version": written_version(record),
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": None if record.key is None else record.key.decode(),
+    }
+
+
+def _json(order: OrderCreated, record: ConsumerRecord) -> str:
+    fields = json.loads(JsonMessageSerializer().serialize(order, record.topic, []))
+    return json.dumps({**_told(order, record), "fields": fields})
+
+
+def _line(order: OrderCreated, record: ConsumerRecord) -> str:
+    told = (
+        "{event} v{version} (written as v{written_version}) ← {topic} [{partition}] offset"
+        " {offset}, key {key}"
+    ).format(**_told(order, record))
+    return f"{told}\n    {order.total_amount} {order.currency.value}, {len(order.lines)} line(s)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
