@@ -41,10 +41,7 @@ def between(low: float, high: float) -> Validator:
     def check(_: Any, attribute: Any, value: Any) -> None:
         if value is not None and not low <= value <= high:
             raise ConfigurationError(
-                f"must be between {low:g} and {high:g}, not {value}"
-                if high < 1e9
-                else f"must be at least {low:g}, not {value}",
-                path=attribute.name,
+                f"must be between {low} and {high}, not {value}", path=attribute.name
             )
 
     return check

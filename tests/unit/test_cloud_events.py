@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -109,6 +113,26 @@ def test_a_seeded_host_does_not_repeat_identifiers() -> None:
         assert dict(headers())["ce_id"] != first
     finally:
         random.setstate(state)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_a_forked_child_does_not_repeat_identifiers() -> None:
+    """Parent and child of a fork publish different identifiers."""
+    code = (
+        "import os\n"
+        "from sdk.cloud_events import CloudEventHeaders\n"
+        "from sdk.events import EventInfo\n"
+        "class E: __event__ = EventInfo(full_name='E', version=1, schema='', fingerprint='')\n"
+        "make = CloudEventHeaders('/s', 'x', clock=lambda: 1)\n"
+        "child = os.fork()\n"
+        "if child: os.wait()\n"
+        "print(dict(make(E))['ce_id'], flush=True)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert len(set(done.stdout.split())) == 2
 
 
 def test_each_list_is_fresh() -> None:

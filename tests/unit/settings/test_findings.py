@@ -178,6 +178,13 @@ def test_text_that_needs_no_quotes(tmp_path: Path, value: str) -> None:
     assert settings.kafka.sasl.password == value
 
 
+def test_text_that_was_cast_in_a_file(tmp_path: Path) -> None:
+    """In a file, where a number is a number, plain quotes are what is missing."""
+    error = finding(tmp_path, SASL + "password = 1e5\n")
+    assert "settings.toml [docker]: kafka.sasl.password must be text" in error
+    assert error.endswith("Remedy: to keep it text, write it in quotes")
+
+
 def test_text_after_the_closing_quote(tmp_path: Path) -> None:
     """A quoted value with more behind it is refused, since TOML would drop the rest."""
     error = finding(tmp_path, SASL, SDK_KAFKA__SASL__PASSWORD="'abc'#def")
@@ -203,7 +210,7 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_RETRY__JITTER", "1.5", "must be between 0 and 1, not 1.5"),
         ("SDK_RETRY__MAX_DELAY_MS", "10", "must be at least base_delay_ms (100), not 10"),
         ("SDK_REGISTRY__TIMEOUT_MS", "0", "must be between 1 and"),
-        ("SDK_PRODUCER__DELIVERY_TIMEOUT_MS", "0", "must be at least 1, not 0"),
+        ("SDK_PRODUCER__DELIVERY_TIMEOUT_MS", "0", "must be between 1 and 2147483647, not 0"),
         ("SDK_PRODUCER__LINGER_MS", "-0.5", "must be between 0 and 900000, not -0.5"),
         ("SDK_PRODUCER__FORMAT", "avor", "must be one of avro, json, not 'avor'"),
         ("SDK_PRODUCER__ACKS", "2", "must be one of all, 1, 0, not '2'"),
@@ -212,6 +219,12 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "", "must not be empty"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:1,,b:2", "an empty entry"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:99999", "holds an entry that is no host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:65536", "holds an entry that is no host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:0", "holds an entry that is no host:port"),
+        ("SDK_KAFKA__LIBRDKAFKA", "debug", "kafka.librdkafka must be a table, but is text"),
+        ("SDK_REGISTRY__URL", "http://registry:0", "no http:// or https:// URL"),
+        ("SDK_ROUTING__TEMPLATE", "", "must not be empty"),
+        ("SDK_SOURCE", "http://[", "must be a URI reference"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "http://a:1/x", "holds an entry that is no host:port"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "embedded,a:1", "mixes 'embedded' with addresses"),
         ("SDK_REGISTRY__URL", "registry:8081", "no http:// or https:// URL"),
@@ -285,6 +298,13 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
     assert "settings.toml [docker]: kafka.clientid" in error
     assert "settings.toml [docker]: consumer.max_poll_records" in error
     assert "SDK_RETRY__JITTER: retry.jitter" in error
+
+
+def test_largest_number(tmp_path: Path) -> None:
+    """Milliseconds go up to what librdkafka takes."""
+    assert load(tmp_path, SDK_PRODUCER__DELIVERY_TIMEOUT_MS=str(2**31 - 1))
+    error = finding(tmp_path, SDK_PRODUCER__DELIVERY_TIMEOUT_MS=str(2**31))
+    assert "must be between 1 and 2147483647, not 2147483648" in error
 
 
 @pytest.mark.parametrize("acks", ["'all'", "-1"])

@@ -94,7 +94,8 @@ def test_argument_beats_sdk_env(tmp_path: Path) -> None:
 
 def test_unknown_environment(tmp_path: Path) -> None:
     """A mistyped environment does not fall back to the defaults; the near name is offered."""
-    with pytest.raises(ConfigurationError, match="'prodution' is unknown") as caught:
+    told = r"'prodution' is unknown: no table \[prodution\] in .*settings\.toml"
+    with pytest.raises(ConfigurationError, match=told) as caught:
         load(tmp_path, ADDRESSES, "prodution")
     assert caught.value.remedy == "did you mean 'production'?"
 
