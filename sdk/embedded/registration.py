@@ -26,7 +26,7 @@ from sdk.embedded.subjects import QualifiedSubject, context_of
 _MAX_RECORD = 1_048_576
 """Kafka's default limit of a record, which is where the real registry keeps a schema."""
 
-_RECORD_OVERHEAD = 110
+_RECORD_OVERHEAD = 200
 
 
 @frozen
