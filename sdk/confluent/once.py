@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from copy import copy
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -36,4 +37,7 @@ class Once(Generic[K, V]):
                 with self._lock:
                     del self._futures[key]
                 future.set_exception(error)
-        return future.result()
+        failure = future.exception()
+        if failure is None or mine:
+            return future.result()
+        raise copy(failure) from failure  # each thread may write its own context into it

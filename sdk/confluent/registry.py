@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -277,6 +278,7 @@ class SchemaRegistry:
         self, doing: str, request: Callable[[SchemaRegistryClient], T], where: dict[str, Any]
     ) -> T:
         """Ask one registry after the other until one is not out of order."""
+        outer = sys.exception()
         count = len(self._clients)
         first = self._preferred
         for attempt in range(count):
@@ -284,7 +286,9 @@ class SchemaRegistry:
             try:
                 answer = request(self._clients[index])
             except Exception as error:
-                failure = registry_failure(error, doing, secrets=self._secrets, **where)
+                failure = registry_failure(
+                    error, doing, secrets=self._secrets, outer=outer, **where
+                )
                 answered = not isinstance(failure, RegistryUnavailableError)
                 if answered:
                     self._preferred = index

@@ -25,13 +25,18 @@ from sdk.errors import (
 )
 
 _LONGEST = 300
-_NOT_FOUND = range(40401, 40410)
+_NOT_FOUND = range(40401, 40500)
 _INVALID = {42201, 42209}
 _UNKNOWN = "Unknown Schema Registry Error: "
 
 
 def registry_failure(
-    error: Exception, doing: str, *, secrets: Iterable[str] = (), **where: Any
+    error: Exception,
+    doing: str,
+    *,
+    secrets: Iterable[str] = (),
+    outer: BaseException | None = None,
+    **where: Any,
 ) -> RegistryError | SchemaError:
     """Return our error for what the registry client raised.
 
@@ -39,11 +44,12 @@ def registry_failure(
         error: An exception that a request through the client ended with.
         doing: What was asked for, to follow "cannot", such as ``look up the schema``.
         secrets: Texts that no message may contain.
+        outer: What the caller was handling when the request began; no cause of ``error``.
         **where: Context of the error, such as ``subject`` or ``schema_id``.
     """
     if isinstance(error, SchemaRegistryError):
         failure = _of_answer(error, doing, where)
-    elif _tls_failure(error) is not None:
+    elif any(map(_is_tls_failure, causes(error, outer))):
         failure = RegistryRefusedError(
             f"cannot {doing}: no TLS connection to the registry: {_one_line(str(error))}",
             remedy="check the scheme of registry.url and the files named in registry.tls",
@@ -150,14 +156,19 @@ def _incompatibilities(message: str | None) -> str:
     return _one_line(f"{head}: " + "; ".join(f"{kind}: {why}" for kind, _, why in reasons))
 
 
-def _tls_failure(error: BaseException) -> ssl.SSLError | None:
-    """Return the TLS error behind a failed request; a connection merely cut off is none."""
+def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
+    """Return an error and what led to it, but for ``outer``, which was being handled before."""
+    links: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, ssl.SSLError) and not isinstance(link, ssl.SSLEOFError):
-            return link
+    while link is not None and link is not outer and link not in links:
+        links.append(link)
         link = link.__cause__ or link.__context__
-    return None
+    return links
+
+
+def _is_tls_failure(link: BaseException) -> bool:
+    """Tell whether a TLS handshake was refused; a connection merely cut off is none."""
+    return isinstance(link, ssl.SSLError) and not isinstance(link, ssl.SSLEOFError)
 
 
 def _retry_after(error: BaseException) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed_version
 from typing import Any, cast
@@ -30,7 +31,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from sdk.avro.nodes import RecordSchema, Schema, UnionSchema, children
 from sdk.avro.schema import parse_schema
-from sdk.confluent.registry_failures import hide
+from sdk.confluent.registry_failures import causes, hide
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
@@ -206,11 +207,12 @@ class RuledWriter:
             RegistryError: A key of the encryption could not be had.
         """
         body = io.BytesIO(self.encode(event, b""))
-        value = fastavro.schemaless_reader(
-            body, self.schema.parsed, None, return_record_name=self.schema.tuples
-        )
         context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
+        outer = sys.exception()
         try:
+            value = fastavro.schemaless_reader(
+                body, self.schema.parsed, None, return_record_name=self.schema.tuples
+            )
             return bytes(self.serializer(value, context) or b"")
         except Exception as error:
             where: dict[str, Any] = {
@@ -218,12 +220,13 @@ class RuledWriter:
                 "topic": topic,
                 "subject": self.subject,
             }
-            outage = _outage(error, self.classed, "apply the rules", where)
+            links = causes(error, outer)
+            outage = _outage(links, self.classed, where)
             if outage is not None:
                 raise outage from error
             raise SerializationError(
-                f"a rule of the schema failed: {hide(_reason(error), self.secrets)}",
-                remedy=_remedy(error),
+                f"a rule of the schema failed: {hide(_reason(links), self.secrets)}",
+                remedy=_remedy(links),
                 **where,
             ) from error
 
@@ -253,18 +256,20 @@ class RuledReader:
             return body
         headers = cast(Any, list(record.headers))
         context = SerializationContext(record.topic, MessageField.VALUE, headers)
+        outer = sys.exception()
         try:
             value = self.deserializer(prefix + body, context)
             plain = io.BytesIO()
             fastavro.schemaless_writer(plain, self.schema.parsed, value)
         except Exception as error:
             where: dict[str, Any] = {"event": self.schema.full_name, "topic": record.topic}
-            outage = _outage(error, self.classed, "apply the rules", where)
+            links = causes(error, outer)
+            outage = _outage(links, self.classed, where)
             if outage is not None:
                 raise outage from error
             raise DeserializationError(
-                f"the record or a rule of its schema failed: {hide(_reason(error), self.secrets)}",
-                remedy=_remedy(error),
+                f"the record or a rule of its schema failed: {hide(_reason(links), self.secrets)}",
+                remedy=_remedy(links),
                 **where,
             ) from error
         return plain.getvalue()
@@ -320,38 +325,29 @@ def _needs_tuples(schema: Schema) -> bool:
     return False
 
 
-def _links(error: BaseException) -> list[BaseException]:
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in links:
-        links.append(link)
-        link = link.__cause__ or link.__context__
-    return links
-
-
 def _outage(
-    error: Exception, classed: Classed, doing: str, where: dict[str, Any]
+    links: list[BaseException], classed: Classed, where: dict[str, Any]
 ) -> Exception | None:
     """Return our error if a server behind the rules failed, None if the data or a rule did."""
-    for link in _links(error):
+    for link in links:
         if isinstance(link, SdkError):
             return link
         transport = type(link).__module__.partition(".")[0] in {"httpx", "httpx2"}
         if isinstance(link, SchemaRegistryError | OSError) or transport:
-            return classed(link, doing, **where)
+            return classed(link, "apply the rules", **where)
     return None
 
 
-def _reason(error: BaseException) -> str:
+def _reason(links: list[BaseException]) -> str:
     """Return the words nearest to the cause; Confluent's own outer errors are often empty."""
-    for link in _links(error):
+    for link in links:
         words = " ".join(str(link).split())
         if words and words != "None":
             return f"{type(link).__name__}: {words[:300]}"
-    return type(error).__name__
+    return type(links[0]).__name__
 
 
-def _remedy(error: BaseException) -> str | None:
-    if "rule executor" in _reason(error):
+def _remedy(links: list[BaseException]) -> str | None:
+    if "rule executor" in _reason(links):
         return "install avro-messaging-sdk[rules], or register an executor of this type"
     return None

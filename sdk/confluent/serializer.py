@@ -187,6 +187,7 @@ class AvroMessageSerializer:
         subject = self._strategy(topic, contract.full_name)
         version = self._registry.registered(subject, contract)
         encode = encoder_for(event_class)
+        framing = self._framing(version)
         if version.has_rules:
             schema = AvroText.of(contract.schema, tuple(reference_texts(contract)))
             ruled = self._rules().writer(
@@ -194,7 +195,7 @@ class AvroMessageSerializer:
             )
             self._ruled[event_class, topic] = ruled
             return ruled
-        self._routes[event_class, topic] = (encode, *self._framing(version))
+        self._routes[event_class, topic] = (encode, *framing)
         return None
 
     def _framing(self, version: RegisteredVersion) -> tuple[bytes, Header | None]:
@@ -303,9 +304,11 @@ def _schema_id(prefix: bytes, record: ConsumerRecord) -> int | str:
     """Return the id, or the GUID as text, that framing bytes hold."""
     schema_id = SchemaId(AVRO)
     try:
-        schema_id.from_bytes(io.BytesIO(prefix))
+        rest = schema_id.from_bytes(io.BytesIO(prefix)).read(1)
     except (ConfluentSerializationError, ValueError, struct.error) as error:
         raise _poison(f"no schema id: {prefix[:20].hex(' ')}", record) from error
+    if rest:
+        raise _poison(f"no schema id alone: {prefix[:20].hex(' ')}", record)
     return int(schema_id.id) if schema_id.id is not None else str(schema_id.guid)
 
 

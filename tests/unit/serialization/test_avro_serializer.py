@@ -297,7 +297,9 @@ def test_a_value_without_a_schema_id_is_poison(
         assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("t", 3, 42)
 
 
-@pytest.mark.parametrize("header", [b"", b"\x01abc", b"\x00\x01", b"\x07" + bytes(16)])
+@pytest.mark.parametrize(
+    "header", [b"", b"\x01abc", b"\x00\x01", b"\x07" + bytes(16), b"\x01" + bytes(17)]
+)
 def test_a_damaged_header_is_poison(serializer: AvroMessageSerializer, header: bytes) -> None:
     """A GUID header wins, so a broken one makes the record unreadable."""
     with pytest.raises(DeserializationError, match="no schema id"):

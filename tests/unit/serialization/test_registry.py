@@ -156,6 +156,24 @@ def test_threads_that_ask_at_once_share_one_answer(
     assert server.count("GET /schemas/ids") == 1
 
 
+def test_threads_that_share_a_failure_do_not_share_its_error(connect: Connect) -> None:
+    """Each may write where its own record stood into the error."""
+    with RegistryServer() as gone:
+        dead = gone.url
+    registry = connect(dead, timeout_ms=500)
+    together = threading.Barrier(4)
+
+    def ask() -> BaseException | None:
+        together.wait(10)
+        with pytest.raises(RegistryUnavailableError) as caught:
+            registry.fetch(1)
+        return caught.value
+
+    with ThreadPoolExecutor(4) as pool:
+        errors = [future.result() for future in [pool.submit(ask) for _ in range(4)]]
+    assert len({id(error) for error in errors}) == 4
+
+
 def test_a_failure_is_not_remembered(server: RegistryServer, connect: Connect) -> None:
     """What was missing can be registered and is then found by the same client."""
     registry = connect()

@@ -19,6 +19,7 @@ from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
+    RegistryRefusedError,
     RegistryUnavailableError,
     SerializationError,
 )
@@ -304,6 +305,27 @@ def test_an_outage_behind_the_rules_is_an_outage(
         assert (caught.value.topic, caught.value.offset) == ("t", 42)
         gateway.always(None)
         assert other.deserialize(record(value), PaymentV1) == V1
+
+
+def test_an_outage_that_was_handled_before_is_not_this_ones_cause(
+    server: RegistryServer, serializer: AvroMessageSerializer
+) -> None:
+    """Whoever serializes while handling an error of the network learns of the rule, not of that."""
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=POSITIVE)
+    try:
+        raise ConnectionError("handled")
+    except ConnectionError:
+        with pytest.raises(SerializationError, match="amount > 0"):
+            serializer.serialize(evolve(V1, amount=-1), "payments", [])
+
+
+def test_the_header_mode_needs_guids_with_rules_too(connect: Connect) -> None:
+    """A registry without GUIDs is told at the first event, not as a rule's failure."""
+    with RegistryServer(guids=False) as old:
+        old.add("shop.Payment", schema(PaymentV1), ruleSet=UPPER)
+        ours = AvroMessageSerializer(connect(old.url), record_name, schema_id_location="header")
+        with pytest.raises(RegistryRefusedError, match="no GUID"):
+            ours.serialize(V1, "payments", [])
 
 
 def test_a_damaged_value_with_rules_is_poison(
