@@ -82,6 +82,19 @@ class InMemoryBroker:
         with self.changed:
             return dict(self.group(group_id).committed)
 
+    def idle(self, group_id: str) -> bool:
+        """Whether a group has members, and has committed everything in their topics."""
+        with self.changed:
+            group = self.group(group_id)
+            ends = {
+                (topic, partition): len(log)
+                for topic in group.topics()
+                if topic in self._topics
+                for partition, log in enumerate(self._topics[topic].partitions)
+            }
+            done = all(group.committed.get(place, 0) >= end for place, end in ends.items() if end)
+            return bool(group.topics()) and done
+
     def hold(self) -> None:
         """Acknowledge nothing until `release`."""
         with self.changed:

@@ -1,0 +1,93 @@
+"""`sdk.testing`: the double that a service's tests use."""
+
+from __future__ import annotations
+
+import pytest
+from contracts.orders import OrderCreated
+from contracts.orders.order_created import v1
+
+from sdk.errors import BrokerUnavailableError, HandlerError, SerializationError
+from sdk.settings import KafkaOptions, RegistryOptions, RoutingOptions, Settings, TopicOptions
+from sdk.testing import InMemoryBroker, connect, run_until_idle
+from tests.unit.messaging.story import new_order, old_order
+
+
+def test_events_go_the_whole_way_in_memory() -> None:
+    """Both versions are encoded, framed, published, and read as the newest one."""
+    broker = InMemoryBroker()
+    taken: list[OrderCreated] = []
+    with connect("contracts", broker=broker) as messaging:
+        for order in (old_order(1), new_order(2)):
+            messaging.producer.produce(order).result(timeout=5)
+        consumer = messaging.consumer("billing").handle(OrderCreated, taken.append)
+        run_until_idle(consumer, broker, "billing")
+    assert sorted(order.order_id.int for order in taken) == [1, 2]
+    assert {type(order) for order in taken} == {OrderCreated}
+    records = broker.records("orders.order-created")
+    assert {(record.value or b"")[:1] for record in records} == {b"\x00"}
+
+
+def test_settings_route_and_shape_topics() -> None:
+    """Routes of the settings hold in memory too; their topics exist with their partitions."""
+    broker = InMemoryBroker()
+    settings = Settings(
+        environment="testing",
+        kafka=KafkaOptions(bootstrap_servers=("nowhere:9092",)),
+        registry=RegistryOptions(url=("http://nowhere",)),
+        routing=RoutingOptions(partitions=2),
+        topics=(TopicOptions(event="OrderCreated", name="orders.created", partitions=7),),
+        contracts="contracts",
+    )
+    with connect(broker=broker, settings=settings) as messaging:
+        delivery = messaging.producer.produce(new_order(1))
+    assert delivery.topic == "orders.created"
+    assert broker.partitions("orders.created") == 7
+    assert broker.partitions("payments.payment-declined") == 2
+
+
+def test_faults_are_seen_by_the_service() -> None:
+    """A planned failure of the broker reaches the service as the real one would."""
+    broker = InMemoryBroker()
+    broker.fail("deliver", BrokerUnavailableError("gone"))
+    with connect("contracts", broker=broker) as messaging:
+        with pytest.raises(BrokerUnavailableError):
+            messaging.producer.produce(new_order(1)).result(timeout=5)
+        assert messaging.producer.produce(new_order(2)).result(timeout=5).offset == 0
+
+
+def test_event_that_does_not_fit_its_schema_is_refused() -> None:
+    """The double checks events as production does: what does not fit is not sent."""
+    broker = InMemoryBroker()
+    with connect("contracts", broker=broker) as messaging:
+        order = old_order(1)
+        object.__setattr__(order, "created_at", "yesterday")
+        with pytest.raises(SerializationError) as caught:
+            messaging.producer.produce(order)
+    assert caught.value.path == "created_at"
+    assert broker.records("orders.order-created") == []
+
+
+def test_running_until_idle_tells_of_errors() -> None:
+    """A handler's error ends the run as it ends a service's."""
+    broker = InMemoryBroker()
+    with connect("contracts", broker=broker) as messaging:
+        messaging.producer.produce(new_order(1)).result(timeout=5)
+
+        def fail(order: v1.OrderCreated) -> None:
+            raise ValueError("no stock")
+
+        consumer = messaging.consumer("billing").handle(OrderCreated, fail)
+        with pytest.raises(HandlerError, match="no stock"):
+            run_until_idle(consumer, broker, "billing")
+
+
+def test_running_until_idle_gives_up_in_time() -> None:
+    """A group that does not get done within the time-out is told as such."""
+    broker = InMemoryBroker()
+    with connect("contracts", broker=broker) as messaging:
+        messaging.producer.produce(new_order(1)).result(timeout=5)
+        for _ in range(100):
+            broker.fail("commit", BrokerUnavailableError("gone"))
+        consumer = messaging.consumer("billing").handle(OrderCreated, lambda order: None)
+        with pytest.raises(TimeoutError, match="billing"):
+            run_until_idle(consumer, broker, "billing", timeout=0.1)
