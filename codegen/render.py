@@ -253,7 +253,8 @@ def _field(model: FieldModel) -> str:
     opening = " = field(" if model.options else tail
     branches = _branches(model.annotation)
     if len(head) + len(opening) > LINE_LENGTH and len(branches) > 1:
-        union = "\n        | ".join(branches)
+        fits = len(model.annotation) + 8 <= LINE_LENGTH
+        union = model.annotation if fits else "\n        | ".join(branches)
         head = f"    {model.name}: (\n        {union}\n    )"
     if not model.options:
         return renamed + head + tail
