@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sdk.embedded.host import Embedded
 from sdk.embedded.sharing import warn_once
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = (
             load_settings(options.env, settings=options.settings) if options.settings else None
         )
-        topics = [*_declared(settings, options.partitions), *map(_topic, options.topic)]
+        topics = [*_declared(settings, options.partitions), *options.topic]
         with Embedded(options.registry_port, options.brokers, topics) as host:
             warn_once()
             _print_exports(host, settings)
@@ -56,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "with which other processes of this machine join. Nothing is kept.",
     )
     parser.add_argument(
-        "--registry-port", type=int, default=0, metavar="N", help="default: a free port"
+        "--registry-port",
+        type=_whole(0, 65_535),
+        default=0,
+        metavar="N",
+        help="default: a free port",
     )
     parser.add_argument("--brokers", type=int, default=1, metavar="N", help="default: 1")
     parser.add_argument(
@@ -65,12 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--env", metavar="NAME", help="environment of the settings file")
     parser.add_argument(
         "--partitions",
-        type=int,
+        type=_whole(1),
         metavar="N",
         help="partition count of declared topics that name none",
     )
     parser.add_argument(
         "--topic",
+        type=_topic,
         action="append",
         default=[],
         metavar="NAME[:PARTITIONS]",
@@ -91,10 +96,22 @@ def _declared(settings: Settings | None, partitions: int | None) -> Iterable[Top
 
 
 def _topic(text: str) -> TopicDefinition:
-    name, _, partitions = text.partition(":")
-    return TopicDefinition(
-        name=name, partitions=int(partitions) if partitions.isdecimal() else None
-    )
+    name, colon, partitions = text.partition(":")
+    count = _whole(1)(partitions) if colon else None
+    return TopicDefinition(name=name, partitions=count)
+
+
+def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    bounds = f"from {lowest} on" if highest is None else f"from {lowest} to {highest}"
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal():
+            number = int(text)
+            if lowest <= number and (highest is None or number <= highest):
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
+
+    return read
 
 
 def _print_exports(host: Embedded, settings: Settings | None) -> None:

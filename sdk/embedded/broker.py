@@ -58,7 +58,8 @@ class EmbeddedBroker:
         """
         created = []
         for topic in topics:
-            if self._cluster.create_topic(topic.name, topic.partitions or DEFAULT_PARTITIONS):
+            count = DEFAULT_PARTITIONS if topic.partitions is None else topic.partitions
+            if self._cluster.create_topic(topic.name, count):
                 created.append(topic.name)
                 logger.debug("created topic %s", topic.name)
         return created
