@@ -20,6 +20,7 @@ if not __package__:  # run as a script: the folder above holds the packages
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from codegen.builder import Contracts, build, schema_hash
+from codegen.examples import check_examples
 from codegen.findings import Finding
 from codegen.identity import prove_identity
 from codegen.linker import Unit, link
@@ -89,6 +90,7 @@ def generate(options: Options, progress: Progress) -> Generated:
     contracts = build(linked.units, progress)
     findings = [*loaded.findings, *linked.findings, *contracts.findings]
     findings.extend(prove_versions(linked.units))
+    findings.extend(check_examples(linked.units))
     findings.extend(_changed_versions(options.output, linked.units, contracts))
     if options.domains:
         chosen = select(loaded.roots, linked.edges, options.domains)
