@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -41,8 +41,8 @@ class UnionValue:
     value: Any
 
 
-def default_defects(schema: Schema, value: Any) -> Iterator[Problem]:
-    """Yield what is wrong with the JSON default of a field.
+def default_defects(schema: Schema, value: Any) -> list[Problem]:
+    """Return what is wrong with the JSON default of a field.
 
     A union's default may match any branch, as the specification says since 1.12; a record's may
     leave out fields that have defaults of their own.
@@ -51,7 +51,7 @@ def default_defects(schema: Schema, value: Any) -> Iterator[Problem]:
         schema: The field's type.
         value: The JSON value of ``default``.
     """
-    yield from _problems(schema, value, "", 0)
+    return _Checker().problems(schema, value, "", 0)
 
 
 def default_value(schema: Schema, value: Any) -> Any:
@@ -69,50 +69,99 @@ def default_value(schema: Schema, value: Any) -> Any:
     Raises:
         InvalidSchemaError: The default does not match the type.
     """
-    for path, message, warning in default_defects(schema, value):
+    checker = _Checker()
+    for path, message, warning in checker.problems(schema, value, "", 0):
         if not warning:
             raise InvalidSchemaError(
                 message, remedy="give a default that the type accepts", path=path
             )
-    return _value(schema, value)
+    return checker.value(schema, value)
 
 
-def _problems(schema: Schema, value: Any, path: str, depth: int) -> Iterator[Problem]:
-    if depth > _MAX_DEPTH:
-        yield path, "the default never ends, because it contains itself", False
-        return
-    match schema:
-        case UnionSchema():
-            if _branch(schema, value, depth) is None:
-                yield path, f"default {shown(value)} matches no branch of the union", False
-        case RecordSchema() if isinstance(value, Mapping):
-            yield from _record_problems(schema, value, path, depth)
-        case ArraySchema() if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from _problems(schema.items, item, f"{path}/{index}", depth + 1)
-        case MapSchema() if isinstance(value, Mapping):
-            for key, item in value.items():
-                yield from _problems(schema.values, item, path + pointer(key), depth + 1)
-        case _:
-            problem = _scalar_problem(schema, value)
-            if problem is not None:
-                yield path, problem, False
+class _Checker:
+    """Checks one default. What fits a union's branch is remembered, or nesting would multiply."""
 
+    def __init__(self) -> None:
+        self.fits: dict[tuple[int, int], bool] = {}
+        self.open: set[tuple[int, int]] = set()
 
-def _record_problems(
-    schema: RecordSchema, value: Mapping[str, Any], path: str, depth: int
-) -> Iterator[Problem]:
-    for each in schema.fields:
-        given = value.get(each.name, each.default)
-        if given is NO_DEFAULT:
-            yield path, f"the default leaves out {each.name}, which has no default", False
-        else:
-            below = path + pointer(each.name) if each.name in value else path
-            yield from _problems(each.schema, given, below, depth + 1)
-    names = {each.name for each in schema.fields}
-    for key in value:
-        if key not in names:
-            yield path + pointer(key), f"record {schema.name} has no field {key}", True
+    def problems(self, schema: Schema, value: Any, path: str, depth: int) -> list[Problem]:
+        if depth > _MAX_DEPTH:
+            return [(path, "the default is nested too deeply", False)]
+        match schema:
+            case UnionSchema():
+                if self.branch(schema, value, depth) is None:
+                    return [(path, f"default {shown(value)} matches no branch of the union", False)]
+                return []
+            case RecordSchema() if isinstance(value, Mapping):
+                return self.record(schema, value, path, depth)
+            case ArraySchema() if isinstance(value, list):
+                items = ((schema.items, item, pointer(index)) for index, item in enumerate(value))
+            case MapSchema() if isinstance(value, Mapping):
+                items = ((schema.values, item, pointer(key)) for key, item in value.items())
+            case _:
+                problem = _scalar_problem(schema, value)
+                return [] if problem is None else [(path, problem, False)]
+        found: list[Problem] = []
+        for inner, item, step in items:
+            found += self.problems(inner, item, path + step, depth + 1)
+        return found
+
+    def record(
+        self, schema: RecordSchema, value: Mapping[str, Any], path: str, depth: int
+    ) -> list[Problem]:
+        key = (id(schema), id(value))
+        if key in self.open:
+            return [(path, "the default never ends, because it contains itself", False)]
+        self.open.add(key)
+        found: list[Problem] = []
+        for each in schema.fields:
+            given = value.get(each.name, each.default)
+            if given is NO_DEFAULT:
+                message = f"the default leaves out {each.name}, which has no default"
+                found.append((path, message, False))
+            else:
+                below = path + pointer(each.name) if each.name in value else path
+                found += self.problems(each.schema, given, below, depth + 1)
+        names = {each.name for each in schema.fields}
+        found += (
+            (path + pointer(name), f"record {schema.name} has no field {name}", True)
+            for name in value
+            if name not in names
+        )
+        self.open.remove(key)
+        return found
+
+    def branch(self, schema: UnionSchema, value: Any, depth: int = 0) -> int | None:
+        """Return the first branch that a value fits."""
+        for index, branch in enumerate(schema.branches):
+            key = (id(branch), id(value))
+            if key not in self.fits:
+                found = self.problems(branch, value, "", depth + 1)
+                self.fits[key] = all(is_warning for _, _, is_warning in found)
+            if self.fits[key]:
+                return index
+        return None
+
+    def value(self, schema: Schema, value: Any) -> Any:
+        match schema:
+            case UnionSchema():
+                branch = self.branch(schema, value) or 0
+                return UnionValue(branch, self.value(schema.branches[branch], value))
+            case RecordSchema():
+                return {
+                    each.name: self.value(each.schema, value.get(each.name, each.default))
+                    for each in schema.fields
+                }
+            case ArraySchema():
+                return [self.value(schema.items, item) for item in value]
+            case MapSchema():
+                return {key: self.value(schema.values, item) for key, item in value.items()}
+        if schema.type in ("bytes", "fixed"):
+            return value.encode("latin-1")
+        if schema.type in ("float", "double"):
+            return _floating(value, single=schema.type == "float")
+        return value
 
 
 def _scalar_problem(schema: Schema, value: Any) -> str | None:
@@ -150,35 +199,6 @@ def _text_problem(schema: Schema, value: str) -> str | None:
     if schema.type in ("string", "bytes", "fixed"):
         return None
     return f"default {shown(value)} is no {schema.type}"
-
-
-def _branch(schema: UnionSchema, value: Any, depth: int = 0) -> int | None:
-    """Return the first branch that a default matches."""
-    for index, branch in enumerate(schema.branches):
-        if all(warning for _, _, warning in _problems(branch, value, "", depth + 1)):
-            return index
-    return None
-
-
-def _value(schema: Schema, value: Any) -> Any:
-    match schema:
-        case UnionSchema():
-            branch = _branch(schema, value) or 0
-            return UnionValue(branch, _value(schema.branches[branch], value))
-        case RecordSchema():
-            return {
-                each.name: _value(each.schema, value.get(each.name, each.default))
-                for each in schema.fields
-            }
-        case ArraySchema():
-            return [_value(schema.items, item) for item in value]
-        case MapSchema():
-            return {key: _value(schema.values, item) for key, item in value.items()}
-    if schema.type in ("bytes", "fixed"):
-        return value.encode("latin-1")
-    if schema.type in ("float", "double"):
-        return _floating(value, single=schema.type == "float")
-    return value
 
 
 def _floating(value: int | float, *, single: bool) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from attrs import define, field, frozen
@@ -41,7 +42,11 @@ class Defects:
         self.found.append(Defect(path, message, remedy, warning=True))
 
 
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 3, 50, 50, 50
+
+
 def shown(value: Any) -> str:
     """Return a JSON value as a message may quote it: on one line and not too long."""
-    text = repr(value)
+    text = _REPR.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

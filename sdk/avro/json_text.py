@@ -83,6 +83,21 @@ def without_comments(text: str) -> str:
     )
 
 
+def is_deeper(value: Any, limit: int) -> bool:
+    """Tell whether arrays and objects nest more than so many levels, without recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def pointer(*steps: str | int) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys and indexes."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -16,7 +16,7 @@ from sdk.avro import definitions
 from sdk.avro.defaults import default_defects
 from sdk.avro.defects import Defect, Defects, shown
 from sdk.avro.equality import same_definition
-from sdk.avro.json_text import pointer, read_json
+from sdk.avro.json_text import is_deeper, pointer, read_json
 from sdk.avro.names import (
     NAME_REMEDY,
     declared_name,
@@ -45,6 +45,8 @@ from sdk.errors import InvalidSchemaError
 
 MAX_DEPTH: Final = 200
 """How many types may stand inside one another before a schema is refused as hostile."""
+
+_STRUCTURE = frozenset(("type", "fields", "items", "values"))
 
 Reference = str | Mapping[str, Any] | NamedSchema
 
@@ -338,6 +340,9 @@ class _Parser:
         for key in self.duplicates.get(id(source), ()) if self.strict else ():
             message = f"key {key} stands twice in one object"
             self.defects.error(path + pointer(key), message, "remove one")
+        for key, value in source.items():
+            if key not in _STRUCTURE and is_deeper(value, MAX_DEPTH):
+                self.defects.error(path + pointer(key), "nested too deeply", "flatten the value")
 
     def check_redefinitions(self) -> None:
         for path, second, first in self.again:

@@ -416,6 +416,23 @@ class TestRefused:
         with pytest.raises(InvalidSchemaError, match="nested too deeply"):
             parse_schema(text)
 
+    @pytest.mark.parametrize("key", ["default", "custom"])
+    def test_hostile_nesting_of_values(self, key: str) -> None:
+        """Defaults and properties have a depth of their own."""
+        text = json.dumps(one("int", **{key: 0})).replace(f'"{key}": 0', f'"{key}": @')
+        with pytest.raises(InvalidSchemaError, match="nested too deeply"):
+            parse_schema(text.replace("@", "[" * 900 + "]" * 900))
+
+    def test_a_default_that_could_be_read_in_endless_ways(self) -> None:
+        """Union after union, each value fits no branch: known at once, not after 2 to the 60."""
+        value: Any = "nothing"
+        for _ in range(60):
+            value = {"n": value}
+        other = record({"name": "n", "type": ["A", "B"]}, name="B")
+        source = record({"name": "n", "type": ["A", other]}, name="A")
+        source["fields"].append({"name": "d", "type": "A", "default": value})
+        assert "/fields/1/default" in [defect.path[:17] for defect in check_schema(source)]
+
     def test_sane_nesting_is_fine(self) -> None:
         """Records may nest to the limit; the stack suffices for that."""
         text = '"int"'
