@@ -20,7 +20,12 @@ from sdk.abstractions import (
 from sdk.embedded import Joined
 from sdk.events import Catalog
 from sdk.retry import RetryPolicyFactory
-from sdk.serialization import JsonMessageSerializer, TextKeySerializer, choose
+from sdk.serialization import (
+    ContentTypeSerializer,
+    JsonMessageSerializer,
+    TextKeySerializer,
+    choose,
+)
 from sdk.settings import Settings
 from sdk.topics import SUBJECT_STRATEGIES
 
@@ -66,23 +71,29 @@ def open_transport(joined: Joined, catalog: Catalog, token: TokenSource | None =
 
     settings = joined.settings
     kafka, consumers = settings.kafka, settings.consumer
-    with ExitStack() as opened:
+    opened = ExitStack()
+    try:
         serializer, keys = _serializers(settings, catalog, opened)
-        release = opened.pop_all().close
+    except BaseException:
+        opened.close()
+        raise
     return Transport(
         producer=lambda: ConfluentProducer(kafka, settings.producer, token),
         consumer=lambda group: ConfluentConsumer(kafka, consumers, group, token),
         admin=lambda: joined.admin or ConfluentAdmin(kafka, token),
         serializer=serializer,
         keys=keys,
-        close=release,
+        close=opened.close,
     )
 
 
 def _serializers(
     settings: Settings, catalog: Catalog, opened: ExitStack
 ) -> tuple[MessageSerializer, KeySerializer]:
-    """Return the configured serializers; a registry client is made only if one needs it."""
+    """Return the configured serializers; a registry client is made only if one needs it.
+
+    What is written is one format; what is read may name the other one.
+    """
     options = settings.producer
 
     @cache
@@ -114,7 +125,9 @@ def _serializers(
         "json": JsonMessageSerializer,
     }
     keys: dict[str, Callable[[], KeySerializer]] = {"avro": avro_keys, "text": TextKeySerializer}
+    own = choose("producer.format", options.format, values)
+    others = {"application/avro": avro_values, "application/json": JsonMessageSerializer}
     return (
-        choose("producer.format", options.format, values),
+        ContentTypeSerializer(own, others),
         choose("producer.key_format", options.key_format, keys),
     )

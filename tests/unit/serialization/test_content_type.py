@@ -1,0 +1,94 @@
+"""One consumer, several formats."""
+
+from __future__ import annotations
+
+import pytest
+
+from sdk.cloud_events import CONTENT_TYPE, CloudEventHeaders
+from sdk.confluent.serializer import AvroMessageSerializer
+from sdk.errors import DeserializationError
+from sdk.records import ConsumerRecord, Header
+from sdk.serialization import ContentTypeSerializer, JsonMessageSerializer
+from sdk.topics import record_name
+from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.shop import OrderV2
+from tests.unit.serialization.test_avro_serializer import record
+from tests.unit.serialization.test_json_format import V2
+
+
+@pytest.fixture
+def avro(connect: Connect) -> AvroMessageSerializer:
+    """The format that is written."""
+    return AvroMessageSerializer(connect(auto_register=True), record_name)
+
+
+@pytest.fixture
+def both(avro: AvroMessageSerializer) -> ContentTypeSerializer:
+    """Writes Avro, reads JSON too."""
+    return ContentTypeSerializer(avro, {"application/json": JsonMessageSerializer})
+
+
+def json_record(content_type: str) -> ConsumerRecord:
+    """Return an order in JSON, published under a content type."""
+    headers = CloudEventHeaders("/shop", content_type)(OrderV2)
+    value = JsonMessageSerializer().serialize(V2, "orders", headers)
+    return record(value, headers)
+
+
+def test_what_is_written_is_one_format(
+    both: ContentTypeSerializer, avro: AvroMessageSerializer
+) -> None:
+    """Value, content type and warm-up are those of the format that is written."""
+    both.warm_up([(OrderV2, "orders")])
+    assert both.serialize(V2, "orders", []) == avro.serialize(V2, "orders", [])
+    assert both.content_type == "application/avro"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8"]
+)
+def test_a_record_is_read_in_the_format_that_it_names(
+    both: ContentTypeSerializer, content_type: str
+) -> None:
+    """The media type counts, not its case or parameters."""
+    for _ in range(2):
+        arrived = json_record(content_type)
+        assert both.identify(arrived) == "shop.Order"
+        assert both.deserialize(arrived, OrderV2) == V2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [(), ((CONTENT_TYPE, None),), ((CONTENT_TYPE, b"application/avro"),), ((CONTENT_TYPE, b"x"),)],
+)
+def test_other_records_are_read_in_the_format_that_is_written(
+    both: ContentTypeSerializer, headers: tuple[Header, ...]
+) -> None:
+    """Java's producers send no content type, and their values are in the platform's format."""
+    arrived = record(both.serialize(V2, "orders", []), headers)
+    assert both.identify(arrived) == "shop.Order"
+    assert both.deserialize(arrived, OrderV2) == V2
+
+
+def test_a_format_is_made_when_it_is_first_met(avro: AvroMessageSerializer) -> None:
+    """A registry client, say, is made only if a record needs it, and only once."""
+    made: list[JsonMessageSerializer] = []
+
+    def make() -> JsonMessageSerializer:
+        made.append(JsonMessageSerializer())
+        return made[-1]
+
+    both = ContentTypeSerializer(avro, {"application/avro": make, "application/json": make})
+    both.deserialize(record(both.serialize(V2, "orders", [])), OrderV2)
+    assert made == []
+    both.deserialize(json_record("application/json"), OrderV2)
+    both.deserialize(json_record("application/json"), OrderV2)
+    assert len(made) == 1
+
+
+def test_a_wrong_content_type_is_poison(both: ContentTypeSerializer) -> None:
+    """A value that is not what its header says cannot be read."""
+    value = both.serialize(V2, "orders", [])
+    arrived = record(value, [(CONTENT_TYPE, b"application/json")])
+    with pytest.raises(DeserializationError):
+        both.deserialize(arrived, OrderV2)
