@@ -97,16 +97,27 @@ class RuleEngine:
         self,
         subject: str,
         schema_id: int,
-        schema: AvroText,
+        text: str,
+        references: tuple[str, ...],
         encode: Callable[[Any, bytes], bytes],
         *,
         in_header: bool,
     ) -> RuledWriter:
         """Return what writes events with one version of a subject.
 
+        Args:
+            subject: Registry subject.
+            schema_id: Id of the version.
+            text: Its schema.
+            references: Schemas that it refers to, in dependency order.
+            encode: Our encoder of the event class.
+            in_header: Send the schema's GUID in a header instead of the id as prefix.
+
         Raises:
+            InvalidSchemaError: The schema is not valid Avro.
             ConfigurationError: The installed client cannot apply rules to this schema.
         """
+        schema = AvroText.of(text, references)
         location = header_schema_id_serializer if in_header else prefix_schema_id_serializer
         settings = {
             "auto.register.schemas": False,
@@ -119,16 +130,21 @@ class RuleEngine:
         )
         return RuledWriter(subject, schema, encode, serializer, self._classed, self._secrets)
 
-    def reader(self, schema: AvroText, strategy: Callable[[str, str], str]) -> RuledReader:
-        """Return what reads records that were written with ``schema`` and its rules.
+    def reader(
+        self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
+    ) -> RuledReader:
+        """Return what reads records that were written with one schema and its rules.
 
         Args:
-            schema: The writer's schema.
+            text: The writer's schema.
+            references: Schemas that it refers to, in dependency order.
             strategy: (topic, record full name) → subject.
 
         Raises:
+            InvalidSchemaError: The schema is not valid Avro.
             ConfigurationError: The installed client cannot apply rules to this schema.
         """
+        schema = AvroText.of(text, references)
 
         def subject(context: SerializationContext | None, _: str | None) -> str:
             topic = "" if context is None or context.topic is None else context.topic

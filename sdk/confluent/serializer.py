@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 from confluent_kafka.schema_registry.serde import SchemaId
@@ -19,7 +19,6 @@ from sdk.avro.schema import parse_schema
 from sdk.confluent.registered import FetchedSchema, RegisteredVersion, reference_texts
 from sdk.confluent.registry import AVRO, SchemaRegistry
 from sdk.confluent.registry_client import registry_client
-from sdk.confluent.rules import AvroText, RuledReader, RuledWriter, RuleEngine
 from sdk.errors import (
     DeserializationError,
     InvalidSchemaError,
@@ -33,6 +32,9 @@ from sdk.errors import (
 from sdk.events import Catalog, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.topics import SubjectNameStrategy
+
+if TYPE_CHECKING:
+    from sdk.confluent.rules import RuledReader, RuledWriter, RuleEngine
 
 VALUE_SCHEMA_ID: Final = "__value_schema_id"
 """Header that carries the schema's GUID, and then wins over a prefix of the value."""
@@ -189,9 +191,13 @@ class AvroMessageSerializer:
         encode = encoder_for(event_class)
         framing = self._framing(version)
         if version.has_rules:
-            schema = AvroText.of(contract.schema, tuple(reference_texts(contract)))
             ruled = self._rules().writer(
-                subject, version.schema_id, schema, encode, in_header=self._in_header
+                subject,
+                version.schema_id,
+                contract.schema,
+                tuple(reference_texts(contract)),
+                encode,
+                in_header=self._in_header,
             )
             self._ruled[event_class, topic] = ruled
             return ruled
@@ -234,6 +240,8 @@ class AvroMessageSerializer:
         return [each.__event__ for each in known.versions(contract.full_name)]
 
     def _rules(self) -> RuleEngine:
+        from sdk.confluent.rules import RuleEngine  # Confluent's serdes, which few schemas need
+
         with self._engine_lock:
             if self._engine is None:
                 options = self._registry.options
@@ -269,12 +277,13 @@ class AvroMessageSerializer:
             raise _poison(f"the schema is {fetched.schema_type}, not Avro", record, schema_id)
         try:
             schema = parse_schema(fetched.text, references=fetched.references)
-            text = AvroText.of(fetched.text, fetched.references) if fetched.has_rules else None
+            if not isinstance(schema, RecordSchema):
+                raise _poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
+            rules = None
+            if fetched.has_rules:
+                rules = self._rules().reader(fetched.text, fetched.references, self._strategy)
         except InvalidSchemaError as error:
             raise _poison("the writer's schema is not valid Avro", record, schema_id) from error
-        if not isinstance(schema, RecordSchema):
-            raise _poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
-        rules = None if text is None else self._rules().reader(text, self._strategy)
         return _Writer(schema_id, schema.name, fetched, rules)
 
 
