@@ -13,6 +13,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
+	@$(BIN)/python codegen/generate.py
 	@$(BIN)/python samples/demo.py
 
 test: $(READY)
