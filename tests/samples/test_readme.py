@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def tour() -> str:
+    """Return the tour's commands as one script, in the virtual environment that runs the tests."""
     text = (ROOT / "README.md").read_text()
     section = text.split("## A five-minute tour")[1].split("\n## ")[0]
     blocks = re.findall(r"```bash\n(.*?)```", section, re.S)
