@@ -42,10 +42,24 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
     if byte < 128:
         return UNZIGZAG[byte], position + 1
     number = byte & 127
-    shift = 7
+    byte = data[position + 1]
+    if 0 < byte < 128:  # two bytes and three are common, so they go without a loop
+        number |= byte << 7
+        return (number >> 1) ^ -(number & 1), position + 2
+    number |= (byte & 127) << 7
+    if byte > 127:
+        byte = data[position + 2]
+        if 0 < byte < 128:
+            number |= byte << 14
+            return (number >> 1) ^ -(number & 1), position + 3
+    return _read_rest(data, position)
+
+
+def _read_rest(data: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
     while True:
-        position += 1
         byte = data[position]
+        position += 1
         number |= (byte & 127) << shift
         if byte < 128:
             break
@@ -56,7 +70,7 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
         raise MalformedError("a varint is longer than its number needs")
     if number >> 64:
         raise MalformedError("a varint does not fit 64 bits")
-    return (number >> 1) ^ -(number & 1), position + 1
+    return (number >> 1) ^ -(number & 1), position
 
 
 def read_int(data: bytes, position: int) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from functools import cache
 from io import BytesIO
 from typing import Any, Final
 
-from sdk.avro.compiled.support import LENGTHS, LONGS, BailError, block_count
-from sdk.avro.wire import INT_MAX, INT_MIN, UNZIGZAG, read_long
+from sdk.avro.compiled.support import LENGTHS, BailError, block_count, length
+from sdk.avro.wire import INT_MAX, INT_MIN, UNZIGZAG, long_bytes, read_long
 
 _FEW: Final = 10
 """Below so many items, a call to fastavro costs more than it saves."""
@@ -40,16 +40,20 @@ def read_longs(data: bytes, position: int, *, least: int, most: int) -> tuple[tu
         if data[position] == 0:
             return tuple(values), position + 1
     elif count >= _FEW and data[start] & 1 == 0:
-        values, end = _read_fast(data, start)
-        if len(values) == count:
+        values, end, numbers = _read_fast(data, start)
+        if len(values) == count and numbers == count + 2:  # with the count and the final zero
             if least > min(values) or most < max(values):
                 raise BailError
             return tuple(values), end
     return _read_slowly(data, start, least, most)
 
 
-def _read_fast(data: bytes, start: int) -> tuple[list[int], int]:
-    """Read by fastavro, which takes numbers of any length: so look at the bytes as well."""
+def _read_fast(data: bytes, start: int) -> tuple[list[int], int, int]:
+    """Read by fastavro, which takes numbers of any length: so look at the bytes as well.
+
+    Returns:
+        The items, where the array ends, and how many varints there are in it.
+    """
     stream = BytesIO(data)
     stream.seek(start)
     read, schema = _fastavro()[0]
@@ -58,7 +62,7 @@ def _read_fast(data: bytes, start: int) -> tuple[list[int], int]:
     kinds = data[start:end].translate(_CLASSES)
     if b"cz" in kinds or b"c" * 9 + b"x" in kinds or b"c" * 10 in kinds:
         raise BailError
-    return values, end
+    return values, end, len(kinds) - kinds.count(b"c")
 
 
 def _read_slowly(data: bytes, position: int, least: int, most: int) -> tuple[tuple[int, ...], int]:
@@ -81,14 +85,14 @@ def write_longs(values: Sequence[Any], *, least: int, most: int) -> bytes:
     if count < _FEW:
         if count and (min(values) < least or max(values) > most):
             raise BailError
-        return b"".join([LENGTHS[count], *[LONGS[n] for n in values], b"\0" if count else b""])
+        return b"".join([LENGTHS[count], *map(long_bytes, values), b"\0" if count else b""])
     try:
         small = array("b", values)
     except OverflowError:
         pass
     else:
         if max(small) < 64 and min(small) >= -64:
-            return LENGTHS[count] + small.tobytes().translate(_ZIGZAG) + b"\0"
+            return length(count) + small.tobytes().translate(_ZIGZAG) + b"\0"
     if most == INT_MAX and (min(values) < least or max(values) > most):
         raise BailError
     stream = BytesIO()
@@ -123,7 +127,7 @@ def write_floats(values: Sequence[Any], *, code: str) -> bytes:
         raise BailError
     if not count:
         return b"\0"
-    return LENGTHS[count] + struct.pack(f"<{count}{code}", *values) + b"\0"
+    return length(count) + struct.pack(f"<{count}{code}", *values) + b"\0"
 
 
 def read_booleans(data: bytes, position: int) -> tuple[tuple[bool, ...], int]:

@@ -9,6 +9,7 @@ which the last comparison finds; so slices need no check of their own.
 from __future__ import annotations
 
 import struct
+from binascii import unhexlify
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -22,13 +23,13 @@ from sdk.avro.compiled import bulk
 from sdk.avro.compiled.source import Source
 from sdk.avro.compiled.support import (
     CONTINUED,
+    FIRST,
     LAST,
     BailError,
     block_count,
     charge,
     skip_block,
     span,
-    unhex,
 )
 from sdk.avro.limits import Limits
 from sdk.avro.logical import (
@@ -69,12 +70,13 @@ _GLOBALS: Final[dict[str, Any]] = {
     "skip_block": skip_block,
     "span": span,
     "to_float32": to_float32,
-    "unhex": unhex,
+    "unhexlify": unhexlify,
     "unpack_double": struct.Struct("<d").unpack_from,
     "unpack_float": struct.Struct("<f").unpack_from,
     "unpack_3h": struct.Struct("<3H").unpack_from,
     "unpack_4h": struct.Struct("<4H").unpack_from,
     "CONTINUED": CONTINUED,
+    "FIRST": FIRST,
     "LAST": LAST,
     "uuid_int": vars(UUID)["int"].__set__,
     "uuid_safe": vars(UUID)["is_safe"].__set__,
@@ -264,7 +266,7 @@ class _Decoder:
             case "decimal", ops.Primitive(kind="bytes"):
                 self.span()
                 longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
-                code.line(f"if e == p or e - p > {longest}: raise Bail")
+                code.line(f"if not 0 < e - p <= {longest}: raise Bail")
                 self.unscaled("d[p:e]", op, store)
                 code.line("p = e")
             case "decimal", ops.Fixed(size=size):
@@ -297,10 +299,10 @@ class _Decoder:
         with code.block("if p + 8 <= end:"):
             code.line("a, b, c, e = unpack_4h(d, p)")
             code.line(
-                "n = CONTINUED[a] + (CONTINUED[b] << 14) + (CONTINUED[c] << 28) + (LAST[e] << 42)"
+                "n = FIRST[a] + (CONTINUED[b] << 13) + (CONTINUED[c] << 27) + (LAST[e] << 41)"
             )
         code.line("if n < 0: n, p = read_long(d, p)")
-        code.line("else: n = (n >> 1) ^ -(n & 1); p += 8")
+        code.line("else: p += 8")
         code.line(store(f"{epoch} + n * MICRO"))
 
     def millis(self, epoch: str, store: Store) -> None:
@@ -309,9 +311,9 @@ class _Decoder:
         code.line("n = -1")
         with code.block("if p + 6 <= end:"):
             code.line("a, b, c = unpack_3h(d, p)")
-            code.line("n = CONTINUED[a] + (CONTINUED[b] << 14) + (LAST[c] << 28)")
+            code.line("n = FIRST[a] + (CONTINUED[b] << 13) + (LAST[c] << 27)")
         code.line("if n < 0: n, p = read_long(d, p)")
-        code.line("else: n = (n >> 1) ^ -(n & 1); p += 6")
+        code.line("else: p += 6")
         code.line(store(f"{epoch} + n * MILLI"))
 
     def unscaled(self, data: str, op: ops.Logical, store: Store) -> None:
@@ -322,8 +324,10 @@ class _Decoder:
     def uuid_text(self, op: ops.Logical, store: Store) -> None:
         code = self.code
         with code.block("if d[p] == 72:"):
+            code.line("n = unhexlify(d[p + 1:p + 37].replace(b'-', b''))")
+            code.line("if len(n) != 16: raise Bail")
             code.line("u = new(UUID)")
-            code.line("uuid_int(u, from_bytes(unhex(d[p + 1:p + 37]), 'big'))")
+            code.line("uuid_int(u, from_bytes(n, 'big'))")
             code.line("uuid_safe(u, UNKNOWN)")
             code.line(store("u"))
             code.line("p += 37")

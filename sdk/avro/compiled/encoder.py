@@ -26,14 +26,22 @@ from sdk.avro.compiled.source import Source
 from sdk.avro.compiled.support import (
     INTS,
     LENGTHS,
-    LONGS,
     PAIRS,
     SMALL,
     BailError,
+    large_long,
+    length,
     refuse,
 )
 from sdk.avro.limits import Limits
-from sdk.avro.logical import EPOCH, EPOCH_ORDINAL, LOCAL_EPOCH, decimal_context, to_wire
+from sdk.avro.logical import (
+    EPOCH,
+    EPOCH_ORDINAL,
+    LOCAL_EPOCH,
+    decimal_context,
+    decimal_size,
+    to_wire,
+)
 from sdk.avro.plan import Op, Plan
 from sdk.avro.plan_analysis import inlined_records
 from sdk.avro.wire import long_bytes, varint
@@ -44,7 +52,6 @@ _GLOBALS: Final[dict[str, Any]] = {
     "INTS": INTS,
     "LENGTHS": LENGTHS,
     "LOCAL_EPOCH": LOCAL_EPOCH,
-    "LONGS": LONGS,
     "PAIRS": PAIRS,
     "SMALL": SMALL,
     "UUID": UUID,
@@ -54,6 +61,8 @@ _GLOBALS: Final[dict[str, Any]] = {
     "encode_text": str.encode,
     "hexlify": hexlify,
     "join": b"".join,
+    "large_long": large_long,
+    "length": length,
     "join_uuid": b"-".join,
     "pack_double": struct.Struct("<d").pack,
     "pack_float": struct.Struct("<f").pack,
@@ -246,10 +255,19 @@ class _Encoder:
                 self.pieces.append(
                     f"b'\\1' if {name} is True else b'\\0' if {name} is False else refuse()"
                 )
-            case "int" | "long":
+            case "int":
                 name = self.named(value)
                 self.expect(name, "int")
-                self.pieces.append(f"{'INTS' if kind == 'int' else 'LONGS'}[{name}]")
+                self.pieces.append(f"INTS[{name}]")
+            case "long":
+                name, zigzag = self.named(value), code.local("y")
+                self.expect(name, "int")
+                code.line(f"{zigzag} = {name} + {name} if {name} >= 0 else ~({name} + {name})")
+                self.pieces.append(
+                    f"SMALL[{zigzag}] if {zigzag} < 16384 else "
+                    f"PAIRS[{zigzag} & 16383] + SMALL[{zigzag} >> 14] if {zigzag} < 268435456 else "
+                    f"large_long({name})"
+                )
             case "float" | "double":
                 name = self.named(value)
                 self.expect(name, "float")
@@ -257,11 +275,11 @@ class _Encoder:
             case "bytes":
                 name = self.named(value)
                 self.expect(name, "bytes")
-                self.pieces += [f"LENGTHS[len({name})]", name]
+                self.pieces += [_length(name), name]
             case "string":
                 name = code.local("x")
                 code.line(f"{name} = encode_text({value})")
-                self.pieces += [f"LENGTHS[len({name})]", name]
+                self.pieces += [_length(name), name]
 
     def fixed(self, op: ops.Fixed, value: str) -> None:
         name = self.named(value)
@@ -361,7 +379,8 @@ class _Encoder:
         size = code.local("y")
         code.line(f"{size} = ((n if n >= 0 else ~n).bit_length() >> 3) + 1")
         code.line(f"{data} = n.to_bytes({size}, 'big', signed=True)")
-        self.pieces += [f"LENGTHS[{size}]", data]
+        sizes = code.value(tuple(map(long_bytes, range(decimal_size(op.precision) + 1))))
+        self.pieces += [f"{sizes}[{size}]", data]
 
     # --- containers ---
 
@@ -379,7 +398,7 @@ class _Encoder:
         self.flush()
         item = code.local("x")
         with code.block(f"if {name}:"):
-            code.line(f"out.append(LENGTHS[len({name})])")
+            code.line(f"out.append(length(len({name})))")
             with code.block(f"for {item} in {name}:", loop=True), self.apart():
                 self.write(op.items, item)
                 self.flush()
@@ -392,10 +411,10 @@ class _Encoder:
         self.flush()
         key, item, text = code.local("x"), code.local("x"), code.local("x")
         with code.block(f"if {name}:"):
-            code.line(f"out.append(LENGTHS[len({name})])")
+            code.line(f"out.append(length(len({name})))")
             with code.block(f"for {key}, {item} in {name}.items():", loop=True), self.apart():
                 code.line(f"{text} = encode_text({key})")
-                self.pieces += [f"LENGTHS[len({text})]", text]
+                self.pieces += [_length(text), text]
                 self.write(op.values, item)
                 self.flush()
         self.pieces.append("b'\\0'")
@@ -454,6 +473,11 @@ class _Encoder:
         self.expect(name, self.code.value(record.cls))
         for each in record.fields:
             self.write(each.op, f"{name}.{each.attribute}")
+
+
+def _length(name: str) -> str:
+    """Return the piece that tells the length of bytes."""
+    return f"LENGTHS[n] if (n := len({name})) < 4096 else length(n)"
 
 
 def _bulk(op: ops.Array) -> tuple[Callable[..., bytes], dict[str, Any]] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import unhexlify
 from typing import Any, Final
 
 from sdk.avro.wire import (
@@ -61,33 +60,32 @@ def charge(spent: list[int], count: int, allowed: int) -> None:
         raise BailError
 
 
-def unhex(text: bytes) -> bytes:
-    """Return the 16 bytes of the usual form of a UUID."""
-    data = unhexlify(text.replace(b"-", b""))
-    if len(data) != 16:
-        raise BailError
-    return data
+_MISFIT: Final = -(1 << 80)
+"""So negative that a sum with it is negative too."""
 
 
-def _pairs(last: bool) -> list[int]:
+def _pairs(highs: range) -> list[int]:
     """Return, by little-endian pair of bytes, the 14 bits of a varint that they carry.
 
     Args:
-        last: Whether the varint must end with the pair; otherwise it must go on. Other pairs are
-            so negative that a sum with one is negative too.
+        highs: Values of the second byte that fit; the first must have more to follow.
     """
-    none = [-(1 << 80)]
     table = []
     for high in range(256):
-        ends = 0 < high < 128
-        fits = ends if last else high > 127
-        row = [low | (high & 127) << 7 for low in range(128)] if fits else none * 128
-        table += none * 128 + row
+        row = range((high & 127) << 7, ((high & 127) << 7) + 128)
+        table += [_MISFIT] * 128
+        table += row if high in highs else [_MISFIT] * 128
     return table
 
 
-CONTINUED: Final = _pairs(last=False)
-LAST: Final = _pairs(last=True)
+CONTINUED: Final = _pairs(range(128, 256))
+"""Two bytes of a varint that goes on."""
+
+LAST: Final = _pairs(range(1, 128))
+"""The two last bytes of a varint."""
+
+FIRST: Final = [_MISFIT if n & 1 else n >> 1 for n in CONTINUED]
+"""The two first bytes of the varint of a number that is not negative; zigzag undone."""
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -116,20 +114,24 @@ class _Ints(_Longs):
     least, most = INT_MIN, INT_MAX
 
 
-class _Lengths(dict[int, bytes]):
-    """Length → zigzag varint."""
+INTS: Final = _Ints({n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-1024, 4096)})
+LENGTHS: Final = SMALL[: 1 << 13 : 2]
+"""Zigzag varints of lengths below 4096."""
 
-    def __missing__(self, size: int) -> bytes:
-        return long_bytes(size)
-
-
-_COMMON: Final = {n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-1024, 4096)}
-
-INTS: Final = _Ints(_COMMON)
-LONGS: Final = _Longs(_COMMON)
-LENGTHS: Final = _Lengths({n: SMALL[2 * n] for n in range(1024)})
 PAIRS: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
 """Fourteen bits of a varint that goes on."""
+
+
+def length(size: int) -> bytes:
+    """Return the zigzag varint of any length."""
+    return LENGTHS[size] if size < 4096 else long_bytes(size)
+
+
+def large_long(value: int) -> bytes:
+    """Return the zigzag varint of a number of more than 28 bits."""
+    if not LONG_MIN <= value <= LONG_MAX:
+        raise BailError
+    return long_bytes(value)
 
 
 def refuse(*_: Any) -> bytes:

@@ -264,6 +264,29 @@ def test_blocks_that_tell_their_size_are_read() -> None:
     assert avro.decode(cls, bytes.fromhex("010402610202620000")).f == ("a", "b")
 
 
+def test_long_arrays_of_numbers_are_read_with_the_same_care() -> None:
+    """Where fastavro reads the numbers, what it would let pass is still refused."""
+    many = "18" + "8001" * 12
+    for kind in ("int", "long"):
+        cls = event_class(record(("f", {"type": "array", "items": kind})))
+        assert avro.decode(cls, bytes.fromhex(many + "00")).f == (64,) * 12
+        assert avro.decode(cls, bytes.fromhex(many + "020200")).f == (64,) * 12 + (1,)
+        for tail in (
+            "ffffffffffffffffff012c00",  # a block of 2**63 items in 22 bytes
+            "012c0200",  # a block that claims more bytes than there are
+            "8000",  # a needless byte
+            "",
+        ):
+            with pytest.raises(DeserializationError):
+                avro.decode(cls, bytes.fromhex(many + tail))
+        for number in ("808000", "ffffffffffffffffff02", "80808080808080808080808001"):
+            with pytest.raises(DeserializationError):
+                avro.decode(cls, bytes.fromhex("18" + "8001" * 11 + number + "00"))
+    cls = event_class(record(("f", {"type": "array", "items": "int"})))
+    with pytest.raises(DeserializationError, match="does not fit an int"):
+        avro.decode(cls, bytes.fromhex("18" + "8001" * 11 + "8080808010" + "00"))
+
+
 def test_bytes_like_payloads_are_read() -> None:
     """A bytearray or memoryview reads like bytes, and bytes fields come out as bytes."""
     cls = event_class(record(("f", "bytes")))
