@@ -86,6 +86,11 @@ def generate(options: Options, progress: Progress) -> Generated:
     """
     shown = str(options.schemas)
     loaded = load(options.schemas, shown)
+    if not loaded.count:
+        raise ConfigurationError(
+            f"no schema below {shown}",
+            remedy="name files *.avsc, *.avdl or *.avpr, or pass --schemas",
+        )
     linked = link(loaded.roots, progress)
     contracts = build(linked.units, progress)
     findings = [*loaded.findings, *linked.findings, *contracts.findings]

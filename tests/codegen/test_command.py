@@ -185,6 +185,18 @@ def test_a_missing_schemas_folder_exits_2(tmp_path: Path) -> None:
     assert "no folder of schemas" in done.err
 
 
+def test_a_folder_without_schemas_exits_2_and_keeps_the_output(tree: Tree) -> None:
+    """A wrong --schemas must not look like a tree from which everything was removed."""
+    tree.run()
+    before = tree.generated()
+    empty = tree.base / "empty"
+    empty.mkdir()
+    done = run("--schemas", str(empty), "--output", str(tree.output))
+    assert done.status == 2
+    assert "no schema below" in done.err
+    assert tree.generated() == before
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

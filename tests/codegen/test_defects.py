@@ -192,6 +192,18 @@ def test_defect_of_a_tree_is_told(files: dict[str, Any], reason: str, tmp_path: 
     assert "remedy: " in done.err
 
 
+@pytest.mark.parametrize("suffix", ["avsc", "avpr"])
+def test_hostile_nesting_is_refused(suffix: str, tmp_path: Path) -> None:
+    """JSON nested without end is a finding, not a crash."""
+    for number, depth in enumerate((600, 5000, 100_000), start=1):
+        deep = '{"type": "array", "items": ' * depth + '"int"' + "}" * depth
+        tree = Tree(tmp_path / str(number))
+        tree.write({f"shop/Deep/v1.{suffix}": deep})
+        done = tree.run()
+        assert done.status == 1
+        assert "nested too deeply" in done.err
+
+
 def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are a finding, not a crash."""
     tree = Tree(tmp_path)

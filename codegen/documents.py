@@ -1,0 +1,270 @@
+"""Reads one schema file: JSON, protocol or IDL, and the roots that it defines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from codegen.findings import Finding
+from codegen.idl import read_idl
+from codegen.idl_tokens import IdlSyntaxError, syntax_finding
+from codegen.names import defined_name, in_namespace, inlined, qualified
+from codegen.naming import module_name, type_module_name
+from codegen.sources import EventConfig, Root, SchemaFile
+from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
+from sdk.avro.schema import short_name
+from sdk.errors import InvalidSchemaError
+
+_MAX_DEPTH: Final = 500
+_NAMED: Final = ("record", "error", "enum", "fixed")
+
+
+@frozen
+class Place:
+    """Where a schema file stands.
+
+    Attributes:
+        path: Path below the schemas root, with forward slashes.
+        shown: Path as messages tell it.
+        version: The version that its name tells, or None if it tells none.
+        config: The ``event.toml`` beside it.
+    """
+
+    path: str
+    shown: str
+    version: int | None
+    config: EventConfig | None
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The folders between the schemas root and the file."""
+        return tuple(self.path.split("/")[:-1])
+
+    def file(self, text: str) -> SchemaFile:
+        """Return the file with places in JSON text."""
+        return SchemaFile(self.path, self.shown, partial(locate, text))
+
+
+def read_document(text: str, place: Place) -> tuple[list[Root], list[Finding]]:
+    """Return the roots that a schema file defines, and what keeps it from being read.
+
+    Args:
+        text: The file's text.
+        place: Where it stands.
+    """
+    reader = _Reader(place)
+    try:
+        if place.path.endswith(".avdl"):
+            reader.idl(text)
+        elif place.path.endswith(".avpr"):
+            reader.protocol(text)
+        else:
+            reader.schema(text)
+    except InvalidSchemaError as error:
+        reader.findings.append(_not_json(place.file(text), error))
+    except IdlSyntaxError as error:
+        reader.findings.append(syntax_finding(place.shown, text, error))
+    return reader.roots, reader.findings
+
+
+@define
+class _Reader:
+    place: Place
+    roots: list[Root] = field(factory=list)
+    findings: list[Finding] = field(factory=list)
+
+    def schema(self, text: str) -> None:
+        document = _read(text)
+        file = self.place.file(text)
+        self.findings.extend(_duplicates(document, file))
+        plain = text.removeprefix("\ufeff")
+        if without_comments(plain) != plain:
+            plain = _dumped(document.value)
+        full_name = _full_name(document.value) or _name_from(self.place)
+        self._add(full_name, document.value, file, text=plain)
+
+    def idl(self, text: str) -> None:
+        idl = read_idl(text)
+        file = SchemaFile(self.place.path, self.place.shown, idl.locate)
+        self._types(_Types(idl.namespace, idl.types, idl.main), file)
+
+    def protocol(self, text: str) -> None:
+        document = _read(text)
+        file = self.place.file(text)
+        self.findings.extend(_duplicates(document, file))
+        problem = _protocol_problem(document.value)
+        if problem is not None:
+            self.findings.append(file.finding(*problem))
+            return
+        namespace = document.value.get("namespace")
+        if not isinstance(namespace, str):
+            namespace = document.value["protocol"].rpartition(".")[0]
+        self._types(_Types(namespace, document.value.get("types", []), None), file)
+
+    def _types(self, types: _Types, file: SchemaFile) -> None:
+        """Add the named types of a protocol or IDL file.
+
+        Where the file is a version of an event, the event is the type that is called as the folder
+        (or that ``schema`` names, or the last one), and the others are written into its schema.
+        """
+        by_name = types.by_name()
+        main = types.main_name()
+        if self.place.version is None:
+            for full_name, (pointer, value) in by_name.items():
+                self._add(full_name, value, file, pointer)
+            if types.main is not None and main is None:
+                value = in_namespace(types.main, types.namespace)
+                self._add(_name_from(self.place), value, file, "/main")
+            return
+        if main is None and types.main is None and by_name:
+            called = [each for each in by_name if short_name(each) in self.place.folder[-1:]]
+            main = called[0] if called else list(by_name)[-1]
+        if main is None and types.main is None:
+            self.findings.append(file.finding("", "no named type", "define the event's record"))
+            return
+        pointer, value = by_name[main] if main is not None else ("/main", types.main)
+        members = {name: each for name, (_, each) in by_name.items()}
+        value = inlined(in_namespace(value, types.namespace), members)
+        self._add(main or _name_from(self.place), value, file, pointer)
+
+    def _add(
+        self, full_name: str, value: Any, file: SchemaFile, pointer: str = "", text: str = ""
+    ) -> None:
+        version, folder = self.place.version, self.place.folder
+        home = folder if version is not None and folder else tuple(full_name.split("."))
+        self.roots.append(
+            Root(
+                full_name=full_name,
+                version=version or 1,
+                value=value,
+                text=text or _dumped(value),
+                file=file,
+                pointer=pointer,
+                domain=home[0] if len(home) > 1 else "",
+                package=(*map(module_name, home[:-1]), type_module_name(home[-1])),
+                config=self.place.config if version is not None else None,
+                is_versioned=version is not None,
+            )
+        )
+
+
+@frozen
+class _Types:
+    """The named types of a protocol or IDL file, and the schema that IDL may name as its main."""
+
+    namespace: str
+    types: list[dict[str, Any]]
+    main: Any
+
+    def by_name(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return full name → JSON pointer and definition, with its namespace."""
+        found = {}
+        for index, each in enumerate(self.types):
+            value = in_namespace(each, self.namespace)
+            found[defined_name(each, self.namespace)] = (f"/types/{index}", value)
+        return found
+
+    def main_name(self) -> str | None:
+        """Return the full name of the main schema, if it is one of the named types."""
+        if not isinstance(self.main, str):
+            return None
+        full_name = qualified(self.main, self.namespace)
+        return full_name if full_name in self.by_name() else None
+
+
+def _read(text: str) -> JsonDocument:
+    """Read JSON that is not nested so deeply that walking it would exhaust Python's stack."""
+    document = read_json(text)
+    pending, depth = [document.value], 0
+    while pending and depth <= _MAX_DEPTH:
+        pending = [inner for value in pending for inner in _inside(value)]
+        depth += 1
+    if pending:
+        raise InvalidSchemaError(
+            "nested too deeply", remedy="name inner types and refer to them", path=""
+        )
+    return document
+
+
+def _inside(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _protocol_problem(value: Any) -> tuple[str, str, str] | None:
+    """Return pointer, reason and remedy if a JSON value is no protocol."""
+    if not isinstance(value, dict) or not isinstance(value.get("protocol"), str):
+        return "", "no protocol", 'a protocol is an object with a "protocol" name'
+    types = value.get("types", [])
+    if not isinstance(types, list):
+        return "/types", "types are no array", "use a JSON array"
+    for index, each in enumerate(types):
+        if not isinstance(each, dict) or each.get("type") not in _NAMED:
+            return f"/types/{index}", "no named type", "define a record, error, enum or fixed"
+    return None
+
+
+def _full_name(value: Any) -> str:
+    """Return the full name that a schema declares for itself, or ``""``."""
+    if not isinstance(value, dict) or value.get("type") not in _NAMED:
+        return ""
+    name, namespace = value.get("name"), value.get("namespace")
+    if not isinstance(name, str):
+        return ""
+    if "." in name or not isinstance(namespace, str) or not namespace:
+        return name.removeprefix(".")
+    return f"{namespace}.{name}"
+
+
+def _name_from(place: Place) -> str:
+    """Return a full name for a schema without one, from where its file stands."""
+    *folders, file = place.path.split("/")
+    is_event = place.version is not None and bool(folders)
+    parts = folders if is_event else [*folders, file.rpartition(".")[0]]
+    words = re.split(r"\W+|_", parts[-1])
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return ".".join([*map(module_name, parts[:-1]), name or "Root"])
+
+
+def _duplicates(document: JsonDocument, file: SchemaFile) -> Iterator[Finding]:
+    for holder, key in document.duplicates:
+        pointer = (
+            _pointer_to(document.value, holder) + "/" + key.replace("~", "~0").replace("/", "~1")
+        )
+        yield file.finding(pointer, f"key {key!r} is given twice", "keep one of them")
+
+
+def _pointer_to(value: Any, wanted: Any, path: str = "") -> str:
+    if value is wanted:
+        return path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in pairs:
+        if isinstance(inner, dict | list):
+            step = str(key).replace("~", "~0").replace("/", "~1")
+            found = _pointer_to(inner, wanted, f"{path}/{step}")
+            if found:
+                return found
+    return ""
+
+
+def _not_json(file: SchemaFile, error: InvalidSchemaError) -> Finding:
+    place = re.search(r"line (\d+), column (\d+)", error.message)
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    return Finding(
+        file.shown,
+        line,
+        column,
+        error.path or "",
+        error.message,
+        error.remedy or "correct the file",
+    )
