@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -65,6 +66,23 @@ def test_console_line() -> None:
     assert "queue full" in line
     assert "sdk.producer" in line
     assert "\x1b" not in line
+    assert not line.startswith("{")
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Claim to be a terminal."""
+        return True
+
+
+def test_colours_on_a_terminal() -> None:
+    """On a terminal, lines are coloured, unless NO_COLOR asks for none."""
+    terminal = Terminal()
+    configure_logging(LoggingOptions(), terminal)
+    logging.getLogger("a").warning("x")
+    assert ("\x1b" in terminal.getvalue()) == ("NO_COLOR" not in os.environ)
 
 
 def test_minimum_level_and_overrides() -> None:

@@ -223,6 +223,8 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:0", "holds an entry that is no host:port"),
         ("SDK_KAFKA__LIBRDKAFKA", "debug", "kafka.librdkafka must be a table, but is text"),
         ("SDK_REGISTRY__URL", "http://registry:0", "no http:// or https:// URL"),
+        ("SDK_TOPICS", "[{", "topics must be a list of tables"),
+        ("SDK_REGISTRY", "x", "registry must be a table, but is text"),
         ("SDK_ROUTING__TEMPLATE", "", "must not be empty"),
         ("SDK_SOURCE", "http://[", "must be a URI reference"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "http://a:1/x", "holds an entry that is no host:port"),
@@ -411,6 +413,30 @@ def test_userinfo_moves(tmp_path: Path) -> None:
     assert settings.registry.url == ("https://host:8081/sr",)
     assert (settings.registry.username, settings.registry.password) == ("us@er", "p:w")
     assert "p:w" not in repr(settings)
+
+
+def test_userinfo_said_alike(tmp_path: Path) -> None:
+    """The same credentials in two places, or in two URLs, are no contradiction."""
+    settings = load(
+        tmp_path,
+        SDK_REGISTRY__URL="https://u:p@a,https://u:p@b",
+        SDK_REGISTRY__USERNAME="u",
+        SDK_REGISTRY__PASSWORD="p",
+    )
+    assert settings.registry.url == ("https://a", "https://b")
+    assert (settings.registry.username, settings.registry.password) == ("u", "p")
+
+
+def test_userinfo_beside_another_user(tmp_path: Path) -> None:
+    """Credentials in the URL and others beside it are refused without being shown."""
+    error = finding(
+        tmp_path,
+        SDK_REGISTRY__URL="https://u:s3cret@a",
+        SDK_REGISTRY__USERNAME="u",
+        SDK_REGISTRY__PASSWORD="s3cret2",
+    )
+    assert "registry.url holds a user that contradicts another" in error
+    assert "s3cret" not in error
 
 
 def test_userinfo_twice(tmp_path: Path) -> None:

@@ -254,6 +254,15 @@ def test_topics_in_a_variable(tmp_path: Path, text: str) -> None:
     assert topics == (TopicOptions(event="A", name="a", config={"retention.ms": "1"}),)
 
 
+def test_topic_configuration_is_text(tmp_path: Path) -> None:
+    """Topic configuration may be written as numbers and booleans; Kafka takes text."""
+    config = "{a = 1, b = true, c = false, d = 0.5, e = 'x'}"
+    topics = load(
+        tmp_path, ADDRESSES, SDK_TOPICS=f"[{{event='A', name='a', config={config}}}]"
+    ).topics
+    assert topics[0].config == {"a": "1", "b": "true", "c": "false", "d": "0.5", "e": "x"}
+
+
 def test_table_in_a_variable(tmp_path: Path) -> None:
     """A whole table is laid over the one below, and a more specific variable over it."""
     settings = load(
