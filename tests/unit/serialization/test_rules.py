@@ -355,6 +355,24 @@ def test_records_in_a_union_are_encrypted_and_keep_their_type(
     assert serializer.deserialize(record(value), Adoption) == event
 
 
+@pytest.mark.parametrize("location", ["prefix", "header"])
+def test_a_whole_payload_can_be_encrypted(
+    server: RegistryServer, connect: Connect, location: str
+) -> None:
+    """Rules of the encoding phase work on the bytes; nothing of the event is left to see."""
+    encrypt = {**ENCRYPT["domainRules"][0], "type": "ENCRYPT_PAYLOAD"}
+    del encrypt["tags"]
+    server.add("shop.Payment", schema(PaymentV1), ruleSet={"encodingRules": [encrypt]})
+    ours = AvroMessageSerializer(connect(rules=SECRET), record_name, schema_id_location=location)
+    headers: list[Header] = []
+    value = ours.serialize(V1, "payments", headers)
+    assert CARD.encode() not in value
+    assert str(V1.payment_id).encode() not in value
+    arrived = record(value, headers)
+    assert ours.deserialize(arrived, PaymentV1) == V1
+    assert ours.deserialize(arrived, PaymentV2).card == CARD
+
+
 def test_rules_cost_no_request_for_each_message(
     server: RegistryServer, serializer: AvroMessageSerializer
 ) -> None:
