@@ -28,6 +28,7 @@ from sdk.confluent.registered import (
 from sdk.confluent.registry_client import registry_client, registry_secrets
 from sdk.confluent.registry_failures import registry_failure
 from sdk.errors import (
+    ClosedError,
     RegistryRefusedError,
     RegistryUnavailableError,
     SchemaNotFoundError,
@@ -62,6 +63,7 @@ class SchemaRegistry:
         self._retry = retry
         self._secrets = registry_secrets(options)
         self._clients = tuple(registry_client(options, (url,)) for url in options.url)
+        self._closed = False
         self._opened = ExitStack()
         for client in self._clients:
             self._opened.push(client)
@@ -78,6 +80,7 @@ class SchemaRegistry:
 
     def close(self) -> None:
         """Close the HTTP sessions, and what was handed to `closes`."""
+        self._closed = True
         self._opened.close()
 
     def closes(self, release: Callable[[], None]) -> None:
@@ -278,6 +281,8 @@ class SchemaRegistry:
         self, doing: str, request: Callable[[SchemaRegistryClient], T], where: dict[str, Any]
     ) -> T:
         """Ask one registry after the other until one is not out of order."""
+        if self._closed:
+            raise ClosedError(f"cannot {doing}: the registry client is closed", **where)
         outer = sys.exception()
         count = len(self._clients)
         first = self._preferred

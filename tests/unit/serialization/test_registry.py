@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from sdk.errors import (
+    ClosedError,
     ConfigurationError,
     RegistryRefusedError,
     RegistryUnavailableError,
@@ -327,6 +328,16 @@ def test_an_outage_is_retried_by_the_policy_and_by_nobody_else(
     with pytest.raises(RegistryUnavailableError, match="cannot be reached"):
         connect(dead, retries=2).fetch(1)
     assert waits == [0.01, 0.02]
+
+
+def test_a_closed_client_says_so_at_once(connect: Connect, waits: list[float]) -> None:
+    """Use after close is a mistake of the caller, not an outage to wait for."""
+    registry = connect(retries=5)
+    registry.close()
+    registry.close()
+    with pytest.raises(ClosedError, match="closed"):
+        registry.fetch(1)
+    assert waits == []
 
 
 def test_an_unusable_tls_file_is_an_error_of_the_settings(connect: Connect) -> None:
