@@ -180,6 +180,8 @@ class _Types:
 def _read(text: str) -> JsonDocument:
     """Read JSON that is not nested so deeply that walking it would exhaust Python's stack."""
     document = read_json(text)
+    if text.count("{") + text.count("[") <= _MAX_DEPTH:
+        return document
     pending, depth = [document.value], 0
     while pending and depth <= _MAX_DEPTH:
         pending = [inner for value in pending for inner in _inside(value)]

@@ -56,6 +56,7 @@ class _Loader:
     def load(self) -> Loaded:
         for folder, files in _folders(self.schemas):
             self.count += len(files)
+            before = len(self.roots)
             config = self._config(folder, files)
             versions: dict[int, str] = {}
             for name in files:
@@ -70,7 +71,7 @@ class _Loader:
                     )
                 )
             self._complete(folder, versions)
-            self._one_name("/".join(folder))
+            self._one_name(self.roots[before:])
         return Loaded(tuple(self.roots), tuple(self.findings), self.count)
 
     def _version(self, folder: tuple[str, ...], name: str, versions: dict[int, str]) -> int | None:
@@ -108,13 +109,9 @@ class _Loader:
                 )
             )
 
-    def _one_name(self, folder: str) -> None:
+    def _one_name(self, roots: list[Root]) -> None:
         """Refuse versions in one folder that do not share their full name."""
-        versions = [
-            root
-            for root in self.roots
-            if root.is_versioned and root.file.path.rpartition("/")[0] == folder
-        ]
+        versions = [root for root in roots if root.is_versioned]
         for root in versions[1:]:
             if root.full_name != versions[0].full_name:
                 self.findings.append(

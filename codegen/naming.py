@@ -131,10 +131,10 @@ def _plain(name: str) -> str:
     Python normalises identifiers (NFKC), so names are normalised first. Two leading underscores
     would be mangled by the class, or mean something to Python, so they move to the end.
     """
-    letters = "".join(
-        letter if f"_{letter}".isidentifier() else "_"
-        for letter in unicodedata.normalize("NFKC", name)
-    )
+    letters = name
+    if not (name.isascii() and name.isidentifier()):
+        normal = unicodedata.normalize("NFKC", name)
+        letters = "".join(each if f"_{each}".isidentifier() else "_" for each in normal)
     if letters.startswith("__"):
         bare = letters.strip("_")
         letters = f"{bare}__" if bare else "_"
