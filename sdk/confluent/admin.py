@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, admin
 
 from sdk.abstractions import TokenSource
-from sdk.confluent.broker_failures import broker_failure
+from sdk.confluent.broker_failures import broker_failure, is_missing
 from sdk.confluent.client_config import common_config, make_client
 from sdk.confluent.trouble import Trouble
 from sdk.errors import AuthenticationError
@@ -62,6 +62,7 @@ class ConfluentAdmin:
                 config=configs[topic],
             )
             for topic in found
+            if topic in configs
         }
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
@@ -98,7 +99,12 @@ class ConfluentAdmin:
         configs: dict[str, Mapping[str, str]] = {}
         for resource, answer in answers.items():
             with self._classed("describe the topic's configuration", topic=resource.name):
-                entries = answer.result()
+                try:
+                    entries = answer.result()
+                except KafkaException as error:
+                    if is_missing(error.args[0]):
+                        continue  # new, and the broker that was asked has not heard of it yet
+                    raise
             configs[resource.name] = {name: entry.value for name, entry in entries.items()}
         return configs
 
