@@ -38,11 +38,9 @@ def names_match(writer: NamedSchema, reader: NamedSchema) -> bool:
     return short_name(writer.name) == short_name(reader.name) or writer.name in reader.aliases
 
 
-def writer_fields(writer: RecordSchema, reader: FieldSchema) -> list[FieldSchema]:
-    """Return the writer's fields that a reader's field names, directly or by an alias."""
-    names = (reader.name, *reader.aliases)
-    fields = {each.name: each for each in writer.fields}
-    return [fields[name] for name in names if name in fields]
+def writer_fields(written: Mapping[str, FieldSchema], reader: FieldSchema) -> list[FieldSchema]:
+    """Return the writer's fields, given by name, that a reader's field or its aliases name."""
+    return [written[name] for name in (reader.name, *reader.aliases) if name in written]
 
 
 def logical_of(schema: Schema) -> LogicalType | None:

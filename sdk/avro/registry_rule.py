@@ -231,11 +231,14 @@ class _Checker:
 
     def fields(self, reader: RecordSchema, writer: RecordSchema, path: _Path) -> _Check:
         found: _Result = ()
+        by_name = {each.name: each for each in writer.fields}
         for index, field in enumerate(reader.fields):
             below = (*path, "fields", index)
-            written = _written(writer, field, index)
-            if written is not None:
-                found += yield (field.schema, written.schema, (*below, "type"))
+            matches = writer_fields(by_name, field)
+            if len(matches) > 1:
+                raise _ambiguous(writer, field, index)
+            if matches:
+                found += yield (field.schema, matches[0].schema, (*below, "type"))
             elif field.default is NO_DEFAULT:
                 if isinstance(field.schema, EnumSchema) and field.schema.default is not None:
                     found += yield (field.schema, writer, (*below, "type"))
@@ -244,15 +247,12 @@ class _Checker:
         return found
 
 
-def _written(writer: RecordSchema, field: FieldSchema, index: int) -> FieldSchema | None:
-    matches = writer_fields(writer, field)
-    if len(matches) > 1:
-        told = f"{field.name} type:{field.schema.type.upper()} pos:{index}"
-        raise _AmbiguousFieldError(
-            f"Reader record field {told} matches multiple fields in writer record schema "
-            f"{to_json(writer)}"
-        )
-    return matches[0] if matches else None
+def _ambiguous(writer: RecordSchema, field: FieldSchema, index: int) -> _AmbiguousFieldError:
+    told = f"{field.name} type:{field.schema.type.upper()} pos:{index}"
+    return _AmbiguousFieldError(
+        f"Reader record field {told} matches multiple fields in writer record schema "
+        f"{to_json(writer)}"
+    )
 
 
 def _names(reader: NamedSchema, writer: NamedSchema, path: _Path) -> Iterator[Incompatibility]:
