@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
+from sdk.confluent.admin import ConfluentAdmin
 from sdk.errors import DeliveryError, SdkError
+from sdk.settings import KafkaOptions
+from sdk.topics import TopicDefinition
 from tests.integration.wiring import (
     connected,
     meanwhile,
@@ -131,6 +135,18 @@ def test_one_of_three_brokers_killed(
         _all_stored_once_in_order(survivors, topic, acknowledged)
     finally:
         broker.start()
+
+
+def test_new_topics_of_which_some_brokers_have_not_heard(
+    three: KafkaCluster, unique: Callable[[str], str]
+) -> None:
+    """Right after topics are made, describing them may miss some, and never fails."""
+    kafka = KafkaOptions(bootstrap_servers=tuple(three.bootstrap_servers.split(",")))
+    with closing(ConfluentAdmin(kafka)) as admin:
+        for _ in range(5):
+            names = [unique("new") for _ in range(20)]
+            admin.create([TopicDefinition(name=name, partitions=1) for name in names])
+            wait_until(lambda names=names: set(admin.describe(names)) == set(names))
 
 
 def test_too_few_replicas(
