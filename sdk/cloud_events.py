@@ -87,11 +87,11 @@ class CloudEventHeaders:
         if constant is None:
             constant = self._constant[event_class] = self._prepare(event_class)
         now = self._clock()
-        headers = [*constant, (ID, self._id(now // 1_000_000)), (TIME, self._timestamp(now))]
-        subject = _subject(key)
+        identifier, moment = self._id(now // 1_000_000), self._timestamp(now)
+        subject = None if key is None else _subject(key)
         if subject:
-            headers.append((SUBJECT, subject))
-        return headers
+            return [*constant, (ID, identifier), (TIME, moment), (SUBJECT, subject)]
+        return [*constant, (ID, identifier), (TIME, moment)]
 
     def _prepare(self, event_class: type[Any]) -> list[_Header]:
         info: EventInfo = event_class.__event__
@@ -123,13 +123,16 @@ class CloudEventHeaders:
         return b"%b.%06dZ" % (text, rest // 1000)
 
 
+_TEXTUAL = (int, UUID)
+
+
 def _subject(key: object) -> bytes | None:
     if isinstance(key, str):
         try:
             return key.encode()
         except UnicodeEncodeError:
             return None  # the key serializer refuses it, with a better message
-    return str(key).encode() if isinstance(key, int | UUID) else None
+    return str(key).encode() if isinstance(key, _TEXTUAL) else None
 
 
 @frozen(kw_only=True)
