@@ -343,7 +343,7 @@ def test_a_closed_client_says_so_at_once(connect: Connect, waits: list[float]) -
 def test_an_unusable_tls_file_is_an_error_of_the_settings(connect: Connect) -> None:
     """A file that is not there is told before the first request."""
     with pytest.raises(ConfigurationError, match=r"registry\.tls"):
-        connect(tls=TlsOptions(ca_location="/nowhere/ca.pem"))
+        connect("https://localhost", tls=TlsOptions(ca_location="/nowhere/ca.pem"))
 
 
 def test_the_word_embedded_is_not_taken_for_a_url(connect: Connect) -> None:
