@@ -162,14 +162,15 @@ def _choose(environment: str | None, files: Sequence[_File], variables: Mapping[
         )
     if name in known:
         return name
+    told = repr(name) if environment else f"{name!r} (SDK_ENV)"
     if files:
         raise ConfigurationError(
-            f"environment {name!r} is unknown: no table [{name}] in {files[0].name}",
+            f"environment {told} is unknown: no table [{name}] in {files[0].name}",
             remedy=suggest(name, known, f"known: {', '.join(known)}; or add the table, even empty"),
         )
     if name in NAMES or (name not in _WELL_KNOWN and not _addressed(given)):
         raise ConfigurationError(
-            f"environment {name!r} is unknown: there is no settings file, "
+            f"environment {told} is unknown: there is no settings file, "
             "and no variable says where Kafka is",
             remedy=suggest(name, _WELL_KNOWN, "set SDK_KAFKA__BOOTSTRAP_SERVERS, or add a file"),
         )

@@ -100,6 +100,12 @@ def test_unknown_environment(tmp_path: Path) -> None:
     assert caught.value.remedy == "did you mean 'production'?"
 
 
+def test_unknown_environment_of_the_variable(tmp_path: Path) -> None:
+    """Where SDK_ENV is what is mistyped, it is named."""
+    with pytest.raises(ConfigurationError, match=r"'prodution' \(SDK_ENV\) is unknown"):
+        load(tmp_path, ADDRESSES, None, SDK_ENV="prodution")
+
+
 def test_unknown_environment_without_any_settings(tmp_path: Path) -> None:
     """Without a file, a mistyped environment is found out as well."""
     with chdir(tmp_path), pytest.raises(ConfigurationError, match="'embeded' is unknown") as caught:
