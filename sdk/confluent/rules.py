@@ -59,6 +59,8 @@ _KMS_DRIVERS = (
     (f"{_RULES}.encryption.gcpkms.gcp_driver", "GcpKmsDriver"),
     (f"{_RULES}.encryption.hcvault.hcvault_driver", "HcVaultKmsDriver"),
 )
+_ORIGINAL_TOPIC = "kafka_dlt-original-topic"
+"""Header by which Spring's recoverer, and we, tell where a forwarded record came from."""
 _TUPLES_SINCE = (2, 16)
 
 
@@ -271,7 +273,7 @@ class RuledReader:
         if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
             return body
         headers = cast(Any, list(record.headers))
-        context = SerializationContext(record.topic, MessageField.VALUE, headers)
+        context = SerializationContext(_written_to(record), MessageField.VALUE, headers)
         outer = sys.exception()
         try:
             value = self.deserializer(prefix + body, context)
@@ -289,6 +291,12 @@ class RuledReader:
                 **where,
             ) from error
         return plain.getvalue()
+
+
+def _written_to(record: ConsumerRecord) -> str:
+    """Return the topic that a record was first written to: a retry topic has no keys of its own."""
+    original = record.header(_ORIGINAL_TOPIC)
+    return record.topic if original is None else original.decode(errors="replace")
 
 
 def _installed_executors() -> list[RuleExecutor]:

@@ -25,7 +25,7 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo
 from sdk.records import Header
-from sdk.topics import record_name
+from sdk.topics import record_name, topic_name
 from tests.servers.gateway import Answer, Gateway
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import Json, RegistryServer
@@ -371,6 +371,18 @@ def test_a_whole_payload_can_be_encrypted(
     arrived = record(value, headers)
     assert ours.deserialize(arrived, PaymentV1) == V1
     assert ours.deserialize(arrived, PaymentV2).card == CARD
+
+
+def test_a_record_in_a_retry_topic_is_decrypted_as_in_its_own(
+    server: RegistryServer, connect: Connect
+) -> None:
+    """Keys belong to the subject, and where topics name subjects, to the first topic's."""
+    server.add("payments-value", schema(PaymentV1), ruleSet=ENCRYPT)
+    ours = AvroMessageSerializer(connect(rules=SECRET), topic_name)
+    value = ours.serialize(V1, "payments", [])
+    headers = [("kafka_dlt-original-topic", b"payments")]
+    forwarded = record(value, headers, topic="payments-retry")
+    assert ours.deserialize(forwarded, PaymentV1) == V1
 
 
 def test_rules_cost_no_request_for_each_message(
