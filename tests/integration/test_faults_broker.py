@@ -252,6 +252,60 @@ def test_a_half_open_connection(
     _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
 
 
+def test_consumption_through_a_network_that_fails(
+    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
+) -> None:
+    """Resets and silence while consuming skip nothing, and order within a partition stays."""
+    topic, count = unique("torn"), 4_000
+    with connected(settings_for(cluster.bootstrap_servers, registry.address, topic)) as messaging:
+        for number in range(count):
+            messaging.producer.produce(order(number))
+        assert messaging.producer.flush(60) == 0
+    settings = settings_for(
+        _through(proxy),
+        registry.address,
+        topic,
+        # Small fetches, so that the faults meet many of them.
+        consumer={
+            "librdkafka": {
+                "socket.timeout.ms": 2_000,
+                "fetch.max.bytes": 20_000,
+                "message.max.bytes": 20_000,
+                "fetch.message.max.bytes": 10_000,
+            }
+        },
+    )
+    handled: list[int] = []
+
+    def fault() -> None:
+        for _ in range(5):
+            time.sleep(0.3)
+            proxy.cut()
+        proxy.hold()
+        time.sleep(4)
+        proxy.release()
+
+    with connected(settings) as messaging:
+        consumer = messaging.consumer(unique("group"))
+
+        def handle(event: OrderCreated) -> None:
+            time.sleep(0.0005)
+            handled.append(number_of(event))
+            if len(set(handled)) == count:
+                consumer.stop()
+
+        consumer.handle(OrderCreated, handle)
+        with meanwhile(fault), stopping_after(consumer, DELIVERED_WITHIN):
+            consumer.run()
+    assert set(handled) == set(range(count))
+    places = {
+        record.number: record.partition for record in stored(cluster.bootstrap_servers, topic)
+    }
+    for partition in set(places.values()):
+        first_seen = list(dict.fromkeys(n for n in handled if places[n] == partition))
+        assert first_seen == sorted(first_seen)
+
+
 def test_a_network_that_stays_away(
     cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
 ) -> None:

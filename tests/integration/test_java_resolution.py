@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ from sdk.avro.schema import (
 )
 from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
 from tests.servers.peer import JavaError, JavaPeer
-from tests.unit.avro.schemas import pairs, schemas
+from tests.unit.avro.schemas import WITH_DEFAULT, pairs, schemas
 from tests.unit.avro.wire import UnreadableValueError, bodies, read
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus"
@@ -91,6 +92,19 @@ def moved(writer: Schema, reader: Schema) -> bool:
         return True
     records = (each for each in named_types(reader) if isinstance(each, RecordSchema))
     return any(field.aliases for each in records if each.name not in old for field in each.fields)
+
+
+@pytest.mark.parametrize(("kind", "default"), WITH_DEFAULT)
+def test_defaults_are_filled_as_java_fills_them(
+    java_avro: JavaPeer, kind: Any, default: Any
+) -> None:
+    """Records, unions of any branch, bytes and 32-bit numbers, wherever they nest."""
+    writer = {"type": "record", "name": "a.R", "fields": [{"name": "x", "type": "int"}]}
+    extra = {"name": "extra", "type": kind, "default": default}
+    reader = json.dumps({**writer, "fields": [extra, *writer["fields"]]})
+    old = json.dumps(writer)
+    mine = ours(parse_schema(old), parse_schema(reader, strict=True), b"\x02")
+    assert mine == javas(java_avro, old, reader, b"\x02")
 
 
 @settings(MANY, max_examples=20)

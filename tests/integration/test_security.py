@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,25 @@ def test_sasl_over_tls(
         with stopping_after(consumer, 30):
             consumer.run()
     assert handled == [1]
+
+
+def test_oauthbearer_with_a_token_source(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """Tokens come from the function given to `connect`, and are fetched again before they end."""
+    topic = unique("token")
+    settings = _settings(secured, registry, topic, user="admin", mechanism="OAUTHBEARER")
+    fetched: list[float] = []
+
+    def token() -> tuple[str, float]:
+        fetched.append(time.time())
+        return _unsigned_token("admin", fetched[-1] + 4), fetched[-1] + 4
+
+    with connected(settings, token) as messaging:
+        messaging.producer.produce(order(1)).result(30)
+        before = len(fetched)
+        wait_until(lambda: len(fetched) > before, 20)
+        messaging.producer.produce(order(2)).result(30)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
@@ -252,9 +273,8 @@ def _settings(
     tls: TlsOptions | None = None,
     provision: str | None = None,
 ) -> Settings:
-    sasl = SaslOptions(
-        mechanism=mechanism, username=user, password=password or USERS.get(user, "none")
-    )
+    named = {"username": user, "password": password or USERS.get(user)}
+    sasl = SaslOptions(mechanism=mechanism, **({} if mechanism == "OAUTHBEARER" else named))
     kafka: dict[str, Any] = {
         "tls": tls or TlsOptions(ca_location=str(secured.authority)),
         "sasl": sasl,
@@ -266,6 +286,13 @@ def _settings(
         provision=provision or ("create" if user == "admin" else "none"),
         kafka=kafka,
     )
+
+
+def _unsigned_token(user: str, until: float) -> str:
+    """Return a JSON Web Token of the algorithm "none" (RFC 7519, section 6)."""
+    parts = ({"alg": "none"}, {"sub": user, "iat": time.time() - 1, "exp": until})
+    coded = (urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+    return ".".join([*coded, ""])
 
 
 def _produce_error(settings: Settings, expected: type[Exception]) -> Exception:

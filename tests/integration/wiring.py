@@ -16,8 +16,10 @@ from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import TopicPartition as Place
 from contracts.orders.order_created.v2 import OrderCreated
 
+import sdk
+from sdk.abstractions import TokenSource
 from sdk.events import Catalog
-from sdk.messaging import Messaging, connect, find_catalog
+from sdk.messaging import Messaging, find_catalog
 from sdk.settings import (
     ConsumerOptions,
     KafkaOptions,
@@ -78,11 +80,11 @@ def settings_for(
     )
 
 
-def connected(settings: Settings) -> Messaging:
+def connected(settings: Settings, token: TokenSource | None = None) -> Messaging:
     """Connect with the routed event alone, so that no topics of other events are made."""
     routed = {topic.event for topic in settings.topics}
     entries = [entry for entry in find_catalog(settings.contracts) if entry.full_name in routed]
-    return connect(settings=settings, contracts=Catalog(entries))
+    return sdk.connect(settings=settings, contracts=Catalog(entries), token=token)
 
 
 def order(number: int) -> OrderCreated:

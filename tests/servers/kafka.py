@@ -228,7 +228,10 @@ class KafkaCluster:
         users = self._security.users
         plain = " ".join(f'user_{name}="{password}"' for name, password in users.items())
         logins = _SECURE_LOGIN | {
-            "PLAIN": f"org.apache.kafka.common.security.plain.PlainLoginModule required {plain};"
+            "PLAIN": f"org.apache.kafka.common.security.plain.PlainLoginModule required {plain};",
+            # Takes tokens that nobody has signed, which is enough to see them arrive.
+            "OAUTHBEARER": "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule "
+            'required unsecuredLoginStringClaim_sub="broker";',
         }
         settings = {"sasl.enabled.mechanisms": ",".join(logins)}
         for name, keystore in self._security.keystores.items():
