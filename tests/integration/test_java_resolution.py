@@ -107,6 +107,15 @@ def test_defaults_are_filled_as_java_fills_them(
     assert mine == javas(java_avro, old, reader, b"\x02")
 
 
+def test_a_default_goes_to_a_branch_that_holds_it(java_avro: JavaPeer) -> None:
+    """Java takes the first number type, and makes 1.5 an int 1; the specification says match."""
+    field = {"name": "x", "type": ["int", "double"], "default": 1.5}
+    reader = json.dumps({"type": "record", "name": "R", "fields": [field]})
+    writer = json.dumps({"type": "record", "name": "R", "fields": []})
+    assert javas(java_avro, writer, reader, b"") == {"x": {"int": 1}}
+    assert ours(parse_schema(writer), parse_schema(reader), b"") == {"x": {"double": 1.5}}
+
+
 @settings(MANY, max_examples=20)
 @given(data=st.data())
 def test_version_histories_of_the_corpus_resolve_pairwise_as_java_does(

@@ -167,6 +167,24 @@ def _is_valid(schema: Json) -> bool:
     return not any(not defect.warning for defect in check_schema(json.dumps(schema)))
 
 
+_POINT = {
+    "type": "record",
+    "name": "d.Point",
+    "fields": [
+        {"name": "x", "type": "double", "default": 1},
+        {"name": "tag", "type": ["null", "bytes"], "default": "\xff"},
+        {"name": "y", "type": ["string", "int"]},
+    ],
+}
+WITH_DEFAULT = (
+    (_POINT, {"y": 5}),
+    ({"type": "array", "items": _POINT}, [{"y": "s"}, {"y": 1, "x": 0.25, "tag": None}]),
+    ({"type": "map", "values": ["null", "float"]}, {"a": None, "b": 0.1}),
+    ({"type": "fixed", "name": "d.Two", "size": 2}, "\x00\x7f"),
+    ({"type": "enum", "name": "d.Mood", "symbols": ["UP", "DOWN"]}, "DOWN"),
+    (["null", {"type": "enum", "name": "d.Mood", "symbols": ["UP"]}, "string"], "UP"),
+    (["string", "long", "int"], 2**40),
+)
 _WIDER = {
     "int": ("long", "float", "double", "string"),
     "long": ("float", "double", "int"),
@@ -234,6 +252,11 @@ def _evolve_record(draw: Draw, schema: Json, change: int, *, logical: bool) -> N
         fields.reverse()
     elif change == 5 and fields:
         fields[-1]["name"] = "renamed"
+    elif change == 6:
+        kind, default = copy.deepcopy(draw(st.sampled_from(WITH_DEFAULT)))
+        taken = {*_definitions(schema), "a.A", "a.B", "a.C", "a.D", "a.E"}
+        if not _definitions(kind) & taken:
+            fields.append({"name": "extra", "type": kind, "default": default})
 
 
 def _evolve_enum(draw: Draw, schema: Json, change: int) -> None:

@@ -113,6 +113,12 @@ class TestAccepted:
         fields = fields_of(schema)
         assert fields["again"].schema is fields["e"].schema
 
+    def test_a_leading_dot_means_the_null_namespace(self) -> None:
+        """As Java writes an alias that has no namespace."""
+        schema = parse_schema(record(name=".R", namespace="a", aliases=["Old", ".Older"]))
+        assert isinstance(schema, RecordSchema)
+        assert (schema.name, schema.aliases) == ("R", ("Old", "Older"))
+
     def test_a_simple_name_falls_back_to_the_null_namespace(self) -> None:
         """Java looks there when the surrounding namespace has no such type."""
         schema = parse_schema(
@@ -403,6 +409,13 @@ class TestRefused:
         assert paths == ["/aliases/0", "/fields/0/name", "/fields/1/type"]
         with pytest.raises(InvalidSchemaError, match="and 2 more"):
             parse_schema(source)
+
+    def test_what_is_not_json_is_the_only_defect(self) -> None:
+        """There is nothing else to say about it."""
+        (defect,) = check_schema("{")
+        assert (defect.path, defect.warning) == ("", False)
+        assert "line 1, column 2" in defect.message
+        assert defect.remedy
 
     def test_a_redefinition_of_a_reference(self) -> None:
         """A schema cannot give another meaning to a type that it refers to."""
