@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -193,8 +195,35 @@ def test_silence_is_no_mock_cluster() -> None:
     """Where nothing answers within the limit there is no mock cluster."""
     with MockCluster() as cluster:
         servers = cluster.bootstrap_servers
-    quiet = KafkaOptions(bootstrap_servers=(servers,), librdkafka={"log_level": 0})
-    assert not is_mock_cluster(quiet, timeout=0.2)
+    assert not is_mock_cluster(KafkaOptions(bootstrap_servers=(servers,)), timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\x00\x00\x04\x00\x00\x00\x01",
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x0c" + b"\x00" * 8 + b"\xff\xff" + b"\x00" * 2,
+        b"\x00\x00\x00\x0c" + b"\x00" * 8 + b"\x00\x02\xff\xff",
+    ],
+)
+def test_who_is_no_kafka_broker_is_no_mock_cluster(answer: bytes) -> None:
+    """What a stranger answers, an unnamed cluster included, is neither an error nor a mock."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        stranger = threading.Thread(target=serve)
+        stranger.start()
+        port = listener.getsockname()[1]
+        assert not is_mock_cluster(KafkaOptions(bootstrap_servers=(f"127.0.0.1:{port}",)), SECONDS)
+        stranger.join()
 
 
 def test_consumers_are_fitted_to_the_mock() -> None:
