@@ -18,6 +18,7 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo
 from sdk.settings import TlsOptions
+from tests.servers.gateway import Answer, Gateway
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import RegistryServer
 
@@ -317,6 +318,27 @@ def test_several_urls_fail_over_and_the_living_one_is_asked_first(
         with pytest.raises(SchemaNotFoundError):
             registry.fetch(2)
         assert len(server.requests) == asked
+
+
+def test_a_registry_that_says_no_is_a_living_one(server: RegistryServer, connect: Connect) -> None:
+    """An answer that is a refusal ends the search, and its registry is asked first from then on."""
+    with Gateway(server.url) as gateway:
+        gateway.always(Answer(status=503))
+        registry = connect(gateway.url, server.url)
+        for schema_id in (1, 2):
+            with pytest.raises(SchemaNotFoundError):
+                registry.fetch(schema_id)
+        assert len(gateway.requests) == 1
+
+
+def test_what_others_register_meanwhile_is_seen(server: RegistryServer, connect: Connect) -> None:
+    """The newest version is asked for anew whenever a schema is looked for."""
+    server.add("m", MONEY.schema)
+    registry = connect()
+    registry.registered("m", MONEY)
+    second = contract("shop.Money", "amount", "currency", version=2)
+    server.add("m", second.schema, ruleSet=RULES)
+    assert registry.registered("m", second).has_rules
 
 
 def test_an_outage_is_retried_by_the_policy_and_by_nobody_else(
