@@ -267,8 +267,8 @@ def main() -> None:
 def _connect(options: argparse.Namespace) -> Any:
     from contracts import CATALOG
 
+    import sdk
     from sdk.events import Catalog
-    from sdk.messaging import connect
     from sdk.settings import (
         KafkaOptions,
         ProducerOptions,
@@ -291,7 +291,7 @@ def _connect(options: argparse.Namespace) -> Any:
         source="/soak",
     )
     catalog = Catalog(entry for entry in CATALOG if entry.full_name in names)
-    return connect(settings=settings, contracts=catalog)
+    return sdk.connect(settings=settings, contracts=catalog)
 
 
 def _topic(options: argparse.Namespace, full_name: str) -> str:
