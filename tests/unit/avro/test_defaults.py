@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdk.avro.defaults import UnionValue, default_value
+from sdk.avro.defaults import UnionValue, default_defects, default_value
 from sdk.avro.schema import parse_schema
 from sdk.errors import InvalidSchemaError
 
@@ -70,3 +70,16 @@ def test_a_default_that_does_not_fit_is_refused() -> None:
 def test_an_unknown_field_in_a_records_default_is_passed_over() -> None:
     """Java ignores it too; the check of a schema warns."""
     assert set(default_value(parse_schema(POINT), {"y": 1, "z": 2})) == {"x", "tag", "y"}
+    (problem,) = default_defects(parse_schema(POINT), {"y": 1, "z": 2})
+    assert problem == ("/z", "record P has no field z", True)
+
+
+def test_hostile_nesting_is_refused() -> None:
+    """A default cannot exhaust the stack."""
+    inner = {"name": "n", "type": {"type": "map", "values": "A"}}
+    schema = parse_schema({"type": "record", "name": "A", "fields": [inner]})
+    value: Any = {"n": {}}
+    for _ in range(150):
+        value = {"n": {"k": value}}
+    (problem,) = default_defects(schema, value)
+    assert problem[1] == "the default is nested too deeply"
