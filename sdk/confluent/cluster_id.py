@@ -11,10 +11,35 @@ import socket
 import struct
 from typing import BinaryIO, Final
 
+from sdk.settings import KafkaOptions
+
+MOCK_PREFIX: Final = "mockCluster"
+"""How the cluster id of each of librdkafka's mock clusters begins."""
+
 _METADATA: Final = struct.pack(">hhih3si", 3, 2, 1, 3, b"sdk", 0)
 """Kafka's Metadata request: key, version, correlation id, client id, and no topics."""
 
 _LARGEST_ANSWER: Final = 1_000_000
+_SECONDS: Final = 2.0
+
+
+def is_mock_cluster(kafka: KafkaOptions, timeout: float = _SECONDS) -> bool:
+    """Ask the brokers whether they are a mock cluster, which another process hosts.
+
+    Only loopback addresses are asked: a mock cluster listens nowhere else.
+
+    Args:
+        kafka: Servers and credentials.
+        timeout: Limit of each step, seconds; silence means no.
+    """
+    hosts = {server.rpartition(":")[0] for server in kafka.bootstrap_servers}
+    if not hosts <= {"127.0.0.1", "localhost"} or kafka.tls or kafka.sasl:
+        return False
+    for server in kafka.bootstrap_servers:
+        cluster_id = ask_cluster_id(server, timeout)
+        if cluster_id is not None:
+            return cluster_id.startswith(MOCK_PREFIX)
+    return False
 
 
 def ask_cluster_id(server: str, timeout: float) -> str | None:

@@ -20,14 +20,10 @@ from attrs import evolve
 from confluent_kafka import admin, cimpl
 
 from sdk.confluent.client_config import make_client
-from sdk.confluent.cluster_id import ask_cluster_id
 from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
-from sdk.settings import ConsumerOptions, KafkaOptions
+from sdk.settings import ConsumerOptions
 from sdk.settings.checks import TOPIC_NAME_RULE, is_topic_name
 from sdk.topics import TopicDefinition
-
-CLUSTER_ID_PREFIX: Final = "mockCluster"
-"""How the cluster id of every mock cluster begins."""
 
 DEFAULT_PARTITIONS: Final = 4
 """Partition count of topics that are made by being used."""
@@ -58,7 +54,7 @@ _HEARTBEAT_MS: Final = 200
 _SESSION_MS: Final = 6_000
 _PRODUCER: Final = 0
 _TOPIC_EXISTS: Final = 36
-_ASKING_SECONDS: Final = 2.0
+_METADATA_SECONDS: Final = 5.0
 _PARTITIONS: Final = range(1, 10_001)
 _BROKERS: Final = range(1, 65)
 
@@ -87,25 +83,6 @@ def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str
         librdkafka={"fetch.wait.max.ms": _FETCH_WAIT_MS, **kept, "group.protocol": "consumer"},
     )
     return adapted, dropped
-
-
-def is_mock_cluster(kafka: KafkaOptions, timeout: float = _ASKING_SECONDS) -> bool:
-    """Ask the brokers whether they are a mock cluster, which another process hosts.
-
-    Only loopback addresses are asked: a mock cluster listens nowhere else.
-
-    Args:
-        kafka: Servers and credentials.
-        timeout: Limit of each step, seconds; silence means no.
-    """
-    hosts = {server.rpartition(":")[0] for server in kafka.bootstrap_servers}
-    if not hosts <= {"127.0.0.1", "localhost"} or kafka.tls or kafka.sasl:
-        return False
-    for server in kafka.bootstrap_servers:
-        cluster_id = ask_cluster_id(server, timeout)
-        if cluster_id is not None:
-            return cluster_id.startswith(CLUSTER_ID_PREFIX)
-    return False
 
 
 class MockCluster:
@@ -197,7 +174,7 @@ class MockCluster:
         """
         client = make_client(_admin.AdminClient, {"bootstrap.servers": self.bootstrap_servers}, {})
         try:
-            found = client.list_topics(timeout=_ASKING_SECONDS).topics
+            found = client.list_topics(timeout=_METADATA_SECONDS).topics
         except confluent_kafka.KafkaException as error:
             raise BrokerUnavailableError("the embedded broker does not answer") from error
         return {

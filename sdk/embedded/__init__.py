@@ -28,20 +28,41 @@ The registry answers as Confluent's 7.9 does, and knows Avro only: a JSON Schema
 is refused as an invalid schema type. It has no credentials, no TLS and no persistence either.
 """
 
-from sdk.embedded.broker import EmbeddedAdmin, EmbeddedBroker
-from sdk.embedded.host import Embedded, EmbeddedRegistry, HostAdmin
-from sdk.embedded.joining import Joined, join
-from sdk.embedded.sharing import Lease, lease_broker, lease_registry
+from __future__ import annotations
 
-__all__ = [
-    "Embedded",
-    "EmbeddedAdmin",
-    "EmbeddedBroker",
-    "EmbeddedRegistry",
-    "HostAdmin",
-    "Joined",
-    "Lease",
-    "join",
-    "lease_broker",
-    "lease_registry",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdk.embedded.broker import EmbeddedAdmin as EmbeddedAdmin
+    from sdk.embedded.broker import EmbeddedBroker as EmbeddedBroker
+    from sdk.embedded.host import Embedded as Embedded
+    from sdk.embedded.host import EmbeddedRegistry as EmbeddedRegistry
+    from sdk.embedded.host import HostAdmin as HostAdmin
+    from sdk.embedded.joining import Joined as Joined
+    from sdk.embedded.joining import join as join
+    from sdk.embedded.sharing import Lease as Lease
+    from sdk.embedded.sharing import lease_broker as lease_broker
+    from sdk.embedded.sharing import lease_registry as lease_registry
+
+_HOMES = {
+    "Embedded": "host",
+    "EmbeddedAdmin": "broker",
+    "EmbeddedBroker": "broker",
+    "EmbeddedRegistry": "host",
+    "HostAdmin": "host",
+    "Joined": "joining",
+    "Lease": "sharing",
+    "join": "joining",
+    "lease_broker": "sharing",
+    "lease_registry": "sharing",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

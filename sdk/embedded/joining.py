@@ -9,10 +9,7 @@ from contextlib import ExitStack
 from attrs import evolve, frozen
 
 from sdk.abstractions import BrokerAdmin
-from sdk.confluent.mock_cluster import adapt_consumer, is_mock_cluster
-from sdk.embedded.broker import EmbeddedAdmin
-from sdk.embedded.host import HostAdmin
-from sdk.embedded.sharing import lease_broker, lease_registry
+from sdk.confluent.cluster_id import is_mock_cluster
 from sdk.settings import Settings
 from sdk.topics import TopicDefinition
 
@@ -48,23 +45,47 @@ def join(settings: Settings, topics: Iterable[TopicDefinition] = ()) -> Joined:
     admin: BrokerAdmin | None = None
     with ExitStack() as leases:
         if settings.kafka.embedded:
-            broker = leases.enter_context(lease_broker())
-            broker.create_topics(topics)
-            admin = EmbeddedAdmin(broker)
-            servers = tuple(broker.bootstrap_servers.split(","))
-            settings = evolve(settings, kafka=evolve(settings.kafka, bootstrap_servers=servers))
-            settings = _fitted(settings)
+            settings, admin = _with_broker(settings, topics, leases)
         elif is_mock_cluster(settings.kafka):
-            if not settings.registry.embedded:
-                admin = HostAdmin(settings.registry.url[0])
-            settings = _fitted(settings)
+            settings, admin = _with_host(settings)
         if settings.registry.embedded:
-            registry = leases.enter_context(lease_registry())
-            settings = evolve(settings, registry=evolve(settings.registry, url=(registry.url,)))
+            settings = _with_registry(settings, leases)
         return Joined(settings, admin, leases.pop_all().close)
 
 
+# The parts are imported by those who ask for them: services on real servers start without.
+
+
+def _with_broker(
+    settings: Settings, topics: Iterable[TopicDefinition], leases: ExitStack
+) -> tuple[Settings, BrokerAdmin]:
+    from sdk.embedded.broker import EmbeddedAdmin
+    from sdk.embedded.sharing import lease_broker
+
+    broker = leases.enter_context(lease_broker())
+    broker.create_topics(topics)
+    servers = tuple(broker.bootstrap_servers.split(","))
+    settings = evolve(settings, kafka=evolve(settings.kafka, bootstrap_servers=servers))
+    return _fitted(settings), EmbeddedAdmin(broker)
+
+
+def _with_host(settings: Settings) -> tuple[Settings, BrokerAdmin | None]:
+    from sdk.embedded.host import HostAdmin
+
+    admin = None if settings.registry.embedded else HostAdmin(settings.registry.url[0])
+    return _fitted(settings), admin
+
+
+def _with_registry(settings: Settings, leases: ExitStack) -> Settings:
+    from sdk.embedded.sharing import lease_registry
+
+    registry = leases.enter_context(lease_registry())
+    return evolve(settings, registry=evolve(settings.registry, url=(registry.url,)))
+
+
 def _fitted(settings: Settings) -> Settings:
+    from sdk.confluent.mock_cluster import adapt_consumer
+
     consumer, dropped = adapt_consumer(settings.consumer)
     if dropped:
         logger.warning(

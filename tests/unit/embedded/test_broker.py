@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
-from sdk.confluent.mock_cluster import MockCluster, adapt_consumer, is_mock_cluster
+from sdk.confluent.cluster_id import is_mock_cluster
+from sdk.confluent.mock_cluster import MockCluster, adapt_consumer
 from sdk.embedded import EmbeddedAdmin, EmbeddedBroker
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.settings import ConsumerOptions, KafkaOptions, TlsOptions

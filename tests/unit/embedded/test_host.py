@@ -181,6 +181,23 @@ def test_real_servers_are_left_alone() -> None:
     joined.close()
 
 
+def test_services_on_real_servers_start_without_the_parts() -> None:
+    """Connecting to real servers loads neither the registry nor the mock cluster."""
+    code = (
+        "import sys, sdk.messaging\n"
+        "from sdk.embedded import join\n"
+        "from sdk.settings import KafkaOptions, RegistryOptions, Settings\n"
+        "real = Settings(environment='production',\n"
+        "    kafka=KafkaOptions(bootstrap_servers=('kafka.example.org:9092',)),\n"
+        "    registry=RegistryOptions(url=('https://registry.example.org',)))\n"
+        "assert join(real).settings is real\n"
+        "parts = {'sdk.confluent.mock_cluster', 'sdk.embedded.host', 'http.server'}\n"
+        "print(sorted(parts & set(sys.modules)))\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert shown.stdout == "[]\n"
+
+
 def test_keys_that_the_embedded_broker_cannot_take_are_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
