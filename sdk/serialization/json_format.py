@@ -16,6 +16,14 @@ from sdk.serialization.json_values import Convert, json_form
 _DEEP = "arrays, maps and records are nested too deeply"
 
 
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")
+
+
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_print = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 class JsonMessageSerializer:
     """Writes and reads record values as JSON objects.
 
@@ -42,8 +50,7 @@ class JsonMessageSerializer:
             write = self._writers[event_class] = _writer(event_class)
         contract: EventInfo = event_class.__event__
         try:
-            value = write(event)
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text = _print(write(event))
         except MismatchError as error:
             raise SerializationError(
                 error.reason, event=contract.full_name, topic=topic, path=error.path or None
@@ -84,7 +91,7 @@ class JsonMessageSerializer:
         if record.value is None:
             raise _poison(record, "a tombstone carries no event", contract)
         try:
-            return read(json.loads(record.value, parse_constant=_refuse_constant))
+            return read(_parse(record.value.decode()))
         except MismatchError as error:
             raise _poison(record, error.reason, contract, error.path) from error
         except RecursionError as error:
@@ -109,10 +116,6 @@ def _writer(event_class: type[Any]) -> Convert:
     if not isinstance(getattr(event_class, "__event__", None), EventInfo):
         raise SerializationError(f"{event_class.__qualname__} is no generated event class")
     return json_form(event_class, strict=True).write
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
 
 
 def _poison(

@@ -24,6 +24,9 @@ _REAL = frozenset({"number", "text"})
 _EPOCH = datetime(1970, 1, 1)
 _NANOS = 1_000_000_000
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.I)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CLOCK = re.compile(r"\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,10000}(\.\d{1,10000})?([Ee][+-]?\d{1,6})?", re.ASCII)
 _NOT_FINITE = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
@@ -207,9 +210,7 @@ def _big_decimal() -> Scalar:
 
 
 def _decimal_of(value: Any) -> Decimal:
-    if type(value) is str and re.fullmatch(
-        r"-?\d{1,10000}(\.\d{1,10000})?([Ee][+-]?\d{1,6})?", value
-    ):
+    if type(value) is str and _DECIMAL.fullmatch(value):
         return Decimal(value)
     raise MismatchError("a decimal number as text", value)
 
@@ -294,13 +295,13 @@ def _instant(value: Any, *, aware: bool) -> tuple[int, int]:
 
 
 def _read_date(text: str) -> date:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+    if not _DATE.fullmatch(text):
         raise ValueError(text)
     return date.fromisoformat(text)
 
 
 def _read_time(text: str) -> time:
-    if not re.fullmatch(r"\d\d:\d\d:\d\d(\.\d{1,6})?", text, re.ASCII):
+    if not _CLOCK.fullmatch(text):
         raise ValueError(text)
     return time.fromisoformat(f"{text[:9]}{text[9:].ljust(6, '0')}" if len(text) > 8 else text)
 

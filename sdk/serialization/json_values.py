@@ -125,29 +125,14 @@ class _Builder:
             _Field(schema=each, form=self.form(each.schema), attribute=attribute)
             for each, attribute in zip(schema.fields, attrs.fields(cls), strict=True)
         ]
-        form = Form(_record_writer(cls, fields), self._record_reader(cls, fields), accepts, kinds)
+        form = Form(
+            _record_writer(cls, fields),
+            _record_reader(cls, fields, strict=self.strict),
+            accepts,
+            kinds,
+        )
         made.append(form)
         return form
-
-    def _record_reader(self, cls: type[Any], fields: list[_Field]) -> Convert:
-        known = {name for each in fields for name in each.names}
-        strict = self.strict
-
-        def read(value: Any) -> Any:
-            if type(value) is not dict:
-                raise MismatchError("an object", value)
-            if strict and not known.issuperset(value):
-                name = next(name for name in value if name not in known)
-                raise MismatchError.at(name, f"{cls.__qualname__} has no such field")
-            arguments: dict[str, Any] = {}
-            for each in fields:
-                each.read_into(arguments, value)
-            try:
-                return cls(**arguments)
-            except SdkError as error:
-                raise MismatchError.at(error.path or "", error.message) from error
-
-        return read
 
     def _union(self, schema: UnionSchema) -> Form:
         branches = [(_branch_name(each), self.form(each)) for each in schema.branches]
@@ -170,23 +155,6 @@ class _Field:
     form: Form
     attribute: attrs.Attribute[Any]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.schema.name, *self.schema.aliases)
-
-    def read_into(self, arguments: dict[str, Any], source: dict[str, Any]) -> None:
-        """Take the field's value from an object; a missing one is left to its default."""
-        for name in self.names:
-            if name in source:
-                argument = self.attribute.alias or self.attribute.name
-                try:
-                    arguments[argument] = self.form.read(source[name])
-                except MismatchError as error:
-                    raise error.within(name) from error.__cause__
-                return
-        if self.schema.default is NO_DEFAULT:
-            raise MismatchError.at(self.schema.name, "the field is missing and has no default")
-
 
 def _record_writer(cls: type[Any], fields: list[_Field]) -> Convert:
     parts = [(each.schema.name, each.attribute.name, each.form.write) for each in fields]
@@ -203,6 +171,44 @@ def _record_writer(cls: type[Any], fields: list[_Field]) -> Convert:
         return result
 
     return write
+
+
+def _record_reader(cls: type[Any], fields: list[_Field], *, strict: bool) -> Convert:
+    parts = [
+        (
+            (each.schema.name, *each.schema.aliases),
+            each.attribute.alias or each.attribute.name,
+            each.form.read,
+            each.schema.default is NO_DEFAULT,
+        )
+        for each in fields
+    ]
+    known = {name for names, *_ in parts for name in names}
+
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise MismatchError("an object", value)
+        if strict and not known.issuperset(value):
+            name = next(name for name in value if name not in known)
+            raise MismatchError.at(name, f"{cls.__qualname__} has no such field")
+        arguments: dict[str, Any] = {}
+        for names, argument, convert, required in parts:
+            for name in names:
+                if name in value:
+                    try:
+                        arguments[argument] = convert(value[name])
+                    except MismatchError as error:
+                        raise error.within(name) from error.__cause__
+                    break
+            else:
+                if required:
+                    raise MismatchError.at(names[0], "the field is missing and has no default")
+        try:
+            return cls(**arguments)
+        except SdkError as error:
+            raise MismatchError.at(error.path or "", error.message) from error
+
+    return read
 
 
 def _array(items: Form) -> Form:
