@@ -90,7 +90,8 @@ TokenSource = Callable[[], tuple[str, float | datetime]]
 
 
 OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]
-"""Called once a record, from the client's own thread, with either a report or an error."""
+"""Called once a record, from whatever thread the client takes acknowledgements in, with either a
+report or an error."""
 
 
 class BrokerProducer(Protocol):
@@ -103,6 +104,9 @@ class BrokerProducer(Protocol):
             QueueFullError: The local queue is full now.
             MessageTooLargeError: The record can never be queued.
         """
+
+    def after_deliveries(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""

@@ -96,21 +96,25 @@ class Delivery:
         if self._outcome is None:
             alarm = self._office.alarm()
             future = alarm.loop.create_future()
-            self._wake_by(partial(alarm.ring, future))
+            self._wake_by(partial(alarm.set, future))
             if self._outcome is None:
                 yield from future
         return self._settled()
 
-    def settle(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Take the outcome, once, from the client's own thread, and wake whoever waits."""
+    def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
+        """Take the outcome, once, from the client's own thread, and wake whoever waits.
+
+        A delivery is itself the `OnDelivery` of its record: of the objects that live as long as a
+        record is under way, the garbage collector sees one less.
+        """
         # The outcome is set before the waiters are read, and a waiter is added before the outcome
         # is read again: one of the two sides always sees the other, without a lock.
         self._outcome = report if error is None else error
         waiters = self._waiters
         if error is not None:
-            self._office.failed(self, watched=bool(waiters))
+            self._office.failed(self, watched=waiters is not None)
         if waiters is not None:
-            for wake in tuple(waiters):
+            for wake in waiters:
                 wake()
 
     def __repr__(self) -> str:
@@ -118,12 +122,11 @@ class Delivery:
         return f"<Delivery to {self.record.topic}: {state}>"
 
     def _wake_by(self, wake: Callable[[], None]) -> None:
-        if self._waiters is None:
-            with self._office.lock:
-                if self._waiters is None:
-                    self._waiters = [wake]
-                    return
-        self._waiters.append(wake)
+        with self._office.lock:
+            if self._waiters is None:
+                self._waiters = [wake]
+            else:
+                self._waiters.append(wake)
 
     def _settled(self) -> DeliveryReport:
         outcome = self._outcome
@@ -145,17 +148,21 @@ class DeliveryOffice:
     def __init__(self, trouble: Callable[[], SdkError | None]) -> None:
         self.lock = threading.Lock()
         self._trouble = trouble
-        self._alarm: _Alarm | None = None
+        self._alarms: dict[asyncio.AbstractEventLoop, _Alarm] = {}
         self._failures: dict[int, Delivery] = {}
 
     def alarm(self) -> _Alarm:
         """Return the alarm of the running event loop."""
         loop = asyncio.get_running_loop()
-        alarm = self._alarm
-        if alarm is None or alarm.loop is not loop:
-            # Two loops on one producer are rare, and an alarm is cheap: the newest is kept.
-            alarm = self._alarm = _Alarm(loop)
+        alarm = self._alarms.get(loop)
+        if alarm is None:
+            alarm = self._alarms.setdefault(loop, _Alarm(loop))
         return alarm
+
+    def ring(self) -> None:
+        """Wake the event loops in which somebody waits for what was settled by now."""
+        for alarm in tuple(self._alarms.values()):
+            alarm.ring()
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
         """Return the error of a wait that ended before the record's fate was known."""
@@ -198,28 +205,25 @@ def describe(delivery: Delivery) -> str:
 
 
 class _Alarm:
-    """Wakes futures of one event loop from other threads, many of them by one wake-up."""
+    """Wakes futures of one event loop from other threads, a batch of them by one wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._ringing: deque[asyncio.Future[None]] = deque()
-        self._scheduled = False
+        self._due: deque[asyncio.Future[None]] = deque()
+        self.set = self._due.append
 
-    def ring(self, future: asyncio.Future[None]) -> None:
-        """Complete ``future`` in its loop, soon; called from any thread."""
-        self._ringing.append(future)
-        if not self._scheduled:
-            self._scheduled = True
+    def ring(self) -> None:
+        """Complete in the loop, soon, whatever is due; called from any thread."""
+        if self._due and not self.loop.is_closed():
             try:
                 self.loop.call_soon_threadsafe(self._wake)
-            except RuntimeError:  # the loop is closed, and nobody waits in it any more
-                self._ringing.clear()
+            except RuntimeError:  # it was closed meanwhile, and nobody waits in it any more
+                self._due.clear()
 
     def _wake(self) -> None:
-        # Unset first: a future added after the last look below schedules a wake-up of its own.
-        self._scheduled = False
-        while self._ringing:
-            future = self._ringing.popleft()
+        due = self._due
+        while due:
+            future = due.popleft()
             if not future.done():
                 future.set_result(None)
 

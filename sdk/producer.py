@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import UUID
 
 from attrs import field, frozen
 
@@ -83,11 +84,12 @@ class Producer:
         self._keys = parts.keys
         self._topics = parts.topics
         self._standard_headers = parts.standard_headers
-        self._observers = parts.observers
+        self._observers = parts.observers or None
         self._close_timeout = parts.close_timeout
         self._queue_full_timeout = parts.queue_full_timeout
         self._office = DeliveryOffice(parts.broker.trouble)
-        self._backlog = _Backlog(parts.broker)
+        parts.broker.after_deliveries(self._office.ring)
+        self._backlog = _Backlog(parts.broker, self._office.ring)
         self._routes: dict[type[Any], _Route] = {}
         self._unusable: str | None = None
         self._closing = threading.Lock()
@@ -137,15 +139,17 @@ class Producer:
             topic = route.topic
         if key is FROM_EVENT:
             key = None if route.key_field is None else getattr(event, route.key_field)
+        if type(key) is UUID:
+            key = str(key)  # once, for key and headers alike
         message_headers = self._headers(event_class, key, headers)
         value = self._serializer.serialize(event, topic, message_headers)
         record = ProducerRecord(
-            topic=topic,
-            value=value,
-            key=None if key is None else self._keys.serialize(key, event_class, topic),
-            headers=tuple(message_headers),
-            partition=partition,
-            timestamp=_milliseconds(timestamp) if isinstance(timestamp, datetime) else timestamp,
+            topic,
+            value,
+            None if key is None else self._keys.serialize(key, event_class, topic),
+            tuple(message_headers),
+            partition,
+            _milliseconds(timestamp) if isinstance(timestamp, datetime) else timestamp,
         )
         return self._send(event_class, event, record)
 
@@ -274,12 +278,13 @@ class Producer:
         return [header for header in standard if header[0] not in names] + own
 
     def _send(self, event_class: type[Any], event: Any, record: ProducerRecord) -> Delivery:
-        if self._observers:
-            record = self._observers.on_produce(event_class, record)
+        observers = self._observers
+        if observers is not None:
+            record = observers.on_produce(event_class, record)
         delivery = Delivery(event, record, self._office)
-        settle: OnDelivery = delivery.settle
-        if self._observers:
-            settle = partial(_settle_observed, self._observers, delivery)
+        settle: OnDelivery = delivery
+        if observers is not None:
+            settle = partial(_settle_observed, observers, delivery)
         if self._backlog.waiting and _event_loop_runs():
             self._backlog.add(record, settle, self._queue_full_timeout)
             return delivery
@@ -392,8 +397,9 @@ class _Backlog:
     They are queued in order as room appears, by timers of the loop, or by whoever closes.
     """
 
-    def __init__(self, broker: BrokerProducer) -> None:
+    def __init__(self, broker: BrokerProducer, ring: Callable[[], None]) -> None:
         self._broker = broker
+        self._ring = ring
         self._lock = threading.Lock()
         self._timers: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self.waiting: deque[_Waiting] = deque()
@@ -418,6 +424,7 @@ class _Backlog:
         while self.waiting:
             waiting = self.waiting.popleft()
             waiting.settle(None, _stayed_full(waiting.record, waiting.timeout))
+        self._ring()
 
     def _retry(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._drain():
@@ -435,8 +442,10 @@ class _Backlog:
                     if time.monotonic() < first.deadline:
                         return False
                     first.settle(None, _stayed_full(first.record, first.timeout))
+                    self._ring()
                 except SdkError as error:
                     first.settle(None, error)
+                    self._ring()
                 self.waiting.popleft()
         return True
 
@@ -447,7 +456,7 @@ def _settle_observed(
     report: DeliveryReport | None,
     error: SdkError | None,
 ) -> None:
-    delivery.settle(report, error)
+    delivery(report, error)
     if error is None:
         observers.notify("on_delivery", delivery.record, report)
     else:

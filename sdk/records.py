@@ -1,8 +1,11 @@
-"""Kafka records as values: what is sent, what arrives, and what the broker acknowledged."""
+"""Kafka records as values: what is sent, what arrives, and what the broker acknowledged.
+
+Those made once a message are named tuples: they cost a third of a frozen attrs class.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
@@ -10,8 +13,7 @@ Header = tuple[str, bytes | None]
 """A header as Kafka carries it: names may repeat, values may be null, order is kept."""
 
 
-@frozen(kw_only=True)
-class ProducerRecord:
+class ProducerRecord(NamedTuple):
     """A record on its way to Kafka.
 
     Attributes:
@@ -31,8 +33,7 @@ class ProducerRecord:
     timestamp: int | None = None
 
 
-@frozen(kw_only=True)
-class ConsumerRecord:
+class ConsumerRecord(NamedTuple):
     """A record as it came from Kafka.
 
     Attributes:
@@ -84,8 +85,7 @@ class Tombstone:
             return None
 
 
-@frozen(kw_only=True)
-class DeliveryReport:
+class DeliveryReport(NamedTuple):
     """What the broker acknowledged.
 
     Attributes:

@@ -148,22 +148,18 @@ class ConfluentConsumer:
         return False
 
 
-def _record(message: Message) -> ConsumerRecord:
+def _record(message: Any) -> ConsumerRecord:
     kind, timestamp = message.timestamp()
+    headers = message.headers()
     return ConsumerRecord(
-        topic=str(message.topic()),
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        value=message.value(),
-        key=message.key(),
-        headers=_headers(message),
-        timestamp=timestamp if kind else None,
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.value(),
+        message.key(),
+        tuple(headers) if headers else (),
+        timestamp if kind else None,
     )
-
-
-def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
-    headers: Any = message.headers()
-    return tuple(headers) if headers else ()
 
 
 def _ours(places: Sequence[Place]) -> list[TopicPartition]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -26,6 +29,8 @@ from sdk.settings import KafkaOptions, ProducerOptions
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
+_STAND_BACK_SECONDS = 0.001
+_TAKEN_WHILE_PRODUCING = 64
 _PURGE_SECONDS = 5.0
 _MOCK_APPEND_TIME = 1234
 """What librdkafka's mock cluster says of every record, though it keeps the record's own time."""
@@ -51,6 +56,12 @@ class ConfluentProducer:
         self._client: Any = make_client(
             Client, config, {"producer": options.librdkafka, "kafka": kafka.librdkafka}
         )
+        # Bound once: each record under way holds it.
+        self._delivered = self._settle
+        self._after_deliveries: Callable[[], None] = _nothing
+        self._produced = 0
+        # A token is fetched where acknowledgements are taken, and may take its time.
+        self._takes_inline = "oauth_cb" not in config
         self._closed = threading.Event()
         self._poller = threading.Thread(
             target=self._take_acknowledgements, name="sdk-producer", daemon=True
@@ -59,34 +70,32 @@ class ConfluentProducer:
 
     def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Queue a record and return at once."""
-
-        def delivered(error: KafkaError | None, message: Any) -> None:
-            if error is None:
-                on_delivery(self._report(record, message), None)
-            else:
-                on_delivery(None, self._failure(record, error))
-
+        topic, value, key, headers, partition, timestamp = record
         try:
             self._client.produce(
-                record.topic,
-                record.value,
-                record.key,
-                -1 if record.partition is None else record.partition,
-                delivered,
+                topic,
+                value,
+                key,
+                -1 if partition is None else partition,
+                partial(self._delivered, on_delivery),
                 None,
-                record.timestamp or 0,
-                list(record.headers),
+                timestamp or 0,
+                list(headers) if headers else None,
             )
+            self._produced += 1
+            if not self._produced % _TAKEN_WHILE_PRODUCING and self._takes_inline:
+                self._take(0)
         except BufferError as error:
             raise QueueFullError("the local queue is full", topic=record.topic) from error
         except KafkaException as error:
-            raise self._failure(record, error.args[0]) from error
+            raise self._failure(error.args[0], topic, partition) from error
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
         left: int = self._client.flush(timeout)
+        self._after_deliveries()
         return left
 
     def close(self, timeout: float) -> int:
@@ -99,6 +108,7 @@ class ConfluentProducer:
             if left or len(client):
                 client.purge()
                 client.flush(_PURGE_SECONDS)
+            self._after_deliveries()
             self._closed.set()
             self._poller.join()
             # With the last reference the client goes, and librdkafka's threads with it.
@@ -109,41 +119,65 @@ class ConfluentProducer:
         """Return what keeps the client from delivering anything now, if it knows."""
         return self._trouble.error
 
-    def _take_acknowledgements(self) -> None:
-        client = self._client
-        while not self._closed.is_set():
-            try:
-                client.poll(_POLL_SECONDS)
-                if self._trouble.refusal is not None:
-                    # No broker takes us: waiting for the delivery time-out would not change it.
-                    client.purge(blocking=False)
-            except Exception:
-                logger.exception("taking acknowledgements failed")
+    def after_deliveries(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
+        self._after_deliveries = call
 
-    def _report(self, record: ProducerRecord, message: Any) -> DeliveryReport:
-        if self._trouble.error is not None:
+    def _take_acknowledgements(self) -> None:
+        """Take acknowledgements in a thread of their own, while nobody produces at full speed.
+
+        The client takes and gives back the interpreter lock for every acknowledgement. Against a
+        thread that produces without a pause that costs more than all the rest, so that thread
+        takes them itself, some after so many records, and this one stands back.
+        """
+        seen = 0
+        while not self._closed.is_set():
+            produced = self._produced
+            busy = self._takes_inline and produced - seen >= _TAKEN_WHILE_PRODUCING
+            seen = produced
+            if busy:
+                time.sleep(_STAND_BACK_SECONDS)
+            else:
+                self._take(_POLL_SECONDS)
+
+    def _take(self, timeout: float) -> None:
+        client = self._client
+        try:
+            if client is None or not client.poll(timeout):
+                return
+            self._after_deliveries()
+            if self._trouble.refusal is not None:
+                # No broker takes us: waiting for the delivery time-out would not change it.
+                client.purge(blocking=False)
+        except Exception:
+            logger.exception("taking acknowledgements failed")
+
+    def _settle(self, on_delivery: OnDelivery, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            on_delivery(None, self._failure(error, message.topic(), message.partition()))
+            return
+        if self._trouble.stands:
             self._trouble.clear()
         kind, timestamp = message.timestamp()
-        if timestamp == _MOCK_APPEND_TIME:
-            timestamp = record.timestamp
-        return DeliveryReport(
-            topic=record.topic,
-            partition=message.partition(),
-            offset=message.offset(),
-            timestamp=timestamp if kind else None,
+        report = DeliveryReport(
+            message.topic(), message.partition(), message.offset(), timestamp if kind else None
         )
+        on_delivery(report, None)
 
-    def _failure(self, record: ProducerRecord, error: KafkaError) -> SdkError:
+    def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
         trouble = self._trouble.error
+        known = None if partition is None or partition < 0 else partition
         purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
-        failure = broker_failure(
-            error, "deliver the record", topic=record.topic, partition=record.partition
-        )
+        failure = broker_failure(error, "deliver the record", topic=topic, partition=known)
         timed_out = purged or isinstance(failure, DeliveryTimeoutError)
         if timed_out and isinstance(trouble, AuthenticationError):
-            return AuthenticationError(trouble.message, topic=record.topic, remedy=trouble.remedy)
+            return AuthenticationError(trouble.message, topic=topic, remedy=trouble.remedy)
         if purged:
             failure.message = "the producer was closed before the record was acknowledged"
             if trouble is not None:
                 failure.message += f": {trouble.message}"
         return failure
+
+
+def _nothing() -> None:
+    """Stand for a listener that nobody has named yet."""

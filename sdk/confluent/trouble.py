@@ -24,9 +24,13 @@ class Trouble:
 
     Args:
         doing: What the client does, such as ``reach Kafka``.
+
+    Attributes:
+        stands: Whether there is anything to `clear`.
     """
 
     def __init__(self, doing: str) -> None:
+        self.stands = False
         self._doing = doing
         self._error: SdkError | None = None
         self._fatal: SdkError | None = None
@@ -36,6 +40,7 @@ class Trouble:
     def hear(self, error: KafkaError) -> None:
         """Take an error from the client's error callback."""
         failure = broker_failure(error, self._doing)
+        self.stands = True
         if error.fatal():
             self._fatal = failure
         if is_refusal(error):
@@ -49,6 +54,7 @@ class Trouble:
 
     def clear(self) -> None:
         """Forget it: a broker has answered."""
+        self.stands = False
         self._error = None
         self._refused_since = None
         self._told.clear()

@@ -57,6 +57,7 @@ class InMemoryBroker:
         self._groups: dict[str, Group] = {}
         self._faults: dict[str, deque[SdkError]] = {}
         self._held: deque[tuple[ProducerRecord, OnDelivery]] | None = None
+        self._listeners: list[Callable[[], None]] = []
         self._turn = itertools.count()
 
     def producer(self) -> InMemoryProducer:
@@ -110,6 +111,7 @@ class InMemoryBroker:
                 self._held = None
         for record, on_delivery in ready:
             self._append(record, on_delivery)
+        self._after_deliveries()
 
     def fail(self, operation: str, *errors: SdkError) -> None:
         """Answer the next calls of an operation with these errors, one each.
@@ -170,7 +172,7 @@ class InMemoryBroker:
                 topic=record.topic,
             )
         if record.timestamp is None:
-            record = evolve(record, timestamp=time.time_ns() // 1_000_000)
+            record = record._replace(timestamp=time.time_ns() // 1_000_000)
         with self.changed:
             if self._held is not None:
                 if len(self._held) >= self._queue_limit:
@@ -178,6 +180,7 @@ class InMemoryBroker:
                 self._held.append((record, on_delivery))
                 return
         self._append(record, on_delivery)
+        self._after_deliveries()
 
     def held(self) -> int:
         """Return how many records wait for `release`."""
@@ -192,7 +195,16 @@ class InMemoryBroker:
                 self._held.clear()
         for record, on_delivery in abandoned:
             on_delivery(None, DeliveryError("the producer was closed", topic=record.topic))
+        self._after_deliveries()
         return len(abandoned)
+
+    def listen(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called after records were acknowledged or have failed."""
+        self._listeners.append(call)
+
+    def _after_deliveries(self) -> None:
+        for call in self._listeners:
+            call()
 
     def _append(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         error = self.fault("deliver")
@@ -261,6 +273,10 @@ class InMemoryProducer:
         if self._closed:
             raise ClosedError("the producing client is closed")
         self._broker.accept(record, on_delivery)
+
+    def after_deliveries(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
+        self._broker.listen(call)
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
