@@ -128,11 +128,12 @@ class _Builder:
             return
         module = self._path(unit.root.key)
         roots = [full_name for full_name, _ in unit.circle]
-        nodes = {node.name: node for node in unit.own}
+        nodes = {node.name: node for node in self._own(unit)}
         spaces = {name.rpartition(".")[0] for name in roots}
-        ordered = sorted(nodes, key=lambda name: _rank(name, roots, spaces))
+        outer = [node.name for key in unit.circle for node in self.by_key[key].own]
+        ordered = sorted(dict.fromkeys(outer), key=lambda name: _rank(name, roots, spaces))
         named = [name for name in ordered if self._has_class(unit, nodes[name])]
-        if not isinstance(unit.schema, NamedSchema):
+        if not unit.root.is_named:
             named.insert(0, unit.root.full_name)
         classes = class_names(named, ())
         homes: dict[str, ClassHome] = {}
@@ -146,6 +147,19 @@ class _Builder:
             spelling = _spelling(nodes[name], taken) if name in nodes else {}
             homes[name] = ClassHome(module, chosen, spelling)
         self.built[unit.root.key] = _Built(unit, module, homes, classes, local)
+
+    def _own(self, unit: Unit) -> list[NamedSchema]:
+        """Return the types of a module, those of its whole circle, in an order of definition.
+
+        Enums and fixed come first, then records, each after what it holds.
+        """
+        members = [self.by_key[key] for key in unit.circle]
+        simple = [n for each in members for n in each.own if not isinstance(n, RecordSchema)]
+        records = [node for each in members for node in _definition_order(each)]
+        found: dict[str, NamedSchema] = {}
+        for node in (*simple, *records):
+            found.setdefault(node.name, node)
+        return list(found.values())
 
     def _has_class(self, unit: Unit, node: NamedSchema) -> bool:
         if not isinstance(node, FixedSchema):
@@ -162,11 +176,11 @@ class _Builder:
             return ForwardModel(path, source, digest, title, home, self._exports(built))
         scope = Scope(path, built.homes, built.local)
         types: list[TypeModel] = []
-        for node in _definition_order(unit):
+        for node in self._own(unit):
             if node.name in built.classes:
                 types.append(self._type(unit, node, scope))
                 scope.defined.add(node.name)
-        if not isinstance(unit.schema, NamedSchema):
+        if not unit.root.is_named:
             scope.use("typing", "TypeAlias")
             alias = built.classes[unit.root.full_name]
             types.append(AliasModel(alias, unit.root.full_name, annotation(unit.schema, scope)))
@@ -183,7 +197,7 @@ class _Builder:
         )
 
     def _exports(self, built: _Built) -> tuple[str, ...]:
-        alias = () if isinstance(built.unit.schema, NamedSchema) else ("SCHEMA",)
+        alias = () if built.unit.root.is_named else ("SCHEMA",)
         return tuple(sorted((*built.classes.values(), *alias)))
 
     def _type(self, unit: Unit, node: NamedSchema, scope: Scope) -> TypeModel:
@@ -247,7 +261,7 @@ class _Builder:
     def _info(self, unit: Unit, scope: Scope) -> InfoModel:
         root, built = unit.root, self.built[unit.circle[0]]
         scope.use("sdk.events", "EventInfo")
-        if isinstance(unit.schema, NamedSchema):
+        if root.is_named:
             target = f"{scope.local[root.full_name]}.__event__"
         else:
             scope.use("typing", "Final")
@@ -268,7 +282,7 @@ class _Builder:
         )
 
     def _reference(self, unit: Unit, scope: Scope) -> str:
-        if isinstance(unit.schema, NamedSchema):
+        if unit.root.is_named:
             return f"{scope.use_class(unit.root.full_name)}.__event__"
         module = relative(scope.module, self.built[unit.root.key].module)
         name = "_".join((*self.packages[unit.root.full_name], "schema")).upper()
@@ -373,23 +387,19 @@ def _excuse_quoted(scope: Scope, types: Iterable[TypeModel]) -> None:
         scope.use("collections.abc", "Sequence  # noqa: F401")
 
 
-def _definition_order(unit: Unit) -> list[NamedSchema]:
-    """Return a module's types, enums and fixed first, then records, each after what it holds."""
-    own = {id(node): node for node in unit.own}
-    simple = [node for node in unit.own if not isinstance(node, RecordSchema)]
-    records: list[NamedSchema] = []
+def _definition_order(unit: Unit) -> list[RecordSchema]:
+    """Return the records that a schema defines, each after those that it holds."""
+    own = {id(node) for node in unit.own}
+    records: list[RecordSchema] = []
     seen: set[int] = set()
-
     work: list[tuple[Schema, bool]] = [(unit.schema, False)]
     while work:
         node, is_done = work.pop()
         if is_done:
             if id(node) in own and isinstance(node, RecordSchema):
                 records.append(node)
-            continue
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        work.append((node, True))
-        work.extend((child, False) for child in reversed(children(node)))
-    return [*simple, *records]
+        elif id(node) not in seen:
+            seen.add(id(node))
+            work.append((node, True))
+            work.extend((child, False) for child in reversed(children(node)))
+    return records

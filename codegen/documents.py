@@ -15,13 +15,12 @@ from codegen.idl import read_idl
 from codegen.idl_tokens import IdlSyntaxError, syntax_finding
 from codegen.names import defined_name, in_namespace, inlined, qualified
 from codegen.naming import module_name, type_module_name
-from codegen.sources import EventConfig, Root, SchemaFile
+from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
 from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
 from sdk.avro.schema import short_name
 from sdk.errors import InvalidSchemaError
 
 _MAX_DEPTH: Final = 500
-_NAMED: Final = ("record", "error", "enum", "fixed")
 
 
 @frozen
@@ -211,14 +210,14 @@ def _protocol_problem(value: Any) -> tuple[str, str, str] | None:
     if not isinstance(types, list):
         return "/types", "types are no array", "use a JSON array"
     for index, each in enumerate(types):
-        if not isinstance(each, dict) or each.get("type") not in _NAMED:
+        if not isinstance(each, dict) or each.get("type") not in NAMED_KINDS:
             return f"/types/{index}", "no named type", "define a record, error, enum or fixed"
     return None
 
 
 def _full_name(value: Any) -> str:
     """Return the full name that a schema declares for itself, or ``""``."""
-    if not isinstance(value, dict) or value.get("type") not in _NAMED:
+    if not isinstance(value, dict) or value.get("type") not in NAMED_KINDS:
         return ""
     name, namespace = value.get("name"), value.get("namespace")
     if not isinstance(name, str):

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeGuard
 from attrs import define, field
 
 from codegen.identity_defaults import same_default
-from codegen.identity_types import View, actual_type, expected_type, same_name
+from codegen.identity_types import View, actual_type, defined_name, expected_type
 from codegen.progress import Progress
 
 _INFO: Final = "EventInfo"
@@ -68,6 +68,7 @@ def _view(path: str, modules: Mapping[str, _Module], views: dict[str, View]) -> 
         found.update(view.definitions)
         classes.update(view.classes)
         scope[name] = view.scope.get(imported, "")
+    inherited = frozenset(found)
     for info in module.infos:
         for full_name, definition in definitions(json.loads(_text(info, "schema")), ""):
             space, _, short = full_name.rpartition(".")
@@ -76,7 +77,7 @@ def _view(path: str, modules: Mapping[str, _Module], views: dict[str, View]) -> 
         scope[name] = full_name
         if name in module.classes:
             classes[full_name] = module.classes[name]
-    views[path] = View(scope, found, classes)
+    views[path] = View(scope, found, classes, inherited)
     return views[path]
 
 
@@ -129,7 +130,7 @@ def _differences(module: _Module, info: Mapping[str, ast.expr], view: View) -> I
         if cls is not None:
             for reason in _class_differences(cls, full_name, definition, view):
                 yield f"{full_name}: {reason}"
-        elif definition["type"] != "fixed":
+        elif definition["type"] != "fixed" and full_name not in view.inherited:
             yield f"{full_name} has no class"
     for full_name in types:
         if full_name not in defined:
@@ -155,9 +156,9 @@ def definitions(value: Any, namespace: str) -> Iterator[tuple[str, dict[str, Any
         elif kind == "map":
             yield from definitions(value["values"], namespace)
         elif kind in ("record", "error", "enum", "fixed"):
-            full_name = same_name(value["name"], value.get("namespace", namespace))
+            full_name = defined_name(value, namespace)
             yield full_name, value
-            for each in value.get("fields", ()):
+            for each in value["fields"] if kind in ("record", "error") else ():
                 yield from definitions(each["type"], full_name.rpartition(".")[0])
 
 

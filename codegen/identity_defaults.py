@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from codegen.identity_types import View, is_decimal, same_name
+from codegen.identity_types import View, defined_name, is_decimal
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NUMBERS: Final = ("int", "long", "float", "double")
@@ -33,7 +33,7 @@ def same_default(value: Any, default: Any, node: ast.expr, namespace: str, view:
         value = {"type": value}
     kind = value["type"]
     if kind in ("record", "error", "enum", "fixed"):
-        value = view.definitions[same_name(value["name"], value.get("namespace", namespace))]
+        value = view.definitions[defined_name(value, namespace)]
     match kind:
         case "array":
             return (

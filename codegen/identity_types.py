@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -42,11 +42,13 @@ class View:
         scope: Class as the module calls it → Avro full name.
         definitions: Avro full name → its definition in schema JSON, with its namespace.
         classes: Avro full name → its class; a plain fixed may have none.
+        inherited: Full names of the definitions that come from other modules.
     """
 
     scope: Mapping[str, str]
     definitions: Mapping[str, Mapping[str, Any]]
     classes: Mapping[str, ast.ClassDef]
+    inherited: Collection[str]
 
     def resolve(self, value: Any, namespace: str) -> Any:
         """Return the definition that a name stands for; any other schema JSON as it is."""
@@ -63,6 +65,12 @@ def same_name(name: str, namespace: str) -> str:
     if "." in name:
         return name.lstrip(".")
     return f"{namespace}.{name}" if namespace else name
+
+
+def defined_name(value: Mapping[str, Any], namespace: str) -> str:
+    """Return the full name that a definition declares."""
+    own = value.get("namespace")
+    return same_name(value["name"], own if isinstance(own, str) else namespace)
 
 
 def expected_type(value: Any, namespace: str, view: View, *, told: bool = False) -> Form:
@@ -86,11 +94,11 @@ def expected_type(value: Any, namespace: str, view: View, *, told: bool = False)
     if kind == "map":
         return ("map", expected_type(value["values"], namespace, view))
     if kind in ("record", "error", "enum"):
-        return same_name(value["name"], value.get("namespace", namespace))
+        return defined_name(value, namespace)
     if kind == "fixed":
         plain = _logical_fixed(value)
         if plain == "bytes" and told:
-            return same_name(value["name"], value.get("namespace", namespace))
+            return defined_name(value, namespace)
         return plain
     if kind not in _PRIMITIVES:
         return expected_type(kind, namespace, view, told=told)

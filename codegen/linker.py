@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
 
 from attrs import define, field, frozen
 
 from codegen.circles import circles
 from codegen.findings import Finding
-from codegen.names import Names, inlined, scan
+from codegen.names import Names, definitions, inlined, scan
 from codegen.progress import Progress
 from codegen.sources import Key, Root
 from sdk.avro.schema import NamedSchema, Schema, check_schema, named_types, parse_schema
 from sdk.errors import InvalidSchemaError
-
-_NAMED: Final = frozenset(("record", "error", "enum", "fixed"))
 
 
 @define(eq=False)
@@ -184,8 +181,13 @@ class _Linker:
         value, text = root.value, root.text
         targets = {key: target for key, target in self.edges[root.key].items() if key not in circle}
         if len(circle) > 1:
-            members = {key: self.versions[key[0]][key[1]] for key in circle}
-            value = inlined(root.value, {m.full_name: m.value for m in members.values()})
+            members = [self.versions[full_name][version] for full_name, version in circle]
+            if not all(member.is_named for member in members):
+                self._refuse_unnamed(root, members)
+                return
+            value = inlined(
+                root.value, dict(pair for m in members for pair in definitions(m.value))
+            )
             text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
             for key in circle:
                 targets.update((k, t) for k, t in self.edges[key].items() if k not in circle)
@@ -209,6 +211,17 @@ class _Linker:
         own = tuple(node for node in named_types(schema) if id(node) not in foreign)
         self.order[root.key] = len(self.order)
         self.units[root.key] = Unit(root, schema, text, references, circle, own)
+
+    def _refuse_unnamed(self, root: Root, members: Iterable[Root]) -> None:
+        if not root.is_named:
+            others = " and ".join(each.full_name for each in members if each is not root)
+            self.findings.append(
+                root.finding(
+                    "",
+                    f"this schema has no name, and refers to {others} in a circle",
+                    "give the types that others refer to files of their own",
+                )
+            )
 
     def _known(self, root: Root, references: tuple[Unit, ...]) -> dict[str, NamedSchema]:
         known: dict[str, NamedSchema] = {}

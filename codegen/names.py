@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
+from codegen.sources import NAMED_KINDS
 from sdk.avro.schema import PRIMITIVES
-
-_NAMED: Final = frozenset(("record", "error", "enum", "fixed"))
 
 
 @frozen
@@ -54,7 +53,7 @@ def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str
         if kind in ("array", "map"):
             key = "items" if kind == "array" else "values"
             yield from _walk(value.get(key), namespace, f"{path}/{key}")
-        elif isinstance(kind, str) and kind in _NAMED:
+        elif isinstance(kind, str) and kind in NAMED_KINDS:
             yield from _walk_named(value, namespace, path)
         elif isinstance(kind, str) and kind not in PRIMITIVES:
             yield qualified(kind, namespace), kind, f"{path}/type", False
@@ -88,6 +87,24 @@ def defined_name(value: Mapping[str, Any], namespace: str) -> str:
     return qualified(name, own if isinstance(own, str) else namespace)
 
 
+def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield full name and definition of each named type that a schema defines."""
+    if isinstance(value, list):
+        for branch in value:
+            yield from definitions(branch, namespace)
+    elif isinstance(value, dict):
+        kind = value.get("type")
+        if kind in ("array", "map"):
+            yield from definitions(value.get("items" if kind == "array" else "values"), namespace)
+        elif kind in NAMED_KINDS:
+            name = defined_name(value, namespace)
+            yield name, value
+            fields = value.get("fields")
+            for each in fields if isinstance(fields, list) else ():
+                if isinstance(each, dict):
+                    yield from definitions(each.get("type"), name.rpartition(".")[0])
+
+
 def inlined(value: Any, members: Mapping[str, Any]) -> Any:
     """Return a schema with other types written into it, each where it is used first.
 
@@ -108,8 +125,9 @@ def inlined(value: Any, members: Mapping[str, Any]) -> Any:
         if kind in ("array", "map"):
             key = "items" if kind == "array" else "values"
             return {**source, key: walk(source.get(key), namespace)}
-        if kind in _NAMED:
-            return open_up(source, defined_name(source, namespace))
+        if kind in NAMED_KINDS:
+            name = defined_name(source, namespace)
+            return name if name in defined else open_up(source, name)
         if isinstance(kind, str) and kind not in PRIMITIVES:
             made = define(kind, namespace)
             return {**source, "type": made} if isinstance(made, str) else made
@@ -127,7 +145,8 @@ def inlined(value: Any, members: Mapping[str, Any]) -> Any:
         made = {**source, "name": short, "namespace": space}
         if isinstance(source.get("fields"), list):
             made["fields"] = [
-                {**each, "type": walk(each.get("type"), space)} for each in source["fields"]
+                {**each, "type": walk(each.get("type"), space)} if isinstance(each, dict) else each
+                for each in source["fields"]
             ]
         return made
 
@@ -145,6 +164,6 @@ def in_namespace(value: Any, namespace: str) -> Any:
         if kind in ("array", "map"):
             key = "items" if kind == "array" else "values"
             return {**value, key: in_namespace(value.get(key), namespace)}
-        if kind in _NAMED and "namespace" not in value and namespace:
+        if kind in NAMED_KINDS and not isinstance(value.get("namespace"), str) and namespace:
             return {**value, "namespace": namespace}
     return value

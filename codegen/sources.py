@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from codegen.findings import Finding
+
+NAMED_KINDS: Final = ("record", "error", "enum", "fixed")
 
 Key = tuple[str, int]
 """Full name and version: what identifies a root."""
@@ -81,6 +83,11 @@ class Root:
     package: tuple[str, ...]
     config: EventConfig | None = None
     is_versioned: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the schema defines a named type; what does not becomes a type alias."""
+        return isinstance(self.value, Mapping) and self.value.get("type") in NAMED_KINDS
 
     @property
     def key(self) -> Key:
