@@ -5,36 +5,17 @@ from __future__ import annotations
 import keyword
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 from attrs import frozen
 
-from sdk.avro.schema import NamedSchema, RecordSchema, named_types, parse_schema
+from sdk.avro.contracts import contract_schema, dependencies, info_of
+from sdk.avro.schema import RecordSchema
 from sdk.errors import InvalidSchemaError, SchemaError
 
 _OURS: Final = "sdk.events"
 """Converters and validators of this module state what a plan guarantees anyway."""
-
-
-class EventInfo(Protocol):
-    """What is needed of ``cls.__event__`` (see `sdk.events.EventInfo`)."""
-
-    @property
-    def full_name(self) -> str:
-        """Avro full name."""
-
-    @property
-    def schema(self) -> str:
-        """JSON text."""
-
-    @property
-    def references(self) -> tuple[Any, ...]:
-        """Contracts of the types that the schema names but does not define."""
-
-    @property
-    def types(self) -> Mapping[str, type[Any]]:
-        """Avro full name → class of what the schema defines."""
 
 
 @frozen
@@ -69,21 +50,6 @@ class Shape:
     presets: tuple[tuple[str, Any], ...]
 
 
-def info_of(cls: type[Any]) -> EventInfo:
-    """Return the contract of a generated class.
-
-    Raises:
-        SchemaError: The class has none.
-    """
-    info: EventInfo | None = getattr(cls, "__event__", None)
-    if info is None:
-        raise SchemaError(
-            f"{getattr(cls, '__name__', cls)!r} is no event class",
-            remedy="pass a class that the code generator made",
-        )
-    return info
-
-
 def bind(cls: type[Any]) -> Binding:
     """Parse the contract of a generated class and find the classes of its types.
 
@@ -93,28 +59,15 @@ def bind(cls: type[Any]) -> Binding:
     """
     info = info_of(cls)
     types: dict[str, type[Any]] = {}
-    references: list[NamedSchema] = []
-    for each in _dependencies(info):
+    for each in (*dependencies(info), info):
         types.update(each.types)
-        parsed = parse_schema(each.schema, references=references)
-        references += named_types(parsed)
-    types.update(info.types)
-    schema = parse_schema(info.schema, references=references)
+    schema = contract_schema(info)
     if not isinstance(schema, RecordSchema):
         raise InvalidSchemaError(
             f"the schema of {cls.__name__} is no record but {schema.type}", event=info.full_name
         )
     types[schema.name] = cls
     return Binding(cls, schema, types)
-
-
-def _dependencies(info: EventInfo, seen: set[str] | None = None) -> Iterator[EventInfo]:
-    seen = set() if seen is None else seen
-    for each in info.references:
-        if each.full_name not in seen:
-            seen.add(each.full_name)
-            yield from _dependencies(each, seen)
-            yield each
 
 
 def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:

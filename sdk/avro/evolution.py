@@ -7,11 +7,12 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from sdk.avro.nodes import NamedSchema, Schema
+from sdk.avro.contracts import contract_schema, info_of
+from sdk.avro.nodes import Schema
 from sdk.avro.parsing import parse_schema
 from sdk.avro.reader_need import Finding, reader_findings
 from sdk.avro.registry_rule import Incompatibility, incompatibilities
-from sdk.errors import ConfigurationError, InvalidSchemaError
+from sdk.errors import ConfigurationError
 
 LEVELS: Final = (
     "NONE",
@@ -156,24 +157,11 @@ def as_schema(source: SchemaSource) -> Schema:
     """Return the schema of an event class, or parse schema JSON; nodes come back as they are.
 
     Raises:
-        InvalidSchemaError: The JSON is not valid Avro, or the class is no event class.
+        InvalidSchemaError: The JSON is not valid Avro.
+        SchemaError: The class is no event class.
     """
     if isinstance(source, Schema):
         return source
     if isinstance(source, str | Mapping | list):
         return parse_schema(source)
-    contract = getattr(source, "__event__", None)
-    if contract is None:
-        raise InvalidSchemaError(
-            f"{source!r} is no schema", remedy="give an event class, schema JSON or a parsed schema"
-        )
-    return _contract_schema(contract, {})
-
-
-def _contract_schema(contract: Any, known: dict[str, NamedSchema]) -> Schema:
-    for reference in contract.references:
-        if reference.full_name not in known:
-            schema = _contract_schema(reference, known)
-            if isinstance(schema, NamedSchema):
-                known[schema.name] = schema
-    return parse_schema(contract.schema, references=tuple(known.values()))
+    return contract_schema(info_of(source))

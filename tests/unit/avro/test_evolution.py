@@ -13,7 +13,7 @@ from hypothesis import given
 from sdk.avro.evolution import LEVELS, check_level, compatibility
 from sdk.avro.resolution import resolve
 from sdk.avro.schema import parse_schema
-from sdk.errors import ConfigurationError, IncompatibleSchemaError, InvalidSchemaError
+from sdk.errors import ConfigurationError, IncompatibleSchemaError, SchemaError
 from tests.unit.avro.schemas import pairs
 
 
@@ -241,7 +241,7 @@ class TestSources:
 
     def test_other_classes_are_refused(self) -> None:
         """The error is ours and says what would do."""
-        with pytest.raises(InvalidSchemaError, match="no schema") as caught:
+        with pytest.raises(SchemaError, match="no event class") as caught:
             compatibility(int, '"int"')
         assert caught.value.remedy
 
