@@ -35,31 +35,23 @@ _POM = """\
 
 @frozen
 class Artifact:
-    """A file in Maven Central.
+    """A library in Maven Central, fetched with all that it depends on.
 
     Attributes:
         group: Its group id.
         name: Its artifact id.
         version: Its version.
-        type: ``jar`` (fetched with what it depends on) or ``tar.gz`` (fetched alone).
-        classifier: Such as ``all``, or empty.
     """
 
     group: str
     name: str
     version: str
-    type: str = "jar"
-    classifier: str = ""
 
     def to_pom(self) -> str:
         """Return the ``<dependency>`` element."""
-        alone = "<exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>"
         return (
             f"<dependency><groupId>{self.group}</groupId><artifactId>{self.name}</artifactId>"
-            f"<version>{self.version}</version><type>{self.type}</type>"
-            + (f"<classifier>{self.classifier}</classifier>" if self.classifier else "")
-            + (f"<exclusions>{alone}</exclusions>" if self.type != "jar" else "")
-            + "</dependency>"
+            f"<version>{self.version}</version></dependency>"
         )
 
 
@@ -79,16 +71,18 @@ def avro_jars() -> Path:
 
 def apicurio_folder(version: str) -> Path:
     """Return the folder in which a version of the registry is unpacked."""
-    artifact = Artifact("io.apicurio", "apicurio-registry-app", version, "tar.gz", "all")
+    archive = f"io.apicurio:apicurio-registry-app:{version}:tar.gz:all"
 
     def fetch(folder: Path) -> None:
+        # Copied by itself: the archive has all that it needs, and its parent is not in Central.
         with tempfile.TemporaryDirectory() as scratch:
-            _copy_dependencies([artifact], Path(scratch))
-            (archive,) = Path(scratch).glob("*.tar.gz")
-            with tarfile.open(archive) as unpacked:
-                unpacked.extractall(folder, filter="data")
+            copy = ["dependency:copy", f"-Dartifact={archive}", f"-DoutputDirectory={scratch}"]
+            _run([find_maven(), "-q", "-B", *copy])
+            (packed,) = Path(scratch).glob("*.tar.gz")
+            with tarfile.open(packed) as content:
+                content.extractall(folder, filter="data")
 
-    return cached("apicurio", artifact.to_pom(), fetch)
+    return cached("apicurio", archive, fetch)
 
 
 def confluent_jars() -> Path:
