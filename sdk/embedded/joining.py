@@ -72,8 +72,14 @@ def _with_broker(
 def _with_host(settings: Settings) -> tuple[Settings, BrokerAdmin | None]:
     from sdk.embedded.host import HostAdmin
 
-    admin = None if settings.registry.embedded else HostAdmin(settings.registry.url[0])
-    return _fitted(settings), admin
+    if settings.registry.embedded:
+        logger.warning(
+            "%s is the embedded broker of another process, but the schema registry is this "
+            "process's own: set SDK_REGISTRY__URL as well, as the host prints it",
+            settings.kafka.bootstrap_servers[0],
+        )
+        return _fitted(settings), None
+    return _fitted(settings), HostAdmin(settings.registry.url[0])
 
 
 def _with_registry(settings: Settings, leases: ExitStack) -> Settings:

@@ -172,6 +172,15 @@ def test_joining_a_host_of_another_process(host: Embedded) -> None:
     joined.close()
 
 
+def test_sharing_the_broker_alone_is_warned_about(
+    host: Embedded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever joins another process's broker, but keeps a registry of its own, is told."""
+    joined = join(settings((host.bootstrap_servers,), ("embedded",)))
+    joined.close()
+    assert "set SDK_REGISTRY__URL as well" in caplog.text
+
+
 def test_real_servers_are_left_alone() -> None:
     """Settings of real servers come back unchanged."""
     real = settings(("kafka.example.org:9092",), ("https://registry.example.org",))
