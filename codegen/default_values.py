@@ -135,8 +135,10 @@ class _Writer:
 
     def _big_decimal(self, data: bytes) -> str:
         length, start = _varint(data, 0)
+        if not 0 < length <= len(data) - start:
+            raise ValueError("not the bytes of a big-decimal")
         scale, end = _varint(data, start + length)
-        if length < 0 or end != len(data):
+        if end != len(data):
             raise ValueError("not the bytes of a big-decimal")
         return self._decimal(data[start : start + length], scale)
 

@@ -197,6 +197,8 @@ class _Linker:
         ordered = sorted(targets, key=self.order.__getitem__)
         references = tuple(self.units[key] for key in ordered)
         known = self._known(root, references)
+        if isinstance(value, str):
+            value = json.dumps(value)  # text is taken for JSON, not for a name
         try:
             schema = parse_schema(value, references=known, strict=True)
         except InvalidSchemaError:

@@ -17,5 +17,7 @@ CATALOG: Final = Catalog(
     [
         CatalogEntry("shop.Author", 1, f"{__name__}.shop.author.v1", "Author"),
         CatalogEntry("shop.Shelf", 1, f"{__name__}.shop.shelf.v1", "Shelf"),
+        CatalogEntry("shop.through.Alpha", 1, f"{__name__}.shop.through.alpha.v1", "Alpha"),
+        CatalogEntry("shop.through.Beta", 1, f"{__name__}.shop.through.beta.v1", "Beta"),
     ]
 )

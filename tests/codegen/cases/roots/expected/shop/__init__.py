@@ -10,6 +10,7 @@ from sdk.events import lazy_names
 
 if TYPE_CHECKING:
     from .anything.v1 import Anything
+    from .by_name.v1 import ByName
     from .colour.v1 import Colour
     from .hash.v1 import Hash
     from .key.v1 import Key
@@ -20,6 +21,7 @@ else:
         __name__,
         {
             "Anything": ".anything.v1",
+            "ByName": ".by_name.v1",
             "Colour": ".colour.v1",
             "Hash": ".hash.v1",
             "Key": ".key.v1",
@@ -28,4 +30,4 @@ else:
         },
     )
 
-__all__ = ["Anything", "Colour", "Hash", "Key", "Numbers", "Uses"]
+__all__ = ["Anything", "ByName", "Colour", "Hash", "Key", "Numbers", "Uses"]
