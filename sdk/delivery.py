@@ -7,7 +7,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from functools import partial
 from typing import Any
 
 from sdk.errors import DeliveryTimeoutError, SdkError
@@ -16,6 +15,9 @@ from sdk.records import DeliveryReport, ProducerRecord
 logger = logging.getLogger(__name__)
 
 _FAILURES_KEPT = 10_000
+
+_Waiter = tuple[Callable[[Any], None], Any]
+"""How somebody who waits is woken: a function, and what it is called with."""
 
 
 class Delivery:
@@ -35,7 +37,7 @@ class Delivery:
         self.record = record
         self._office = office
         self._outcome: DeliveryReport | SdkError | None = None
-        self._waiters: list[Callable[[], None]] | None = None
+        self._waiters: list[_Waiter] | None = None
 
     @property
     def topic(self) -> str:
@@ -86,7 +88,7 @@ class Delivery:
         if self._outcome is None:
             gate = threading.Lock()
             gate.acquire()
-            self._wake_by(partial(_open, gate))
+            self._add((_open, gate))
             patience = -1 if timeout is None else timeout
             if self._outcome is None and not gate.acquire(timeout=patience):
                 raise self._office.overdue(self.record, patience)
@@ -94,9 +96,10 @@ class Delivery:
 
     def __await__(self) -> Generator[Any, None, DeliveryReport]:
         if self._outcome is None:
-            alarm = self._office.alarm()
-            future = alarm.loop.create_future()
-            self._wake_by(partial(alarm.set, future))
+            loop = asyncio.get_running_loop()
+            alarm = self._office.alarms.get(loop) or self._office.alarm(loop)
+            future = loop.create_future()
+            self._add((alarm.set, future))
             if self._outcome is None:
                 yield from future
         return self._settled()
@@ -114,27 +117,27 @@ class Delivery:
         if error is not None:
             self._office.failed(self, watched=waiters is not None)
         if waiters is not None:
-            for wake in waiters:
-                wake()
+            for wake, whom in waiters:
+                wake(whom)
 
     def __repr__(self) -> str:
         state = "under way" if self._outcome is None else self._outcome
         return f"<Delivery to {self.record.topic}: {state}>"
 
-    def _wake_by(self, wake: Callable[[], None]) -> None:
+    def _add(self, waiter: _Waiter) -> None:
         with self._office.lock:
             if self._waiters is None:
-                self._waiters = [wake]
+                self._waiters = [waiter]
             else:
-                self._waiters.append(wake)
+                self._waiters.append(waiter)
 
     def _settled(self) -> DeliveryReport:
         outcome = self._outcome
-        if isinstance(outcome, SdkError):
-            self._office.seen(self)
-            raise outcome.with_traceback(None)
-        assert outcome is not None
-        return outcome
+        if type(outcome) is DeliveryReport:
+            return outcome
+        assert isinstance(outcome, SdkError)
+        self._office.seen(self)
+        raise outcome.with_traceback(None)
 
 
 class DeliveryOffice:
@@ -148,20 +151,19 @@ class DeliveryOffice:
     def __init__(self, trouble: Callable[[], SdkError | None]) -> None:
         self.lock = threading.Lock()
         self._trouble = trouble
-        self._alarms: dict[asyncio.AbstractEventLoop, _Alarm] = {}
+        self.alarms: dict[asyncio.AbstractEventLoop, _Alarm] = {}
         self._failures: dict[int, Delivery] = {}
 
-    def alarm(self) -> _Alarm:
-        """Return the alarm of the running event loop."""
-        loop = asyncio.get_running_loop()
-        alarm = self._alarms.get(loop)
-        if alarm is None:
-            alarm = self._alarms.setdefault(loop, _Alarm(loop))
-        return alarm
+    def alarm(self, loop: asyncio.AbstractEventLoop) -> _Alarm:
+        """Return the alarm of an event loop, new if need be."""
+        with self.lock:
+            for known in [known for known in self.alarms if known.is_closed()]:
+                del self.alarms[known]
+            return self.alarms.setdefault(loop, _Alarm(loop))
 
     def ring(self) -> None:
         """Wake the event loops in which somebody waits for what was settled by now."""
-        for alarm in tuple(self._alarms.values()):
+        for alarm in tuple(self.alarms.values()):
             alarm.ring()
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:

@@ -141,7 +141,10 @@ class Producer:
             key = None if route.key_field is None else getattr(event, route.key_field)
         if type(key) is UUID:
             key = str(key)  # once, for key and headers alike
-        message_headers = self._headers(event_class, key, headers)
+        if headers or self._standard_headers is None:
+            message_headers = self._headers(event_class, key, headers)
+        else:
+            message_headers = self._standard_headers(event_class, key)
         value = self._serializer.serialize(event, topic, message_headers)
         record = ProducerRecord(
             topic,

@@ -41,7 +41,7 @@ class TextKeySerializer:
         Raises:
             SerializationError: The key is of no supported type, or holds lone surrogates.
         """
-        text = key_text(key, topic)
+        text = key if type(key) is str else key_text(key, topic)
         try:
             return text.encode() if isinstance(text, str) else text
         except UnicodeEncodeError as error:
