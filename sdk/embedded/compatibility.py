@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sdk.avro.nodes import RecordSchema
 from sdk.embedded.avro_text import AvroText
 
 _SHOWN_SCHEMA = 10 * 1024
@@ -31,6 +32,33 @@ def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[st
         if found:
             return found
     return []
+
+
+def reserved_field_problems(
+    new: AvroText, reserved: Sequence[str], reserved_before: Sequence[str]
+) -> list[str]:
+    """Check the names that metadata reserve, as ``validateFields`` asks for.
+
+    Args:
+        new: The schema to register.
+        reserved: Field names that its metadata reserve.
+        reserved_before: Those of the latest version; they stay reserved.
+    """
+    fields = new.schema.fields if isinstance(new.schema, RecordSchema) else ()
+    used = {field.name for field in fields}
+    return [
+        *(
+            f"The new schema has reserved field {name} removed from its metadata which is present "
+            "in the old schema's metadata."
+            for name in reserved_before
+            if name not in reserved
+        ),
+        *(
+            f"The new schema has field that conflicts with the reserved field {name}."
+            for name in reserved
+            if name in used
+        ),
+    ]
 
 
 def _against(direction: str, new: AvroText, version: int, old: AvroText) -> list[str]:

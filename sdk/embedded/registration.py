@@ -27,6 +27,7 @@ _MAX_RECORD = 1_048_576
 """Kafka's default limit of a record, which is where the real registry keeps a schema."""
 
 _RECORD_OVERHEAD = 200
+_RESERVED_FIELDS = "confluent:reserved"
 
 
 @frozen
@@ -301,10 +302,14 @@ class Registration:
         previous: Sequence[SchemaVersion],
     ) -> list[str]:
         level = config.level or "BACKWARD"
+        found: list[str] = []
+        if config.validate_fields:
+            before = _reserved(previous[-1].document) if previous else []
+            found += compatibility.reserved_field_problems(parsed, _reserved(document), before)
         if config.group is not None:
             group = _property(document, config.group)
             previous = [row for row in previous if _property(row.document, config.group) == group]
-        found = compatibility.problems(
+        found += compatibility.problems(
             level, parsed, [(row.version, self._schemas.stored(row)) for row in previous]
         )
         if found:
@@ -346,6 +351,11 @@ class Registration:
         ]
         self._store.remove(replaced)
         self._store.put(row)
+
+
+def _reserved(document: SchemaDocument) -> list[str]:
+    names = (_property(document, _RESERVED_FIELDS) or "").split(",")
+    return [name.strip() for name in names if name.strip()]
 
 
 def _property(document: SchemaDocument, name: str) -> str | None:

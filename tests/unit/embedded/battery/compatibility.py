@@ -93,6 +93,39 @@ def full_words() -> Iterator[Step]:
     )
 
 
+def reserved_fields() -> Iterator[Step]:
+    """``validateFields`` keeps names free that metadata reserve, at whatever level."""
+    rules = {"compatibility": "NONE", "validateFields": True}
+    keep = {"properties": {"confluent:reserved": "b, c"}}
+    less = {"properties": {"confluent:reserved": "c"}}
+    clash = "The new schema has field that conflicts with the reserved field b."
+    removed = (
+        "The new schema has reserved field {} removed from its metadata which is present in the "
+        "old schema's metadata."
+    )
+    trailer = "{validateFields: 'true', compatibility: 'NONE'}"
+    yield put("/config/s", rules, rules)
+    yield post("/subjects/s/versions", schema(V1, metadata=keep), Has({"id": 1}))
+    yield post("/subjects/s/versions", schema(V2), CONFLICT)
+    yield post("/subjects/s/versions", schema(V2, metadata=keep), CONFLICT)
+    yield post("/subjects/s/versions", schema(WRONG, metadata=less), CONFLICT)
+    for body, problems in (
+        (schema(V2, metadata=keep), [clash, trailer]),
+        (schema(WRONG, metadata=less), [removed.format("b"), trailer]),
+        (schema(WRONG), [removed.format("b"), removed.format("c"), trailer]),
+        (schema(WRONG, metadata=keep), []),
+        (schema('"int"', metadata=keep), []),
+    ):
+        yield post(
+            "/compatibility/subjects/s/versions/latest?verbose=true",
+            body,
+            {"is_compatible": not problems, "messages": problems},
+        )
+    off = {"compatibility": "NONE", "validateFields": False}
+    yield put("/config/s", off, off)
+    yield post("/subjects/s/versions", schema(V2, metadata=less), Has({"id": 2}))
+
+
 def transitive() -> Iterator[Step]:
     """Transitive levels look at every version, the others at the last."""
     first = record("R", "f1:string", "f2:string")
@@ -193,5 +226,6 @@ def evolution(level: str) -> Iterator[Step]:
 SCENARIOS = (
     compatibility_endpoint,
     full_words,
+    reserved_fields,
     transitive,
 )
