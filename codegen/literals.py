@@ -31,7 +31,7 @@ def schema_literal(text: str) -> str:
 
     Text that a raw string cannot hold, or that has invisible characters, is escaped line by line.
     """
-    if '"""' not in text and not text.endswith(('"', "\\")) and _shows(text):
+    if '"""' not in text and text[:1] != '"' and text[-1:] not in '"\\' and _shows(text):
         return f'r"""{text}"""'
     lines = text.splitlines(keepends=True)
     if len(lines) < 2:

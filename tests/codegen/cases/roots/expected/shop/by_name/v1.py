@@ -22,6 +22,5 @@ SCHEMA: Final = EventInfo(
     compatibility="BACKWARD_TRANSITIVE",
     fingerprint="4a586989217ed63d",
     references=(Colour.__event__,),
-    schema=r""""shop.Colour"
-""",
+    schema='"shop.Colour"\n',
 )
