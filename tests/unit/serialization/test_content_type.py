@@ -70,6 +70,13 @@ def test_other_records_are_read_in_the_format_that_is_written(
     assert both.deserialize(arrived, OrderV2) == V2
 
 
+def test_of_repeated_headers_the_last_counts(both: ContentTypeSerializer) -> None:
+    """As with all CloudEvents headers."""
+    arrived = json_record("application/json")
+    repeated = ((CONTENT_TYPE, b"application/avro"), *arrived.headers)
+    assert both.deserialize(record(arrived.value, repeated), OrderV2) == V2
+
+
 def test_a_format_is_made_when_it_is_first_met(avro: AvroMessageSerializer) -> None:
     """A registry client, say, is made only if a record needs it, and only once."""
     made: list[JsonMessageSerializer] = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -258,6 +260,25 @@ def test_http_to_a_tls_port_is_told_as_such(server: RegistryServer, connect: Con
     error = failure(connect(server.url.replace("http:", "https:")))
     assert isinstance(error, RegistryRefusedError)
     assert "check the scheme" in str(error)
+
+
+def test_a_handshake_that_is_cut_off_is_an_outage(connect: Connect) -> None:
+    """A registry that goes down while it is greeted has refused nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            peer, _ = listener.accept()
+            peer.recv(1)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(4096):
+                pass
+            peer.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        error = failure(connect(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        thread.join()
+    assert isinstance(error, RegistryUnavailableError)
 
 
 def test_errors_survive_a_trip_to_another_process(gateway: Gateway, connect: Connect) -> None:
