@@ -133,9 +133,10 @@ def test_a_page_without_a_title_is_told_by_its_text(gateway: Gateway, connect: C
     assert len(message) < 400
 
 
+@pytest.mark.timeout(20)
 def test_a_hang_ends_with_the_time_out(gateway: Gateway, connect: Connect) -> None:
     """A registry that never answers is an outage after `timeout_ms`."""
-    gateway.always(Answer(hang=30))
+    gateway.always(Answer(hang=600))
     error = failure(connect(gateway.url, timeout_ms=200))
     assert isinstance(error, RegistryUnavailableError)
     assert "timed out" in error.message
