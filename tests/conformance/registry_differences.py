@@ -13,6 +13,7 @@ READONLY_IS_IGNORED = "READONLY lets writes through"
 UNSET_LEVEL_IS_40401 = "a subject without a level is answered with 40401"
 CONFLICTS_OF_DELETION = "40405 to 40407 come as HTTP 409"
 CONTEXTS_ARE_PREFIXES = "contexts share ids, and are not listed"
+NONE_IS_NO_LEVEL = "NONE takes a subject's level away, so that the global one holds"
 
 DIFFERENCES: dict[str, frozenset[str]] = {
     "embedded": frozenset(),
@@ -26,6 +27,18 @@ DIFFERENCES: dict[str, frozenset[str]] = {
             UNSET_LEVEL_IS_40401,
             CONFLICTS_OF_DELETION,
             CONTEXTS_ARE_PREFIXES,
+        }
+    ),
+    # The newest that runs on Java 17.
+    "apicurio 3.0": frozenset(
+        {
+            NO_GUIDS,
+            NORMALIZE_IS_IGNORED,
+            READONLY_IS_IGNORED,
+            UNSET_LEVEL_IS_40401,
+            CONFLICTS_OF_DELETION,
+            CONTEXTS_ARE_PREFIXES,
+            NONE_IS_NO_LEVEL,
         }
     ),
 }

@@ -27,6 +27,7 @@ from tests.conformance.registry_differences import (
     DIFFERENCES,
     DOC_IS_IGNORED,
     NO_GUIDS,
+    NONE_IS_NO_LEVEL,
     NORMALIZE_IS_IGNORED,
     READONLY_IS_IGNORED,
     UNSET_LEVEL_IS_40401,
@@ -204,6 +205,7 @@ class RegistrySuite:
     )
     def test_levels(
         self,
+        registry: RegistryUnderTest,
         client: SchemaRegistryClient,
         subject: str,
         level: str,
@@ -212,7 +214,12 @@ class RegistrySuite:
     ) -> None:
         """A level accepts what it allows, refuses the rest with 409, and says so when asked."""
         name = unique("R")
-        client.set_config(subject, ServerConfig(compatibility=ConfigCompatibilityLevel[level]))
+        config = ServerConfig(compatibility=ConfigCompatibilityLevel[level])
+        if level == "NONE" and registry.differs(NONE_IS_NO_LEVEL):
+            with refused(40401):
+                client.set_config(subject, config)
+            return
+        client.set_config(subject, config)
         client.register_schema(subject, schema(name, "a", "b?"))
         for changed, fits in (
             (schema(name, "a", "b?", "c"), backward),  # the new one cannot read the old one
@@ -273,8 +280,9 @@ class RegistrySuite:
             assert other.get_schema(second)
             with refused(40406, status=self._deletion_status(registry)):
                 other.delete_version(subject, 2)
-            assert other.register_schema(subject, schema(name, "a", "b?")) == second
-            assert other.get_versions(subject) == [1, 3]
+        with registry.client() as fresh:  # the other one takes what it has fetched as registered
+            assert fresh.register_schema(subject, schema(name, "a", "b?")) == second
+            assert fresh.get_versions(subject) == [1, 3]
 
     def test_hard_deletion(
         self, registry: RegistryUnderTest, client: SchemaRegistryClient, subject: str
@@ -326,7 +334,7 @@ class RegistrySuite:
         schema_id = client.register_schema(subject, made)
         try:
             client.update_mode(subject, "READONLY")
-        except SchemaRegistryError:
+        except (SchemaRegistryError, TypeError):  # an answer without a mode
             assert registry.differs(READONLY_IS_IGNORED)
             return
         with registry.client() as other:
