@@ -19,16 +19,17 @@ from attrs import frozen
 if not __package__:  # run as a script: the folder above holds the packages
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from codegen.builder import Contracts, build, schema_hash
+from codegen.builder import Contracts, build
 from codegen.examples import check_examples
 from codegen.findings import Finding
 from codegen.identity import prove_identity
-from codegen.linker import Unit, link
+from codegen.immutability import changed_versions
+from codegen.linker import link, schema_warnings
 from codegen.loader import load
 from codegen.model import ForwardModel
 from codegen.naming import module_name
 from codegen.options import Options, read_options
-from codegen.output import Change, changes, foreign, read, recorded_hash, unified_diff, write
+from codegen.output import Change, changes, foreign, unified_diff, write
 from codegen.progress import Progress
 from codegen.proof import prove_versions
 from codegen.render import (
@@ -69,11 +70,13 @@ class Generated:
     Attributes:
         files: Path below the output → text.
         findings: Defects of the input, sorted by place.
+        warnings: What is valid, but hardly meant; only looked for where files are written.
         parts: Packages right below the output that the run is about; empty for all.
     """
 
     files: dict[str, str]
     findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...] = ()
     parts: tuple[str, ...] = ()
 
 
@@ -96,7 +99,7 @@ def generate(options: Options, progress: Progress) -> Generated:
     findings = [*loaded.findings, *linked.findings, *contracts.findings]
     findings.extend(prove_versions(linked.units))
     findings.extend(check_examples(linked.units))
-    findings.extend(_changed_versions(options.output, linked.units, contracts))
+    findings.extend(changed_versions(options.output, linked.units, contracts.modules))
     if options.domains:
         chosen = select(loaded.roots, linked.edges, options.domains)
         keys = [unit.root.key for unit in linked.units]
@@ -107,8 +110,11 @@ def generate(options: Options, progress: Progress) -> Generated:
         Finding(str(options.output / path), 1, 1, "", reason, "report this defect of the generator")
         for path, reason in prove_identity(files, progress)
     )
+    warnings: Iterable[Finding] = ()
+    if not (options.check or options.diff):
+        warnings = sorted(schema_warnings(linked.units))
     parts = tuple(map(module_name, options.domains))
-    return Generated(files, tuple(sorted(set(findings))), parts)
+    return Generated(files, tuple(sorted(set(findings))), tuple(warnings), parts)
 
 
 def _stands(output: Path, module: str) -> bool:
@@ -121,6 +127,8 @@ def _run(options: Options) -> int:
         made = generate(options, progress)
     finally:
         progress.finish()
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     found = changes(options.output, made.files, made.parts)
     findings = [*made.findings, *foreign(options.output, found)]
     if findings:
@@ -174,30 +182,6 @@ def _render(contracts: Contracts, package: str, progress: Progress) -> dict[str,
             else render_catalog(package, domain, contracts.catalog)
         )
     return files
-
-
-def _changed_versions(
-    output: Path, units: Iterable[Unit], contracts: Contracts
-) -> Iterable[Finding]:
-    """Yield a finding for each version that changed though a newer one exists."""
-    newest: dict[str, int] = {}
-    units = tuple(units)
-    for unit in units:
-        newest[unit.root.full_name] = max(unit.root.version, newest.get(unit.root.full_name, 0))
-    paths = {(model.source, model.title): model.path for model in contracts.modules}
-    for unit, model in zip(units, contracts.modules, strict=True):
-        root = unit.root
-        if root.version == newest[root.full_name]:
-            continue
-        path = paths[model.source, model.title]
-        recorded = recorded_hash(read(output.joinpath(*path).with_suffix(".py")))
-        if recorded is not None and recorded != schema_hash(unit):
-            yield root.finding(
-                "",
-                f"version {root.version} has changed since version {newest[root.full_name]} exists",
-                f"restore it (git restore {root.file.shown}) and make the change in "
-                f"v{newest[root.full_name] + 1}",
-            )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ each member has the others written into it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 
@@ -60,6 +60,15 @@ class Linked:
 def link(roots: Iterable[Root], progress: Progress) -> Linked:
     """Resolve the names between roots and parse every schema."""
     return _Linker(tuple(roots)).link(progress)
+
+
+def schema_warnings(units: Iterable[Unit]) -> Iterator[Finding]:
+    """Yield what is valid Avro in a schema, but hardly what its author meant."""
+    for unit in units:
+        known = {node.name: node for each in unit.references for node in named_types(each.schema)}
+        for defect in check_schema(unit.text, references=known, strict=True):
+            if defect.warning:
+                yield unit.root.finding(defect.path, defect.message, defect.remedy)
 
 
 @define

@@ -192,6 +192,17 @@ def test_defect_of_a_tree_is_told(files: dict[str, Any], reason: str, tmp_path: 
     assert "remedy: " in done.err
 
 
+def test_what_is_valid_but_hardly_meant_is_a_warning(tmp_path: Path) -> None:
+    """A logical type in the wrong place is ignored by every reader, so its author is told."""
+    tree = Tree(tmp_path)
+    tree.write({"shop/R/v1.avsc": field_schema("long", logicalType="timestamp-millis")})
+    done = tree.run()
+    assert done.status == 0
+    assert "warning: " in done.err
+    assert "shop/R/v1.avsc:9:19 /fields/0/logicalType" in done.err
+    assert tree.output.exists()
+
+
 @pytest.mark.parametrize("suffix", ["avsc", "avpr"])
 def test_hostile_nesting_is_refused(suffix: str, tmp_path: Path) -> None:
     """JSON nested without end is a finding, not a crash."""

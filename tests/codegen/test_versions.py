@@ -199,3 +199,24 @@ def test_two_versions_of_a_type_may_not_meet_in_one_event(tree: Tree) -> None:
     done = tree.run()
     assert done.status == 1
     assert "two versions of shop.Order" in done.err
+
+
+def test_what_a_followed_version_refers_to_is_immutable(tmp_path: Path) -> None:
+    """A shared type may not change under an event's old version, though it has one version only."""
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "shop/Money/v1.avsc": record("Money", ("amount", "long")),
+            "shop/Paid/v1.avsc": record("Paid", ("money", "Money")),
+        }
+    )
+    assert tree.run().status == 0
+    tree.write({"shop/Money/v1.avsc": record("Money", ("amount", "double"))})
+    assert tree.run().status == 0, "nothing is followed yet"
+    tree.write({"shop/Paid/v2.avsc": record("Paid", ("money", "Money"), ("n", "int", 0))})
+    assert tree.run().status == 0
+    tree.write({"shop/Money/v1.avsc": record("Money", ("amount", "string"))})
+    done = tree.run()
+    assert done.status == 1
+    assert "shop/Money/v1.avsc:1:1" in done.err
+    assert "refers to it" in done.err

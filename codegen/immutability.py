@@ -1,0 +1,64 @@
+"""Holds old versions still: a version that a newer one follows has been published and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from codegen.builder import schema_hash
+from codegen.findings import Finding
+from codegen.linker import Unit
+from codegen.model import ForwardModel, ModuleModel
+from codegen.output import read, recorded_hash
+from codegen.sources import Key
+
+
+def changed_versions(
+    output: Path, units: Sequence[Unit], modules: Sequence[ModuleModel | ForwardModel]
+) -> Iterator[Finding]:
+    """Yield a finding for each version that may not change any more, and has.
+
+    What a version was is told by the hash that its generated module records, so a tree whose
+    output is not there yet has nothing that could have changed.
+
+    Args:
+        output: Folder of the generated package.
+        units: All versions of all events and shared types, in dependency order.
+        modules: The module of each unit.
+    """
+    newest: dict[str, int] = {}
+    for unit in units:
+        newest[unit.root.full_name] = max(unit.root.version, newest.get(unit.root.full_name, 0))
+    settled = _settled(units, newest)
+    for unit, module in zip(units, modules, strict=True):
+        reason = settled.get(unit.root.key)
+        if reason is None:
+            continue
+        recorded = recorded_hash(read(output.joinpath(*module.path).with_suffix(".py")))
+        if recorded is not None and recorded != schema_hash(unit):
+            yield unit.root.finding(
+                "",
+                f"version {unit.root.version} has changed, though {reason}",
+                f"restore it (git restore {unit.root.file.shown}) and make the change in "
+                f"v{newest[unit.root.full_name] + 1}",
+            )
+
+
+def _settled(units: Sequence[Unit], newest: dict[str, int]) -> dict[Key, str]:
+    """Return the versions that may not change, each with the reason.
+
+    A version is settled when a newer one exists, and so is every version that it refers to.
+    """
+    settled: dict[Key, str] = {}
+    for unit in reversed(units):
+        root = unit.root
+        if root.version < newest[root.full_name]:
+            settled[root.key] = f"version {newest[root.full_name]} exists"
+        if root.key in settled:
+            for reference in unit.references:
+                settled.setdefault(
+                    reference.root.key,
+                    f"version {root.version} of {root.full_name}, which may not change, "
+                    "refers to it",
+                )
+    return settled
