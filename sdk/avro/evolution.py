@@ -110,6 +110,7 @@ def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
 
     Raises:
         InvalidSchemaError: One of them is not valid Avro.
+        SchemaError: A class is no event class.
     """
     new, old = as_schema(reader), as_schema(writer)
     return Compatibility(incompatibilities(new, old), reader_findings(new, old))
