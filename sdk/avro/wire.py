@@ -16,6 +16,7 @@ LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 UNZIGZAG: Final = tuple((n >> 1) ^ -(n & 1) for n in range(128))
 """Values of the varints that take one byte."""
 
+_SHIFTS = tuple(range(0, 70, 7))
 _FLOAT = struct.Struct("<f")
 _DOUBLE_BITS = 53
 
@@ -38,36 +39,18 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
         IndexError: The payload ends inside the number.
         MalformedError: The varint is over-long or does not fit 64 bits.
     """
-    byte = data[position]
-    if byte < 128:
-        return UNZIGZAG[byte], position + 1
-    number = byte & 127
-    byte = data[position + 1]
-    if 0 < byte < 128:  # two bytes and three are common, so they go without a loop
-        number |= byte << 7
-        return (number >> 1) ^ -(number & 1), position + 2
-    number |= (byte & 127) << 7
-    if byte > 127:
-        byte = data[position + 2]
-        if 0 < byte < 128:
-            number |= byte << 14
-            return (number >> 1) ^ -(number & 1), position + 3
-    return _read_rest(data, position)
-
-
-def _read_rest(data: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
+    number = 0
+    for shift in _SHIFTS:
         byte = data[position]
         position += 1
-        number |= (byte & 127) << shift
         if byte < 128:
             break
-        shift += 7
-        if shift > 63:
-            raise MalformedError("a varint takes more than 10 bytes")
-    if byte == 0:
+        number |= (byte & 127) << shift
+    else:
+        raise MalformedError("a varint takes more than 10 bytes")
+    if byte == 0 and shift:
         raise MalformedError("a varint is longer than its number needs")
+    number |= byte << shift
     if number >> 64:
         raise MalformedError("a varint does not fit 64 bits")
     return (number >> 1) ^ -(number & 1), position

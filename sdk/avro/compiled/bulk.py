@@ -8,44 +8,54 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any, Final
 
-from sdk.avro.compiled.support import LENGTHS, BailError, block_count, length
-from sdk.avro.wire import INT_MAX, INT_MIN, UNZIGZAG, long_bytes, read_long
+from attrs import frozen
 
-_FEW: Final = 10
-"""Below so many items, a call to fastavro costs more than it saves."""
+from sdk.avro.compiled.support import (
+    LENGTHS,
+    NUMBERS,
+    PAIRS,
+    SMALL,
+    BailError,
+    block_count,
+    large_long,
+    length,
+    read_long,
+)
+from sdk.avro.wire import UNZIGZAG
+
+_FEW: Final = 8
+_MANY: Final = 24
+"""Below so many entries, or items, a call to fastavro costs more than it saves."""
 
 _UNZIGZAG: Final = bytes(n & 255 for n in UNZIGZAG) + bytes(128)
-_ZIGZAG: Final = bytes((n << 1 if n < 128 else ~((n - 256) << 1)) & 255 for n in range(256))
 
 _CLASSES: Final = b"zo" + b"x" * 126 + b"c" * 128
 """Kinds of bytes in varints: zero, one, other last ones, and those that continue."""
 
 
-def read_longs(data: bytes, position: int, *, least: int, most: int) -> tuple[tuple[int, ...], int]:
+def read_longs(data: bytes, position: int, *, kind: str) -> tuple[tuple[int, ...], int]:
     """Read an array of ``int`` or ``long``."""
     start = position
     if data[start] == 0:
         return (), start + 1
     count, position = block_count(data, start, 1)
     chunk = data[position : position + count]
-    values: Sequence[int]
     if chunk.isascii():
-        values = array("b", chunk.translate(_UNZIGZAG))
         position += count
         if data[position] == 0:
-            return tuple(values), position + 1
-    elif count >= _FEW and data[start] & 1 == 0:
+            return tuple(array("b", chunk.translate(_UNZIGZAG))), position + 1
+    elif count >= _MANY and data[start] & 1 == 0:
         values, end, numbers = _read_fast(data, start)
         if len(values) == count and numbers == count + 2:  # with the count and the final zero
-            if least > min(values) or most < max(values):
-                raise BailError
+            if kind == "int":
+                array("i", values)  # raises OverflowError for what does not fit
             return tuple(values), end
-    return _read_slowly(data, start, least, most)
+    return _read_slowly(data, start, kind)
 
 
 def _read_fast(data: bytes, start: int) -> tuple[list[int], int, int]:
@@ -56,8 +66,7 @@ def _read_fast(data: bytes, start: int) -> tuple[list[int], int, int]:
     """
     stream = BytesIO(data)
     stream.seek(start)
-    read, schema = _fastavro()[0]
-    values: list[int] = read(stream, schema)
+    values: list[int] = _fastavro().read(stream, _fastavro().array)
     end = stream.tell()
     kinds = data[start:end].translate(_CLASSES)
     if b"cz" in kinds or b"c" * 9 + b"x" in kinds or b"c" * 10 in kinds:
@@ -65,49 +74,104 @@ def _read_fast(data: bytes, start: int) -> tuple[list[int], int, int]:
     return values, end, len(kinds) - kinds.count(b"c")
 
 
-def _read_slowly(data: bytes, position: int, least: int, most: int) -> tuple[tuple[int, ...], int]:
+def _read_slowly(data: bytes, position: int, kind: str) -> tuple[tuple[int, ...], int]:
     values: list[int] = []
     while data[position]:
         count, position = block_count(data, position, 1)
         for _ in range(count):
-            value, position = read_long(data, position)
-            values.append(value)
-    if values and (min(values) < least or max(values) > most):
-        raise BailError
+            number = data[position]
+            if number < 128:
+                position += 1
+                values.append(UNZIGZAG[number])
+            elif 0 < (byte := data[position + 1]) < 128:
+                number += (byte << 7) - 128
+                position += 2
+                values.append(~(number >> 1) if number & 1 else number >> 1)
+            else:
+                number, position = read_long(data, position)
+                values.append(number)
+    if kind == "int":
+        array("i", values)
     return tuple(values), position + 1
 
 
-def write_longs(values: Sequence[Any], *, least: int, most: int) -> bytes:
+def write_longs(values: Sequence[Any], *, kind: str) -> bytes:
     """Write an array of ``int`` or ``long``."""
     count = len(values)
+    if not count:
+        return b"\0"
     if list(map(type, values)).count(int) != count:
         raise BailError
-    if count < _FEW:
-        if count and (min(values) < least or max(values) > most):
-            raise BailError
-        return b"".join([LENGTHS[count], *map(long_bytes, values), b"\0" if count else b""])
     try:
-        small = array("b", values)
-    except OverflowError:
+        return b"%b%b\0" % (length(count), b"".join(map(NUMBERS.__getitem__, values)))
+    except KeyError:
         pass
-    else:
-        if max(small) < 64 and min(small) >= -64:
-            return length(count) + small.tobytes().translate(_ZIGZAG) + b"\0"
-    if most == INT_MAX and (min(values) < least or max(values) > most):
-        raise BailError
+    if kind == "int":
+        array("i", values)  # raises OverflowError for what does not fit
+    if count < _MANY:
+        return b"%b%b\0" % (length(count), b"".join(_numbers(values)))
     stream = BytesIO()
-    write, schema = _fastavro()[1]
-    write(stream, schema, values)
+    _fastavro().write(stream, _fastavro().array, values)
     return stream.getvalue()
 
 
+def _numbers(values: Iterable[int]) -> list[bytes]:
+    return [
+        SMALL[n]
+        if (n := value + value if value >= 0 else ~(value + value)) < 16384
+        else PAIRS[n & 16383] + SMALL[n >> 14]
+        if n < 268435456
+        else large_long(value)
+        for value in values
+    ]
+
+
+def write_number_map(entries: dict[str, int], kind: str) -> bytes:
+    """Write a map of ``int`` or ``long``."""
+    count = len(entries)
+    if not count:
+        return b"\0"
+    values = list(entries.values())
+    if list(map(type, values)).count(int) != count:
+        raise BailError
+    try:
+        numbers = list(map(NUMBERS.__getitem__, values))
+    except KeyError:
+        if kind == "int":
+            array("i", values)  # raises OverflowError for what does not fit
+        if count >= _FEW:
+            stream = BytesIO()
+            _fastavro().write(stream, _fastavro().map, entries)  # refuses keys that are no text
+            return stream.getvalue()
+        numbers = _numbers(values)
+    pieces = [length(count)]
+    for key, number in zip(map(str.encode, entries), numbers, strict=True):
+        pieces += (LENGTHS[n] if (n := len(key)) < 4096 else length(n), key, number)
+    pieces.append(b"\0")
+    return b"".join(pieces)
+
+
+@frozen
+class _Fastavro:
+    """fastavro's functions, and the schemas that they are used with."""
+
+    read: Callable[..., Any]
+    write: Callable[..., Any]
+    array: Any
+    map: Any
+
+
 @cache
-def _fastavro() -> tuple[tuple[Callable[..., Any], Any], tuple[Callable[..., Any], Any]]:
-    """Load fastavro when the first long array of numbers comes."""
+def _fastavro() -> _Fastavro:
+    """Load fastavro when the first long array or map of numbers comes."""
     from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-    schema = parse_schema({"type": "array", "items": "long"})
-    return (schemaless_reader, schema), (schemaless_writer, schema)
+    return _Fastavro(
+        schemaless_reader,
+        schemaless_writer,
+        parse_schema({"type": "array", "items": "long"}),
+        parse_schema({"type": "map", "values": "long"}),
+    )
 
 
 def read_floats(data: bytes, position: int, *, code: str, size: int) -> tuple[Any, int]:
@@ -141,8 +205,8 @@ def read_booleans(data: bytes, position: int) -> tuple[tuple[bool, ...], int]:
 
 
 READERS: Final[dict[str, tuple[Callable[..., Any], dict[str, Any]]]] = {
-    "int": (read_longs, {"least": INT_MIN, "most": INT_MAX}),
-    "long": (read_longs, {"least": -(2**63), "most": 2**63 - 1}),
+    "int": (read_longs, {"kind": "int"}),
+    "long": (read_longs, {"kind": "long"}),
     "float": (read_floats, {"code": "f", "size": 4}),
     "double": (read_floats, {"code": "d", "size": 8}),
     "boolean": (read_booleans, {}),
@@ -150,8 +214,8 @@ READERS: Final[dict[str, tuple[Callable[..., Any], dict[str, Any]]]] = {
 """By type of the items: reader and its settings."""
 
 WRITERS: Final[dict[str, tuple[Callable[..., bytes], dict[str, Any]]]] = {
-    "int": (write_longs, {"least": INT_MIN, "most": INT_MAX}),
-    "long": (write_longs, {"least": -(2**63), "most": 2**63 - 1}),
+    "int": (write_longs, {"kind": "int"}),
+    "long": (write_longs, {"kind": "long"}),
     "float": (write_floats, {"code": "f"}),
     "double": (write_floats, {"code": "d"}),
 }

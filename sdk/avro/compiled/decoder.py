@@ -28,6 +28,8 @@ from sdk.avro.compiled.support import (
     BailError,
     block_count,
     charge,
+    read_int,
+    read_long,
     skip_block,
     span,
 )
@@ -44,7 +46,7 @@ from sdk.avro.logical import (
 )
 from sdk.avro.plan import Op, Plan
 from sdk.avro.plan_analysis import inlined_records
-from sdk.avro.wire import UNZIGZAG, read_int, read_long, to_float32
+from sdk.avro.wire import UNZIGZAG, to_float32
 
 Store = Callable[[str], str]
 """Makes the statement that keeps the value of an expression."""
@@ -85,6 +87,9 @@ _GLOBALS: Final[dict[str, Any]] = {
 }
 
 
+_LARGE: Final = 60
+"""Above so many fields, time to compile counts for more than a number read in place."""
+
 Fallback = Callable[[bytes, int, Exception], Any]
 
 
@@ -112,6 +117,7 @@ class _Decoder:
         self.plan = plan
         self.limits = limits
         self.inlined = inlined_records(plan)
+        self.is_large = sum(len(record.fields) for record in plan.records) > _LARGE
         self.code = Source()
         self.code.globals.update(_GLOBALS)
         self.functions: dict[tuple[str, Any], str] = {}
@@ -199,11 +205,25 @@ class _Decoder:
         code.line("if n & 129: p, e = span(d, p)")
         code.line("else: p += 1; e = p + (n >> 1)")
 
-    def number(self, kind: str, target: str) -> None:
+    def number(self, kind: str) -> None:
+        """Set ``n`` to the number that comes next; common sizes of it in place."""
         code = self.code
         code.line("n = d[p]")
-        code.line(f"if n < 128: {target} = UNZIGZAG[n]; p += 1")
-        code.line(f"else: {target}, p = read_{kind}(d, p)")
+        code.line("if n < 128: n = UNZIGZAG[n]; p += 1")
+        if self.is_large:
+            code.line(f"else: n, p = read_{kind}(d, p)")
+            return
+        with code.block("else:"):
+            code.line("a = d[p + 1]")
+            with code.block("if 0 < a < 128:"):
+                code.line("n += (a << 7) - 128; p += 2")
+                code.line("n = ~(n >> 1) if n & 1 else n >> 1")
+            with code.block("else:"):
+                code.line("b = d[p + 2]")
+                with code.block("if a and 0 < b < 128:"):
+                    code.line("n += (a << 7) + (b << 14) - 16512; p += 3")
+                    code.line("n = ~(n >> 1) if n & 1 else n >> 1")
+                code.line(f"else: n, p = read_{kind}(d, p)")
 
     def primitive(self, kind: str, store: Store) -> None:
         code = self.code
@@ -214,7 +234,7 @@ class _Decoder:
                 code.line(store("BOOLEANS[d[p]]"))
                 code.line("p += 1")
             case "int" | "long":
-                self.number(kind, "n")
+                self.number(kind)
                 code.line(store("n"))
             case "float" | "double":
                 code.line(store(f"unpack_{kind}(d, p)[0]"))
@@ -249,7 +269,7 @@ class _Decoder:
             code.line("p += 1")
             return
         table = {i: value for i, value in enumerate(op.values) if value is not None}
-        self.number("int", "n")
+        self.number("int")
         code.line(store(f"{code.value(table)}[n]"))
 
     # --- logical types ---
@@ -263,6 +283,12 @@ class _Decoder:
                 self.micros("LOCAL_EPOCH" if "local" in op.name else "EPOCH", store)
             case (("timestamp-millis" | "local-timestamp-millis"), ops.Primitive(kind="long")):
                 self.millis("LOCAL_EPOCH" if "local" in op.name else "EPOCH", store)
+            case "time-micros", ops.Primitive():
+                self.six_bytes()
+                self.time("MICRO", 86_400_000_000, store)
+            case "time-millis", ops.Primitive():
+                self.number("int")
+                self.time("MILLI", 86_400_000, store)
             case "decimal", ops.Primitive(kind="bytes"):
                 self.span()
                 longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
@@ -306,7 +332,12 @@ class _Decoder:
         code.line(store(f"{epoch} + n * MICRO"))
 
     def millis(self, epoch: str, store: Store) -> None:
-        """Six bytes hold the milliseconds of the years 1970 (June) to 2039."""
+        """Six bytes hold the milliseconds of June 1970 to 2039."""
+        self.six_bytes()
+        self.code.line(store(f"{epoch} + n * MILLI"))
+
+    def six_bytes(self) -> None:
+        """Set ``n`` to a number that most often takes six bytes."""
         code = self.code
         code.line("n = -1")
         with code.block("if p + 6 <= end:"):
@@ -314,7 +345,11 @@ class _Decoder:
             code.line("n = FIRST[a] + (CONTINUED[b] << 13) + (LAST[c] << 27)")
         code.line("if n < 0: n, p = read_long(d, p)")
         code.line("else: p += 6")
-        code.line(store(f"{epoch} + n * MILLI"))
+
+    def time(self, unit: str, units: int, store: Store) -> None:
+        """Keep ``n`` as a time of day, which has so many units."""
+        self.code.line(f"if not 0 <= n < {units}: raise Bail")
+        self.code.line(store(f"(LOCAL_EPOCH + n * {unit}).time()"))
 
     def unscaled(self, data: str, op: ops.Logical, store: Store) -> None:
         quantum = self.code.value(Decimal((0, (1,), -op.scale)))
@@ -391,7 +426,7 @@ class _Decoder:
             code.line("n = d[p]; p += 1")
             factor = 2
         else:
-            self.number("int", "n")
+            self.number("int")
             factor = 1
         order = sorted(range(len(op.branches)), key=lambda i: _is_null(op.branches[i]))
         word = "if"

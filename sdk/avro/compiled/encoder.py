@@ -14,7 +14,7 @@ import struct
 from binascii import hexlify
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -24,11 +24,12 @@ from sdk.avro import plan as ops
 from sdk.avro.compiled import bulk
 from sdk.avro.compiled.source import Source
 from sdk.avro.compiled.support import (
-    INTS,
     LENGTHS,
     PAIRS,
     SMALL,
     BailError,
+    large,
+    large_int,
     large_long,
     length,
     refuse,
@@ -44,12 +45,11 @@ from sdk.avro.logical import (
 )
 from sdk.avro.plan import Op, Plan
 from sdk.avro.plan_analysis import inlined_records
-from sdk.avro.wire import long_bytes, varint
+from sdk.avro.wire import long_bytes
 
 _GLOBALS: Final[dict[str, Any]] = {
     "Bail": BailError,
     "EPOCH": EPOCH,
-    "INTS": INTS,
     "LENGTHS": LENGTHS,
     "LOCAL_EPOCH": LOCAL_EPOCH,
     "PAIRS": PAIRS,
@@ -61,14 +61,16 @@ _GLOBALS: Final[dict[str, Any]] = {
     "encode_text": str.encode,
     "hexlify": hexlify,
     "join": b"".join,
+    "large_int": large_int,
     "large_long": large_long,
     "length": length,
     "join_uuid": b"-".join,
     "pack_double": struct.Struct("<d").pack,
     "pack_float": struct.Struct("<f").pack,
     "refuse": refuse,
+    "time": time,
     "split_uuid": struct.Struct("8s4s4s4s12s").unpack,
-    "varint": varint,
+    "large": large,
     "NONE": b"",
 }
 _FEW: Final = 8
@@ -149,7 +151,7 @@ class _Encoder:
             case ops.Array():
                 return _bulk(op) is not None
             case ops.Map():
-                return False
+                return isinstance(op.values, ops.Primitive) and op.values.kind in ("int", "long")
             case ops.Union():
                 few = all(self.weight(branch) <= _FEW for branch in op.branches)
                 return few and all(map(self.is_simple, op.branches))
@@ -255,19 +257,10 @@ class _Encoder:
                 self.pieces.append(
                     f"b'\\1' if {name} is True else b'\\0' if {name} is False else refuse()"
                 )
-            case "int":
+            case "int" | "long":
                 name = self.named(value)
                 self.expect(name, "int")
-                self.pieces.append(f"INTS[{name}]")
-            case "long":
-                name, zigzag = self.named(value), code.local("y")
-                self.expect(name, "int")
-                code.line(f"{zigzag} = {name} + {name} if {name} >= 0 else ~({name} + {name})")
-                self.pieces.append(
-                    f"SMALL[{zigzag}] if {zigzag} < 16384 else "
-                    f"PAIRS[{zigzag} & 16383] + SMALL[{zigzag} >> 14] if {zigzag} < 268435456 else "
-                    f"large_long({name})"
-                )
+                self.pieces.append(_number(name, kind))
             case "float" | "double":
                 name = self.named(value)
                 self.expect(name, "float")
@@ -299,11 +292,15 @@ class _Encoder:
             case "date", _:
                 name = self.named(value)
                 self.expect(name, "date")
-                self.pieces.append(f"INTS[{name}.toordinal() - {EPOCH_ORDINAL}]")
+                days = code.local("x")
+                code.line(f"{days} = {name}.toordinal() - {EPOCH_ORDINAL}")
+                self.pieces.append(_number(days, "int"))
             case (("timestamp-micros" | "local-timestamp-micros"), _):
                 self.micros("LOCAL_EPOCH" if "local" in op.name else "EPOCH", value)
             case (("timestamp-millis" | "local-timestamp-millis"), _):
                 self.millis("LOCAL_EPOCH" if "local" in op.name else "EPOCH", value)
+            case (("time-millis" | "time-micros"), _):
+                self.time(op, value)
             case "decimal", _:
                 self.decimal(op, value)
             case "uuid", ops.Primitive():
@@ -346,21 +343,40 @@ class _Encoder:
         with code.block(f"if {1 << 42} <= n < {1 << 56}:"):
             code.line(f"{a} = PAIRS[n & 16383]; {b} = PAIRS[n >> 14 & 16383]")
             code.line(f"{c} = PAIRS[n >> 28 & 16383]; {d} = SMALL[n >> 42]")
-        code.line(f"else: {a} = varint(n); {b} = {c} = {d} = NONE")
+        code.line(f"else: {a} = large(n); {b} = {c} = {d} = NONE")
         self.pieces += [a, b, c, d]
 
     def millis(self, epoch: str, value: str) -> None:
         delta = self.since(epoch, value)
         code = self.code
-        a, b, c = (code.local("y") for _ in range(3))
         code.line(f"n, e = divmod({delta}.microseconds, 1000)")
         code.line("if e: raise Bail")
         code.line(f"n += ({delta}.days * 86400 + {delta}.seconds) * 1000")
+        self.six_bytes()
+
+    def six_bytes(self) -> None:
+        """Add the pieces of ``n``, which most often takes six bytes."""
+        code = self.code
+        a, b, c = (code.local("y") for _ in range(3))
         code.line("n = n + n if n >= 0 else ~(n + n)")
         with code.block(f"if {1 << 28} <= n < {1 << 42}:"):
             code.line(f"{a} = PAIRS[n & 16383]; {b} = PAIRS[n >> 14 & 16383]; {c} = SMALL[n >> 28]")
-        code.line(f"else: {a} = varint(n); {b} = {c} = NONE")
+        code.line(f"else: {a} = large(n); {b} = {c} = NONE")
         self.pieces += [a, b, c]
+
+    def time(self, op: ops.Logical, value: str) -> None:
+        code = self.code
+        name, units = self.named(value), code.local("x")
+        code.line(f"if {name}.__class__ is not time or {name}.tzinfo is not None: raise Bail")
+        code.line(f"n = ({name}.hour * 60 + {name}.minute) * 60 + {name}.second")
+        if op.name == "time-micros":
+            code.line(f"n = n * 1000000 + {name}.microsecond")
+            self.six_bytes()
+            return
+        code.line(f"{units}, e = divmod({name}.microsecond, 1000)")
+        code.line("if e: raise Bail")
+        code.line(f"{units} += n * 1000")
+        self.pieces.append(_number(units, "int"))
 
     def decimal(self, op: ops.Logical, value: str) -> None:
         """The context raises for too many digits, and for any that would be cut off."""
@@ -408,6 +424,10 @@ class _Encoder:
         code = self.code
         name = self.named(value)
         self.expect(name, "dict")
+        if isinstance(op.values, ops.Primitive) and op.values.kind in ("int", "long"):
+            code.globals["write_number_map"] = bulk.write_number_map
+            self.pieces.append(f"write_number_map({name}, {op.values.kind!r})")
+            return
         self.flush()
         key, item, text = code.local("x"), code.local("x"), code.local("x")
         with code.block(f"if {name}:"):
@@ -473,6 +493,14 @@ class _Encoder:
         self.expect(name, self.code.value(record.cls))
         for each in record.fields:
             self.write(each.op, f"{name}.{each.attribute}")
+
+
+def _number(name: str, kind: str) -> str:
+    """Return the piece of a number: what takes up to four bytes is looked up."""
+    return (
+        f"SMALL[n] if (n := {name} + {name} if {name} >= 0 else ~({name} + {name})) < 16384 else "
+        f"PAIRS[n & 16383] + SMALL[n >> 14] if n < 268435456 else large_{kind}({name})"
+    )
 
 
 def _length(name: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sdk.avro import wire
 from sdk.avro.wire import (
     INT_MAX,
     INT_MIN,
     LONG_MAX,
     LONG_MIN,
+    UNZIGZAG,
     long_bytes,
-    read_long,
 )
 
 
@@ -19,6 +20,41 @@ class BailError(Exception):
 
 
 # --- reading ------------------------------------------------------------------------------------
+
+
+def read_long(data: bytes, position: int) -> tuple[int, int]:
+    """Do as `sdk.avro.wire.read_long` does, with the common lengths written out."""
+    a = data[position]
+    if a < 128:
+        return UNZIGZAG[a], position + 1
+    b = data[position + 1]
+    if 0 < b < 128:
+        a += (b << 7) - 128
+        return (~(a >> 1) if a & 1 else a >> 1), position + 2
+    if b > 127:
+        c = data[position + 2]
+        if 0 < c < 128:
+            a += (b << 7) + (c << 14) - 0x4080
+            return (~(a >> 1) if a & 1 else a >> 1), position + 3
+        if c > 127:
+            e = data[position + 3]
+            if 0 < e < 128:
+                a += (b << 7) + (c << 14) + (e << 21) - 0x204080
+                return (~(a >> 1) if a & 1 else a >> 1), position + 4
+            if e > 127:
+                f = data[position + 4]
+                if 0 < f < 128:
+                    a += (b << 7) + (c << 14) + (e << 21) + (f << 28) - 0x10204080
+                    return (~(a >> 1) if a & 1 else a >> 1), position + 5
+    return wire.read_long(data, position)
+
+
+def read_int(data: bytes, position: int) -> tuple[int, int]:
+    """Do as `sdk.avro.wire.read_int` does."""
+    number, position = read_long(data, position)
+    if not INT_MIN <= number <= INT_MAX:
+        raise BailError
+    return number, position
 
 
 def span(data: bytes, position: int) -> tuple[int, int]:
@@ -110,11 +146,9 @@ class _Longs(dict[int, bytes]):
         return long_bytes(value)
 
 
-class _Ints(_Longs):
-    least, most = INT_MIN, INT_MAX
+NUMBERS: Final = {n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-8192, 8192)}
+"""Zigzag varints of at most two bytes, by number."""
 
-
-INTS: Final = _Ints({n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-1024, 4096)})
 LENGTHS: Final = SMALL[: 1 << 13 : 2]
 """Zigzag varints of lengths below 4096."""
 
@@ -127,11 +161,28 @@ def length(size: int) -> bytes:
     return LENGTHS[size] if size < 4096 else long_bytes(size)
 
 
+def large_int(value: int) -> bytes:
+    """Return the zigzag varint of an ``int`` of more than 28 bits."""
+    if not INT_MIN <= value <= INT_MAX:
+        raise BailError
+    return large(value + value if value >= 0 else ~(value + value))
+
+
 def large_long(value: int) -> bytes:
-    """Return the zigzag varint of a number of more than 28 bits."""
+    """Return the zigzag varint of a ``long`` of more than 28 bits."""
     if not LONG_MIN <= value <= LONG_MAX:
         raise BailError
-    return long_bytes(value)
+    return large(value + value if value >= 0 else ~(value + value))
+
+
+def large(zigzag: int) -> bytes:
+    """Return the varint of a number that is already zigzagged, of any size."""
+    pieces = []
+    while zigzag > 16383:
+        pieces.append(PAIRS[zigzag & 16383])
+        zigzag >>= 14
+    pieces.append(SMALL[zigzag])
+    return b"".join(pieces)
 
 
 def refuse(*_: Any) -> bytes:

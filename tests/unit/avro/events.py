@@ -304,7 +304,7 @@ def as_fastavro(schema: Schema, value: Any, types: Any) -> Any:
         case UnionSchema():
             branch = schema.branches[branch_of(schema, value, types)]
             inner = as_fastavro(branch, value, types)
-            return (branch.name, inner) if isinstance(branch, NamedSchema) else inner
+            return (branch.name, inner) if isinstance(branch, RecordSchema) else inner
         case ArraySchema():
             return [as_fastavro(schema.items, item, types) for item in value]
         case MapSchema():
