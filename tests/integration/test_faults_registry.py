@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
-from sdk.errors import RegistryUnavailableError
+from sdk.errors import RegistryUnavailableError, SdkError
 from tests.integration.wiring import (
     connected,
     meanwhile,
@@ -125,3 +125,22 @@ def test_a_cold_producer_without_a_registry_is_told_so(
             fragile.process.thaw()
         messaging.warm_up()
         messaging.producer.produce(order(1)).result(30)
+
+
+def test_header_mode_needs_a_registry_with_guids(
+    kafka: Target, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """With GUIDs the id travels in a header; a registry without them is told at start."""
+    topic = unique("guid")
+    settings = settings_for(
+        kafka.address, registry.address, topic, producer={"schema_id_location": "header"}
+    )
+    with connected(settings) as messaging:
+        if "/apis/ccompat" in registry.address:  # Apicurio has none
+            with pytest.raises(SdkError, match="(?i)guid"):
+                messaging.warm_up()
+            return
+        messaging.warm_up()
+        messaging.producer.produce(order(1)).result(30)
+    (record,) = stored(kafka.address, topic)
+    assert len(dict(record.headers)["__value_schema_id"] or b"") == 17
