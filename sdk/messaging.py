@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sdk.abstractions import Observer, TokenSource
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
-from sdk.embedded import join
 from sdk.errors import ClosedError, ConfigurationError, UndeliveredError
 from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.producer import Producer, ProducerFactory, ProducerParts
 from sdk.provisioning import provision
-from sdk.settings import Settings, load_settings
-from sdk.settings.loader import SettingsPaths
-from sdk.topics import TopicDefinition, TopicRouter
+from sdk.settings import Settings
+from sdk.topics import TopicRouter
 from sdk.transport import Transport, open_transport
+
+if TYPE_CHECKING:
+    from sdk.settings.loader import SettingsPaths
 
 
 def connect(
@@ -49,11 +50,7 @@ def connect(
         ConfigurationError: A setting is wrong; no client has been built.
         BrokerError: Topics are to be provisioned, and Kafka gave no usable answer.
     """
-    loaded = (
-        settings
-        if isinstance(settings, Settings)
-        else load_settings(environment, settings=settings)
-    )
+    loaded = settings if isinstance(settings, Settings) else _load(environment, settings)
     catalog = find_catalog(contracts if contracts is not None else loaded.contracts)
     if loaded.logging.configure:
         from sdk.observability.logging import configure_logging
@@ -61,14 +58,12 @@ def connect(
         configure_logging(loaded.logging)
     topics = TopicRouter(loaded.routing, loaded.topics, catalog, origin=loaded.topics_origin)
     with ExitStack() as opened:
-        joined = join(loaded, _declared(topics))
-        opened.callback(joined.close)
-        transport = open_transport(joined, catalog, token)
+        transport = open_transport(loaded, catalog, topics.definitions, token)
         opened.callback(transport.close)
         if loaded.routing.provision != "none":
             with closing(transport.admin()) as admin:
                 provision(admin, topics.definitions(), loaded.routing.provision)
-        messaging = Messaging(joined.settings, catalog, topics, transport, observers=observers)
+        messaging = Messaging(catalog, topics, transport, observers=observers)
         messaging.closes(opened.pop_all().close)
     return messaging
 
@@ -77,7 +72,6 @@ class Messaging:
     """Producer and consumers of one environment; made by `connect`.
 
     Args:
-        settings: The options.
         catalog: The events that this service knows.
         topics: Event classes → topics.
         transport: How clients are made.
@@ -91,14 +85,13 @@ class Messaging:
 
     def __init__(
         self,
-        settings: Settings,
         catalog: Catalog,
         topics: TopicRouter,
         transport: Transport,
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self.settings = settings
+        self.settings = transport.settings
         self.catalog = catalog
         self.topics = topics
         self._transport = transport
@@ -144,7 +137,7 @@ class Messaging:
         consumer = Consumer(
             ConsumerParts(
                 connect=lambda: self._transport.consumer(group),
-                serializer=self._transport.serializer,
+                serializer=self._transport.serializer(),
                 topics=self.topics,
                 observers=self._observers,
                 on_error=on_error,
@@ -173,7 +166,7 @@ class Messaging:
         # Made first, so that it connects to Kafka while the registry is asked.
         self._factory.get()
         classes = event_classes or tuple(entry.load() for entry in self.catalog)
-        self._transport.serializer.warm_up(
+        self._transport.serializer().warm_up(
             [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
         )
 
@@ -232,26 +225,32 @@ class Messaging:
 
     def _producer_parts(self) -> ProducerParts:
         options = self.settings.producer
-        serializer = self._transport.serializer
+        # First, so that it connects while the serializer's libraries are being loaded.
+        broker = self._transport.producer()
+        try:
+            serializer = self._transport.serializer()
+            keys = self._transport.keys()
+        except BaseException:
+            broker.close(0)
+            raise
+        headers = CloudEventHeaders(self.settings.source, serializer.content_type)
         return ProducerParts(
-            broker=self._transport.producer(),
+            broker=broker,
             serializer=serializer,
-            keys=self._transport.keys,
+            keys=keys,
             topics=self.topics,
-            standard_headers=(
-                CloudEventHeaders(self.settings.source, serializer.content_type)
-                if options.cloud_events
-                else None
-            ),
+            standard_headers=headers if options.cloud_events else None,
             observers=self._observers,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
             close_timeout=options.close_timeout_ms / 1000,
         )
 
 
-def _declared(topics: TopicRouter) -> Iterator[TopicDefinition]:
-    """Yield the declared topics when asked: finding them loads every contract."""
-    yield from topics.definitions()
+def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
+    # Here, because settings made by hand need no dynaconf.
+    from sdk.settings import load_settings
+
+    return load_settings(environment, settings=settings)
 
 
 def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:

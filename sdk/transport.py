@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from sdk.abstractions import (
     MessageSerializer,
     TokenSource,
 )
-from sdk.embedded import Joined
+from sdk.confluent.once import Once
 from sdk.events import Catalog
 from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
@@ -27,10 +27,11 @@ from sdk.serialization import (
     choose,
 )
 from sdk.settings import Settings
-from sdk.topics import SUBJECT_STRATEGIES
+from sdk.topics import SUBJECT_STRATEGIES, TopicDefinition
 
 if TYPE_CHECKING:
     from sdk.confluent.registry import SchemaRegistry
+    from sdk.embedded import Joined
 
 
 @frozen(kw_only=True)
@@ -38,49 +39,77 @@ class Transport:
     """How the clients of one environment are made, and what they have in common.
 
     Attributes:
+        settings: The options, with the addresses of what is embedded.
         producer: Makes the producing client.
         consumer: Consumer group → a new member of it.
         admin: Makes a client that creates and describes topics.
-        serializer: Events ↔ record values.
-        keys: Keys → record keys.
+        serializer: Returns the one that turns events into record values and back.
+        keys: Returns the one that turns keys into record keys.
         close: Releases what the clients have in common.
     """
 
+    settings: Settings
     producer: Callable[[], BrokerProducer]
     consumer: Callable[[str], BrokerConsumer]
     admin: Callable[[], BrokerAdmin]
-    serializer: MessageSerializer
-    keys: KeySerializer
+    serializer: Callable[[], MessageSerializer]
+    keys: Callable[[], KeySerializer]
     close: Callable[[], None]
 
 
-def open_transport(joined: Joined, catalog: Catalog, token: TokenSource | None = None) -> Transport:
-    """Return librdkafka's clients and the configured serializers.
+def open_transport(
+    settings: Settings,
+    catalog: Catalog,
+    declared: Callable[[], Iterable[TopicDefinition]] = tuple,
+    token: TokenSource | None = None,
+) -> Transport:
+    """Return the way to Kafka and to the registry; embedded ones are started.
+
+    Everything else is made, and its library loaded, when it is first asked for: so a producer
+    connects to Kafka while the registry's client is being loaded.
 
     Args:
-        joined: The options, with addresses in them.
+        settings: The options.
         catalog: The events, so that missing versions are registered in order.
+        declared: Returns the topics that an embedded broker makes at once.
         token: Source of OAUTHBEARER tokens.
 
     Raises:
-        ConfigurationError: An option cannot be used.
+        ConfigurationError: What is to be embedded cannot be had.
     """
-    from sdk.confluent.admin import ConfluentAdmin
-    from sdk.confluent.consumer import ConfluentConsumer
-    from sdk.confluent.producer import ConfluentProducer
-
-    settings = joined.settings
-    kafka, consumers = settings.kafka, settings.consumer
     opened = ExitStack()
-    try:
-        serializer, keys = _serializers(settings, catalog, opened)
-    except BaseException:
-        opened.close()
-        raise
+
+    @cache
+    def joined() -> Joined:
+        from sdk.embedded import join
+
+        found = join(settings, declared())
+        opened.callback(found.close)
+        return found
+
+    def producer() -> BrokerProducer:
+        from sdk.confluent.producer import ConfluentProducer
+
+        return ConfluentProducer(reached.kafka, reached.producer, token)
+
+    def consumer(group: str) -> BrokerConsumer:
+        from sdk.confluent.consumer import ConfluentConsumer
+
+        return ConfluentConsumer(reached.kafka, joined().settings.consumer, group, token)
+
+    def admin() -> BrokerAdmin:
+        from sdk.confluent.admin import ConfluentAdmin
+
+        return joined().admin or ConfluentAdmin(reached.kafka, token)
+
+    embedded = settings.kafka.embedded or settings.registry.embedded
+    reached = joined().settings if embedded else settings
+    serializer, keys = _serializers(reached, catalog, opened)
     return Transport(
-        producer=lambda: ConfluentProducer(kafka, settings.producer, token),
-        consumer=lambda group: ConfluentConsumer(kafka, consumers, group, token),
-        admin=lambda: joined.admin or ConfluentAdmin(kafka, token),
+        settings=reached,
+        producer=producer,
+        consumer=consumer,
+        admin=admin,
         serializer=serializer,
         keys=keys,
         close=opened.close,
@@ -89,14 +118,16 @@ def open_transport(joined: Joined, catalog: Catalog, token: TokenSource | None =
 
 def _serializers(
     settings: Settings, catalog: Catalog, opened: ExitStack
-) -> tuple[MessageSerializer, KeySerializer]:
-    """Return the configured serializers; a registry client is made only if one needs it.
+) -> tuple[Callable[[], MessageSerializer], Callable[[], KeySerializer]]:
+    """Return what makes the configured serializers, once; a registry client only if one needs it.
 
     What is written is one format; what is read may name the other one.
     """
     options = settings.producer
+    registries: Once[None, SchemaRegistry] = Once()
+    made_values: Once[None, MessageSerializer] = Once()
+    made_keys: Once[None, KeySerializer] = Once()
 
-    @cache
     def registry() -> SchemaRegistry:
         from sdk.confluent.registry import SchemaRegistry
 
@@ -109,7 +140,7 @@ def _serializers(
         from sdk.confluent.serializer import AvroMessageSerializer
 
         return AvroMessageSerializer(
-            registry(),
+            registries.get(None, registry),
             SUBJECT_STRATEGIES[settings.registry.subject_strategy],
             schema_id_location=options.schema_id_location,
             catalog=catalog,
@@ -118,16 +149,19 @@ def _serializers(
     def avro_keys() -> KeySerializer:
         from sdk.confluent.keys import AvroKeySerializer
 
-        return AvroKeySerializer(registry())
+        return AvroKeySerializer(registries.get(None, registry))
 
     values: dict[str, Callable[[], MessageSerializer]] = {
         "avro": avro_values,
         "json": JsonMessageSerializer,
     }
     keys: dict[str, Callable[[], KeySerializer]] = {"avro": avro_keys, "text": TextKeySerializer}
-    own = choose("producer.format", options.format, values)
     others = {"application/avro": avro_values, "application/json": JsonMessageSerializer}
-    return (
-        ContentTypeSerializer(own, others),
-        choose("producer.key_format", options.key_format, keys),
-    )
+
+    def any_values() -> MessageSerializer:
+        return ContentTypeSerializer(choose("producer.format", options.format, values), others)
+
+    def any_keys() -> KeySerializer:
+        return choose("producer.key_format", options.key_format, keys)
+
+    return lambda: made_values.get(None, any_values), lambda: made_keys.get(None, any_keys)

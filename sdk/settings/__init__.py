@@ -6,7 +6,8 @@ answers with `Settings`, or with one `ConfigurationError` that lists every findi
 
 from __future__ import annotations
 
-from sdk.settings.loader import load_settings
+from typing import TYPE_CHECKING, Any
+
 from sdk.settings.options import (
     ConsumerOptions,
     KafkaOptions,
@@ -21,6 +22,9 @@ from sdk.settings.options import (
     TlsOptions,
     TopicOptions,
 )
+
+if TYPE_CHECKING:
+    from sdk.settings.loader import load_settings
 
 __all__ = [
     "ConsumerOptions",
@@ -37,3 +41,12 @@ __all__ = [
     "TopicOptions",
     "load_settings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Loading takes dynaconf and cattrs, which those who only need the options do without.
+    if name == "load_settings":
+        from sdk.settings.loader import load_settings
+
+        return load_settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

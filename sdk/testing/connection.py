@@ -10,7 +10,6 @@ from attrs import evolve
 
 from sdk.abstractions import Observer
 from sdk.consumer import Consumer
-from sdk.embedded import join
 from sdk.events import Catalog
 from sdk.messaging import Messaging, find_catalog
 from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings
@@ -58,11 +57,9 @@ def connect(
     kept = broker or InMemoryBroker()
     for definition in topics.definitions():
         kept.define(definition)
-    joined = join(usable)
-    transport = open_transport(joined, catalog)
+    transport = open_transport(usable, catalog)
     reset = usable.consumer.auto_offset_reset
     messaging = Messaging(
-        joined.settings,
         catalog,
         topics,
         evolve(
@@ -73,7 +70,6 @@ def connect(
         ),
         observers=observers,
     )
-    messaging.closes(joined.close)
     messaging.closes(transport.close)
     return messaging
 
