@@ -78,6 +78,41 @@ def default_value(schema: Schema, value: Any) -> Any:
     return checker.value(schema, value)
 
 
+def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
+    """Tell whether Java's parser, when told to validate defaults, lets one pass.
+
+    It is less strict than `default_defects`: any text will do for an enum, for bytes of any
+    characters and for a fixed of any size.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+        depth: How deep inside the default this is.
+    """
+    if depth > _MAX_DEPTH:
+        return False
+
+    def fits(inner: Schema, item: Any) -> bool:
+        return item is not NO_DEFAULT and java_accepts_default(inner, item, depth + 1)
+
+    match schema:
+        case UnionSchema():
+            return any(fits(branch, value) for branch in schema.branches)
+        case ArraySchema():
+            return isinstance(value, list) and all(fits(schema.items, item) for item in value)
+        case MapSchema():
+            return isinstance(value, Mapping) and all(
+                fits(schema.values, item) for item in value.values()
+            )
+        case RecordSchema():
+            return isinstance(value, Mapping) and all(
+                fits(each.schema, value.get(each.name, each.default)) for each in schema.fields
+            )
+    if schema.type in ("string", "bytes", "enum", "fixed"):
+        return isinstance(value, str)
+    return _scalar_problem(schema, value) is None
+
+
 class _Checker:
     """Checks one default. What fits a union's branch is remembered, or nesting would multiply."""
 

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 from attrs import evolve, frozen
 
-from sdk.avro.nodes import Schema, named_types
-from sdk.avro.parsing import check_schema, parse_schema
-from sdk.avro.printing import to_json
+from sdk.avro.defaults import java_accepts_default
+from sdk.avro.nodes import NO_DEFAULT, RecordSchema, Schema, named_types
+from sdk.avro.parsing import parse_schema
+from sdk.avro.printing import json_text, to_json
 from sdk.avro.registry_rule import incompatibilities
 from sdk.embedded import answers
 from sdk.embedded.documents import Reference
@@ -130,15 +131,20 @@ class Schemas:
 def _parsed(text: str, references: tuple[str, ...], *, strict: bool = False) -> AvroText:
     schema = parse_schema(text, references=references)
     if strict:
-        _check_defaults(text, references)
+        _check_defaults(schema)
     return AvroText(schema, to_json(schema, known=_defined_names(references)), to_json(schema))
 
 
-def _check_defaults(text: str, references: tuple[str, ...]) -> None:
+def _check_defaults(schema: Schema) -> None:
     """Refuse a default that does not fit its type, as Avro's parser does when told to."""
-    for defect in check_schema(text, references=references):
-        if defect.path.endswith("/default") and not defect.warning:
-            raise InvalidSchemaError(defect.message, path=defect.path)
+    for record in reversed(list(named_types(schema))):  # inner types are parsed first
+        for each in record.fields if isinstance(record, RecordSchema) else ():
+            default = each.default
+            if default is not NO_DEFAULT and not java_accepts_default(each.schema, default):
+                raise InvalidSchemaError(
+                    f"Invalid default for field {each.name}: {json_text(default)} "
+                    f"not a {to_json(each.schema)}"
+                )
 
 
 def _normalized(parsed: AvroText, references: tuple[str, ...]) -> AvroText:

@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sdk.avro.canonical import canonical_form, fingerprint
+from sdk.avro.defaults import java_accepts_default
 from sdk.avro.printing import to_json
 from sdk.avro.registry_rule import incompatibilities
 from sdk.avro.resolution import resolve
 from sdk.avro.schema import (
+    NO_DEFAULT,
     RecordSchema,
     Schema,
     check_schema,
@@ -207,6 +209,48 @@ def test_java_refuses_what_we_refuse(java_avro: JavaPeer, source: Any) -> None:
         assert any(not defect.warning for defect in check_schema(text))
     else:
         try:
-            parse_schema(text)
+            schema = parse_schema(text)
         except InvalidSchemaError as error:
             raise AssertionError(f"Java accepts {text}, we say: {error}") from error
+        assert all(map(has_defaults_for_java, named_types(schema)))
+
+
+def has_defaults_for_java(schema: Schema) -> bool:
+    """Tell whether all defaults of a record are valid to Java's parser, which has them checked."""
+    return not isinstance(schema, RecordSchema) or all(
+        each.default is NO_DEFAULT or java_accepts_default(each.schema, each.default)
+        for each in schema.fields
+    )
+
+
+DEFAULTS = ("", "x", "B", "\u0100", None, True, 1, -1, 2**31, 2**63, 1.5, [], [1], {}, {"q": 1})
+TYPES = (
+    *("null", "boolean", "int", "long", "float", "double", "bytes", "string"),
+    {"type": "enum", "name": "E", "symbols": ["A", "B"]},
+    {"type": "fixed", "name": "F", "size": 2},
+    {"type": "array", "items": "int"},
+    {"type": "map", "values": "int"},
+    {"type": "record", "name": "N", "fields": [{"name": "q", "type": "int"}]},
+    {"type": "record", "name": "N", "fields": [{"name": "q", "type": "int", "default": 0}]},
+    ["null", "string"],
+    ["int", {"type": "array", "items": ["null", "double"]}],
+)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=json.dumps)
+def test_the_defaults_that_java_accepts(java_avro: JavaPeer, kind: Any) -> None:
+    """The rule by which a registry validates defaults, to the letter."""
+    for default in DEFAULTS:
+        field = {"name": "x", "type": kind, "default": default}
+        text = json.dumps({"type": "record", "name": "R", "fields": [field]})
+        try:
+            java_avro.ask("parse", schema=text)
+            accepted = True
+        except JavaError:
+            accepted = False
+        try:
+            schema = parse_schema(text)
+        except InvalidSchemaError:
+            assert not accepted, text
+        else:
+            assert all(map(has_defaults_for_java, named_types(schema))) == accepted, text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdk.avro.defaults import UnionValue, default_defects, default_value
+from sdk.avro.defaults import UnionValue, default_defects, default_value, java_accepts_default
 from sdk.avro.schema import parse_schema
 from sdk.errors import InvalidSchemaError
 
@@ -83,3 +83,26 @@ def test_hostile_nesting_is_refused() -> None:
         value = {"n": {"k": value}}
     (problem,) = default_defects(schema, value)
     assert problem[1] == "the default is nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "accepted"),
+    [
+        (ENUM, "C", True),
+        (ENUM, 1, False),
+        ("bytes", "\u0100", True),
+        ({"type": "fixed", "name": "F", "size": 2}, "", True),
+        ("int", 2**31, False),
+        ("double", 1, True),
+        (["null", "int"], 1, True),
+        (["null", "int"], "x", False),
+        ({"type": "array", "items": "int"}, [1, "x"], False),
+        ({"type": "map", "values": ENUM}, {"k": "C"}, True),
+        (POINT, {"y": 1}, True),
+        (POINT, {}, False),
+    ],
+)
+def test_java_accepts_more(schema: Any, value: Any, accepted: bool) -> None:
+    """Its parser looks at the kind of JSON value only, even when told to validate defaults."""
+    wrapped = parse_schema({"type": "array", "items": schema})
+    assert java_accepts_default(wrapped.items, value) is accepted
