@@ -26,6 +26,9 @@ def test_hash_equals_javas(key: bytes, java: int) -> None:
     assert murmur2(key) == java & 0xFFFFFFFF
 
 
+@pytest.mark.skipif(
+    not hasattr(confluent_kafka, "murmur2"), reason="this release of confluent-kafka hides its hash"
+)
 @given(st.binary(max_size=200), st.integers(1, 1000))
 def test_placement_equals_librdkafkas(key: bytes, partitions: int) -> None:
     """Any key is placed where librdkafka's port of the Java partitioner places it."""
