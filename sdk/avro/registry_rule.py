@@ -244,6 +244,8 @@ class _Checker:
                     found += yield (field.schema, writer, (*below, "type"))
                 else:
                     found += (_found("READER_FIELD_MISSING_DEFAULT_VALUE", below, field.name),)
+            if len(found) > MAX_REPORTED:
+                break
         return found
 
 
