@@ -137,7 +137,7 @@ def test_header_mode_needs_a_registry_with_guids(
     )
     with connected(settings) as messaging:
         if "/apis/ccompat" in registry.address:  # Apicurio has none
-            with pytest.raises(SdkError, match="(?i)guid"):
+            with pytest.raises(SdkError, match=r"(?i)guid"):
                 messaging.warm_up()
             return
         messaging.warm_up()
