@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from typing import Final
 
 from attrs import define, evolve, field, frozen
@@ -13,6 +13,7 @@ from attrs import define, evolve, field, frozen
 from codegen.annotations import annotation, converter, told_apart, validator
 from codegen.default_values import UnholdableDefaultError, default_source, is_mutable
 from codegen.findings import Finding
+from codegen.layout import Built, Layout
 from codegen.linker import Unit
 from codegen.model import (
     AliasModel,
@@ -75,23 +76,10 @@ _CALLS: Final = ("UUID(", "Duration(")
 
 
 @define
-class _Built:
-    """A unit whose classes have names."""
-
-    unit: Unit
-    module: tuple[str, ...]
-    homes: dict[str, ClassHome]
-    classes: dict[str, str]
-    """Full name → class, of the types that the module defines."""
-    local: dict[str, str]
-    """Full name → what a type is called in the module, imported ones too."""
-
-
-@define
 class _Builder:
     units: tuple[Unit, ...]
     findings: list[Finding] = field(factory=list)
-    built: dict[Key, _Built] = field(factory=dict)
+    built: dict[Key, Built] = field(factory=dict)
     told: set[str] = field(factory=set)
     packages: dict[str, tuple[str, ...]] = field(factory=dict)
     by_key: dict[Key, Unit] = field(factory=dict)
@@ -109,11 +97,12 @@ class _Builder:
         for unit in progress.track("building", self.units):
             self._name(unit)
             modules.append(self._module(unit))
+        layout = Layout(self.units, self.built, self.packages)
         return Contracts(
             tuple(modules),
-            tuple(self._packages()),
-            tuple(self._domains()),
-            tuple(self._catalog()),
+            tuple(layout.packages()),
+            tuple(layout.domains()),
+            tuple(layout.catalog()),
             tuple(self.findings),
         )
 
@@ -139,14 +128,15 @@ class _Builder:
         homes: dict[str, ClassHome] = {}
         for reference in unit.references:
             homes.update(self.built[reference.root.key].homes)
-        foreign = [node.name for node in named_types(unit.schema) if node.name not in nodes]
+        used = [n.name for key in unit.circle for n in named_types(self.by_key[key].schema)]
+        foreign = [name for name in used if name not in nodes]
         foreign += [each.root.full_name for each in unit.references]
         local = local_names(classes, dict.fromkeys(foreign), homes)
         taken = set(local.values())
         for name, chosen in classes.items():
             spelling = _spelling(nodes[name], taken) if name in nodes else {}
             homes[name] = ClassHome(module, chosen, spelling)
-        self.built[unit.root.key] = _Built(unit, module, homes, classes, local)
+        self.built[unit.root.key] = Built(unit, module, homes, classes, local)
 
     def _own(self, unit: Unit) -> list[NamedSchema]:
         """Return the types of a module, those of its whole circle, in an order of definition.
@@ -173,7 +163,7 @@ class _Builder:
         source, digest = unit.root.file.path, schema_hash(unit)
         if built.module != path:
             home = relative(path, built.module)
-            return ForwardModel(path, source, digest, title, home, self._exports(built))
+            return ForwardModel(path, source, digest, title, home, built.exports())
         scope = Scope(path, built.homes, built.local)
         types: list[TypeModel] = []
         for node in self._own(unit):
@@ -195,10 +185,6 @@ class _Builder:
             tuple(types),
             infos,
         )
-
-    def _exports(self, built: _Built) -> tuple[str, ...]:
-        alias = () if built.unit.root.is_named else ("SCHEMA",)
-        return tuple(sorted((*built.classes.values(), *alias)))
 
     def _type(self, unit: Unit, node: NamedSchema, scope: Scope) -> TypeModel:
         name = scope.local[node.name]
@@ -305,49 +291,6 @@ class _Builder:
             )
         )
         return None
-
-    def _packages(self) -> Iterator[PackageModel]:
-        for full_name, versions in self._families().items():
-            newest = self.built[full_name, versions[-1]]
-            exports = self._exports(newest)
-            yield PackageModel(self.packages[full_name], full_name, versions, exports)
-
-    def _domains(self) -> Iterator[DomainModel]:
-        """Yield a model for every package above the events' own, the outermost one included."""
-        parents: dict[tuple[str, ...], dict[str, str]] = {(): {}}
-        inner: dict[tuple[str, ...], set[str]] = {}
-        for path in self.packages.values():
-            for depth in range(len(path)):
-                parents.setdefault(path[:depth], {})
-                inner.setdefault(path[:depth], set()).add(path[depth])
-        for full_name, versions in self._families().items():
-            path = self.packages[full_name]
-            name = self.built[full_name, versions[-1]].classes.get(full_name)
-            homes = parents[path[:-1]] if path else {}
-            if name is not None and path and name not in homes and name not in inner[path[:-1]]:
-                homes[name] = f".{path[-1]}.v{versions[-1]}"
-        for path, homes in sorted(parents.items()):
-            yield DomainModel(path, tuple(sorted(homes.items())))
-
-    def _catalog(self) -> Iterator[CatalogModel]:
-        """Yield an entry for each event: a record that has a key or is named by no other root."""
-        named = {each.root.full_name for unit in self.units for each in unit.references}
-        for full_name, versions in sorted(self._families().items()):
-            newest = self.by_key[full_name, versions[-1]]
-            config = newest.root.config
-            keyed = config is not None and config.key is not None
-            if not isinstance(newest.schema, RecordSchema) or (full_name in named and not keyed):
-                continue
-            for version in versions:
-                built = self.built[full_name, version]
-                module = ".".join(self._path((full_name, version)))
-                yield CatalogModel(full_name, version, module, built.classes[full_name])
-
-    def _families(self) -> dict[str, tuple[int, ...]]:
-        families: dict[str, list[int]] = {}
-        for unit in self.units:
-            families.setdefault(unit.root.full_name, []).append(unit.root.version)
-        return {name: tuple(sorted(versions)) for name, versions in sorted(families.items())}
 
 
 def schema_hash(unit: Unit) -> str:

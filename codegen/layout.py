@@ -1,0 +1,97 @@
+"""What stands around the modules: packages that offer the newest versions, and the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from codegen.linker import Unit
+from codegen.model import CatalogModel, DomainModel, PackageModel
+from codegen.scope import ClassHome
+from codegen.sources import Key
+from sdk.avro.schema import RecordSchema
+
+
+@frozen
+class Built:
+    """A unit whose classes have names.
+
+    Attributes:
+        unit: The unit.
+        module: Path of the module in which its classes stand.
+        homes: Full name → home, of every type that the module may name.
+        classes: Full name → class, of the types that the module defines.
+        local: Full name → what a type is called in the module, imported ones too.
+    """
+
+    unit: Unit
+    module: tuple[str, ...]
+    homes: Mapping[str, ClassHome]
+    classes: Mapping[str, str]
+    local: Mapping[str, str]
+
+    def exports(self) -> tuple[str, ...]:
+        """Return the names that the module offers."""
+        alias = () if self.unit.root.is_named else ("SCHEMA",)
+        return tuple(sorted((*self.classes.values(), *alias)))
+
+
+@frozen
+class Layout:
+    """The packages of a tree.
+
+    Attributes:
+        units: All units.
+        built: Key → the unit with its classes.
+        paths: Full name → path of the package that holds its versions.
+    """
+
+    units: tuple[Unit, ...]
+    built: Mapping[Key, Built]
+    paths: Mapping[str, tuple[str, ...]]
+
+    def packages(self) -> Iterator[PackageModel]:
+        """Yield a model for the package of each event and shared type."""
+        for full_name, versions in self._families().items():
+            newest = self.built[full_name, versions[-1]]
+            exports = newest.exports()
+            yield PackageModel(self.paths[full_name], full_name, versions, exports)
+
+    def domains(self) -> Iterator[DomainModel]:
+        """Yield a model for every package above the events' own, the outermost one included."""
+        parents: dict[tuple[str, ...], dict[str, str]] = {(): {}}
+        inner: dict[tuple[str, ...], set[str]] = {}
+        for path in self.paths.values():
+            for depth in range(len(path)):
+                parents.setdefault(path[:depth], {})
+                inner.setdefault(path[:depth], set()).add(path[depth])
+        for full_name, versions in self._families().items():
+            path = self.paths[full_name]
+            name = self.built[full_name, versions[-1]].classes.get(full_name)
+            homes = parents[path[:-1]] if path else {}
+            if name is not None and path and name not in homes and name not in inner[path[:-1]]:
+                homes[name] = f".{path[-1]}.v{versions[-1]}"
+        for path, homes in sorted(parents.items()):
+            yield DomainModel(path, tuple(sorted(homes.items())))
+
+    def catalog(self) -> Iterator[CatalogModel]:
+        """Yield an entry for each event: a record that has a key or is named by no other root."""
+        named = {each.root.full_name for unit in self.units for each in unit.references}
+        for full_name, versions in sorted(self._families().items()):
+            newest = self.built[full_name, versions[-1]].unit
+            config = newest.root.config
+            keyed = config is not None and config.key is not None
+            is_record = newest.root.is_named and isinstance(newest.schema, RecordSchema)
+            if not is_record or (full_name in named and not keyed):
+                continue
+            for version in versions:
+                built = self.built[full_name, version]
+                module = ".".join((*self.paths[full_name], f"v{version}"))
+                yield CatalogModel(full_name, version, module, built.classes[full_name])
+
+    def _families(self) -> dict[str, tuple[int, ...]]:
+        families: dict[str, list[int]] = {}
+        for unit in self.units:
+            families.setdefault(unit.root.full_name, []).append(unit.root.version)
+        return {name: tuple(sorted(versions)) for name, versions in sorted(families.items())}
