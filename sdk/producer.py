@@ -135,6 +135,8 @@ class Producer:
             raise ClosedError(self._unusable, remedy="open a connection of its own")
         event_class = type(event)
         route = self._routes.get(event_class) or self._route(event_class)
+        if topic is not None or partition is not None or timestamp is not None:
+            timestamp = _check_place(topic, partition, timestamp)
         if topic is None:
             topic = route.topic
         if key is FROM_EVENT:
@@ -152,7 +154,7 @@ class Producer:
             None if key is None else self._keys.serialize(key, event_class, topic),
             tuple(message_headers),
             partition,
-            _milliseconds(timestamp) if isinstance(timestamp, datetime) else timestamp,
+            timestamp,
         )
         return self._send(event_class, event, record)
 
@@ -188,6 +190,7 @@ class Producer:
                 "a tombstone needs a key", event=event_class.__event__.full_name
             )
         route = self._routes.get(event_class) or self._route(event_class)
+        _check_place(topic, partition, None)
         topic = topic or route.topic
         record = ProducerRecord(
             topic=topic,
@@ -206,7 +209,12 @@ class Producer:
 
         Returns:
             The number of records still under way.
+
+        Raises:
+            ClosedError: As in `produce`.
         """
+        if self._unusable is not None:
+            raise ClosedError(self._unusable, remedy="open a connection of its own")
         deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
         left = self._backlog.drain_until(deadline)
         return left + self._broker.flush(max(0.0, deadline - time.monotonic()))
@@ -264,7 +272,8 @@ class Producer:
         info = getattr(event_class, "__event__", None)
         if info is None:
             raise SerializationError(
-                f"{event_class.__qualname__} is not a generated event class",
+                f"{getattr(event_class, '__qualname__', type(event_class).__qualname__)} "
+                "is not a generated event class",
                 remedy="produce an instance of a class from the contracts package",
             )
         route = _Route(self._topics.resolve(event_class).name, info.key_field)
@@ -275,8 +284,7 @@ class Producer:
         standard = [] if make is None else make(event_class, key)
         if not headers:
             return standard
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        own = [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+        own = _own_headers(headers)
         names = {name for name, _ in own}
         return [header for header in standard if header[0] not in names] + own
 
@@ -490,9 +498,48 @@ def _event_loop_runs() -> bool:
     return True
 
 
-def _milliseconds(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        raise SerializationError(
-            f"timestamp {moment.isoformat()} has no time zone", remedy="pass an aware datetime"
+def _own_headers(headers: HeaderInput) -> list[Header]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        own = [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+    except (TypeError, ValueError) as error:
+        told = (
+            "a header's value is not valid Unicode"
+            if isinstance(error, UnicodeEncodeError)
+            else "headers must be a mapping, or pairs of a name and a value"
         )
-    return round(moment.timestamp() * 1000)
+        raise SerializationError(told, remedy="values are str, bytes or None") from error
+    for name, value in own:
+        if not isinstance(name, str):
+            raise SerializationError(f"a header's name is {_kind(name)}, not a str")
+        if value is not None and not isinstance(value, bytes):
+            raise SerializationError(
+                f"header {name!r} has a value of type {_kind(value)}",
+                remedy="pass a str, bytes or None",
+            )
+    return own
+
+
+def _check_place(topic: object, partition: object, timestamp: int | datetime | None) -> int | None:
+    """Refuse what the client would take for something else; return the timestamp as a number."""
+    if topic is not None and (not isinstance(topic, str) or not topic):
+        raise SerializationError(f"a topic's name is a text, not {topic!r}")
+    if partition is not None and not (isinstance(partition, int) and 0 <= partition < 2**31):
+        raise SerializationError(f"a partition is a number from 0 on, not {partition!r}")
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise SerializationError(
+                f"timestamp {timestamp.isoformat()} has no time zone",
+                remedy="pass an aware datetime",
+            )
+        timestamp = round(timestamp.timestamp() * 1000)
+    if timestamp is not None and not (isinstance(timestamp, int) and 0 < timestamp < 2**63):
+        raise SerializationError(
+            f"timestamp {timestamp!r} is not after 1970",
+            remedy="pass milliseconds since the epoch, or an aware datetime",
+        )
+    return timestamp
+
+
+def _kind(value: object) -> str:
+    return type(value).__qualname__

@@ -99,7 +99,11 @@ def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
     error_class = _CLASSES.get(error.code(), BrokerError)
     remedy = _REMEDIES.get(error_class)
     if error.code() in _MISSING:
-        remedy = "create the topic, or set routing.provision = 'create'"
+        remedy = (
+            "create the topic, or set routing.provision = 'create'"
+            if where.get("partition") is None
+            else "choose a partition that the topic has"
+        )
     return error_class(f"cannot {doing}: {_words(error)}", remedy=remedy, **where)
 
 

@@ -22,6 +22,7 @@ from sdk.errors import (
     DeliveryTimeoutError,
     QueueFullError,
     SdkError,
+    SerializationError,
 )
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
@@ -91,6 +92,10 @@ class ConfluentProducer:
             raise self._failure(error.args[0], topic, partition) from error
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SerializationError(
+                f"the client cannot take the record: {error}", topic=record.topic
+            ) from error
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""

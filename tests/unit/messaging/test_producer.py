@@ -123,6 +123,42 @@ def test_naive_timestamp_is_refused() -> None:
         producer.produce(OrderCreated(order_id="o-1"), timestamp=datetime(2026, 5, 1))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"headers": [("a", 1)]},
+        {"headers": {1: "a"}},
+        {"headers": [(b"a", "b")]},
+        {"headers": [("a",)]},
+        {"headers": "abc"},
+        {"headers": 5},
+        {"headers": {"a": "\ud800"}},
+        {"topic": 5},
+        {"topic": ""},
+        {"partition": "1"},
+        {"partition": -1},
+        {"partition": 2**40},
+        {"timestamp": 1.5},
+        {"timestamp": -1},
+        {"timestamp": datetime(1960, 1, 1, tzinfo=UTC)},
+    ],
+    ids=repr,
+)
+def test_what_no_client_can_take_is_refused(given: dict[str, Any]) -> None:
+    """Headers and places of a wrong type or size are our error, and nothing is sent."""
+    shop = Shop()
+    with shop.producer() as producer, pytest.raises(SerializationError):
+        producer.produce(OrderCreated(order_id="o-1"), **given)
+    assert shop.broker.records(TOPIC) == []
+
+
+@pytest.mark.parametrize("given", ["OrderCreated", object, None], ids=repr)
+def test_tombstones_are_of_generated_classes(given: Any) -> None:
+    """A tombstone for what is no event class is our error."""
+    with Shop().producer() as producer, pytest.raises(SerializationError, match="no"):
+        producer.produce_tombstone(given, "o-1")
+
+
 def test_tombstone_is_a_null_value_under_the_key() -> None:
     """A tombstone has the key, no value, and the headers that tell what it removes."""
     shop = Shop()
@@ -321,6 +357,8 @@ def test_closed_producer_says_so() -> None:
         producer.produce(OrderCreated(order_id="o-1"))
     with pytest.raises(ClosedError, match="closed"):
         producer.produce_tombstone(OrderCreated, "o-1")
+    with pytest.raises(ClosedError, match="closed"):
+        producer.flush()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
