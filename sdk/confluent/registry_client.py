@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
-from typing import Any
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from sdk.errors import ConfigurationError
 from sdk.settings import RegistryOptions
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_environment_lock: Final = threading.Lock()
 
 
 def registry_client(options: RegistryOptions, urls: Iterable[str]) -> SchemaRegistryClient:
@@ -32,13 +39,44 @@ def registry_client(options: RegistryOptions, urls: Iterable[str]) -> SchemaRegi
         **_encryption(options, addresses),
     }
     try:
-        return SchemaRegistryClient(settings)
+        with _no_proxy_on_this_machine(addresses):
+            return SchemaRegistryClient(settings)
     except (ValueError, TypeError, OSError) as error:
         raise ConfigurationError(
             f"no registry client can be made of the settings: {type(error).__name__}: {error}",
             remedy="check the files named in registry.tls: PEM, readable, key and certificate"
             " of one pair",
         ) from error
+
+
+@contextmanager
+def _no_proxy_on_this_machine(urls: list[str]) -> Iterator[None]:
+    """Let a client be made that reaches this machine directly.
+
+    The client's HTTP library takes proxies from the environment, when it is made, and does not
+    except the local host by itself. The client has no setting against it.
+    """
+    local = [host for host in map(_host, urls) if host in _LOOPBACK]
+    if not local:
+        yield
+        return
+    names = ("NO_PROXY", "no_proxy")
+    with _environment_lock:
+        before = {name: os.environ.get(name) for name in names}
+        known = before["no_proxy"] or before["NO_PROXY"]
+        os.environ.update(dict.fromkeys(names, ",".join([*local, known] if known else local)))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _authentication(options: RegistryOptions) -> dict[str, Any]:
