@@ -75,6 +75,8 @@ _GLOBALS: Final[dict[str, Any]] = {
     "unhexlify": unhexlify,
     "unpack_double": struct.Struct("<d").unpack_from,
     "unpack_float": struct.Struct("<f").unpack_from,
+    "unpack_h": struct.Struct(">h").unpack_from,
+    "unpack_hb": struct.Struct(">hB").unpack_from,
     "unpack_3h": struct.Struct("<3H").unpack_from,
     "unpack_4h": struct.Struct("<4H").unpack_from,
     "CONTINUED": CONTINUED,
@@ -290,17 +292,13 @@ class _Decoder:
                 self.number("int")
                 self.time("MILLI", 86_400_000, store)
             case "decimal", ops.Primitive(kind="bytes"):
-                self.span()
-                longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
-                code.line(f"if not 0 < e - p <= {longest}: raise Bail")
-                self.unscaled("d[p:e]", op, store)
-                code.line("p = e")
+                self.decimal(op, store)
             case "decimal", ops.Fixed(size=size):
                 longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
                 if size > longest:
                     code.line("raise Bail")
-                self.unscaled(f"d[p:p + {size}]", op, store)
-                code.line(f"p += {size}")
+                code.line(f"n = from_bytes(d[p:p + {size}], 'big', signed=True); p += {size}")
+                self.scaled(op, store)
             case "uuid", ops.Primitive(kind="string"):
                 self.uuid_text(op, store)
             case "uuid", ops.Fixed():
@@ -351,10 +349,22 @@ class _Decoder:
         self.code.line(f"if not 0 <= n < {units}: raise Bail")
         self.code.line(store(f"(LOCAL_EPOCH + n * {unit}).time()"))
 
-    def unscaled(self, data: str, op: ops.Logical, store: Store) -> None:
+    def decimal(self, op: ops.Logical, store: Store) -> None:
+        """Two and three bytes, which are most prices, are taken together with their length."""
+        code = self.code
+        longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
+        code.line("n = d[p]")
+        code.line("if n == 4: n = unpack_h(d, p + 1)[0]; p += 3")
+        code.line("elif n == 6: a, b = unpack_hb(d, p + 1); n = a << 8 | b; p += 4")
+        with code.block("else:"):
+            self.span()
+            code.line(f"if not 0 < e - p <= {longest}: raise Bail")
+            code.line("n = from_bytes(d[p:e], 'big', signed=True); p = e")
+        self.scaled(op, store)
+
+    def scaled(self, op: ops.Logical, store: Store) -> None:
         quantum = self.code.value(Decimal((0, (1,), -op.scale)))
-        number = f"from_bytes({data}, 'big', signed=True)"
-        self.code.line(store(f"multiply({number}, {quantum})"))
+        self.code.line(store(f"multiply(n, {quantum})"))
 
     def uuid_text(self, op: ops.Logical, store: Store) -> None:
         code = self.code
