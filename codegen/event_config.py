@@ -83,7 +83,7 @@ class _Reader:
         references: dict[int, Mapping[str, int]] = {}
         examples: dict[int, tuple[Mapping[str, Any], ...]] = {}
         for name, version in self._table(table, "versions", "").items():
-            if not re.fullmatch("[1-9][0-9]*", name) or not isinstance(version, dict):
+            if not re.fullmatch("[1-9][0-9]{0,8}", name) or not isinstance(version, dict):
                 self._refuse(
                     f"/versions/{name}",
                     f"{name!r} is no version table",

@@ -147,10 +147,17 @@ class _Linker:
         return targets
 
     def _families(self, name: str) -> tuple[str, ...]:
-        """Return the full names of the roots, without versions, that define a name."""
+        """Return the full names of the roots, without versions, that define a name.
+
+        Where several define it inside themselves, and alike, the first of them stands for all.
+        """
         if name in self.versions:
             return (name,)
-        return tuple(sorted({root.full_name for root in self.inner.get(name, ())}))
+        holders = sorted(self.inner.get(name, ()), key=lambda root: root.key)
+        alike = {
+            json.dumps(dict(definitions(each.value))[name], sort_keys=True) for each in holders
+        }
+        return tuple(dict.fromkeys(each.full_name for each in holders))[: len(alike)]
 
     def _ambiguous(self, root: Root, name: str, families: tuple[str, ...], pointer: str) -> None:
         self.findings.append(

@@ -17,6 +17,9 @@ from codegen.sources import EventConfig, Root, SchemaFile
 
 SUFFIXES: Final = (".avsc", ".avpr", ".avdl")
 CONFIG: Final = "event.toml"
+_TOLD: Final = 5
+"""How many missing versions are told at most."""
+
 _VERSIONED: Final = re.compile(r"v([0-9]+)")
 
 
@@ -95,9 +98,8 @@ class _Loader:
         return version
 
     def _complete(self, folder: tuple[str, ...], versions: Mapping[int, str]) -> None:
-        missing = [
-            number for number in range(1, max(versions, default=0)) if number not in versions
-        ]
+        first = min(max(versions, default=0), len(versions) + _TOLD)
+        missing = [number for number in range(1, first) if number not in versions]
         if missing:
             newest = versions[max(versions)]
             names = ", ".join(f"v{number}" for number in missing)

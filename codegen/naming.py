@@ -30,7 +30,12 @@ _KEYWORDS: Final = frozenset(keyword.kwlist)
 _UNREADABLE: Final = frozenset(("I", "O", "l"))
 _FIELD_RESERVED: Final = _KEYWORDS | _UNREADABLE | _ANNOTATION_NAMES | TEMPLATE_NAMES | {"self"}
 _TYPE_RESERVED: Final = _KEYWORDS | _UNREADABLE | TEMPLATE_NAMES | frozenset(dir(builtins))
-_ENUM_RESERVED: Final = _KEYWORDS | _UNREADABLE | frozenset(dir(Enum)) | {"mro", "name", "value"}
+_ENUM_RESERVED: Final = (
+    _KEYWORDS
+    | _UNREADABLE
+    | frozenset(dir(Enum))
+    | {"mro", "name", "value", "ClassVar", "EventInfo"}
+)
 _MODULE_RESERVED: Final = _KEYWORDS | {"CATALOG", "annotations"}
 
 _VERSION: Final = re.compile(r"v[0-9]+")

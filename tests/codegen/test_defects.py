@@ -154,6 +154,7 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
         ({"shop/R/v0.avsc": "{}"}, "is no version"),
         ({"shop/R/v01.avsc": "{}"}, "is no version"),
         ({"shop/R/v3.avsc": "{}"}, "v1, v2 missing"),
+        ({"shop/R/v999999999999.avsc": "{}"}, "v1, v2, v3, v4, v5 missing"),
         ({"shop/R/event.toml": ""}, "no schema beside it"),
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "key = "}, "not TOML"),
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": 'kee = "x"'}, "did you mean 'key'"),
@@ -213,6 +214,25 @@ def test_hostile_nesting_is_refused(suffix: str, tmp_path: Path) -> None:
         done = tree.run()
         assert done.status == 1
         assert "nested too deeply" in done.err
+
+
+def test_a_type_defined_inside_several_others_must_be_defined_alike(tmp_path: Path) -> None:
+    """A name that two files define inside themselves can be used if both say the same."""
+    inner = record("Meta", ("trace", "string"))
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "a.avsc": record("A", ("meta", inner)),
+            "b.avsc": record("B", ("meta", inner)),
+            "c.avsc": record("C", ("meta", "Meta")),
+        }
+    )
+    assert tree.run().status == 0
+    tree.write({"b.avsc": record("B", ("meta", record("Meta", ("trace", "long"))))})
+    done = tree.run()
+    assert done.status == 1
+    assert "c.avsc:8:15 /fields/0/type: shop.Meta is defined inside shop.A and shop.B" in done.err
+    assert "1 finding;" in done.err
 
 
 def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
