@@ -99,7 +99,7 @@ def encode(event: Any) -> bytes:
         SchemaError: The object is no event, or its class does not fit its schema.
     """
     cls = event.__class__
-    encoder = _encoders.get((cls, DEFAULT_LIMITS)) or encoder_for(cls)
+    encoder = _encoders.get(cls) or encoder_for(cls)
     body: bytes = encoder(event)
     return body
 
@@ -151,7 +151,8 @@ def encoder_for(cls: type[_T], *, limits: Limits = DEFAULT_LIMITS) -> Encoder[_T
         bound = binding(cls)
         return compile_encoder(encode_plan(bound.schema, bound.types), limits)
 
-    return _encoders.get_or_make((cls, limits), make)
+    key: Any = cls if limits is DEFAULT_LIMITS else (cls, limits)
+    return _encoders.get_or_make(key, make)
 
 
 def decoder_for(

@@ -129,23 +129,18 @@ def _numbers(values: Iterable[int]) -> list[bytes]:
 def write_number_map(entries: dict[str, int], kind: str) -> bytes:
     """Write a map of ``int`` or ``long``."""
     count = len(entries)
-    if not count:
-        return b"\0"
     values = list(entries.values())
     if list(map(type, values)).count(int) != count:
         raise BailError
-    try:
-        numbers = list(map(NUMBERS.__getitem__, values))
-    except KeyError:
-        if kind == "int":
-            array("i", values)  # raises OverflowError for what does not fit
-        if count >= _FEW:
-            stream = BytesIO()
-            _fastavro().write(stream, _fastavro().map, entries)  # refuses keys that are no text
-            return stream.getvalue()
-        numbers = _numbers(values)
-    pieces = [length(count)]
-    for key, number in zip(map(str.encode, entries), numbers, strict=True):
+    if kind == "int" and count:
+        array("i", values)  # raises OverflowError for what does not fit
+    if count >= _FEW and values[0] not in NUMBERS:
+        stream = BytesIO()
+        fastavro = _fastavro()
+        fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
+        return stream.getvalue()
+    pieces = [length(count)] if count else []
+    for key, number in zip(map(str.encode, entries), _numbers(values), strict=True):
         pieces += (LENGTHS[n] if (n := len(key)) < 4096 else length(n), key, number)
     pieces.append(b"\0")
     return b"".join(pieces)
