@@ -1,0 +1,262 @@
+"""librdkafka behind our seams: what it refuses, what it fails, and how that is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from sdk.confluent.broker_failures import broker_failure
+from sdk.confluent.client_config import consumer_config, producer_config
+from sdk.confluent.consumer import ConfluentConsumer
+from sdk.confluent.mock_cluster import MockCluster
+from sdk.confluent.producer import ConfluentProducer
+from sdk.confluent.trouble import Trouble
+from sdk.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerError,
+    BrokerUnavailableError,
+    ConfigurationError,
+    DeliveryError,
+    DeliveryTimeoutError,
+    FencedError,
+    MessageTooLargeError,
+    SdkError,
+)
+from sdk.records import DeliveryReport, ProducerRecord
+from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+
+NOWHERE = KafkaOptions(bootstrap_servers=("127.0.0.1:1",))
+RECORD = ProducerRecord(topic="orders", value=b"v", key=b"k")
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    """Host a broker whose answers a test may spoil."""
+    with MockCluster() as cluster:
+        cluster.create_topic("orders", 1)
+        yield cluster
+
+
+def kafka_of(cluster: MockCluster) -> KafkaOptions:
+    """Return the options that reach a cluster."""
+    return KafkaOptions(bootstrap_servers=tuple(cluster.bootstrap_servers.split(",")))
+
+
+def poll_for(consumer: ConfluentConsumer, seconds: float) -> None:
+    """Poll for a while, whatever comes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        consumer.poll(0.1, 10)
+
+
+def outcome(
+    kafka: KafkaOptions, record: ProducerRecord = RECORD, wait: float = 20, **options: Any
+) -> DeliveryReport | SdkError:
+    """Produce one record and return what became of it."""
+    outcomes: list[DeliveryReport | SdkError | None] = []
+    producer = ConfluentProducer(kafka, ProducerOptions(linger_ms=0, **options))
+    producer.produce(record, lambda report, error: outcomes.append(error or report))
+    producer.flush(wait)
+    producer.close(0)
+    (found,) = outcomes
+    assert found is not None
+    return found
+
+
+def test_acknowledgement_tells_the_place(cluster: MockCluster) -> None:
+    """The report of a delivered record names topic, partition and offset."""
+    report = outcome(kafka_of(cluster))
+    assert isinstance(report, DeliveryReport)
+    assert (report.topic, report.partition, report.offset) == ("orders", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "error_class"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthorizationError),
+        (KafkaError.MSG_SIZE_TOO_LARGE, MessageTooLargeError),
+        (KafkaError.INVALID_RECORD, BrokerError),
+    ],
+)
+def test_refusals_are_classed(cluster: MockCluster, code: int, error_class: type[SdkError]) -> None:
+    """What the broker answers to a record becomes the error that says what to do about it."""
+    cluster.fail_requests("produce", [code])
+    error = outcome(kafka_of(cluster), enable_idempotence=False)
+    assert type(error) is error_class
+    assert error.topic == "orders"
+
+
+def test_passing_failures_are_retried(cluster: MockCluster) -> None:
+    """Failures that pass by themselves are librdkafka's business: the record is delivered."""
+    cluster.fail_requests("produce", [KafkaError.NOT_ENOUGH_REPLICAS, KafkaError.REQUEST_TIMED_OUT])
+    assert isinstance(outcome(kafka_of(cluster)), DeliveryReport)
+
+
+def test_silence_ends_in_a_time_out() -> None:
+    """Without any broker a record ends as a time-out after ``delivery_timeout_ms``."""
+    started = time.monotonic()
+    error = outcome(NOWHERE, delivery_timeout_ms=200)
+    assert type(error) is DeliveryTimeoutError
+    assert time.monotonic() - started < 10
+
+
+def test_trouble_is_known_while_it_lasts() -> None:
+    """A client that reaches no broker knows so before any message has timed out."""
+    producer = ConfluentProducer(NOWHERE, ProducerOptions())
+    deadline = time.monotonic() + 10
+    while producer.trouble() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert isinstance(producer.trouble(), BrokerUnavailableError)
+    assert producer.close(0) == 0
+
+
+def test_closing_fails_what_is_left() -> None:
+    """Closing before the acknowledgement tells each record that it was not delivered."""
+    outcomes: list[Any] = []
+    producer = ConfluentProducer(NOWHERE, ProducerOptions())
+    producer.produce(RECORD, lambda report, error: outcomes.append(error))
+    assert producer.close(0.05) == 1
+    (error,) = outcomes
+    assert isinstance(error, DeliveryError)
+    assert "closed before" in error.message
+
+
+def test_too_large_record_is_refused_at_once() -> None:
+    """The client's own limit is told by `produce`."""
+    producer = ConfluentProducer(NOWHERE, ProducerOptions())
+    with pytest.raises(MessageTooLargeError):
+        producer.produce(
+            ProducerRecord(topic="orders", value=bytes(1_100_000)), lambda report, error: None
+        )
+    producer.close(0)
+
+
+def test_denied_topic_stops_a_consumer(cluster: MockCluster) -> None:
+    """A consumer that may not read a topic raises, and does not wait for ever."""
+    cluster.fail_requests("fetch", [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 20)
+    options = ConsumerOptions(group_protocol="consumer")
+    consumer = ConfluentConsumer(kafka_of(cluster), options, "group")
+    consumer.subscribe(["orders"], lambda gained: None, lambda lost: None)
+    with pytest.raises(AuthorizationError) as caught:
+        poll_for(consumer, 20)
+    assert caught.value.topic == "orders"
+    consumer.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"librdkafka": {"no.such.key": 1}}, "'no.such.key' of the table [producer]"),
+        ({"librdkafka": {"batch.size": "big"}}, "'batch.size' of the table [producer]"),
+        ({"librdkafka": {"linger.ms": -5}}, "'linger.ms' of the table [producer]"),
+        ({"linger_ms": 0, "librdkafka": {"debug": "all-of-it"}}, "'debug' of the table"),
+    ],
+)
+def test_refused_key_names_its_table(options: dict[str, Any], named: str) -> None:
+    """Librdkafka's refusal becomes a settings error that names our table and key."""
+    with pytest.raises(ConfigurationError) as caught:
+        ConfluentProducer(NOWHERE, ProducerOptions(**options))
+    assert named in str(caught.value)
+
+
+def test_missing_certificate_names_our_setting() -> None:
+    """A file that TLS needs and that is not there is told by our setting's name."""
+    kafka = KafkaOptions(
+        bootstrap_servers=("127.0.0.1:1",), tls=TlsOptions(ca_location="/no/such/file.pem")
+    )
+    with pytest.raises(ConfigurationError, match=r"kafka\.tls\.ca_location"):
+        ConfluentProducer(kafka, ProducerOptions())
+
+
+def test_empty_group_id_is_refused() -> None:
+    """An empty group id, which would end the process inside librdkafka, is an error."""
+    with pytest.raises(ConfigurationError, match="group id is empty"):
+        ConfluentConsumer(NOWHERE, ConsumerOptions(), "")
+
+
+def test_password_is_in_no_error() -> None:
+    """A refused setting beside a password does not show the password."""
+    kafka = KafkaOptions(
+        bootstrap_servers=("127.0.0.1:1",),
+        sasl=SaslOptions(mechanism="PLAIN", username="alice", password="wonderland"),
+        librdkafka={"no.such.key": 1},
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        ConfluentProducer(kafka, ProducerOptions())
+    assert "wonderland" not in str(caught.value)
+    assert "wonderland" not in repr(kafka)
+
+
+def test_configuration_of_a_producer() -> None:
+    """What durability and placement rest on is in every producer's configuration."""
+    config = producer_config(NOWHERE, ProducerOptions())
+    assert config["acks"] == "all"
+    assert config["enable.idempotence"] is True
+    assert config["partitioner"] == "murmur2_random"
+    assert config["security.protocol"] == "PLAINTEXT"
+
+
+def test_configuration_of_a_consumer() -> None:
+    """Nothing is committed behind our back, and the group protocol decides over its keys."""
+    classic = consumer_config(NOWHERE, ConsumerOptions(), "group")
+    assert classic["enable.auto.commit"] is False
+    assert classic["session.timeout.ms"] == 45_000
+    assert classic["fetch.queue.backoff.ms"] == 5
+    newer = consumer_config(NOWHERE, ConsumerOptions(group_protocol="consumer"), "group")
+    assert "session.timeout.ms" not in newer
+    assert "partition.assignment.strategy" not in newer
+
+
+@pytest.mark.parametrize(
+    ("tls", "sasl", "protocol"),
+    [
+        (None, None, "PLAINTEXT"),
+        (TlsOptions(), None, "SSL"),
+        (None, SaslOptions(mechanism="PLAIN", username="u", password="p"), "SASL_PLAINTEXT"),
+        (TlsOptions(), SaslOptions(mechanism="PLAIN", username="u", password="p"), "SASL_SSL"),
+    ],
+)
+def test_security_follows_from_the_tables(
+    tls: TlsOptions | None, sasl: SaslOptions | None, protocol: str
+) -> None:
+    """TLS and SASL are chosen by giving their tables, each with or without the other."""
+    kafka = KafkaOptions(bootstrap_servers=("127.0.0.1:1",), tls=tls, sasl=sasl)
+    assert producer_config(kafka, ProducerOptions())["security.protocol"] == protocol
+
+
+@pytest.mark.parametrize(
+    ("name", "error_class"),
+    [
+        ("_AUTHENTICATION", AuthenticationError),
+        ("_SSL", AuthenticationError),
+        ("GROUP_AUTHORIZATION_FAILED", AuthorizationError),
+        ("_MSG_TIMED_OUT", DeliveryTimeoutError),
+        ("_ALL_BROKERS_DOWN", BrokerUnavailableError),
+        ("_FENCED", FencedError),
+        ("UNKNOWN_TOPIC_OR_PART", BrokerError),
+        ("UNKNOWN", BrokerError),
+    ],
+)
+def test_every_error_has_its_class(name: str, error_class: type[SdkError]) -> None:
+    """Librdkafka's errors are classed by what can be done about them, with its own words."""
+    failure = broker_failure(KafkaError(getattr(KafkaError, name)), "do it", topic="orders")
+    assert type(failure) is error_class
+    assert name in failure.message
+    assert failure.topic == "orders"
+
+
+def test_refusal_outlives_outages_until_a_broker_answers() -> None:
+    """Refused credentials are told rather than the outage that follows, until they are taken."""
+    trouble = Trouble("reach Kafka")
+    trouble.hear(KafkaError(KafkaError._AUTHENTICATION))
+    trouble.hear(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert isinstance(trouble.error, AuthenticationError)
+    assert trouble.refusal is None, "another broker may still take the client"
+    trouble.clear()
+    assert trouble.error is None
