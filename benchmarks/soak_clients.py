@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "samples")]
 from soak_events import READ_AS, event, from_dict, number_of, to_dict  # noqa: E402
 
 PARTITIONS = 6
-CHUNK = 5_000
+CHUNK = 1_000
 GIVE_UP_SECONDS = 300.0
 
 
