@@ -78,7 +78,7 @@ class ConfluentProducer:
                 value,
                 key,
                 -1 if partition is None else partition,
-                partial(self._delivered, on_delivery),
+                partial(self._delivered, on_delivery, timestamp),
                 None,
                 timestamp or 0,
                 list(headers) if headers else None,
@@ -157,13 +157,17 @@ class ConfluentProducer:
         except Exception:
             logger.exception("taking acknowledgements failed")
 
-    def _settle(self, on_delivery: OnDelivery, error: KafkaError | None, message: Any) -> None:
+    def _settle(
+        self, on_delivery: OnDelivery, given: int | None, error: KafkaError | None, message: Any
+    ) -> None:
         if error is not None:
             on_delivery(None, self._failure(error, message.topic(), message.partition()))
             return
         if self._trouble.stands:
             self._trouble.clear()
         kind, timestamp = message.timestamp()
+        if timestamp == _MOCK_APPEND_TIME:
+            timestamp = given or _time_of_producing(message)
         report = DeliveryReport(
             message.topic(), message.partition(), message.offset(), timestamp if kind else None
         )
@@ -182,6 +186,11 @@ class ConfluentProducer:
             if trouble is not None:
                 failure.message += f": {trouble.message}"
         return failure
+
+
+def _time_of_producing(message: Any) -> int:
+    """Return it in milliseconds since the epoch, from the time that the message has taken."""
+    return int((time.time() - (message.latency() or 0.0)) * 1000)
 
 
 def _nothing() -> None:

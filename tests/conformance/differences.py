@@ -7,7 +7,7 @@ entry that is no longer true fails.
 from __future__ import annotations
 
 TOPIC_CONFIG = "topic configuration is not kept"
-REPORTED_TIMESTAMP = "acknowledgements do not tell the record's timestamp"
+REPORTED_TIMESTAMP = "acknowledgements tell the time of producing roughly"
 
 DIFFERENCES: dict[str, frozenset[str]] = {
     "in-memory": frozenset(),
