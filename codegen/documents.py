@@ -13,10 +13,12 @@ from attrs import define, field, frozen
 from codegen.findings import Finding
 from codegen.idl import read_idl
 from codegen.idl_tokens import IdlSyntaxError, syntax_finding
-from codegen.names import defined_name, in_namespace, inlined, qualified
+from codegen.names import in_namespace, inlined
 from codegen.naming import module_name, type_module_name
 from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
 from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
+from sdk.avro.names import declared_name
+from sdk.avro.names import full_name as qualified
 from sdk.avro.schema import short_name
 from sdk.errors import InvalidSchemaError
 
@@ -165,7 +167,7 @@ class _Types:
         found = {}
         for index, each in enumerate(self.types):
             value = in_namespace(each, self.namespace)
-            found[defined_name(each, self.namespace)] = (f"/types/{index}", value)
+            found[declared_name(each, self.namespace)] = (f"/types/{index}", value)
         return found
 
     def main_name(self) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any
 from attrs import frozen
 
 from codegen.sources import NAMED_KINDS
+from sdk.avro.names import declared_name
+from sdk.avro.names import full_name as qualified
 from sdk.avro.schema import PRIMITIVES
 
 
@@ -62,7 +64,7 @@ def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str
 def _walk_named(
     value: Mapping[str, Any], namespace: str, path: str
 ) -> Iterator[tuple[str, str, str, bool]]:
-    name = defined_name(value, namespace)
+    name = declared_name(value, namespace)
     yield name, name, path, True
     fields = value.get("fields")
     if value["type"] in ("record", "error") and isinstance(fields, list):
@@ -70,21 +72,6 @@ def _walk_named(
             if isinstance(each, dict):
                 inner = name.rpartition(".")[0]
                 yield from _walk(each.get("type"), inner, f"{path}/fields/{index}/type")
-
-
-def qualified(name: str, namespace: str) -> str:
-    """Return the full name that a name stands for inside a namespace."""
-    if "." in name:
-        return name.removeprefix(".")
-    return f"{namespace}.{name}" if namespace else name
-
-
-def defined_name(value: Mapping[str, Any], namespace: str) -> str:
-    """Return the full name that a definition declares, or ``""``."""
-    name, own = value.get("name"), value.get("namespace")
-    if not isinstance(name, str):
-        return ""
-    return qualified(name, own if isinstance(own, str) else namespace)
 
 
 def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -97,7 +84,7 @@ def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[
         if kind in ("array", "map"):
             yield from definitions(value.get("items" if kind == "array" else "values"), namespace)
         elif kind in NAMED_KINDS:
-            name = defined_name(value, namespace)
+            name = declared_name(value, namespace)
             yield name, value
             fields = value.get("fields")
             for each in fields if isinstance(fields, list) else ():
@@ -126,7 +113,7 @@ def inlined(value: Any, members: Mapping[str, Any]) -> Any:
             key = "items" if kind == "array" else "values"
             return {**source, key: walk(source.get(key), namespace)}
         if kind in NAMED_KINDS:
-            name = defined_name(source, namespace)
+            name = declared_name(source, namespace)
             return name if name in defined else open_up(source, name)
         if isinstance(kind, str) and kind not in PRIMITIVES:
             made = define(kind, namespace)
