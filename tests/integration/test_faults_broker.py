@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,7 +12,10 @@ import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
 from sdk.confluent.admin import ConfluentAdmin
-from sdk.errors import DeliveryError, SdkError
+from sdk.delivery import Delivery
+from sdk.errors import DeliveryError, QueueFullError, SdkError
+from sdk.messaging import Messaging
+from sdk.records import DeliveryReport
 from sdk.settings import KafkaOptions
 from sdk.topics import TopicDefinition
 from tests.integration.wiring import (
@@ -25,6 +29,7 @@ from tests.integration.wiring import (
     wait_until,
 )
 from tests.servers.kafka import KafkaCluster
+from tests.servers.process import ServerProcess
 from tests.servers.proxy import TcpProxy
 from tests.servers.target import Target
 
@@ -76,6 +81,63 @@ def test_a_broker_killed_during_production(
 
     acknowledged = _produce_through(settings, fault)
     _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def test_a_broker_killed_while_coroutines_await(
+    cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """Awaited deliveries complete after the restart, and the event loop is never blocked."""
+    topic, count = unique("awaited"), 4_000
+    settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
+    broker = cluster.brokers[0].process
+
+    async def publish() -> float:
+        longest = 0.0
+        async with connected(settings) as messaging:
+            await asyncio.to_thread(messaging.warm_up)
+            await messaging.producer.produce(order(0))
+            restart = asyncio.create_task(asyncio.to_thread(_restart, broker))
+            tasks = []
+            for number in range(1, count):
+                started = time.monotonic()
+                tasks.append(asyncio.ensure_future(_awaited(messaging, number)))
+                await asyncio.sleep(0.001 if number % 10 == 0 else 0)
+                longest = max(longest, time.monotonic() - started)
+            await asyncio.wait_for(asyncio.gather(*tasks), DELIVERED_WITHIN)
+            await restart
+        return longest
+
+    assert asyncio.run(publish()) < 1.5
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, set(range(count)))
+
+
+def test_a_full_queue_is_waited_for_and_then_refused(
+    cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """While the broker stands still `produce` waits, bounded; what it took is delivered later."""
+    topic = unique("full")
+    settings = settings_for(
+        cluster.bootstrap_servers,
+        registry.address,
+        topic,
+        producer={
+            "queue_full_timeout_ms": 1_000,
+            "librdkafka": {"queue.buffering.max.messages": 500},
+        },
+    )
+    broker = cluster.brokers[0].process
+    with connected(settings) as messaging:
+        messaging.producer.produce(order(0)).result(30)
+        broker.freeze()
+        try:
+            accepted, waited = _produce_until_full(messaging)
+            assert 0.9 < waited < 5
+        finally:
+            broker.thaw()
+        for delivery in accepted:
+            delivery.result(DELIVERED_WITHIN)
+    numbers = set(range(len(accepted) + 1))
+    _all_stored_once_in_order(cluster.bootstrap_servers, topic, numbers)
 
 
 def test_a_broker_killed_during_consumption(
@@ -347,6 +409,27 @@ def test_a_broker_that_pauses(
 
     acknowledged = _produce_through(settings, fault)
     _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+
+
+def _produce_until_full(messaging: Messaging) -> tuple[list[Delivery], float]:
+    """Produce orders from number 1; return those taken, and how long the refused one waited."""
+    accepted: list[Delivery] = []
+    while True:
+        started = time.monotonic()
+        try:
+            accepted.append(messaging.producer.produce(order(len(accepted) + 1)))
+        except QueueFullError:
+            return accepted, time.monotonic() - started
+
+
+def _restart(broker: ServerProcess) -> None:
+    time.sleep(1)
+    broker.kill()
+    broker.start()
+
+
+async def _awaited(messaging: Messaging, number: int) -> DeliveryReport:
+    return await messaging.producer.produce(order(number))
 
 
 def _produce_through(settings: Any, fault: Callable[[], None]) -> set[int]:

@@ -127,6 +127,24 @@ def test_oauthbearer_with_a_token_source(
         messaging.producer.produce(order(2)).result(30)
 
 
+def test_a_token_source_that_raises(
+    secured: Secured, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """What the token source raised is the cause of the error, and its text, perhaps secret, stays there."""
+    settings = _settings(secured, registry, unique("t"), user="admin", mechanism="OAUTHBEARER")
+
+    def token() -> tuple[str, float]:
+        raise LookupError("secret of the identity provider")
+
+    with (
+        connected(settings, token) as messaging,
+        pytest.raises(AuthenticationError, match="LookupError") as caught,
+    ):
+        messaging.producer.produce(order(1))
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 def test_a_wrong_password_reads_so_to_a_producer(
     secured: Secured, registry: Target, unique: Callable[[str], str], mechanism: str
