@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from sdk.embedded.host import Embedded
 from sdk.embedded.sharing import warn_once
 from sdk.errors import SdkError
 from sdk.settings import Settings, load_settings
+from sdk.settings.checks import EMBEDDED
 from sdk.topics import TopicDefinition
 
 
@@ -34,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        settings = (
-            load_settings(options.env, settings=options.settings) if options.settings else None
-        )
+        settings = _settings(options.settings, options.env)
         topics = [*_declared(settings, options.partitions), *options.topic]
         with Embedded(options.registry_port, options.brokers, topics) as host:
             warn_once()
@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings", metavar="FILE", help="settings file whose [[topics]] are created"
     )
-    parser.add_argument("--env", metavar="NAME", help="environment of the settings file")
+    parser.add_argument(
+        "--env", metavar="NAME", help="environment of it (default: SDK_ENV or embedded)"
+    )
     parser.add_argument(
         "--partitions",
         type=_whole(1),
@@ -82,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
         help="create this topic too; may be repeated",
     )
     return parser
+
+
+def _settings(file: str | None, environment: str | None) -> Settings | None:
+    if file is None:
+        return None
+    # What this command hosts is the embedded environment, unless another is named.
+    return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=file)
 
 
 def _declared(settings: Settings | None, partitions: int | None) -> Iterable[TopicDefinition]:

@@ -269,13 +269,17 @@ name = "orders.cancelled"
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_hosts_until_it_is_told_to_stop(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("environment", "number"), [(("--env", "embedded"), signal.SIGINT), ((), signal.SIGTERM)]
+)
+def test_the_command_hosts_until_it_is_told_to_stop(
+    tmp_path: Path, environment: Sequence[str], number: int
+) -> None:
     """Its output is a shell script whose variables let others join; a signal ends it cleanly."""
     file = tmp_path / "settings.toml"
     file.write_text(SETTINGS)
     process = run_host(
-        "--settings", str(file), "--env", "embedded", "--partitions", "2", "--topic", "more:3"
+        "--settings", str(file), *environment, "--partitions", "2", "--topic", "more:3"
     )
     try:
         variables = exports(process)
