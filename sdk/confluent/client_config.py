@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaException
 
 from sdk.abstractions import TokenSource
-from sdk.errors import ConfigurationError, SdkError
+from sdk.errors import AuthenticationError, ConfigurationError, SdkError
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 
 Client = TypeVar("Client")
@@ -150,6 +150,7 @@ def make_client(
 
     Raises:
         ConfigurationError: librdkafka refuses a key or a value.
+        AuthenticationError: The first token could not be had.
     """
     told = {
         key: str(value).lower() if isinstance(value, bool) else value
@@ -158,6 +159,12 @@ def make_client(
     try:
         return client_class(told, logger=client_logger)
     except KafkaException as error:
+        tokens = config.get("oauth_cb")
+        if isinstance(tokens, _TokenCallback) and tokens.failure is not None:
+            raise AuthenticationError(
+                f"the OAUTHBEARER token source raised {type(tokens.failure).__qualname__}",
+                remedy="see its cause; correct what was passed as token=... to sdk.connect",
+            ) from tokens.failure
         raise _refused(error, config, passed) from error
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"no Kafka client can be made of the settings: {error}") from error
@@ -184,7 +191,7 @@ def _sasl(
     if sasl.mechanism != "OAUTHBEARER":
         return config | {"sasl.username": sasl.username, "sasl.password": sasl.password}
     if token is not None:
-        return config | {"oauth_cb": _token_callback(token)}
+        return config | {"oauth_cb": _TokenCallback(token)}
     if any(key.startswith("sasl.oauthbearer.") for key in passed):
         return config
     raise ConfigurationError(
@@ -194,12 +201,23 @@ def _sasl(
     )
 
 
-def _token_callback(source: TokenSource) -> Callable[[str], tuple[str, float]]:
-    def fetch(_config: str) -> tuple[str, float]:
-        token, expires = source()
-        return token, expires.timestamp() if isinstance(expires, datetime) else float(expires)
+class _TokenCallback:
+    """Fetches tokens for the client, which itself only tells that it got none."""
 
-    return fetch
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self.failure: Exception | None = None
+
+    def __call__(self, _config: str) -> tuple[str, float]:
+        try:
+            token, expires = self._source()
+            until = expires.timestamp() if isinstance(expires, datetime) else float(expires)
+        except Exception as error:
+            self.failure = error
+            client_logger.error("the OAUTHBEARER token source raised %s", type(error).__qualname__)
+            raise
+        self.failure = None
+        return token, until
 
 
 def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKeys) -> SdkError:

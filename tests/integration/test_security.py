@@ -130,7 +130,7 @@ def test_oauthbearer_with_a_token_source(
 def test_a_token_source_that_raises(
     secured: Secured, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """What the token source raised is the cause of the error, and its text, perhaps secret, stays there."""
+    """What the token source raised is the cause; its text, perhaps secret, is not told."""
     settings = _settings(secured, registry, unique("t"), user="admin", mechanism="OAUTHBEARER")
 
     def token() -> tuple[str, float]:
