@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from sdk.errors import (
     SdkError,
 )
 from sdk.events import EventInfo
-from sdk.settings import RegistryOptions, TlsOptions
+from sdk.retry import RetryPolicyFactory
+from sdk.settings import RegistryOptions, RetryOptions, TlsOptions
 from tests.servers.certificates import Authority
 from tests.servers.gateway import Answer, Gateway, error_page
 from tests.servers.process import free_port
@@ -181,6 +182,22 @@ def test_too_many_requests_tell_when_to_come_back(registry: Target, contract: Ev
         gateway.next(Answer(status=429, headers={"Retry-After": "7"}))
         error = _refused(client, contract, RegistryUnavailableError)
     assert error.retry_after == 7
+
+
+def test_what_passes_is_tried_again(registry: Target, contract: EventInfo) -> None:
+    """With the SDK's own policy 429, 503 and a gateway's page end in success, later."""
+    policy = RetryPolicyFactory(RetryOptions(retry_count=4, base_delay_ms=20)).create()
+    with Gateway(registry.address) as gateway:
+        gateway.next(
+            Answer(status=429, headers={"Retry-After": "1"}),
+            error_page(503, "Service Unavailable"),
+            error_page(502, "Bad Gateway"),
+        )
+        client = SchemaRegistry(RegistryOptions(url=(gateway.url,), auto_register=True), policy)
+        with closing(client):
+            started = time.monotonic()
+            assert client.registered(contract.full_name, contract).schema_id > 0
+            assert time.monotonic() - started >= 1, "Retry-After was not waited for"
 
 
 def test_a_silent_registry_is_an_outage_within_the_timeout(
