@@ -148,13 +148,9 @@ class Producer:
         else:
             message_headers = self._standard_headers(event_class, key)
         value = self._serializer.serialize(event, topic, message_headers)
+        record_key = None if key is None else self._keys.serialize(key, event_class, topic)
         record = ProducerRecord(
-            topic,
-            value,
-            None if key is None else self._keys.serialize(key, event_class, topic),
-            tuple(message_headers),
-            partition,
-            timestamp,
+            topic, value, record_key, tuple(message_headers), partition, timestamp
         )
         return self._send(event_class, event, record)
 

@@ -30,8 +30,8 @@ from sdk.settings import KafkaOptions, ProducerOptions
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
-_STAND_BACK_SECONDS = 0.001
-_TAKEN_WHILE_PRODUCING = 64
+_STAND_BACK_SECONDS = 0.002
+_TAKEN_WHILE_PRODUCING = 128
 _PURGE_SECONDS = 5.0
 _MOCK_APPEND_TIME = 1234
 """What librdkafka's mock cluster says of every record, though it keeps the record's own time."""
