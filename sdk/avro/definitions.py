@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sdk.avro.defects import Defects, shown
-from sdk.avro.logical_names import logical_problem, logical_type
+from sdk.avro.logical_names import is_known, logical_problem, logical_type
 from sdk.avro.names import NAME_REMEDY, is_name, read_aliases
 from sdk.avro.nodes import (
     NO_DEFAULT,
@@ -90,15 +90,26 @@ def read_size(node: FixedSchema, source: Mapping[str, Any], path: str, defects: 
 
 
 def read_logical(
-    kind: str, size: int | None, props: Mapping[str, Any], path: str, defects: Defects
+    kind: str,
+    size: int | None,
+    props: Mapping[str, Any],
+    path: str,
+    defects: Defects,
+    *,
+    strict: bool,
 ) -> LogicalType | None:
-    """Return the logical type that a schema's properties declare; an invalid one is a warning."""
+    """Return the logical type that a schema's properties declare, or None for an invalid one.
+
+    Avro ignores it, and so do we. Where a schema is to be published, a logical type that we know
+    and that cannot hold here is refused: an amount would silently be bytes.
+    """
     if "logicalType" not in props:
         return None
     problem = logical_problem(kind, size, props)
     if problem is None:
         return logical_type(props)
-    defects.warn(
+    tell = defects.error if strict and is_known(props["logicalType"]) else defects.warn
+    tell(
         f"{path}/logicalType",
         f"{problem}; every reader ignores it",
         "correct the annotation or remove it",

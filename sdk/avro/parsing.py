@@ -65,8 +65,8 @@ def parse_schema(
         references: Schemas whose named types the source may use: JSON, in dependency order, or
             nodes that were parsed before, alone or by full name.
         strict: Also refuse what Java's parser lets pass: defaults that do not match their type,
-            aliases that conflict, enums and unions that have no value, keys given twice. Java's
-            parser is the measure otherwise.
+            logical types that their base cannot hold, aliases that conflict, enums and unions
+            that have no value, keys given twice. Java's parser is the measure otherwise.
 
     Returns:
         The root of the schema; each named type is one object wherever it is used.
@@ -198,7 +198,9 @@ class _Parser:
             )
         if kind in PRIMITIVES:
             props = definitions.properties(source, kind)
-            logical = definitions.read_logical(kind, None, props, path, self.defects)
+            logical = definitions.read_logical(
+                kind, None, props, path, self.defects, strict=self.strict
+            )
             return PrimitiveSchema(kind, logical, props)
         if kind in ("array", "map"):
             return self.container(source, kind, namespace, path, depth)
@@ -249,7 +251,7 @@ class _Parser:
             return self.broken(path, f"{kind} without {key}", f'add "{key}": the inner type')
         inner = self.schema(source[key], namespace, f"{path}/{key}", depth + 1)
         props = definitions.properties(source, kind)
-        definitions.read_logical(kind, None, props, path, self.defects)
+        definitions.read_logical(kind, None, props, path, self.defects, strict=self.strict)
         return ArraySchema(inner, props) if kind == "array" else MapSchema(inner, props)
 
     def named(
@@ -274,7 +276,9 @@ class _Parser:
             case FixedSchema():
                 definitions.read_size(node, source, path, self.defects)
                 size = node.size
-        logical = definitions.read_logical(kind, size, node.props, path, self.defects)
+        logical = definitions.read_logical(
+            kind, size, node.props, path, self.defects, strict=self.strict
+        )
         if isinstance(node, FixedSchema):
             node.logical = logical
         return self.known.get(name) or self.declared.get(name) or node

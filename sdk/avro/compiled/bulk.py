@@ -16,7 +16,6 @@ from typing import Any, Final
 from attrs import frozen
 
 from sdk.avro.compiled.support import (
-    LENGTHS,
     NUMBERS,
     PAIRS,
     SMALL,
@@ -126,22 +125,41 @@ def _numbers(values: Iterable[int]) -> list[bytes]:
     ]
 
 
-def write_number_map(entries: dict[str, int], kind: str) -> bytes:
-    """Write a map of ``int`` or ``long``."""
+class Keys(dict[str, bytes]):
+    """Keys of one kind of map, as they are written; the first thousand that are met are kept."""
+
+    limit: Final = 1000
+
+    def __missing__(self, key: str) -> bytes:
+        data = str.encode(key)
+        data = length(len(data)) + data
+        if len(self) < self.limit:
+            self[key] = data
+        return data
+
+
+def write_number_map(entries: dict[str, int], kind: str, keys: Keys) -> bytes:
+    """Write a map of ``int`` or ``long``, whose keys tend to be the same ones each time."""
     count = len(entries)
     values = list(entries.values())
     if list(map(type, values)).count(int) != count:
         raise BailError
     if kind == "int" and count:
         array("i", values)  # raises OverflowError for what does not fit
-    if count >= _FEW and values[0] not in NUMBERS:
+    if len(keys) >= keys.limit and count >= _FEW:  # they are not
         stream = BytesIO()
         fastavro = _fastavro()
         fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
         return stream.getvalue()
     pieces = [length(count)] if count else []
-    for key, number in zip(map(str.encode, entries), _numbers(values), strict=True):
-        pieces += (LENGTHS[n] if (n := len(key)) < 4096 else length(n), key, number)
+    for key, value in zip(map(keys.__getitem__, entries), values, strict=True):
+        number = value + value if value >= 0 else ~(value + value)
+        if number < 16384:
+            pieces += (key, SMALL[number])
+        elif number < 268435456:
+            pieces += (key, PAIRS[number & 16383], SMALL[number >> 14])
+        else:
+            pieces += (key, large_long(value))
     pieces.append(b"\0")
     return b"".join(pieces)
 

@@ -426,7 +426,8 @@ class _Encoder:
         self.expect(name, "dict")
         if isinstance(op.values, ops.Primitive) and op.values.kind in ("int", "long"):
             code.globals["write_number_map"] = bulk.write_number_map
-            self.pieces.append(f"write_number_map({name}, {op.values.kind!r})")
+            keys = code.value(bulk.Keys())
+            self.pieces.append(f"write_number_map({name}, {op.values.kind!r}, {keys})")
             return
         self.flush()
         key, item, text = code.local("x"), code.local("x"), code.local("x")
