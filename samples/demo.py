@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import attrs
 from contracts.orders import OrderCreated
 from order_service.consumer import order_consumer, written_version
-from order_service.orders import open_messaging
+from order_service.orders import open_messaging, stop_printing
 from order_service.producer import publish
 
 from sdk import ConsumerRecord, Messaging
@@ -139,4 +139,7 @@ def _title(title: str, remark: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        stop_printing()

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from contracts.orders import OrderCreated
 
-from order_service.orders import open_messaging
+from order_service.orders import open_messaging, stop_printing
 from sdk import Consumer, ConsumerRecord, Messaging, SdkError
 from sdk.cloud_events import EVENT_VERSION
 from sdk.serialization import JsonMessageSerializer
@@ -90,6 +90,9 @@ def main() -> int:
             finally:
                 alarm.cancel()
     except SdkError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            stop_printing()
+            return 0
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 1 if options.count is not None and read < options.count else 0

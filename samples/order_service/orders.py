@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,11 @@ def open_messaging(environment: str | None) -> Messaging:
         environment: Its name; by default what ``SDK_ENV`` says, and else ``embedded``.
     """
     return connect(environment or os.environ.get("SDK_ENV") or "embedded", settings=SETTINGS)
+
+
+def stop_printing() -> None:
+    """Let what is still printed go nowhere: who read it, such as ``head``, has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def first_order() -> v1.OrderCreated:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from order_service.orders import first_order, grown_order, open_messaging
+from order_service.orders import first_order, grown_order, open_messaging, stop_printing
 from sdk import Delivery, Messaging, SdkError
 
 _KINDS = {1: (first_order,), 2: (grown_order,), None: (first_order, grown_order)}
@@ -53,6 +53,8 @@ def main() -> int:
     except SdkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        stop_printing()
     except KeyboardInterrupt:
         return 130
     return 0

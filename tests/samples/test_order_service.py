@@ -112,3 +112,24 @@ def test_demo_shows_the_whole_way(tmp_path: Path) -> None:
         assert title in done.stdout
     assert done.stdout.count("orders.created ") == 6
     assert "Done in" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["demo.py", "order_service/producer.py"])
+def test_who_reads_the_output_may_leave(tmp_path: Path, script: str) -> None:
+    """Once nobody reads its output any more, as in ``| head``, a script ends quietly."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("SDK_")}
+    with subprocess.Popen(
+        [sys.executable, str(SAMPLES / script)],
+        cwd=tmp_path,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in told
+    assert "BrokenPipe" not in told
