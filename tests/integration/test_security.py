@@ -137,8 +137,8 @@ def test_a_token_source_that_raises(
         raise LookupError("secret of the identity provider")
 
     with (
-        connected(settings, token) as messaging,
         pytest.raises(AuthenticationError, match="LookupError") as caught,
+        connected(settings, token) as messaging,
     ):
         messaging.producer.produce(order(1))
     assert isinstance(caught.value.__cause__, LookupError)
