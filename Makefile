@@ -30,3 +30,10 @@ check: $(READY)
 # SDK_REGISTRY__URL name servers to use.
 test-integration: $(READY)
 	@$(BIN)/python -m pytest -q --timeout 180 tests/integration
+
+# Writes its tables into benchmarks/README.md; publishing is measured on Apache Kafka (Java, no Docker).
+bench: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/codec.py --write
+	@$(BIN)/python benchmarks/codegen.py
+	@$(BIN)/python benchmarks/publish.py --write
