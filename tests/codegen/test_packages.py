@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_type_hints
 
+import attrs
 import pytest
 
 from sdk import avro
@@ -76,6 +78,28 @@ def test_random_events_survive_the_codec(packages: Path) -> None:
             assert avro.decode(cls, avro.encode(event)) == event
             seen += 1
     assert seen > 300
+
+
+def test_annotations_can_be_evaluated(packages: Path) -> None:
+    """Tools that read types at run time, such as cattrs, find every name."""
+    for cls in event_classes(packages):
+        hints = get_type_hints(cls)
+        assert {each.name for each in cls.__attrs_attrs__} < set(hints)
+
+
+def test_events_behave_as_values(packages: Path) -> None:
+    """Events are frozen, compare by value, copy, and evolve."""
+    random = Random(7)
+    for cls in event_classes(packages):
+        event = random_event(cls, random)
+        if event is None or not cls.__attrs_attrs__:
+            continue
+        first = cls.__attrs_attrs__[0]
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(event, first.name, None)
+        assert copy.deepcopy(event) == event
+        assert attrs.evolve(event) == event
+        assert not hasattr(event, "__dict__")
 
 
 @pytest.mark.parametrize(
