@@ -1,4 +1,4 @@
-"""Brokers killed and networks cut: no acknowledged event is lost, none is stored twice."""
+"""Brokers killed, frozen and out of replicas: nothing acknowledged is lost or stored twice."""
 
 from __future__ import annotations
 
@@ -19,40 +19,27 @@ from sdk.records import DeliveryReport
 from sdk.settings import KafkaOptions
 from sdk.topics import TopicDefinition
 from tests.integration.wiring import (
+    DELIVERED_WITHIN,
+    all_stored_once_in_order,
     connected,
-    meanwhile,
     number_of,
     order,
+    produce_through,
     settings_for,
     stopping_after,
-    stored,
     wait_until,
 )
 from tests.servers.kafka import KafkaCluster
 from tests.servers.process import ServerProcess
-from tests.servers.proxy import TcpProxy
 from tests.servers.target import Target
-
-DELIVERED_WITHIN = 90
-"""Seconds in which every fault below must be over for the producer."""
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[TcpProxy]:
-    """A proxy in front of the one broker of this module."""
-    with TcpProxy() as proxy:
-        yield proxy
 
 
 @pytest.fixture(scope="module")
 def cluster(
-    own_kafka: Callable[..., KafkaCluster],
-    tmp_path_factory: pytest.TempPathFactory,
-    proxy: TcpProxy,
+    own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KafkaCluster]:
-    """One broker, which tests may kill, reached directly or through the proxy."""
-    with own_kafka(tmp_path_factory.mktemp("faults"), proxied=[proxy.port]) as cluster:
-        (proxy.target,) = cluster.proxied_ports
+    """One broker, which tests may kill."""
+    with own_kafka(tmp_path_factory.mktemp("faults")) as cluster:
         yield cluster
 
 
@@ -79,8 +66,8 @@ def test_a_broker_killed_during_production(
         time.sleep(1)
         broker.start()
 
-    acknowledged = _produce_through(settings, fault)
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+    acknowledged = produce_through(settings, fault)
+    all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
 
 
 def test_a_broker_killed_while_coroutines_await(
@@ -108,7 +95,7 @@ def test_a_broker_killed_while_coroutines_await(
         return longest
 
     assert asyncio.run(publish()) < 1.5
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, set(range(count)))
+    all_stored_once_in_order(cluster.bootstrap_servers, topic, set(range(count)))
 
 
 def test_a_full_queue_is_waited_for_and_then_refused(
@@ -137,7 +124,7 @@ def test_a_full_queue_is_waited_for_and_then_refused(
         for delivery in accepted:
             delivery.result(DELIVERED_WITHIN)
     numbers = set(range(len(accepted) + 1))
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, numbers)
+    all_stored_once_in_order(cluster.bootstrap_servers, topic, numbers)
 
 
 def test_a_broker_killed_during_consumption(
@@ -190,11 +177,11 @@ def test_one_of_three_brokers_killed(
         time.sleep(6)
 
     try:
-        acknowledged = _produce_through(settings, fault)
+        acknowledged = produce_through(settings, fault)
         survivors = ",".join(
             f"127.0.0.1:{each.port}" for each in three.brokers if each.process is not broker
         )
-        _all_stored_once_in_order(survivors, topic, acknowledged)
+        all_stored_once_in_order(survivors, topic, acknowledged)
     finally:
         broker.start()
 
@@ -245,154 +232,6 @@ def test_too_few_replicas(
         wait_until(lambda: _succeeds(lambda: messaging.producer.produce(order(2)).result(10)), 60)
 
 
-def test_a_slow_network_only_takes_longer(
-    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
-) -> None:
-    """With 100 ms on every packet, both ways, everything is acknowledged and consumed."""
-    topic, count = unique("slow"), 500
-    settings = settings_for(_through(proxy), registry.address, topic)
-    proxy.delay = 0.1
-    try:
-        handled: set[int] = set()
-        with connected(settings) as messaging:
-            deliveries = [messaging.producer.produce(order(number)) for number in range(count)]
-            for delivery in deliveries:
-                delivery.result(60)
-            consumer = messaging.consumer(unique("group"))
-
-            def handle(event: OrderCreated) -> None:
-                handled.add(number_of(event))
-                if len(handled) == count:
-                    consumer.stop()
-
-            consumer.handle(OrderCreated, handle)
-            with stopping_after(consumer, 60):
-                consumer.run()
-        assert handled == set(range(count))
-    finally:
-        proxy.delay = 0
-
-
-def test_resets_of_the_connection(
-    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
-) -> None:
-    """Connections reset again and again, in the middle of requests, lose and repeat nothing."""
-    topic = unique("reset")
-    settings = settings_for(_through(proxy), registry.address, topic)
-
-    def fault() -> None:
-        for _ in range(8):
-            time.sleep(0.4)
-            proxy.cut()
-        proxy.cut(refuse=True)
-        time.sleep(1)
-        proxy.release()
-
-    acknowledged = _produce_through(settings, fault)
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
-
-
-def test_a_half_open_connection(
-    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
-) -> None:
-    """Requests without an answer are sent again after the socket time-out, once in the log."""
-    topic = unique("silent")
-    settings = settings_for(
-        _through(proxy),
-        registry.address,
-        topic,
-        producer={"librdkafka": {"socket.timeout.ms": 2_000}},
-    )
-
-    def fault() -> None:
-        time.sleep(0.5)
-        proxy.hold()
-        time.sleep(5)
-        proxy.release()
-
-    acknowledged = _produce_through(settings, fault)
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
-
-
-def test_consumption_through_a_network_that_fails(
-    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
-) -> None:
-    """Resets and silence while consuming skip nothing, and order within a partition stays."""
-    topic, count = unique("torn"), 4_000
-    with connected(settings_for(cluster.bootstrap_servers, registry.address, topic)) as messaging:
-        for number in range(count):
-            messaging.producer.produce(order(number))
-        assert messaging.producer.flush(60) == 0
-    settings = settings_for(
-        _through(proxy),
-        registry.address,
-        topic,
-        # Small fetches, so that the faults meet many of them.
-        consumer={
-            "librdkafka": {
-                "socket.timeout.ms": 2_000,
-                "fetch.max.bytes": 20_000,
-                "message.max.bytes": 20_000,
-                "fetch.message.max.bytes": 10_000,
-            }
-        },
-    )
-    handled: list[int] = []
-
-    def fault() -> None:
-        for _ in range(5):
-            time.sleep(0.3)
-            proxy.cut()
-        proxy.hold()
-        time.sleep(4)
-        proxy.release()
-
-    with connected(settings) as messaging:
-        consumer = messaging.consumer(unique("group"))
-
-        def handle(event: OrderCreated) -> None:
-            time.sleep(0.0005)
-            handled.append(number_of(event))
-            if len(set(handled)) == count:
-                consumer.stop()
-
-        consumer.handle(OrderCreated, handle)
-        with meanwhile(fault), stopping_after(consumer, DELIVERED_WITHIN):
-            consumer.run()
-    assert set(handled) == set(range(count))
-    places = {
-        record.number: record.partition for record in stored(cluster.bootstrap_servers, topic)
-    }
-    for partition in set(places.values()):
-        first_seen = list(dict.fromkeys(n for n in handled if places[n] == partition))
-        assert first_seen == sorted(first_seen)
-
-
-def test_a_network_that_stays_away(
-    cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
-) -> None:
-    """Past the delivery time-out there is one clear error an event; later ones go through."""
-    topic = unique("away")
-    settings = settings_for(
-        _through(proxy), registry.address, topic, producer={"delivery_timeout_ms": 3_000}
-    )
-    with connected(settings) as messaging:
-        messaging.producer.produce(order(0)).result(30)
-        proxy.cut(refuse=True)
-        try:
-            started = time.monotonic()
-            delivery = messaging.producer.produce(order(1))
-            with pytest.raises(DeliveryError) as raised:
-                delivery.result(30)
-            assert time.monotonic() - started < 10
-            assert topic in str(raised.value)
-        finally:
-            proxy.release()
-        messaging.producer.produce(order(2)).result(30)
-    numbers = [record.number for record in stored(cluster.bootstrap_servers, topic)]
-    assert sorted(numbers) == [0, 2]
-
-
 def test_a_broker_that_pauses(
     cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
@@ -407,8 +246,8 @@ def test_a_broker_that_pauses(
         time.sleep(4)
         broker.thaw()
 
-    acknowledged = _produce_through(settings, fault)
-    _all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
+    acknowledged = produce_through(settings, fault)
+    all_stored_once_in_order(cluster.bootstrap_servers, topic, acknowledged)
 
 
 def _produce_until_full(messaging: Messaging) -> tuple[list[Delivery], float]:
@@ -432,42 +271,9 @@ async def _awaited(messaging: Messaging, number: int) -> DeliveryReport:
     return await messaging.producer.produce(order(number))
 
 
-def _produce_through(settings: Any, fault: Callable[[], None]) -> set[int]:
-    """Produce about 5,000 events a second until the fault is over; return those acknowledged."""
-    acknowledged = set()
-    deliveries = []
-    with connected(settings) as messaging:
-        messaging.producer.produce(order(0)).result(30)
-        with meanwhile(fault) as over:
-            number = 1
-            while not over.is_set() or number < 1_000:
-                for _ in range(50):
-                    deliveries.append((number, messaging.producer.produce(order(number))))
-                    number += 1
-                time.sleep(0.01)
-        for number, delivery in deliveries:
-            delivery.result(DELIVERED_WITHIN)
-            acknowledged.add(number)
-    return acknowledged | {0}
-
-
-def _all_stored_once_in_order(servers: str, topic: str, acknowledged: set[int]) -> None:
-    records = stored(servers, topic)
-    numbers = [record.number for record in records]
-    assert len(numbers) == len(set(numbers)), "some events are stored twice"
-    assert set(numbers) == acknowledged
-    for partition in {record.partition for record in records}:
-        there = [record.number for record in records if record.partition == partition]
-        assert there == sorted(there), "a partition is out of order"
-
-
 def _succeeds(function: Callable[[], Any]) -> bool:
     try:
         function()
     except SdkError:
         return False
     return True
-
-
-def _through(proxy: TcpProxy) -> str:
-    return f"127.0.0.1:{proxy.port}"

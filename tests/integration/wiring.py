@@ -31,6 +31,9 @@ from sdk.settings import (
     TopicOptions,
 )
 
+DELIVERED_WITHIN = 90
+"""Seconds in which every fault must be over for a producer."""
+
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -214,3 +217,38 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def produce_through(settings: Settings, fault: Callable[[], None]) -> set[int]:
+    """Produce about 5,000 events a second until a fault is over; return those acknowledged.
+
+    Args:
+        settings: Of the producer.
+        fault: Does harm, and undoes it; runs meanwhile.
+    """
+    acknowledged = set()
+    deliveries = []
+    with connected(settings) as messaging:
+        messaging.producer.produce(order(0)).result(30)
+        with meanwhile(fault) as over:
+            number = 1
+            while not over.is_set() or number < 1_000:
+                for _ in range(50):
+                    deliveries.append((number, messaging.producer.produce(order(number))))
+                    number += 1
+                time.sleep(0.01)
+        for number, delivery in deliveries:
+            delivery.result(DELIVERED_WITHIN)
+            acknowledged.add(number)
+    return acknowledged | {0}
+
+
+def all_stored_once_in_order(servers: str, topic: str, acknowledged: set[int]) -> None:
+    """Assert that a topic holds just these orders, each once, in order within its partition."""
+    records = stored(servers, topic)
+    numbers = [record.number for record in records]
+    assert len(numbers) == len(set(numbers)), "some events are stored twice"
+    assert set(numbers) == acknowledged
+    for partition in {record.partition for record in records}:
+        there = [record.number for record in records if record.partition == partition]
+        assert there == sorted(there), "a partition is out of order"
