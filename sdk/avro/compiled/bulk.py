@@ -21,6 +21,7 @@ from sdk.avro.compiled.support import (
     SMALL,
     BailError,
     block_count,
+    large_int,
     large_long,
     length,
     read_long,
@@ -140,28 +141,36 @@ class Keys(dict[str, bytes]):
 
 def write_number_map(entries: dict[str, int], kind: str, keys: Keys) -> bytes:
     """Write a map of ``int`` or ``long``, whose keys tend to be the same ones each time."""
-    count = len(entries)
-    values = list(entries.values())
-    if list(map(type, values)).count(int) != count:
-        raise BailError
-    if kind == "int" and count:
-        array("i", values)  # raises OverflowError for what does not fit
-    if len(keys) >= keys.limit and count >= _FEW:  # they are not
-        stream = BytesIO()
-        fastavro = _fastavro()
-        fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
-        return stream.getvalue()
-    pieces = [length(count)] if count else []
-    for key, value in zip(map(keys.__getitem__, entries), values, strict=True):
+    if not entries:
+        return b"\0"
+    if len(keys) >= keys.limit and len(entries) >= _FEW:  # they are not
+        return _write_map_fast(entries, kind)
+    large = large_int if kind == "int" else large_long
+    pieces = [length(len(entries))]
+    for key, value in zip(map(keys.__getitem__, entries), entries.values(), strict=False):
+        if value.__class__ is not int:
+            raise BailError
         number = value + value if value >= 0 else ~(value + value)
         if number < 16384:
             pieces += (key, SMALL[number])
         elif number < 268435456:
             pieces += (key, PAIRS[number & 16383], SMALL[number >> 14])
         else:
-            pieces += (key, large_long(value))
+            pieces += (key, large(value))
     pieces.append(b"\0")
     return b"".join(pieces)
+
+
+def _write_map_fast(entries: dict[str, int], kind: str) -> bytes:
+    values = list(entries.values())
+    if list(map(type, values)).count(int) != len(values):
+        raise BailError
+    if kind == "int":
+        array("i", values)  # raises OverflowError for what does not fit
+    stream = BytesIO()
+    fastavro = _fastavro()
+    fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
+    return stream.getvalue()
 
 
 @frozen

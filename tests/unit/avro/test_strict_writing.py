@@ -222,3 +222,19 @@ def test_uuid_texts() -> None:
     for text in (str(value), str(value).upper(), value.hex, f"{{{value}}}", f"urn:uuid:{value}"):
         body = avro.wire.varint(2 * len(text)) + text.encode()
         assert avro.decode(cls, body).f == value
+
+
+def test_maps_of_numbers_with_many_keys() -> None:
+    """Maps whose keys differ each time are written like those whose keys repeat."""
+    for kind in ("int", "long"):
+        cls = event_class(record(("f", {"type": "map", "values": kind})))
+        for start in range(0, 3000, 100):
+            event = cls(f={f"key {n}": n * 700_000 for n in range(start, start + 100)})
+            assert avro.decode(cls, avro.encode(event)) == event
+        long_key = cls(f={"k" * 5000: -1, "": 2**31 - 1})
+        assert avro.decode(cls, avro.encode(long_key)) == long_key
+        for bad in ({b"k": 1}, {"k": True}, {"k": 1.0}, {"k": 2**63}, {"\ud800": 1}):
+            broken = {f"key {n}": n for n in range(3000, 3020)} | bad
+            with pytest.raises(SerializationError) as caught:
+                avro.encode(cls(f=broken))
+            assert str(caught.value.path).startswith("f")
