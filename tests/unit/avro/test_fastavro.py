@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +27,7 @@ from sdk.errors import DeserializationError, SerializationError
 from tests.unit.avro.events import as_fastavro, event_class, events, record
 
 SLOW = settings(
-    max_examples=300,
+    max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import json
+import os
 import struct
 from decimal import Decimal
 from typing import Any
@@ -62,7 +63,7 @@ def unnamed(value: Any) -> Any:
 
 
 @settings(
-    max_examples=300,
+    max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from sdk.avro.resolution import resolve
 from tests.unit.avro.events import events
 
 SLOW = settings(
-    max_examples=300,
+    max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
