@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from codegen.findings import Finding
 from codegen.idl import read_idl
 from codegen.idl_tokens import IdlSyntaxError, syntax_finding
-from codegen.names import in_namespace, inlined
+from codegen.names import definitions, in_namespace, inlined
 from codegen.naming import module_name, type_module_name
 from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
 from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
@@ -111,7 +111,8 @@ class _Reader:
         """Add the named types of a protocol or IDL file.
 
         Where the file is a version of an event, the event is the type that is called as the folder
-        (or that ``schema`` names, or the last one), and the others are written into its schema.
+        (or that ``schema`` names, or the last one), and the types that it needs are written into
+        its schema. The others are roots of their own, of the same version.
         """
         by_name = types.by_name()
         main = types.main_name()
@@ -132,12 +133,25 @@ class _Reader:
         members = {name: each for name, (_, each) in by_name.items()}
         value = inlined(in_namespace(value, types.namespace), members)
         self._add(main or _name_from(self.place), value, file, pointer)
+        needed = {name for name, _ in definitions(value)}
+        for full_name, (pointer, other) in by_name.items():
+            if full_name not in needed:
+                complete = inlined(other, members)
+                self._add(full_name, complete, file, pointer, is_event=False)
 
     def _add(
-        self, full_name: str, value: Any, file: SchemaFile, pointer: str = "", text: str = ""
+        self,
+        full_name: str,
+        value: Any,
+        file: SchemaFile,
+        pointer: str = "",
+        *,
+        text: str = "",
+        is_event: bool = True,
     ) -> None:
         version, folder = self.place.version, self.place.folder
-        home = folder if version is not None and folder else tuple(full_name.split("."))
+        is_event = is_event and version is not None
+        home = folder if is_event and folder else tuple(full_name.split("."))
         self.roots.append(
             Root(
                 full_name=full_name,
@@ -148,8 +162,8 @@ class _Reader:
                 pointer=pointer,
                 domain=home[0] if len(home) > 1 else "",
                 package=(*map(module_name, home[:-1]), type_module_name(home[-1])),
-                config=self.place.config if version is not None else None,
-                is_versioned=version is not None,
+                config=self.place.config if is_event else None,
+                is_versioned=is_event,
             )
         )
 

@@ -70,7 +70,7 @@ class Root:
         domain: First folder below the schemas root, or first part of the namespace.
         package: Path of the package that holds the versions, below the output.
         config: The ``event.toml`` beside it.
-        is_versioned: Its file's name tells the version.
+        is_versioned: It is the event of a folder, one of whose versions its file is.
     """
 
     full_name: str

@@ -57,6 +57,25 @@ def test_imported_types_come_from_the_files_of_the_tree(tmp_path: Path) -> None:
         assert monitoring.StatusUpdate.__event__.references[0].full_name == "system.Status"
 
 
+def test_a_version_in_idl_yields_all_its_types(tmp_path: Path) -> None:
+    """What the event needs is part of its schema; the other types are versions of their own."""
+    idl = (
+        "@namespace('shop') protocol P {{ record Line {{ int n; }} record Order {{ Line line; {} }}"
+    )
+    idl += " record Apart {{ union {{ null, Line }} line; }} }}"
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "shop/Order/v1.avdl": idl.format(""),
+            "shop/Order/v2.avdl": idl.format("int count = 1;"),
+        }
+    )
+    assert tree.run().status == 0
+    with tree.imported() as contracts:
+        versions = [(each.full_name, each.version) for each in contracts.CATALOG]
+    assert versions == [("shop.Apart", 1), ("shop.Apart", 2), ("shop.Order", 1), ("shop.Order", 2)]
+
+
 def test_a_defect_in_idl_is_told_at_its_place(tmp_path: Path) -> None:
     """Positions lead to the IDL text, not to the JSON that it stands for."""
     tree = Tree(tmp_path)
