@@ -215,7 +215,12 @@ def _inside(value: Any) -> Collection[Any]:
 
 
 def _dumped(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can only escape
+        return json.dumps(value, indent=2) + "\n"
+    return text
 
 
 def _protocol_problem(value: Any) -> tuple[str, str, str] | None:

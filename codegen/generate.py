@@ -8,6 +8,7 @@ equal to its schema.
 from __future__ import annotations
 
 import gc
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 fine, 1 findings, 2 wrong usage.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a schema says may be beyond a terminal
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = read_options(sys.argv[1:] if arguments is None else arguments)
         with _without_collector():

@@ -242,6 +242,29 @@ def test_a_team_runs_it_on_its_own_repository(tmp_path: Path) -> None:
     assert (tmp_path / "src/acme_contracts/py.typed").exists()
 
 
+def test_what_a_terminal_cannot_show_is_escaped(tree: Tree) -> None:
+    """Neither a lone surrogate nor a terminal without Unicode makes the command crash."""
+    tree.write(
+        {
+            "shop/A/v1.avsc": '{"type": "record", "name": "A", "fields": [],'
+            ' "doc": "日 \\ud800"} // a comment',
+            "shop/B/v1.avsc": '{"\\ud800": 1, "\\ud800": 2, "name": "日"}',
+        }
+    )
+    places = ["--schemas", str(tree.schemas), "--output", str(tree.output)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "codegen/generate.py", *places]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert rb"/\ud800" in done.stderr
+    (tree.schemas / "shop/B/v1.avsc").unlink()
+    done = subprocess.run(
+        [*command, "--diff"], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert tree.run().status == 0
+
+
 def test_nothing_is_written_when_something_is_wrong(tree: Tree) -> None:
     """One bad schema keeps the good ones from being written, too."""
     tree.write({"shop/Bad/v1.avsc": record("Bad", ("x", "strin"))})
