@@ -143,10 +143,11 @@ class Producer:
             key = None if route.key_field is None else getattr(event, route.key_field)
         if type(key) is UUID:
             key = str(key)  # once, for key and headers alike
-        if headers or self._standard_headers is None:
+        if headers:
             message_headers = self._headers(event_class, key, headers)
         else:
-            message_headers = self._standard_headers(event_class, key)
+            standard = self._standard_headers
+            message_headers = [] if standard is None else standard(event_class, key)
         value = self._serializer.serialize(event, topic, message_headers)
         record_key = None if key is None else self._keys.serialize(key, event_class, topic)
         record = ProducerRecord(

@@ -78,7 +78,7 @@ class ConfluentProducer:
                 value,
                 key,
                 -1 if partition is None else partition,
-                partial(self._delivered, on_delivery, timestamp),
+                partial(self._delivered, on_delivery, record),
                 None,
                 timestamp or 0,
                 list(headers) if headers else None,
@@ -158,19 +158,22 @@ class ConfluentProducer:
             logger.exception("taking acknowledgements failed")
 
     def _settle(
-        self, on_delivery: OnDelivery, given: int | None, error: KafkaError | None, message: Any
+        self,
+        on_delivery: OnDelivery,
+        record: ProducerRecord,
+        error: KafkaError | None,
+        message: Any,
     ) -> None:
         if error is not None:
-            on_delivery(None, self._failure(error, message.topic(), message.partition()))
+            on_delivery(None, self._failure(error, record.topic, message.partition()))
             return
         if self._trouble.stands:
             self._trouble.clear()
-        kind, timestamp = message.timestamp()
-        if timestamp == _MOCK_APPEND_TIME:
-            timestamp = given or _time_of_producing(message)
-        report = DeliveryReport(
-            message.topic(), message.partition(), message.offset(), timestamp if kind else None
-        )
+        kind, stamped = message.timestamp()
+        if stamped == _MOCK_APPEND_TIME:
+            stamped = record.timestamp or _time_of_producing(message)
+        timestamp = stamped if kind else None
+        report = DeliveryReport(record.topic, message.partition(), message.offset(), timestamp)
         on_delivery(report, None)
 
     def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
