@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis tries the same examples in every run, unless asked to explore.
+"""What all tests share: the same examples of Hypothesis in every run, and no proxy in between.
 
 ``HYPOTHESIS_PROFILE=explore`` tries many new ones.
 """
@@ -12,3 +12,8 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# Servers of the tests are on this machine, where a proxy of the environment has no business.
+for name in ("NO_PROXY", "no_proxy"):
+    others = os.environ.get(name)
+    os.environ[name] = "localhost,127.0.0.1" + (f",{others}" if others else "")
