@@ -116,6 +116,14 @@ def consume_sdk(options: argparse.Namespace, meter: Meter, tally: Tally) -> None
         consumer.run()
 
 
+def make_events(options: argparse.Namespace, meter: Meter) -> int:
+    """Make the events and send none: what stands in every figure of publishing."""
+    meter.begin()
+    for number in range(options.events):
+        event(number)
+    return int(options.events)
+
+
 def produce_raw(options: argparse.Namespace, meter: Meter) -> int:
     """Produce bytes that were made beforehand: what the client itself costs."""
     from confluent_kafka import Producer
@@ -239,7 +247,12 @@ def consume_confluent(options: argparse.Namespace, meter: Meter, tally: Tally) -
         consumer.close()
 
 
-PRODUCERS = {"sdk": produce_sdk, "raw": produce_raw, "confluent": produce_confluent}
+PRODUCERS = {
+    "sdk": produce_sdk,
+    "raw": produce_raw,
+    "confluent": produce_confluent,
+    "none": make_events,
+}
 CONSUMERS = {"sdk": consume_sdk, "raw": consume_raw, "confluent": consume_confluent}
 
 
