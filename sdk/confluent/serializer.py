@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 from confluent_kafka.schema_registry.serde import SchemaId
-from confluent_kafka.serialization import SerializationError as ConfluentSerializationError
 
 from sdk.avro import decoder_for, encoder_for
 from sdk.avro.nodes import RecordSchema
 from sdk.avro.schema import parse_schema
+from sdk.confluent.framing import VALUE_SCHEMA_ID, locate, place, poison, schema_id_of
 from sdk.confluent.registered import FetchedSchema, RegisteredVersion, reference_texts
 from sdk.confluent.registry import AVRO, SchemaRegistry
 from sdk.confluent.registry_client import registry_client
@@ -36,21 +35,19 @@ from sdk.topics import SubjectNameStrategy
 if TYPE_CHECKING:
     from sdk.confluent.rules import RuledReader, RuledWriter, RuleEngine
 
-VALUE_SCHEMA_ID: Final = "__value_schema_id"
-"""Header that carries the schema's GUID, and then wins over a prefix of the value."""
-
 Encode = Callable[[Any, bytes], bytes]
 Decode = Callable[[bytes, int], Any]
 Route = tuple[Encode, bytes, Header | None]
 """How a class is written to a topic: encoder, bytes before the body, header to add."""
 
-_ID_PREFIX, _GUID_PREFIX = 5, 17
 _UNKNOWN: Final = range(40401, 40404)
 """The registry's codes for a subject, version or schema that there is not."""
 
 _UNKNOWN_FOR: Final = 10.0
 """Seconds for which an unknown id is not asked for again: poison often comes in floods."""
 _UNKNOWN_KEPT: Final = 1000
+_WARMERS: Final = 8
+"""Threads that warm up: a registry far away takes its time, but takes it for many at once."""
 _NO_SCHEMA: Final = "the registry has no such schema"
 
 
@@ -126,7 +123,7 @@ class AvroMessageSerializer:
             DeserializationError: The value names no schema of a record.
             RegistryError: The writer schema could not be had.
         """
-        prefix = _locate(record)[0]
+        prefix = locate(record)[0]
         writer = self._writers.get(prefix)
         return (writer or self._meet(prefix, record)).full_name
 
@@ -137,7 +134,7 @@ class AvroMessageSerializer:
             DeserializationError: The value can never be read as ``event_class``.
             RegistryError: The writer schema could not be had.
         """
-        prefix, start = _locate(record)
+        prefix, start = locate(record)
         writer = self._writers.get(prefix)
         if writer is None:
             writer = self._meet(prefix, record)
@@ -150,7 +147,7 @@ class AvroMessageSerializer:
                 data, start = writer.rules.read(record, prefix, data[start:]), 0
             return decode(data, start)
         except SdkError as error:
-            _placed(error, record, writer.schema_id)
+            place(error, record, writer.schema_id)
             raise
 
     def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
@@ -160,13 +157,26 @@ class AvroMessageSerializer:
         all versions of each event, oldest first.
 
         Raises:
-            SchemaNotFoundError: A schema is not registered, and auto-registration is off.
+            SchemaNotFoundError: Schemas are not registered, and auto-registration is off; all of
+                them are named.
             RegistryError: The registry gave no usable answer.
         """
-        pairs = list(routes)
+        pairs = list(dict.fromkeys(routes))
         self._register(pairs)
-        for event_class, topic in pairs:
-            self._prepare(event_class, topic)
+        missing: list[SchemaNotFoundError] = []
+        with ThreadPoolExecutor(_WARMERS, "sdk-warm-up") as pool:
+            prepared = [pool.submit(self._prepare, *pair) for pair in pairs]
+            try:
+                for each in prepared:
+                    try:
+                        each.result()
+                    except SchemaNotFoundError as error:
+                        missing.append(error)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        if missing:
+            raise _all_missing(missing)
 
     def _serialize_first(self, event: Any, topic: str, headers: list[Header]) -> bytes:
         """Serialize where no plain route is known: resolve it first, or rules apply."""
@@ -252,9 +262,9 @@ class AvroMessageSerializer:
 
     def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
         """Fetch the writer schema that a record names; remembered for all records after it."""
-        schema_id = _schema_id(prefix, record)
+        schema_id = schema_id_of(prefix, record)
         if self._clock() - self._unknown.get(prefix, float("-inf")) < _UNKNOWN_FOR:
-            raise _poison(_NO_SCHEMA, record, schema_id)
+            raise poison(_NO_SCHEMA, record, schema_id)
         try:
             fetched = self._registry.fetch(schema_id)
         except SchemaNotFoundError as error:
@@ -263,9 +273,9 @@ class AvroMessageSerializer:
             if len(self._unknown) >= _UNKNOWN_KEPT:
                 self._unknown.clear()
             self._unknown[prefix] = self._clock()
-            raise _poison(_NO_SCHEMA, record, schema_id) from error
+            raise poison(_NO_SCHEMA, record, schema_id) from error
         except SdkError as error:
-            _placed(error, record, schema_id)
+            place(error, record, schema_id)
             raise
         writer = self._writer(fetched, schema_id, record)
         return self._writers.setdefault(prefix, writer)
@@ -274,51 +284,17 @@ class AvroMessageSerializer:
         self, fetched: FetchedSchema, schema_id: int | str, record: ConsumerRecord
     ) -> _Writer:
         if fetched.schema_type != AVRO:
-            raise _poison(f"the schema is {fetched.schema_type}, not Avro", record, schema_id)
+            raise poison(f"the schema is {fetched.schema_type}, not Avro", record, schema_id)
         try:
             schema = parse_schema(fetched.text, references=fetched.references)
             if not isinstance(schema, RecordSchema):
-                raise _poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
+                raise poison(f"the schema is a bare {schema.type}, no record", record, schema_id)
             rules = None
             if fetched.has_rules:
                 rules = self._rules().reader(fetched.text, fetched.references, self._strategy)
         except InvalidSchemaError as error:
-            raise _poison("the writer's schema is not valid Avro", record, schema_id) from error
+            raise poison("the writer's schema is not valid Avro", record, schema_id) from error
         return _Writer(schema_id, schema.name, fetched, rules)
-
-
-def _locate(record: ConsumerRecord) -> tuple[bytes, int]:
-    """Return the bytes that name the schema, and where the body starts; a header wins."""
-    for name, value in record.headers:
-        if name == VALUE_SCHEMA_ID:
-            if value is not None:
-                return value, 0
-            break
-    data = record.value
-    if data is None:
-        raise _poison("a tombstone carries no event", record)
-    magic = data[:1]
-    if magic == b"\x00" and len(data) >= _ID_PREFIX:
-        return data[:_ID_PREFIX], _ID_PREFIX
-    if magic == b"\x01" and len(data) >= _GUID_PREFIX:
-        return data[:_GUID_PREFIX], _GUID_PREFIX
-    raise _poison(
-        f"the value does not start with a schema id: {data[:8].hex(' ') or 'it is empty'}",
-        record,
-        remedy="it was not written by a schema registry's serializer",
-    )
-
-
-def _schema_id(prefix: bytes, record: ConsumerRecord) -> int | str:
-    """Return the id, or the GUID as text, that framing bytes hold."""
-    schema_id = SchemaId(AVRO)
-    try:
-        rest = schema_id.from_bytes(io.BytesIO(prefix)).read(1)
-    except (ConfluentSerializationError, ValueError, struct.error) as error:
-        raise _poison(f"no schema id: {prefix[:20].hex(' ')}", record) from error
-    if rest:
-        raise _poison(f"no schema id alone: {prefix[:20].hex(' ')}", record)
-    return int(schema_id.id) if schema_id.id is not None else str(schema_id.guid)
 
 
 def _decoder(writer: _Writer, event_class: type[Any]) -> Decode:
@@ -338,17 +314,6 @@ def _decoder(writer: _Writer, event_class: type[Any]) -> Decode:
         return refuse
 
 
-def _poison(
-    message: str,
-    record: ConsumerRecord,
-    schema_id: int | str | None = None,
-    remedy: str | None = None,
-) -> DeserializationError:
-    error = DeserializationError(message, remedy=remedy)
-    _placed(error, record, schema_id)
-    return error
-
-
 def _wrong_address(
     error: SchemaNotFoundError, record: ConsumerRecord, schema_id: int | str
 ) -> RegistryUnavailableError:
@@ -356,14 +321,20 @@ def _wrong_address(
     outage = RegistryUnavailableError(
         error.message, status=error.status, remedy="check registry.url and its path"
     )
-    _placed(outage, record, schema_id)
+    place(outage, record, schema_id)
     return outage
 
 
-def _placed(error: SdkError, record: ConsumerRecord, schema_id: int | str | None) -> None:
-    """Tell an error where its record stood."""
-    error.topic, error.partition, error.offset = record.topic, record.partition, record.offset
-    error.schema_id = schema_id
+def _all_missing(errors: list[SchemaNotFoundError]) -> SchemaNotFoundError:
+    """Return one error for all schemas that a service lacks at start."""
+    if len(errors) == 1:
+        return errors[0]
+    found = SchemaNotFoundError(
+        f"{len(errors)} schemas are missing: " + "; ".join(error.message for error in errors),
+        remedy=errors[0].remedy,
+    )
+    found.__cause__ = errors[0]
+    return found
 
 
 def _all_references(contract: EventInfo) -> Iterable[EventInfo]:

@@ -26,8 +26,9 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import HealthCheck, assume, given, settings
 
 from sdk.avro.duration import Duration
+from sdk.confluent.framing import VALUE_SCHEMA_ID
 from sdk.confluent.registry import SchemaRegistry
-from sdk.confluent.serializer import VALUE_SCHEMA_ID, AvroMessageSerializer
+from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.errors import (
     DeserializationError,
     RegistryRefusedError,
@@ -455,6 +456,31 @@ def test_a_missing_schema_is_an_error_at_start(connect: Connect) -> None:
     with pytest.raises(SchemaNotFoundError, match="auto_register") as caught:
         ours.warm_up([(OrderV1, "orders")])
     assert (caught.value.event, caught.value.subject) == ("shop.Order", "shop.Order")
+
+
+def test_all_missing_schemas_are_named_at_once(server: RegistryServer, connect: Connect) -> None:
+    """Whoever deploys need not start the service once for each."""
+    server.add("shop.Flag", Flag.__event__.schema)
+    ours = AvroMessageSerializer(connect(), record_name)
+    routes = [(OrderV1, "orders"), (Flag, "flags"), (Node, "nodes"), (Nothing, "nothing")]
+    with pytest.raises(SchemaNotFoundError, match="3 schemas are missing") as caught:
+        ours.warm_up(routes)
+    assert all(name in str(caught.value) for name in ("shop.Order", "shop.Node", "shop.Nothing"))
+    assert "shop.Flag" not in str(caught.value)
+
+
+def test_an_outage_at_start_is_told_once(server: RegistryServer, connect: Connect) -> None:
+    """The first failure ends warming up; what is left is not asked for."""
+    with Gateway(server.url) as gateway:
+        gateway.always(Answer(status=503, hang=0.05))
+        ours = AvroMessageSerializer(connect(gateway.url), record_name)
+        with pytest.raises(RegistryUnavailableError):
+            ours.warm_up([(OrderV1, f"orders-{number}") for number in range(100)])
+        with pytest.raises(RegistryUnavailableError):
+            AvroMessageSerializer(connect(gateway.url), topic_name).warm_up(
+                [(OrderV1, f"orders-{number}") for number in range(100)]
+            )
+        assert len(gateway.requests) < 100
 
 
 def test_headers_need_a_registry_with_guids(connect: Connect) -> None:
