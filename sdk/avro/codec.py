@@ -253,4 +253,4 @@ def decode_value(
     asked = writer if reader is None else reader
     key = ("read", normalized_hash(writer), normalized_hash(asked))
     plan = _decoders.get_or_make(key, lambda: decode_plan(resolve(writer, asked), asked))
-    return interpreter.read(plan, bytes(data), 0, limits)
+    return interpreter.read(plan, data, 0, limits)

@@ -46,7 +46,7 @@ from sdk.avro.logical import (
 )
 from sdk.avro.plan import Op, Plan
 from sdk.avro.plan_analysis import inlined_records
-from sdk.avro.wire import UNZIGZAG, to_float32
+from sdk.avro.wire import UNZIGZAG, as_bytes, to_float32
 
 Store = Callable[[str], str]
 """Makes the statement that keeps the value of an expression."""
@@ -61,6 +61,7 @@ _GLOBALS: Final[dict[str, Any]] = {
     "UNZIGZAG": UNZIGZAG,
     "UUID": UUID,
     "block_count": block_count,
+    "as_bytes": as_bytes,
     "charge": charge,
     "from_ordinal": date.fromordinal,
     "from_bytes": int.from_bytes,
@@ -109,7 +110,7 @@ def compile_decoder(
     def replay(data: bytes, start: int, error: Exception) -> Any:
         if isinstance(error, MemoryError):
             raise error
-        return interpreter.read(plan, bytes(data), start, limits)
+        return interpreter.read(plan, data, start, limits)
 
     return _Decoder(plan, limits).compile(fallback or replay)
 
@@ -136,7 +137,7 @@ class _Decoder:
         code = self.code
         with code.block("def decode(d, start=0):"):
             with code.block("try:", loop=True):
-                code.line("if d.__class__ is not bytes: d = bytes(d)")
+                code.line("if d.__class__ is not bytes: d = as_bytes(d)")
                 code.line("p = start; end = len(d); t = 0; z = [0]")
                 code.line(f"if end > {self.limits.max_payload_bytes}: raise Bail")
                 self.read(self.plan.root, lambda value: f"v = {value}")

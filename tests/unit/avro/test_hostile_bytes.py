@@ -324,3 +324,13 @@ def test_bytes_like_payloads_are_read() -> None:
         value = avro.decode(cls, data).f  # type: ignore[arg-type]
         assert value == b"a"
         assert type(value) is bytes
+
+
+def test_what_is_no_payload_is_refused() -> None:
+    """None, text and numbers are no bytes, and a body cannot start behind the end."""
+    cls = event_class(record())
+    for data in (None, "text", 5):
+        with pytest.raises(DeserializationError, match="expected bytes"):
+            avro.decode(cls, data)  # type: ignore[arg-type]
+    with pytest.raises(DeserializationError, match="ends before the body starts"):
+        avro.decoder_for(cls)(b"\0\0\0", 5)
