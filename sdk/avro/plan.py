@@ -281,6 +281,16 @@ class Plan:
     version: int = PLAN_VERSION
 
 
+def check_version(plan: Plan) -> None:
+    """Refuse a plan of another format.
+
+    Raises:
+        ValueError: The plan was not made for these executors.
+    """
+    if plan.version != PLAN_VERSION:
+        raise ValueError(f"plan of version {plan.version}, executors of version {PLAN_VERSION}")
+
+
 def parts(op: Op) -> tuple[Op, ...]:
     """Return the operations that an operation directly contains; records are not entered."""
     match op:

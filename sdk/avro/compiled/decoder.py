@@ -16,7 +16,7 @@ from sdk.avro import plan as ops
 from sdk.avro.compiled import bulk
 from sdk.avro.compiled.leaf_readers import LeafReaders, Store
 from sdk.avro.limits import Limits
-from sdk.avro.plan import Op, Plan
+from sdk.avro.plan import Op, Plan, check_version
 from sdk.avro.plan_analysis import inlined_records
 
 _LARGE: Final = 60
@@ -41,6 +41,7 @@ def compile_decoder(
             raise error
         return interpreter.read(plan, data, start, limits)
 
+    check_version(plan)
     return _Decoder(plan, limits).compile(fallback or replay)
 
 

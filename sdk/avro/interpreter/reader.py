@@ -11,7 +11,7 @@ from sdk.avro import wire
 from sdk.avro.interpreter.path import place
 from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.logical import from_wire
-from sdk.avro.plan import Op, Plan
+from sdk.avro.plan import Op, Plan, check_version
 from sdk.errors import DeserializationError
 
 _FLOAT: Final = struct.Struct("<f")
@@ -30,6 +30,7 @@ def read(plan: Plan, data: bytes, start: int = 0, limits: Limits = DEFAULT_LIMIT
     Raises:
         DeserializationError: The bytes cannot be read; it tells field path and byte offset.
     """
+    check_version(plan)
     return _Reader(plan, data, start, limits).run()
 
 

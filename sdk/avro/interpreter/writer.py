@@ -11,7 +11,7 @@ from sdk.avro import wire
 from sdk.avro.interpreter.path import place
 from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.logical import to_wire
-from sdk.avro.plan import Op, Plan
+from sdk.avro.plan import Op, Plan, check_version
 from sdk.errors import SerializationError
 
 _DOUBLE: Final = struct.Struct("<d")
@@ -24,6 +24,7 @@ def write(plan: Plan, value: Any, prefix: bytes = b"", limits: Limits = DEFAULT_
     Raises:
         SerializationError: The value does not fit the schema; it tells the field path.
     """
+    check_version(plan)
     return _Writer(plan, limits).run(value, prefix)
 
 

@@ -18,6 +18,7 @@ import pytest
 from attrs import evolve, field, frozen
 
 from sdk import avro
+from sdk.avro import interpreter
 from sdk.avro.compiled import compile_decoder, compile_encoder
 from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.lowering import decode_plan, encode_plan
@@ -336,6 +337,20 @@ def test_plan_is_data() -> None:
     assert plan.version == PLAN_VERSION
     assert "function" not in repr(plan)
     assert compile_decoder(plan, DEFAULT_LIMITS)(b"\x0e\x00").n == 7
+
+
+def test_plan_of_another_version_is_refused() -> None:
+    """An executor runs only the format that it was made for."""
+    schema = parse_schema('"long"')
+    plan = evolve(encode_plan(schema), version=PLAN_VERSION + 1)
+    for run in (
+        lambda: compile_encoder(plan, DEFAULT_LIMITS),
+        lambda: compile_decoder(plan, DEFAULT_LIMITS),
+        lambda: interpreter.write(plan, 1),
+        lambda: interpreter.read(plan, b"\0"),
+    ):
+        with pytest.raises(ValueError, match="plan of version 2"):
+            run()
 
 
 def test_import_of_the_values_is_cheap() -> None:
