@@ -15,6 +15,7 @@ from confluent_kafka import Producer as Client
 from sdk.abstractions import OnDelivery, TokenSource
 from sdk.confluent.broker_failures import broker_failure
 from sdk.confluent.client_config import make_client, producer_config
+from sdk.confluent.signals import held_signals
 from sdk.confluent.trouble import Trouble
 from sdk.errors import (
     AuthenticationError,
@@ -32,7 +33,9 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _STAND_BACK_SECONDS = 0.002
 _TAKEN_WHILE_PRODUCING = 128
+_STILL_BUSY = 24
 _PURGE_SECONDS = 5.0
+_FLUSH_SECONDS = 0.1
 _MOCK_APPEND_TIME = 1234
 """What librdkafka's mock cluster says of every record, though it keeps the record's own time."""
 
@@ -85,7 +88,8 @@ class ConfluentProducer:
             )
             self._produced += 1
             if not self._produced % _TAKEN_WHILE_PRODUCING and self._takes_inline:
-                self._take(0)
+                with held_signals():
+                    self._take(0)
         except BufferError as error:
             raise QueueFullError("the local queue is full", topic=record.topic) from error
         except KafkaException as error:
@@ -93,13 +97,17 @@ class ConfluentProducer:
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
         except (TypeError, ValueError, OverflowError) as error:
+            if "header key" in str(error) and all(isinstance(name, str) for name, _ in headers):
+                # Nothing is wrong with the headers. The client hears signals while it reads them,
+                # and puts its own error in the place of what a handler raises.
+                raise KeyboardInterrupt from error
             raise SerializationError(
                 f"the client cannot take the record: {error}", topic=record.topic
             ) from error
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
-        left: int = self._client.flush(timeout)
+        left = self._flush(self._client, timeout)
         self._after_deliveries()
         return left
 
@@ -108,11 +116,11 @@ class ConfluentProducer:
         client: Any = self._client
         left: int = 0
         try:
-            left = client.flush(timeout)
+            left = self._flush(client, timeout)
         finally:
             if left or len(client):
                 client.purge()
-                client.flush(_PURGE_SECONDS)
+                self._flush(client, _PURGE_SECONDS)
             self._after_deliveries()
             self._closed.set()
             self._poller.join()
@@ -128,6 +136,16 @@ class ConfluentProducer:
         """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
         self._after_deliveries = call
 
+    def _flush(self, client: Any, timeout: float) -> int:
+        """Flush in short turns, between which signals are heard; return what is left."""
+        deadline = time.monotonic() + timeout
+        while True:
+            turn = min(_FLUSH_SECONDS, deadline - time.monotonic())
+            with held_signals():
+                left: int = client.flush(max(0.0, turn))
+            if not left or turn <= 0:
+                return left
+
     def _take_acknowledgements(self) -> None:
         """Take acknowledgements in a thread of their own, while nobody produces at full speed.
 
@@ -135,10 +153,12 @@ class ConfluentProducer:
         thread that produces without a pause that costs more than all the rest, so that thread
         takes them itself, some after so many records, and this one stands back.
         """
-        seen = 0
+        seen, busy = 0, False
         while not self._closed.is_set():
             produced = self._produced
-            busy = self._takes_inline and produced - seen >= _TAKEN_WHILE_PRODUCING
+            # Fewer keep it standing back than make it do so: a look is short, a poll may be long.
+            enough = _STILL_BUSY if busy else _TAKEN_WHILE_PRODUCING
+            busy = self._takes_inline and produced - seen >= enough
             seen = produced
             if busy:
                 time.sleep(_STAND_BACK_SECONDS)

@@ -1,0 +1,35 @@
+"""Holding signals back while the client calls us: what their handlers raise there would be lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+_HELD: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Have the handlers of SIGINT and SIGTERM called after the block instead of inside it.
+
+    Python calls them in the main thread between any two of its instructions. Where that is inside
+    a callback, the client drops what they raise, and with it the outcome of a record.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    try:
+        with ExitStack() as restored:
+            for number in _HELD:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    restored.callback(signal.signal, number, handler)
+                    signal.signal(number, lambda number, _: came.append(number))
+            yield
+    finally:
+        for each in came:
+            signal.raise_signal(each)
