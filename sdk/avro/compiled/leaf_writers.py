@@ -239,7 +239,7 @@ class LeafWriters:
             code.line(f"{data} = n.to_bytes({op.wire.size}, 'big', signed=True)")
             return
         size = code.local("y")
-        code.line(f"{size} = ((n if n >= 0 else ~n).bitlength_piece() >> 3) + 1")
+        code.line(f"{size} = ((n if n >= 0 else ~n).bit_length() >> 3) + 1")
         code.line(f"{data} = n.to_bytes({size}, 'big', signed=True)")
         sizes = code.value(tuple(map(long_bytes, range(decimal_size(op.precision) + 1))))
         self.pieces += [f"{sizes}[{size}]", data]
