@@ -40,7 +40,7 @@ from codegen.render import (
     render_module,
     render_package,
 )
-from codegen.selection import concern, narrow, select
+from codegen.selection import concern, domains_of, narrow, select
 from sdk.errors import ConfigurationError
 
 
@@ -105,7 +105,8 @@ def generate(options: Options, progress: Progress) -> Generated:
     findings.extend(check_examples(linked.units))
     findings.extend(changed_versions(options.output, linked.units, contracts.modules))
     if options.domains:
-        chosen = select(loaded.roots, linked.edges, options.domains)
+        unread = domains_of(loaded.findings, options.domains, shown)
+        chosen = select(loaded.roots, linked.edges, options.domains, unread)
         keys = [unit.root.key for unit in linked.units]
         findings = concern(findings, loaded.roots, chosen, options.domains, shown)
         contracts = narrow(contracts, chosen, keys, partial(_stands, options.output))
@@ -168,7 +169,8 @@ def _report(options: Options, found: Sequence[Change]) -> int:
     if not found:
         print(f"{options.output} is up to date", file=sys.stderr)
     elif options.check:
-        print(f"{len(found)} files are out of date; run: {options.command}", file=sys.stderr)
+        files = "1 file is" if len(found) == 1 else f"{len(found)} files are"
+        print(f"{files} out of date; run: {options.command}", file=sys.stderr)
     return 1 if found and options.check else 0
 
 

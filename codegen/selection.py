@@ -15,7 +15,10 @@ from sdk.errors import ConfigurationError
 
 
 def select(
-    roots: Iterable[Root], edges: Mapping[Key, Iterable[Key]], domains: Sequence[str]
+    roots: Iterable[Root],
+    edges: Mapping[Key, Iterable[Key]],
+    domains: Sequence[str],
+    unread: Collection[str] = (),
 ) -> set[Key]:
     """Return the roots of some domains and all that they refer to.
 
@@ -23,18 +26,22 @@ def select(
         roots: All roots.
         edges: Root → the roots that it refers to.
         domains: The domains.
+        unread: Domains with files that could not be read, perhaps none of them.
 
     Raises:
         ConfigurationError: There is no such domain.
     """
-    by_domain: dict[str, list[Key]] = {}
+    by_domain: dict[str, list[Key]] = {domain: [] for domain in unread}
     for root in roots:
         by_domain.setdefault(root.domain, []).append(root.key)
     for domain in domains:
         if domain not in by_domain:
             near = get_close_matches(domain, by_domain, n=1) or sorted(filter(None, by_domain))
             raise ConfigurationError(
-                f"there is no domain {domain!r}", remedy=f"pass --domain {' or '.join(near)}"
+                f"there is no domain {domain!r}",
+                remedy=f"pass --domain {' or '.join(near)}"
+                if near
+                else "correct the schemas first",
             )
     chosen: set[Key] = set()
     pending = [key for domain in domains for key in by_domain[domain]]
@@ -100,5 +107,18 @@ def concern(
     """Return the findings in files of some roots, or in the folders of some domains."""
     files = {root.file.shown for root in roots if root.key in chosen}
     files |= {root.config.file.shown for root in roots if root.key in chosen and root.config}
-    folders = tuple(f"{shown}/{domain}/" for domain in domains)
-    return [each for each in findings if each.file in files or each.file.startswith(folders)]
+    return [
+        each
+        for each in findings
+        if each.file in files or any(_below(each, domain, shown) for domain in domains)
+    ]
+
+
+def domains_of(findings: Iterable[Finding], domains: Iterable[str], shown: str) -> set[str]:
+    """Return those of some domains in whose folders something was found."""
+    found = list(findings)
+    return {each for each in domains if any(_below(finding, each, shown) for finding in found)}
+
+
+def _below(finding: Finding, domain: str, shown: str) -> bool:
+    return finding.file.startswith(f"{shown}/{domain}/")

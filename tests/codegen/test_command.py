@@ -130,6 +130,7 @@ def test_check_notices_a_generated_file_that_somebody_edited(tree: Tree) -> None
     done = tree.run("--check")
     assert done.status == 1
     assert "-    id: int" in done.out
+    assert "1 file is out of date" in done.err
 
 
 def test_diff_shows_changes_and_exits_0(tree: Tree) -> None:
@@ -161,6 +162,14 @@ def test_a_domain_does_not_care_about_defects_elsewhere(tree: Tree) -> None:
     tree.write({"other/Broken/v1.avsc": "{"})
     assert tree.run("--domain", "money").status == 0
     assert tree.run().status == 1
+
+
+def test_a_domain_of_which_nothing_can_be_read(tree: Tree) -> None:
+    """Its defect is told, instead of that there is no such domain."""
+    tree.write({"other/Broken/v1.avsc": "{"})
+    done = tree.run("--domain", "other")
+    assert done.status == 1
+    assert "other/Broken/v1.avsc:1:2: not JSON" in done.err
 
 
 @pytest.mark.parametrize(
