@@ -118,9 +118,13 @@ class Consumer:
             This consumer.
 
         Raises:
-            ConfigurationError: The event has a handler already.
+            ConfigurationError: The event has a handler already, or this one cannot be called.
             RoutingError: The event has no topic.
         """
+        if not callable(function):
+            raise ConfigurationError(
+                f"a handler must be callable, which {type(function).__qualname__} is not"
+            )
         topics = tuple(topic.name for topic in self._parts.topics.readable(event_class))
         handler = _Handler(event_class, function, tombstone, pass_record, topics)
         for name in _names(event_class):

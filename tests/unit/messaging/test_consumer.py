@@ -142,6 +142,12 @@ def test_one_event_has_one_handler() -> None:
         consumer.handle(OrderCreatedV1, print)
 
 
+def test_handler_can_be_called() -> None:
+    """What cannot be called is refused at once, not when the first event comes."""
+    with pytest.raises(ConfigurationError, match="callable"):
+        Shop().consumer().handle(OrderCreated, None)  # type: ignore[arg-type]
+
+
 def test_event_written_under_an_alias_is_read() -> None:
     """An event that was renamed since is dispatched by the alias in the reader's schema."""
     shop = Shop()
