@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from sdk.embedded.host import Embedded
 from sdk.embedded.sharing import warn_once
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SdkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print("# stopped", flush=True)
+    with suppress(BrokenPipeError):  # who read the exports may have gone
+        print("# stopped", flush=True)
     return 0
 
 

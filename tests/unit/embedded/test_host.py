@@ -333,3 +333,17 @@ def test_the_command_refuses_what_it_cannot_do(
     assert output == ""
     assert complaint in complaints
     assert "Traceback" not in complaints
+
+
+def test_the_command_ends_quietly_when_nobody_reads_it_any_more() -> None:
+    """Who read the exports, such as a shell, may have gone before the command is stopped."""
+    process = run_host()
+    exports(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.terminate()
+    assert process.stderr is not None
+    with process.stderr as complaints:
+        told = complaints.read()
+    assert process.wait(SECONDS) == 0
+    assert "Broken" not in told
