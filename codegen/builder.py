@@ -74,6 +74,9 @@ def build(units: Iterable[Unit], progress: Progress) -> Contracts:
 _CALLS: Final = ("UUID(", "Duration(")
 """Calls that linters take for mutable defaults unless ``field`` holds them."""
 
+_QUOTED: Final = re.compile(r'(?:freeze|to_map|to_tuple)\["[^"]*"\]')
+"""A converter of a type that is all quoted."""
+
 
 @define
 class _Builder:
@@ -122,7 +125,7 @@ class _Builder:
         outer = [node.name for key in unit.circle for node in self.by_key[key].own]
         ordered = sorted(dict.fromkeys(outer), key=lambda name: _rank(name, roots, spaces))
         named = [name for name in ordered if self._has_class(unit, nodes[name])]
-        if not unit.root.is_named:
+        if not unit.has_class:
             named.insert(0, unit.root.full_name)
         classes = class_names(named, ())
         homes: dict[str, ClassHome] = {}
@@ -167,10 +170,10 @@ class _Builder:
         scope = Scope(path, built.homes, built.local)
         types: list[TypeModel] = []
         for node in self._own(unit):
-            if node.name in built.classes:
+            if node.name in built.classes and self._has_class(unit, node):
                 types.append(self._type(unit, node, scope))
                 scope.defined.add(node.name)
-        if not unit.root.is_named:
+        if not unit.has_class:
             scope.use("typing", "TypeAlias")
             alias = built.classes[unit.root.full_name]
             types.append(AliasModel(alias, unit.root.full_name, annotation(unit.schema, scope)))
@@ -247,12 +250,12 @@ class _Builder:
     def _info(self, unit: Unit, scope: Scope) -> InfoModel:
         root, built = unit.root, self.built[unit.circle[0]]
         scope.use("sdk.events", "EventInfo")
-        if root.is_named:
+        if unit.has_class:
             target = f"{scope.local[root.full_name]}.__event__"
         else:
             scope.use("typing", "Final")
             target = "SCHEMA"
-        defined = {node.name for node in unit.own}
+        defined = {node.name for node in unit.own if self._has_class(unit, node)}
         return InfoModel(
             target=target,
             full_name=root.full_name,
@@ -268,7 +271,7 @@ class _Builder:
         )
 
     def _reference(self, unit: Unit, scope: Scope) -> str:
-        if unit.root.is_named:
+        if unit.has_class:
             return f"{scope.use_class(unit.root.full_name)}.__event__"
         module = relative(scope.module, self.built[unit.root.key].module)
         name = "_".join((*self.packages[unit.root.full_name], "schema")).upper()
@@ -321,11 +324,15 @@ def _spelling(node: NamedSchema, taken: Container[str]) -> dict[str, str]:
 
 
 def _excuse_quoted(scope: Scope, types: Iterable[TypeModel]) -> None:
-    """Mark ``Sequence`` for linters if it stands in nothing but quoted types."""
+    """Mark ``Sequence`` for linters if it stands in nothing but quoted types.
+
+    Inside another type linters see through quotes; they do not inside our own converters.
+    """
     names = scope.imports.get("collections.abc", set())
     fields = [each for model in types if isinstance(model, RecordModel) for each in model.fields]
-    options = " ".join(value for each in fields for _, value in each.options)
-    if "Sequence" in names and "Sequence[" not in re.sub('"[^"]*"', "", options):
+    options = [pair for each in fields for pair in each.options]
+    converters = " ".join(value for key, value in options if key == "converter")
+    if "Sequence" in names and "Sequence[" not in _QUOTED.sub("", converters):
         names.remove("Sequence")
         scope.use("collections.abc", "Sequence  # noqa: F401")
 

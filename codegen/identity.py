@@ -135,10 +135,10 @@ def _differences(module: _Module, info: Mapping[str, ast.expr], view: View) -> I
     for full_name in types:
         if full_name not in defined:
             yield f"class {types[full_name]} stands for {full_name}, which the schema lacks"
-    if isinstance(schema, dict) and schema.get("type") in _NAMED:
-        if _text(info, "full_name") != next(iter(defined), ""):
-            yield "the full name is not the schema's"
-    else:
+    is_named = isinstance(schema, dict) and schema.get("type") in _NAMED
+    if is_named and _text(info, "full_name") != next(iter(defined), ""):
+        yield "the full name is not the schema's"
+    if not is_named or (schema["type"] == "fixed" and not types):
         alias = next(iter(module.aliases.values()), None)
         if alias is None or actual_type(alias, view.scope) != expected_type(schema, "", view):
             yield "the alias is not the schema's type"

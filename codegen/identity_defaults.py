@@ -160,7 +160,7 @@ def _same_scalar(kind: str, logical: str, default: Any, node: ast.expr) -> bool:
         return _same_moment(kind, logical, default, node)
     given = _constant(node)
     if kind in ("float", "double"):
-        return type(given) is float and type(default) in (int, float) and given == default
+        return type(given) is float and type(default) in (int, float) and given == float(default)
     wanted = {"null": type(None), "boolean": bool, "int": int, "long": int, "string": str}[kind]
     return type(given) is wanted and type(default) is wanted and given == default
 

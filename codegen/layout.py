@@ -33,7 +33,7 @@ class Built:
 
     def exports(self) -> tuple[str, ...]:
         """Return the names that the module offers."""
-        alias = () if self.unit.root.is_named else ("SCHEMA",)
+        alias = () if self.unit.has_class else ("SCHEMA",)
         return tuple(sorted((*self.classes.values(), *alias)))
 
 

@@ -17,7 +17,14 @@ from codegen.findings import Finding
 from codegen.names import Names, definitions, inlined, scan
 from codegen.progress import Progress
 from codegen.sources import Key, Root
-from sdk.avro.schema import NamedSchema, Schema, check_schema, named_types, parse_schema
+from sdk.avro.schema import (
+    FixedSchema,
+    NamedSchema,
+    Schema,
+    check_schema,
+    named_types,
+    parse_schema,
+)
 from sdk.errors import InvalidSchemaError
 
 
@@ -40,6 +47,12 @@ class Unit:
     references: tuple[Unit, ...]
     circle: tuple[Key, ...]
     own: tuple[NamedSchema, ...]
+
+    @property
+    def has_class(self) -> bool:
+        """Whether the schema becomes a class; an amount of fixed size, say, is a `Decimal`."""
+        is_logical = isinstance(self.schema, FixedSchema) and self.schema.logical is not None
+        return self.root.is_named and not is_logical
 
 
 @frozen

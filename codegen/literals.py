@@ -8,6 +8,7 @@ from typing import Final
 
 LINE_LENGTH: Final = 100
 _QUOTES: Final = re.compile('("+)')
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
@@ -55,7 +56,8 @@ def docstring(text: str, indent: str, *, limit: int = LINE_LENGTH) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    plain = textwrap.dedent(text.expandtabs(4).replace("\r\n", "\n")).strip()
+    whole = _SURROGATES.sub("\ufffd", text)  # source must be UTF-8, which has no half characters
+    plain = textwrap.dedent(whole.expandtabs(4).replace("\r\n", "\n")).strip()
     lines: list[str] = []
     for line in plain.split("\n"):
         line = line.rstrip()

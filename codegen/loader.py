@@ -74,6 +74,8 @@ class _Loader:
                     )
                 )
             self._complete(folder, versions)
+            if config is not None and versions:
+                self._configured(config, versions)
             self._one_name(self.roots[before:])
         return Loaded(tuple(self.roots), tuple(self.findings), self.count)
 
@@ -108,6 +110,17 @@ class _Loader:
                     "",
                     f"{names} missing, though {newest} is here",
                     "bring the older versions back, or number the files from 1 without a gap",
+                )
+            )
+
+    def _configured(self, config: EventConfig, versions: Mapping[int, str]) -> None:
+        """Refuse what ``event.toml`` says about versions that are not there."""
+        for version in sorted(set(config.references) - set(versions)):
+            self.findings.append(
+                config.file.finding(
+                    f"/versions/{version}",
+                    f"there is no version {version}",
+                    f"name one of {', '.join(map(str, sorted(versions)))}",
                 )
             )
 
@@ -146,7 +159,10 @@ class _Loader:
 
     def _text(self, path: str) -> str | None:
         try:
-            return (self.schemas / path).read_bytes().decode("utf-8").replace("\r\n", "\n")
+            text = (self.schemas / path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+            if "\0" not in text:
+                return text
+            reason, remedy = "holds NUL characters, as UTF-16 does", "save the file as UTF-8"
         except UnicodeDecodeError as error:
             reason = f"not UTF-8 text: {error.reason} at byte {error.start}"
             remedy = "save the file as UTF-8"
@@ -160,11 +176,28 @@ class _Loader:
         return SchemaFile(path, f"{self.shown}/{path}", lambda pointer: (1, 1))
 
 
+def _is_wanted(name: str) -> bool:
+    return (name == CONFIG or name.endswith(SUFFIXES)) and not name.startswith(".")
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Tell whether a folder is to be walked: not hidden, and no link back to one that was."""
+    if folder.name.startswith("."):
+        return False
+    if not folder.is_symlink():
+        return True
+    target, home = folder.resolve(), folder.parent.resolve()
+    is_new = target not in seen and target not in (home, *home.parents)
+    seen.add(target)
+    return is_new
+
+
 def _folders(schemas: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Yield each folder with schema files, as its path below the root, and their names."""
-    for parent, folders, names in os.walk(schemas):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = sorted(name for name in names if name == CONFIG or name.endswith(SUFFIXES))
+    seen = {schemas.resolve()}
+    for parent, folders, names in os.walk(schemas, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(Path(parent, name), seen)]
+        files = sorted(name for name in names if _is_wanted(name))
         if files:
             below = Path(parent).relative_to(schemas)
             yield below.parts, files

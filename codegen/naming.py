@@ -149,11 +149,14 @@ def _plain(name: str) -> str:
 
 
 def _member(symbol: str) -> str:
-    """Return an identifier that `Enum` takes for a member, not for a private or special name."""
+    """Return an identifier that `Enum` takes for a member, not for a private or special name.
+
+    Type checkers take every name with an underscore at both ends for a special one.
+    """
     name = _plain(symbol)
-    if name.startswith("_") and "__" in name:
-        return f"{name}__"
-    return f"{name}_" if len(name) > 2 and name[0] == name[-1] == "_" else name
+    if name.startswith("_") and (name.endswith("_") or "__" in name):
+        name = name.lstrip("_") or "underscore"
+    return name if name.isidentifier() else f"n{name}"
 
 
 def _class_candidates(full_name: str) -> Iterable[str]:

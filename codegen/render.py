@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -29,6 +30,7 @@ HASH: Final = "# Schema sha256: "
 _UNSORTED: Final = "# isort: skip_file"
 """Whether ``sdk`` is first or third party, and so where it is sorted, differs by project."""
 
+_NUMBERS: Final = re.compile("([0-9]+)")
 _STDLIB: Final = ("collections", "decimal", "enum", "typing", "uuid")
 _HINTS: Final = "from __future__ import annotations"
 
@@ -169,11 +171,19 @@ def _module_order(module: str) -> tuple[int, str]:
     return -dots, module
 
 
-def _member_order(name: str) -> tuple[int, str]:
+def _member_order(name: str) -> tuple[int, list[tuple[int, int, str]]]:
+    """Return where isort puts a name: constants, classes, others; in each, R2 before R10."""
     bare = name.split(" ")[0]
-    if bare.isupper() and len(bare) > 1:
-        return 0, name
-    return (1 if bare[0].isupper() else 2), name
+    is_constant = bare.isupper() and len(bare) > 1
+    kind = 0 if is_constant else 1 if bare[0].isupper() else 2
+    return kind, [_natural(part) for part in _NUMBERS.split(name) if part]
+
+
+def _natural(part: str) -> tuple[int, int, str]:
+    """Return what orders numbers by their size, but those with a zero before by their digits."""
+    if not part.isdecimal():
+        return 1, 0, part
+    return 0, 0 if part[0] == "0" else len(part), part
 
 
 def _from(module: str, names: Iterable[str], indent: str) -> str:
@@ -219,11 +229,18 @@ def _type(model: TypeModel) -> str:
         case EnumModel():
             return _enum(model)
         case FixedModel():
-            text = f"{model.doc}\n\n{model.size} bytes." if model.doc else f"{model.size} bytes."
+            text = f"{model.size} bytes."
+            if _said(model.doc):
+                text = f"{model.doc}\n\n{text}"
             body = f"{_event(model.is_root)}\n    __slots__ = ()"
             return f"class {model.name}(bytes):\n{docstring(text, '    ')}\n{body}"
         case AliasModel():
             return f"{model.name}: TypeAlias = {model.expression}"
+
+
+def _said(doc: str | None) -> str:
+    """Return a doc without blank space around it; empty if it says nothing."""
+    return (doc or "").strip()
 
 
 def _event(is_root: bool) -> str:
@@ -231,7 +248,7 @@ def _event(is_root: bool) -> str:
 
 
 def _record(model: RecordModel) -> str:
-    doc = docstring(model.doc or f"Record {model.full_name}.", "    ")
+    doc = docstring(_said(model.doc) or f"Record {model.full_name}.", "    ")
     lines = [f"@frozen(kw_only=True)\nclass {model.name}:\n{doc}"]
     if model.is_root:
         lines.append(_event(True).rstrip("\n"))
@@ -239,8 +256,8 @@ def _record(model: RecordModel) -> str:
         lines.append("")
     for position, each in enumerate(model.fields, start=1):
         lines.append(_field(each))
-        if each.doc and each.doc.strip():
-            lines.append(docstring(each.doc, "    "))
+        if doc := _said(each.doc):
+            lines.append(docstring(doc, "    "))
             if position < len(model.fields):
                 lines.append("")
     return "\n".join(lines)
@@ -280,7 +297,8 @@ def _enum(model: EnumModel) -> str:
         if model.default is not None
         else "Symbols that this version does not know cannot be read."
     )
-    text = f"{model.doc.strip()}\n\n{policy}" if model.doc and model.doc.strip() else policy
+    said = _said(model.doc)
+    text = f"{said}\n\n{policy}" if said else policy
     members = "\n".join(f"    {name} = {text_literal(symbol)}" for name, symbol in model.members)
     event = _event(model.is_root)
     return f"class {model.name}(Enum):\n{docstring(text, '    ')}\n{event}\n{members}"

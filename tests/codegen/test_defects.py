@@ -175,6 +175,11 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
             {"shop/R/v1.avsc": record("R", ("x", "int")), "shop/R/event.toml": 'key = "y"'},
             "has no field 'y'",
         ),
+        (
+            {"shop/R/v1.avsc": record("R"), "shop/R/event.toml": "[versions.2.references]\n"},
+            "there is no version 2",
+        ),
+        ({"a.avsc": "\0{\0}"}, "holds NUL characters, as UTF-16 does"),
         ({"a.avsc": record("R"), "b.avsc": record("R", ("x", "int"))}, "is defined in"),
         ({"shop/P/v1.avpr": "[]"}, "no protocol"),
         ({"shop/P/v1.avpr": '{"protocol": "P", "types": [{"type": "int"}]}'}, "no named type"),

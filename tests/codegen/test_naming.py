@@ -80,6 +80,13 @@ def test_members_are_members(names: list[str]) -> None:
     assert [member.value for member in space["E"]] == names
 
 
+def test_members_are_members_to_type_checkers_too() -> None:
+    """No member has an underscore at both ends, which type checkers take for a special name."""
+    assert member_names(["_x_", "_", "__", "_1_", "_a", "a_", "_a__b"]) == [
+        *("x_", "underscore", "underscore_", "n1_", "_a", "a_", "a__b"),
+    ]
+
+
 def test_types_of_one_short_name_are_told_apart_by_namespace() -> None:
     """The first keeps the short name, the others take as much namespace as they need."""
     assert class_names(["a.Money", "b.Money", "c.b.Money"], ()) == {

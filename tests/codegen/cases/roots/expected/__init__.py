@@ -15,6 +15,7 @@ __all__ = ["CATALOG"]
 
 CATALOG: Final = Catalog(
     [
+        CatalogEntry("shop.Many", 1, f"{__name__}.shop.many.v1", "Many"),
         CatalogEntry("shop.Uses", 1, f"{__name__}.shop.uses.v1", "Uses"),
     ]
 )

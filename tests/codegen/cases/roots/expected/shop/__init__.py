@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING
 from sdk.events import lazy_names
 
 if TYPE_CHECKING:
+    from .amount.v1 import Amount
     from .anything.v1 import Anything
     from .by_name.v1 import ByName
     from .colour.v1 import Colour
     from .hash.v1 import Hash
     from .key.v1 import Key
+    from .many.v1 import Many
     from .numbers.v1 import Numbers
     from .uses.v1 import Uses
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "Amount": ".amount.v1",
             "Anything": ".anything.v1",
             "ByName": ".by_name.v1",
             "Colour": ".colour.v1",
             "Hash": ".hash.v1",
             "Key": ".key.v1",
+            "Many": ".many.v1",
             "Numbers": ".numbers.v1",
             "Uses": ".uses.v1",
         },
     )
 
-__all__ = ["Anything", "ByName", "Colour", "Hash", "Key", "Numbers", "Uses"]
+__all__ = ["Amount", "Anything", "ByName", "Colour", "Hash", "Key", "Many", "Numbers", "Uses"]

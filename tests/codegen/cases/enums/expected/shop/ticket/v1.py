@@ -44,7 +44,7 @@ class Odd(Enum):
     mro_ = "mro"
     _x = "_x"
     init__ = "__init__"
-    _x__ = "_x_"
+    x_ = "_x_"
     lower = "lower"
     I_ = "I"
 
