@@ -96,7 +96,7 @@ def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
         doing: What failed, such as ``deliver the record``.
         **where: Context, such as ``topic`` or ``partition``.
     """
-    error_class = _CLASSES.get(error.code(), BrokerError)
+    error_class = _class_of(error)
     remedy = _REMEDIES.get(error_class)
     if error.code() in _MISSING:
         remedy = (
@@ -105,6 +105,15 @@ def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
             else "choose a partition that the topic has"
         )
     return error_class(f"cannot {doing}: {_words(error)}", remedy=remedy, **where)
+
+
+def _class_of(error: KafkaError) -> type[SdkError]:
+    if error.code() != KafkaError._FATAL:
+        return _CLASSES.get(error.code(), BrokerError)
+    # What was fatal to a consumer is told in words alone: those of the error's own code.
+    told = error.str()
+    causes = (each for code, each in _CLASSES.items() if KafkaError(code).str() in told)
+    return next(causes, BrokerError)
 
 
 def is_refusal(error: KafkaError) -> bool:

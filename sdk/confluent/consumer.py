@@ -14,7 +14,7 @@ from sdk.abstractions import TokenSource
 from sdk.confluent.broker_failures import broker_failure, is_missing
 from sdk.confluent.client_config import consumer_config, make_client
 from sdk.confluent.trouble import Trouble
-from sdk.errors import AuthorizationError, BrokerError, BrokerUnavailableError
+from sdk.errors import AuthorizationError, BrokerError, BrokerUnavailableError, FencedError
 from sdk.records import ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
@@ -75,14 +75,18 @@ class ConfluentConsumer:
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
-        first = self._client.poll(timeout)
-        if first is None:
-            self._raise_trouble()
-            return []
-        messages = [first]
-        if max_records > 1:
-            # What is there already; waiting for a full batch would only add delay.
-            messages += self._client.consume(max_records - 1, 0)
+        try:
+            first = self._client.poll(timeout)
+            if first is None:
+                self._raise_trouble()
+                return []
+            messages = [first]
+            if max_records > 1:
+                # What is there already; waiting for a full batch would only add delay.
+                messages += self._client.consume(max_records - 1, 0)
+        except KafkaException as error:
+            # A fatal error is raised, once, where others are called back.
+            raise broker_failure(error.args[0], "consume") from error
         return [
             _record(message)
             for message in messages
@@ -142,7 +146,7 @@ class ConfluentConsumer:
         if isinstance(failure, BrokerUnavailableError) and not error.fatal():
             logger.warning("%s", failure)
             return False
-        if isinstance(failure, AuthorizationError | BrokerError) or error.fatal():
+        if isinstance(failure, AuthorizationError | BrokerError | FencedError) or error.fatal():
             raise failure
         logger.warning("%s", failure)
         return False

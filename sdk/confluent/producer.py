@@ -93,6 +93,8 @@ class ConfluentProducer:
         except BufferError as error:
             raise QueueFullError("the local queue is full", topic=record.topic) from error
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:
+                self._take(0)  # tells what it was
             raise self._failure(error.args[0], topic, partition) from error
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
@@ -142,7 +144,11 @@ class ConfluentProducer:
         while True:
             turn = min(_FLUSH_SECONDS, deadline - time.monotonic())
             with held_signals():
-                left: int = client.flush(max(0.0, turn))
+                try:
+                    left: int = client.flush(max(0.0, turn))
+                except KafkaException as error:
+                    self._trouble.hear(error.args[0])
+                    left = len(client)
             if not left or turn <= 0:
                 return left
 
@@ -167,13 +173,17 @@ class ConfluentProducer:
 
     def _take(self, timeout: float) -> None:
         client = self._client
+        if client is None:
+            return
         try:
-            if client is None or not client.poll(timeout):
-                return
-            self._after_deliveries()
-            if self._trouble.refusal is not None:
+            if client.poll(timeout):
+                self._after_deliveries()
+            if self._trouble.refusal is not None or self._trouble.fatal is not None:
                 # No broker takes us: waiting for the delivery time-out would not change it.
                 client.purge(blocking=False)
+        except KafkaException as error:
+            # A fatal error is raised, once, where others are called back.
+            self._trouble.hear(error.args[0])
         except Exception:
             logger.exception("taking acknowledgements failed")
 
@@ -201,6 +211,9 @@ class ConfluentProducer:
         known = None if partition is None or partition < 0 else partition
         purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
         failure = broker_failure(error, "deliver the record", topic=topic, partition=known)
+        fatal = self._trouble.fatal
+        if fatal is not None and (purged or error.fatal() or error.code() == KafkaError._FATAL):
+            return type(fatal)(fatal.message, topic=topic, remedy=fatal.remedy)
         timed_out = purged or isinstance(failure, DeliveryTimeoutError)
         if timed_out and isinstance(trouble, AuthenticationError):
             return AuthenticationError(trouble.message, topic=topic, remedy=trouble.remedy)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
+from sdk.errors import FencedError
 from tests.integration.wiring import (
     connected,
+    meanwhile,
     number_of,
     order,
     settings_for,
@@ -118,6 +121,34 @@ def test_a_killed_consumers_work_is_taken_over(
         assert time.monotonic() - started < 30
     assert {*before, *after} == set(range(count))
     assert len(set(before) & set(after)) < len(before), "nothing had been committed"
+
+
+def test_a_member_whose_name_is_taken_stops(
+    kafka: Target, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """Of two members with one ``group.instance.id`` the older ends with `FencedError`."""
+    topic, group = unique("fenced"), unique("group")
+    settings = settings_for(
+        kafka.address,
+        registry.address,
+        topic,
+        consumer={"librdkafka": {"group.instance.id": "one"}, "session_timeout_ms": 6_000},
+    )
+    with connected(settings) as older, connected(settings) as newer:
+        older.producer.produce(order(1)).result(30)
+        joined = threading.Event()
+        first, second = older.consumer(group), newer.consumer(group)
+        first.handle(OrderCreated, lambda event: joined.set())
+        second.handle(OrderCreated, lambda event: None)
+
+        def take_over() -> None:
+            assert joined.wait(30)
+            second.run()
+
+        with meanwhile(take_over), stopping_after(second, 60):
+            with stopping_after(first, 45), pytest.raises(FencedError):
+                first.run()
+            second.stop()
 
 
 def _start(script: str, output: Path, **names: str) -> subprocess.Popen[bytes]:

@@ -211,12 +211,25 @@ def test_no_certificate_is_checked_when_told_so(
         messaging.producer.produce(order(1)).result(30)
 
 
-def test_a_denied_topic(secured: Secured, registry: Target, unique: Callable[[str], str]) -> None:
-    """Writing without an ACL is an authorization error that names the topic."""
+@pytest.mark.parametrize("idle", [0, 2])
+def test_a_denied_topic(
+    secured: Secured, registry: Target, unique: Callable[[str], str], idle: float
+) -> None:
+    """Writing without an ACL is an authorization error that names the topic.
+
+    A user who may write nowhere is refused an idempotent producer as well, which is fatal to the
+    client as soon as it has been told.
+    """
     topic = unique("denied")
     secured.admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
-    error = _produce_error(_settings(secured, registry, topic), AuthorizationError)
-    assert topic in str(error)
+    with connected(_settings(secured, registry, topic)) as messaging:
+        messaging.warm_up()
+        producer = messaging.producer
+        time.sleep(idle)
+        for number in range(3):
+            with pytest.raises(AuthorizationError) as raised:
+                producer.produce(order(number)).result(30)
+            assert topic in str(raised.value)
 
 
 def test_a_denied_group_and_a_denied_topic_to_read(

@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.ByteArrayOutputStream;
+import org.apache.avro.Conversions;
 import org.apache.avro.Schema;
 import org.apache.avro.SchemaCompatibility;
 import org.apache.avro.SchemaNormalization;
@@ -63,10 +64,17 @@ final class AvroPeer {
         byte[] bytes = Data.bytes(request.get("hex").asText());
         BinaryDecoder decoder = DecoderFactory.get().binaryDecoder(bytes, null);
         boolean logical = request.path("logical").asBoolean(false);
-        GenericData data = logical ? Data.logical() : GenericData.get();
+        GenericData data = logical ? logical() : GenericData.get();
         Object value = new GenericDatumReader<Object>(writer, reader, data).read(null, decoder);
         answer.put("rest", decoder.inputStream().available());
         answer.set("value", logical ? Data.render(value) : Data.toJson(reader, value));
+    }
+
+    /** All of {@link Data#logical}, and what Confluent's older Avro has not. */
+    private static GenericData logical() {
+        GenericData data = Data.logical();
+        data.addLogicalTypeConversion(new Conversions.BigDecimalConversion());
+        return data;
     }
 
     private static void compatible(JsonNode request, ObjectNode answer) {
