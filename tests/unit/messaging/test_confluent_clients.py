@@ -251,6 +251,20 @@ def test_every_error_has_its_class(name: str, error_class: type[SdkError]) -> No
     assert failure.topic == "orders"
 
 
+@pytest.mark.parametrize(
+    ("name", "error_class"),
+    [
+        ("FENCED_INSTANCE_ID", FencedError),
+        ("CLUSTER_AUTHORIZATION_FAILED", AuthorizationError),
+        ("UNKNOWN", BrokerError),
+    ],
+)
+def test_fatal_errors_are_classed_by_their_cause(name: str, error_class: type[SdkError]) -> None:
+    """Of a consumer's fatal error only the words tell what it was."""
+    words = f"Fatal error: {KafkaError(getattr(KafkaError, name)).str()}: and more"
+    assert type(broker_failure(KafkaError(KafkaError._FATAL, words), "do it")) is error_class
+
+
 def test_refusal_outlives_outages_until_a_broker_answers() -> None:
     """Refused credentials are told rather than the outage that follows, until they are taken."""
     trouble = Trouble("reach Kafka")
