@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sdk.abstractions import Observer, TokenSource
+from sdk.abstractions import BrokerConsumer, Observer, TokenSource
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
 from sdk.errors import ClosedError, ConfigurationError, UndeliveredError
@@ -100,6 +101,7 @@ class Messaging:
         self._consumers: list[Consumer] = []
         self._opened = ExitStack()
         self._closed = False
+        self._process = os.getpid()
 
     @property
     def producer(self) -> Producer:
@@ -107,7 +109,7 @@ class Messaging:
 
         Raises:
             ConfigurationError: librdkafka refuses a setting.
-            ClosedError: The connection was closed.
+            ClosedError: The connection was closed, or belongs to the parent process.
         """
         return self._factory.get()
 
@@ -123,10 +125,9 @@ class Messaging:
 
         Raises:
             ConfigurationError: There is no group.
-            ClosedError: The connection was closed.
+            ClosedError: The connection was closed, or belongs to the parent process.
         """
-        if self._closed:
-            raise ClosedError("the connection is closed", remedy="open another")
+        self._check_usable()
         group = group_id or self.settings.consumer.group_id
         if not group:
             raise ConfigurationError(
@@ -136,7 +137,7 @@ class Messaging:
         retry = self.settings.retry
         consumer = Consumer(
             ConsumerParts(
-                connect=lambda: self._transport.consumer(group),
+                connect=lambda: self._member(group),
                 serializer=self._transport.serializer(),
                 topics=self.topics,
                 observers=self._observers,
@@ -162,7 +163,9 @@ class Messaging:
             RegistryError: The registry gave no usable answer.
             RoutingError: An event has no topic.
             ConfigurationError: librdkafka refuses a setting.
+            ClosedError: The connection was closed, or belongs to the parent process.
         """
+        self._check_usable()
         # Made first, so that it connects to Kafka while the registry is asked.
         self._factory.get()
         classes = event_classes or tuple(entry.load() for entry in self.catalog)
@@ -173,13 +176,15 @@ class Messaging:
     def close(self, timeout: float | None = None) -> None:
         """Stop the consumers, wait for what is under way, release everything; again does nothing.
 
+        Nor does it in a forked child: all is the parent's.
+
         Args:
             timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
 
         Raises:
             UndeliveredError: Records were not delivered; each has been logged.
         """
-        if self._closed:
+        if self._closed or os.getpid() != self._process:
             return
         self._closed = True
         with ExitStack() as stack:
@@ -223,7 +228,21 @@ class Messaging:
                 raise
             error.add_note(str(undelivered))
 
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClosedError("the connection is closed", remedy="open another")
+        if os.getpid() != self._process:
+            # Sockets are shared with the parent, and threads have stayed there.
+            raise ClosedError(
+                "the connection belongs to the parent process", remedy="open another after forking"
+            )
+
+    def _member(self, group: str) -> BrokerConsumer:
+        self._check_usable()
+        return self._transport.consumer(group)
+
     def _producer_parts(self) -> ProducerParts:
+        self._check_usable()
         options = self.settings.producer
         # First, so that it connects while the serializer's libraries are being loaded.
         broker = self._transport.producer()

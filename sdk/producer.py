@@ -94,7 +94,8 @@ class Producer:
         self._unusable: str | None = None
         self._closing = threading.Lock()
         atexit.register(self._close_at_exit)
-        os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
 
     def produce(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from contracts.orders import OrderCreated
 from contracts.orders.order_created import v1
 
-from sdk.errors import BrokerUnavailableError, HandlerError, SerializationError
+from sdk.errors import BrokerUnavailableError, ClosedError, HandlerError, SerializationError
 from sdk.settings import KafkaOptions, RegistryOptions, RoutingOptions, Settings, TopicOptions
 from sdk.testing import InMemoryBroker, connect, run_until_idle
 from tests.unit.messaging.story import new_order, old_order
@@ -65,6 +67,49 @@ def test_event_that_does_not_fit_its_schema_is_refused() -> None:
             messaging.producer.produce(order)
     assert caught.value.path == "created_at"
     assert broker.records("orders.order-created") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
+def test_forked_child_cannot_use_the_connection_of_its_parent() -> None:
+    """Every use is a clear error there, closing touches nothing, and the parent goes on."""
+    broker = InMemoryBroker()
+    with connect("contracts", broker=broker) as messaging:
+        consumer = messaging.consumer("billing").handle(OrderCreated, print)
+        uses = {
+            "producer": lambda: messaging.producer,
+            "consumer": lambda: messaging.consumer("other"),
+            "run": consumer.run,
+            "warm_up": messaging.warm_up,
+        }
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                for name, use in uses.items():
+                    try:
+                        use()
+                    except ClosedError as error:
+                        os.write(writer, f"{name}: {error.message}\n".encode())
+                messaging.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+        with os.fdopen(reader) as told:
+            assert told.read().splitlines() == [
+                f"{name}: the connection belongs to the parent process" for name in uses
+            ]
+        assert messaging.producer.produce(new_order(1)).result(timeout=5).offset == 0
+
+
+def test_closed_connection_is_told_so() -> None:
+    """Whatever is asked of a connection after closing it is an error of its own."""
+    messaging = connect("contracts", broker=InMemoryBroker())
+    consumer = messaging.consumer("billing").handle(OrderCreated, print)
+    messaging.close()
+    for use in (lambda: messaging.producer, messaging.warm_up, consumer.run):
+        with pytest.raises(ClosedError, match="closed"):
+            use()
 
 
 def test_running_until_idle_tells_of_errors() -> None:
