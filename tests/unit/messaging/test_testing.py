@@ -70,6 +70,7 @@ def test_event_that_does_not_fit_its_schema_is_refused() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_forked_child_cannot_use_the_connection_of_its_parent() -> None:
     """Every use is a clear error there, closing touches nothing, and the parent goes on."""
     broker = InMemoryBroker()
