@@ -9,8 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -27,21 +26,17 @@ from sdk.abstractions import (
     StandardHeaders,
     TopicResolver,
 )
+from sdk.backlog import QUEUE_RETRY, Backlog, event_loop_runs, stayed_full
 from sdk.delivery import Delivery, DeliveryOffice, describe
 from sdk.errors import ClosedError, QueueFullError, SdkError, SerializationError, UndeliveredError
 from sdk.observers import Observers
+from sdk.produce_options import HeaderInput, check_place, own_headers
 from sdk.records import DeliveryReport, Header, ProducerRecord
 
 logger = logging.getLogger(__name__)
 
 FROM_EVENT: Final[Any] = type("FromEvent", (), {"__repr__": lambda self: "FROM_EVENT"})()
 """Default of ``key``: the value of the event's key field. None means a record without a key."""
-
-HeaderInput = Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | None]]
-"""Headers as callers give them: a mapping, or pairs in order, where names may repeat."""
-
-_QUEUE_RETRY = 0.005
-"""Seconds between two looks at a full queue, which thousands of records leave meanwhile."""
 
 
 @frozen(kw_only=True)
@@ -89,7 +84,7 @@ class Producer:
         self._queue_full_timeout = parts.queue_full_timeout
         self._office = DeliveryOffice(parts.broker.trouble)
         parts.broker.after_deliveries(self._office.ring)
-        self._backlog = _Backlog(parts.broker, self._office.ring)
+        self._backlog = Backlog(parts.broker, self._office.ring)
         self._routes: dict[type[Any], _Route] = {}
         self._unusable: str | None = None
         self._closing = threading.Lock()
@@ -137,7 +132,7 @@ class Producer:
         event_class = type(event)
         route = self._routes.get(event_class) or self._route(event_class)
         if topic is not None or partition is not None or timestamp is not None:
-            timestamp = _check_place(topic, partition, timestamp)
+            timestamp = check_place(topic, partition, timestamp)
         if topic is None:
             topic = route.topic
         if key is FROM_EVENT:
@@ -188,7 +183,7 @@ class Producer:
                 "a tombstone needs a key", event=event_class.__event__.full_name
             )
         route = self._routes.get(event_class) or self._route(event_class)
-        _check_place(topic, partition, None)
+        check_place(topic, partition, None)
         topic = topic or route.topic
         record = ProducerRecord(
             topic=topic,
@@ -282,7 +277,7 @@ class Producer:
         standard = [] if make is None else make(event_class, key)
         if not headers:
             return standard
-        own = _own_headers(headers)
+        own = own_headers(headers)
         names = {name for name, _ in own}
         return [header for header in standard if header[0] not in names] + own
 
@@ -294,7 +289,7 @@ class Producer:
         settle: OnDelivery = delivery
         if observers is not None:
             settle = partial(_settle_observed, observers, delivery)
-        if self._backlog.waiting and _event_loop_runs():
+        if self._backlog.waiting and event_loop_runs():
             self._backlog.add(record, settle, self._queue_full_timeout)
             return delivery
         try:
@@ -304,12 +299,12 @@ class Producer:
         return delivery
 
     def _wait_for_room(self, record: ProducerRecord, settle: OnDelivery) -> None:
-        if _event_loop_runs():
+        if event_loop_runs():
             self._backlog.add(record, settle, self._queue_full_timeout)
             return
         deadline = time.monotonic() + self._queue_full_timeout
         while True:
-            time.sleep(_QUEUE_RETRY)
+            time.sleep(QUEUE_RETRY)
             try:
                 self._broker.produce(record, settle)
                 break
@@ -317,7 +312,7 @@ class Producer:
                 if self._unusable is not None:
                     raise ClosedError(self._unusable) from error
                 if time.monotonic() > deadline:
-                    raise _stayed_full(record, self._queue_full_timeout) from error
+                    raise stayed_full(record, self._queue_full_timeout) from error
 
     def _close_after(self, error: BaseException | None) -> None:
         try:
@@ -392,73 +387,6 @@ class _Route:
     key_field: str | None
 
 
-@frozen
-class _Waiting:
-    record: ProducerRecord
-    settle: OnDelivery
-    deadline: float
-    timeout: float
-
-
-class _Backlog:
-    """Records that met a full queue in a thread whose event loop must not be blocked.
-
-    They are queued in order as room appears, by timers of the loop, or by whoever closes.
-    """
-
-    def __init__(self, broker: BrokerProducer, ring: Callable[[], None]) -> None:
-        self._broker = broker
-        self._ring = ring
-        self._lock = threading.Lock()
-        self._timers: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
-        self.waiting: deque[_Waiting] = deque()
-
-    def add(self, record: ProducerRecord, settle: OnDelivery, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        with self._lock:
-            self.waiting.append(_Waiting(record, settle, deadline, timeout))
-        loop = asyncio.get_running_loop()
-        if loop not in self._timers:
-            self._timers.add(loop)
-            loop.call_later(_QUEUE_RETRY, self._retry, loop)
-
-    def drain_until(self, deadline: float) -> int:
-        """Queue what waits, blocking this thread until ``deadline``; return what is left."""
-        while not self._drain() and time.monotonic() < deadline:
-            time.sleep(_QUEUE_RETRY)
-        return len(self.waiting)
-
-    def give_up(self) -> None:
-        """Fail whatever still waits."""
-        while self.waiting:
-            waiting = self.waiting.popleft()
-            waiting.settle(None, _stayed_full(waiting.record, waiting.timeout))
-        self._ring()
-
-    def _retry(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._drain():
-            self._timers.discard(loop)
-        else:
-            loop.call_later(_QUEUE_RETRY, self._retry, loop)
-
-    def _drain(self) -> bool:
-        with self._lock:
-            while self.waiting:
-                first = self.waiting[0]
-                try:
-                    self._broker.produce(first.record, first.settle)
-                except QueueFullError:
-                    if time.monotonic() < first.deadline:
-                        return False
-                    first.settle(None, _stayed_full(first.record, first.timeout))
-                    self._ring()
-                except SdkError as error:
-                    first.settle(None, error)
-                    self._ring()
-                self.waiting.popleft()
-        return True
-
-
 def _settle_observed(
     observers: Observers,
     delivery: Delivery,
@@ -472,72 +400,9 @@ def _settle_observed(
         observers.notify("on_delivery_error", delivery.record, error)
 
 
-def _stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
-    return QueueFullError(
-        f"the local queue stayed full for {timeout:g} s",
-        topic=record.topic,
-        remedy="produce more slowly, or raise producer.queue_full_timeout_ms",
-    )
-
-
 def _forked(producer: weakref.ref[Producer]) -> None:
     # The client's threads do not exist in a forked child: nothing of it may be touched there, and
     # the interpreter must not wait for acknowledgements when the child ends.
     abandoned = producer()
     if abandoned is not None:
         abandoned._abandon()
-
-
-def _event_loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _own_headers(headers: HeaderInput) -> list[Header]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    try:
-        own = [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
-    except (TypeError, ValueError) as error:
-        told = (
-            "a header's value is not valid Unicode"
-            if isinstance(error, UnicodeEncodeError)
-            else "headers must be a mapping, or pairs of a name and a value"
-        )
-        raise SerializationError(told, remedy="values are str, bytes or None") from error
-    for name, value in own:
-        if not isinstance(name, str):
-            raise SerializationError(f"a header's name is {_kind(name)}, not a str")
-        if value is not None and not isinstance(value, bytes):
-            raise SerializationError(
-                f"header {name!r} has a value of type {_kind(value)}",
-                remedy="pass a str, bytes or None",
-            )
-    return own
-
-
-def _check_place(topic: object, partition: object, timestamp: int | datetime | None) -> int | None:
-    """Refuse what the client would take for something else; return the timestamp as a number."""
-    if topic is not None and (not isinstance(topic, str) or not topic):
-        raise SerializationError(f"a topic's name is a text, not {topic!r}")
-    if partition is not None and not (isinstance(partition, int) and 0 <= partition < 2**31):
-        raise SerializationError(f"a partition is a number from 0 on, not {partition!r}")
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is None:
-            raise SerializationError(
-                f"timestamp {timestamp.isoformat()} has no time zone",
-                remedy="pass an aware datetime",
-            )
-        timestamp = round(timestamp.timestamp() * 1000)
-    if timestamp is not None and not (isinstance(timestamp, int) and 0 < timestamp < 2**63):
-        raise SerializationError(
-            f"timestamp {timestamp!r} is not after 1970",
-            remedy="pass milliseconds since the epoch, or an aware datetime",
-        )
-    return timestamp
-
-
-def _kind(value: object) -> str:
-    return type(value).__qualname__
