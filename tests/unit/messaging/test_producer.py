@@ -568,3 +568,34 @@ def test_factory_makes_one_producer() -> None:
 
 async def _await(delivery: Any) -> Any:
     return await delivery
+
+
+def test_who_hears_of_a_delivery_may_produce_again() -> None:
+    """An observer that produces is fine even while records wait for room in an event loop."""
+    shop = Shop(InMemoryBroker(queue_limit=1))
+
+    class Echo(NullObserver):
+        """Publishes one more event for each of the first few."""
+
+        def __init__(self) -> None:
+            self.left = 5
+
+        def on_delivery(self, record: ProducerRecord, report: Any) -> None:
+            """Publish an echo."""
+            if self.left:
+                self.left -= 1
+                producer.produce(OrderCreated(order_id=f"echo-{self.left}"), partition=0)
+
+    producer = shop.producer(observers=Observers([Echo()]))
+
+    async def publish() -> None:
+        async with producer:
+            shop.broker.hold()
+            deliveries = [
+                producer.produce(OrderCreated(order_id=f"{n}"), partition=0) for n in range(10)
+            ]
+            threading.Timer(0.05, shop.broker.release).start()
+            await asyncio.gather(*deliveries)
+
+    asyncio.run(publish())
+    assert len(shop.broker.records(TOPIC)) == 15
