@@ -82,5 +82,5 @@ class Source:
         exec(compile(text, filename, "exec"), namespace)  # noqa: S102 - our own text, see above
         made: Callable[..., Any] = namespace[name]
         linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
-        weakref.finalize(made, linecache.cache.pop, filename, None)
+        weakref.finalize(made, linecache.cache.pop, filename, None).atexit = False
         return made
