@@ -29,6 +29,7 @@ _LEAST: Final = {"null": 0, "float": 4, "double": 8}
 _ENOUGH: Final = 2**40
 _LITTLE: Final = 12
 _MUCH: Final = 1000
+_LARGE: Final = 100
 
 
 def finished(plan: Plan) -> Plan:
@@ -155,6 +156,11 @@ def _is_mutable(op: Op, mutable: set[int]) -> bool:
             return op.index in mutable
         case _:
             return any(_is_mutable(part, mutable) for part in parts(op))
+
+
+def is_large(plan: Plan) -> bool:
+    """Whether a plan has so many fields that the time to compile it counts."""
+    return sum(len(record.fields) for record in plan.records) > _LARGE
 
 
 def inlined_records(plan: Plan) -> set[int]:

@@ -9,7 +9,7 @@ position behind the end, which the last comparison finds; so slices need no chec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from sdk.avro import interpreter
 from sdk.avro import plan as ops
@@ -17,10 +17,7 @@ from sdk.avro.compiled import bulk
 from sdk.avro.compiled.leaf_readers import LeafReaders, Store
 from sdk.avro.limits import Limits
 from sdk.avro.plan import Op, Plan, check_version
-from sdk.avro.plan_analysis import inlined_records
-
-_LARGE: Final = 60
-"""Above so many fields, time to compile counts for more than a number read in place."""
+from sdk.avro.plan_analysis import inlined_records, is_large
 
 Fallback = Callable[[bytes, int, Exception], Any]
 
@@ -47,8 +44,7 @@ def compile_decoder(
 
 class _Decoder(LeafReaders):
     def __init__(self, plan: Plan, limits: Limits) -> None:
-        fields = sum(len(record.fields) for record in plan.records)
-        super().__init__(limits, is_large=fields > _LARGE)
+        super().__init__(limits, is_large=is_large(plan))
         self.plan = plan
         self.inlined = inlined_records(plan)
         self.functions: dict[tuple[str, Any], str] = {}

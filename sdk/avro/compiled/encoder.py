@@ -21,7 +21,7 @@ from sdk.avro.compiled.leaf_writers import LeafWriters, length_piece
 from sdk.avro.compiled.source import Source
 from sdk.avro.limits import Limits
 from sdk.avro.plan import Op, Plan, check_version
-from sdk.avro.plan_analysis import inlined_records
+from sdk.avro.plan_analysis import inlined_records, is_large
 from sdk.avro.wire import long_bytes
 
 _FEW: Final = 8
@@ -53,7 +53,7 @@ def compile_encoder(
 
 class _Encoder(LeafWriters):
     def __init__(self, plan: Plan, limits: Limits) -> None:
-        super().__init__()
+        super().__init__(is_large=is_large(plan))
         self.plan = plan
         self.limits = limits
         self.inlined = inlined_records(plan)

@@ -25,6 +25,7 @@ from sdk.avro.compiled.support import (
     charge,
     read_int,
     read_long,
+    read_text,
     skip_block,
     span,
 )
@@ -62,6 +63,7 @@ _GLOBALS: Final[dict[str, Any]] = {
     "new": object.__new__,
     "read_int": read_int,
     "read_long": read_long,
+    "read_text": read_text,
     "repeat": repeat,
     "skip_block": skip_block,
     "span": span,
@@ -109,11 +111,11 @@ class LeafReaders:
     def number(self, kind: str) -> None:
         """Set ``n`` to the number that comes next; common sizes of it in place."""
         code = self.code
+        if self.is_large:
+            code.line(f"n, p = read_{kind}(d, p)")
+            return
         code.line("n = d[p]")
         code.line("if n < 128: n = UNZIGZAG[n]; p += 1")
-        if self.is_large:
-            code.line(f"else: n, p = read_{kind}(d, p)")
-            return
         with code.block("else:"):
             code.line("a = d[p + 1]")
             with code.block("if 0 < a < 128:"):
@@ -141,6 +143,9 @@ class LeafReaders:
             case "float" | "double":
                 code.line(store(f"unpack_{kind}(d, p)[0]"))
                 code.line(f"p += {4 if kind == 'float' else 8}")
+            case "string" if self.is_large:
+                code.line("v, p = read_text(d, p)")
+                code.line(store("v"))
             case "bytes" | "string":
                 self.span()
                 code.line(store("d[p:e].decode()" if kind == "string" else "d[p:e]"))

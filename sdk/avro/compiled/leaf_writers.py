@@ -19,10 +19,12 @@ from sdk.avro.compiled.support import (
     PAIRS,
     SMALL,
     BailError,
+    int_bytes,
     large,
     large_int,
     large_long,
     length,
+    long_bytes_of,
     refuse,
 )
 from sdk.avro.logical import (
@@ -48,6 +50,8 @@ _GLOBALS: Final[dict[str, Any]] = {
     "datetime": datetime,
     "encode_text": str.encode,
     "hexlify": hexlify,
+    "int_bytes": int_bytes,
+    "long_bytes": long_bytes_of,
     "join": b"".join,
     "large_int": large_int,
     "large_long": large_long,
@@ -66,11 +70,15 @@ _GLOBALS: Final[dict[str, Any]] = {
 class LeafWriters:
     """Writes the statements that make pieces of primitives, fixed and logical types.
 
+    Args:
+        is_large: Whether the text must be short rather than fast.
+
     Attributes:
         pieces: Expressions of bytes that wait to be added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_large: bool) -> None:
+        self.is_large = is_large
         self.code = Source()
         self.code.globals.update(_GLOBALS)
         self.pieces: list[str] = []
@@ -100,6 +108,8 @@ class LeafWriters:
                 self.pieces.append(
                     f"b'\\1' if {name} is True else b'\\0' if {name} is False else refuse()"
                 )
+            case "int" | "long" if self.is_large:
+                self.pieces.append(f"{kind}_bytes({value})")
             case "int" | "long":
                 name = self.named(value)
                 self.expect(name, "int")

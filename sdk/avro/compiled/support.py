@@ -59,10 +59,20 @@ def read_int(data: bytes, position: int) -> tuple[int, int]:
 
 def span(data: bytes, position: int) -> tuple[int, int]:
     """Read a length; return where the bytes start and where they end."""
+    size = data[position]
+    if not size & 129:
+        position += 1
+        return position, position + (size >> 1)
     size, start = read_long(data, position)
     if size < 0:
         raise BailError
     return start, start + size
+
+
+def read_text(data: bytes, position: int) -> tuple[str, int]:
+    """Read a string."""
+    start, end = span(data, position)
+    return data[start:end].decode(), end
 
 
 def block_count(data: bytes, position: int, least: int) -> tuple[int, int]:
@@ -173,6 +183,26 @@ def large_long(value: int) -> bytes:
     if not LONG_MIN <= value <= LONG_MAX:
         raise BailError
     return large(value + value if value >= 0 else ~(value + value))
+
+
+def int_bytes(value: int) -> bytes:
+    """Return an ``int`` of any size."""
+    if value.__class__ is not int:
+        raise BailError
+    number = value + value if value >= 0 else ~(value + value)
+    return SMALL[number] if number < 16384 else large_int(value)
+
+
+def long_bytes_of(value: int) -> bytes:
+    """Return a ``long`` of any size."""
+    if value.__class__ is not int:
+        raise BailError
+    number = value + value if value >= 0 else ~(value + value)
+    if number < 16384:
+        return SMALL[number]
+    if number < 268435456:
+        return PAIRS[number & 16383] + SMALL[number >> 14]
+    return large_long(value)
 
 
 def large(zigzag: int) -> bytes:

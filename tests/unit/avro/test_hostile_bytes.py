@@ -21,7 +21,7 @@ from sdk.avro.plan import Plan
 from sdk.avro.resolution import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError, SdkError
-from tests.unit.avro.events import event_class, events, record
+from tests.unit.avro.events import LOGICAL, PRIMITIVES, event_class, events, record, values
 from tests.unit.avro.schemas import pairs
 from tests.unit.avro.wire import bodies
 
@@ -83,8 +83,16 @@ def _answer(compiled: Callable[..., Any], data: bytes) -> str | None:
         return None
 
 
+_EACH = [(f"f{n}", kind) for n, kind in enumerate((*PRIMITIVES, *LOGICAL))]
+_WIDE = event_class(record(*_EACH, *((f"n{n}", "null") for n in range(100)), name="Wide"))
+_WIDE_EVENTS = values(
+    parse_schema(_WIDE.__event__.schema),  # type: ignore[attr-defined]
+    _WIDE.__event__.types,  # type: ignore[attr-defined]
+)
+
+
 @SLOW
-@given(events(), st.integers(0, 2**32))
+@given(events() | _WIDE_EVENTS, st.integers(0, 2**32))
 def test_executors_agree_on_mutated_payloads(event: Any, seed: int) -> None:
     """Compiled code and interpreter accept the same mutated payloads, with the same values."""
     bound = binding(type(event))

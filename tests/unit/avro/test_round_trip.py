@@ -68,21 +68,25 @@ def _told_apart_by_trying(plan: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", [*PRIMITIVES, *LOGICAL, *LOGICAL_FIXED], ids=str)
-def test_fast_path_is_taken_for_each_type(kind: Any) -> None:
+@pytest.mark.parametrize("more", [0, 100], ids=["small", "large"])
+def test_fast_path_is_taken_for_each_type(kind: Any, more: int) -> None:
     """No type of value falls back on the interpreter, alone, optional or in containers."""
     if isinstance(kind, dict) and "size" in kind:
         kind = {"type": "fixed", "name": "F", **kind}
     again = kind["name"] if isinstance(kind, dict) and "name" in kind else kind
     optional = ["null", again] if kind != "null" else "null"
     items, entries = {"type": "array", "items": again}, {"type": "map", "values": again}
-    schema = record(("a", kind), ("b", optional), ("c", optional), ("d", items), ("e", entries))
+    rest = [(f"n{n}", "null") for n in range(more)]  # a large plan is compiled shorter
+    fields = [("a", kind), ("b", optional), ("c", optional), ("d", items), ("e", entries)]
+    schema = record(*fields, *rest)
     cls = event_class(schema)
     bound = binding(cls)
     write = compile_encoder(encode_plan(bound.schema, bound.types), DEFAULT_LIMITS, _fail)
     plan = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
     read = compile_decoder(plan, DEFAULT_LIMITS, _fail)
     for value in EXAMPLES[kind if isinstance(kind, str) else kind["logicalType"]]:
-        event = cls(a=value, b=value, c=None, d=[value] * 30, e={"k": value})
+        nulls = {name: None for name, _ in rest}
+        event = cls(a=value, b=value, c=None, d=[value] * 30, e={"k": value}, **nulls)
         assert read(write(event)) == event
 
 
