@@ -143,3 +143,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except BrokenPipeError:
         stop_printing()
+    except KeyboardInterrupt:
+        sys.exit(130)

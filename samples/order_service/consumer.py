@@ -95,6 +95,8 @@ def main() -> int:
             return 0
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before there was a consumer to stop
+        return 130
     return 1 if options.count is not None and read < options.count else 0
 
 
