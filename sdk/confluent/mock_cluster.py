@@ -10,6 +10,7 @@ import ctypes
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,9 @@ _SESSION_MS: Final = 6_000
 _PRODUCER: Final = 0
 _TOPIC_EXISTS: Final = 36
 _METADATA_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.001
+"""Before each request to the cluster's own thread: while that thread is still finishing the one
+before, it misses the signal of the next, and comes to it only at its next look, a second later."""
 _PARTITIONS: Final = range(1, 10_001)
 _BROKERS: Final = range(1, 65)
 
@@ -155,8 +159,8 @@ class MockCluster:
                 remedy=f"ask for 1 to {_PARTITIONS[-1]}",
             )
         with self._lock:
-            code = self._library.rd_kafka_mock_topic_create(
-                self._alive(), name.encode(), partitions, min(3, self._brokers)
+            code = self._request(
+                "rd_kafka_mock_topic_create", name.encode(), partitions, min(3, self._brokers)
             )
         if code not in (0, _TOPIC_EXISTS):
             raise ConfigurationError(
@@ -216,11 +220,11 @@ class MockCluster:
     def set_broker(self, *, up: bool, broker: int = 1) -> None:
         """Take a broker off the network, or bring it back."""
         name = "rd_kafka_mock_broker_set_up" if up else "rd_kafka_mock_broker_set_down"
-        getattr(self._library, name)(self._alive(), broker)
+        self._request(name, broker)
 
     def set_round_trip(self, milliseconds: int, broker: int = 1) -> None:
         """Delay a broker's answers."""
-        self._library.rd_kafka_mock_broker_set_rtt(self._alive(), broker, milliseconds)
+        self._request("rd_kafka_mock_broker_set_rtt", broker, milliseconds)
 
     def close(self) -> None:
         """Stop the brokers; what they kept is gone. A forked child's copy is only forgotten."""
@@ -228,8 +232,14 @@ class MockCluster:
             cluster, self._cluster = self._cluster, None
             if cluster is None or os.getpid() != self._process:
                 return
+            time.sleep(_PAUSE_SECONDS)
             self._library.rd_kafka_mock_cluster_destroy(cluster)
             self._library.rd_kafka_destroy(self._handle)
+
+    def _request(self, function: str, *arguments: Any) -> Any:
+        cluster = self._alive()
+        time.sleep(_PAUSE_SECONDS)
+        return getattr(self._library, function)(cluster, *arguments)
 
     def _alive(self) -> int:
         if os.getpid() != self._process:
