@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -51,6 +52,11 @@ START = {
     "start_sdk": "**SDK**",
     "start_confluent": "SerializingProducer + AvroSerializer",
 }
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables for clients, whose own bytecode is kept as an installed package's is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def main() -> int:
@@ -135,6 +141,7 @@ def measure(told: Told, clients: Iterable[str], *arguments: str) -> None:
             text=True,
             check=False,
             timeout=300,
+            env=_environment(),
         )
         if done.returncode:
             raise SystemExit(f"{client} failed:\n{done.stderr}")
