@@ -18,6 +18,7 @@ from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
     FixedSchema,
+    LogicalType,
     MapSchema,
     PrimitiveSchema,
     RecordSchema,
@@ -112,7 +113,7 @@ class _Writer:
         name = schema.logical.name
         try:
             if name == "decimal":
-                return self._decimal(value.encode("latin-1"), schema.logical.scale or 0)
+                return self._decimal(value.encode("latin-1"), schema.logical)
             if name == "big-decimal":
                 return self._big_decimal(value.encode("latin-1"))
             if name == "uuid":
@@ -128,10 +129,18 @@ class _Writer:
         except (ValueError, OverflowError) as error:
             raise UnholdableDefaultError(f"default {value!r} is no {name}: {error}") from error
 
-    def _decimal(self, data: bytes, scale: int) -> str:
-        number = Decimal(int.from_bytes(data, "big", signed=True))
-        shown = Decimal((number.is_signed(), number.as_tuple().digits, -scale))
-        return f'{self.scope.use("decimal", "Decimal")}("{shown}")'
+    def _decimal(self, data: bytes, logical: LogicalType) -> str:
+        number = int.from_bytes(data, "big", signed=True)
+        digits = Decimal(number).adjusted() + 1
+        if logical.precision is not None and digits > logical.precision:
+            raise ValueError(f"{number} has more than {logical.precision} digits")
+        return self._number(number, logical.scale or 0)
+
+    def _number(self, number: int, scale: int) -> str:
+        whole = Decimal(number)
+        shown = Decimal((whole.is_signed(), whole.as_tuple().digits, -scale))
+        text = str(number) if not scale else f'"{shown}"'
+        return f"{self.scope.use('decimal', 'Decimal')}({text})"
 
     def _big_decimal(self, data: bytes) -> str:
         length, start = _varint(data, 0)
@@ -140,7 +149,8 @@ class _Writer:
         scale, end = _varint(data, start + length)
         if end != len(data):
             raise ValueError("not the bytes of a big-decimal")
-        return self._decimal(data[start : start + length], scale)
+        number = int.from_bytes(data[start : start + length], "big", signed=True)
+        return self._number(number, scale)
 
     def _duration(self, data: bytes) -> str:
         parts = (int.from_bytes(data[start : start + 4], "little") for start in (0, 4, 8))

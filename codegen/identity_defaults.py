@@ -113,9 +113,7 @@ def _same_bytes(value: Mapping[str, Any], default: Any, node: ast.expr) -> bool:
     logical = value.get("logicalType")
     if is_decimal(value, value.get("size")):
         number = Decimal(int.from_bytes(data, "big", signed=True))
-        return _arguments(node, "Decimal") == [str(number.scaleb(-int(value.get("scale", 0))))] or (
-            _decimal(node) == (number, int(value.get("scale", 0)))
-        )
+        return _decimal(node) == (number, int(value.get("scale", 0)))
     if logical == "uuid" and value.get("size") == 16:
         return _arguments(node, "UUID") == [str(UUID(bytes=data))]
     if logical == "duration" and value.get("size") == 12:
@@ -129,9 +127,9 @@ def _same_bytes(value: Mapping[str, Any], default: Any, node: ast.expr) -> bool:
 
 
 def _decimal(node: ast.expr) -> tuple[Decimal, int] | None:
-    """Return the unscaled number and the scale of a ``Decimal("…")``."""
+    """Return the unscaled number and the scale of a ``Decimal("…")`` or ``Decimal(…)``."""
     arguments = _arguments(node, "Decimal")
-    if not arguments or not isinstance(arguments[0], str):
+    if not arguments or type(arguments[0]) not in (str, int):
         return None
     sign, digits, exponent = Decimal(arguments[0]).as_tuple()
     return Decimal((sign, digits, 0)), -int(exponent)

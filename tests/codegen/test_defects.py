@@ -90,6 +90,15 @@ DEFECTS = {
         "",
         "is no date",
     ),
+    "decimal default of too many digits": (
+        field_schema(
+            {"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 1},
+            default="\u0001\u0000",
+        ),
+        1,
+        "",
+        "256 has more than 2 digits",
+    ),
     "uuid default that is none": (
         field_schema({"type": "string", "logicalType": "uuid"}, default="x"),
         1,
