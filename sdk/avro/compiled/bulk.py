@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import BytesIO
+from operator import countOf
 from typing import Any, Final
 
 from attrs import frozen
@@ -21,7 +22,6 @@ from sdk.avro.compiled.support import (
     SMALL,
     BailError,
     block_count,
-    large_int,
     large_long,
     length,
     read_long,
@@ -100,7 +100,7 @@ def write_longs(values: Sequence[Any], *, kind: str) -> bytes:
     count = len(values)
     if not count:
         return b"\0"
-    if list(map(type, values)).count(int) != count:
+    if countOf(map(type, values), int) != count:
         raise BailError
     try:
         return b"%b%b\0" % (length(count), b"".join(map(NUMBERS.__getitem__, values)))
@@ -126,51 +126,24 @@ def _numbers(values: Iterable[int]) -> list[bytes]:
     ]
 
 
-class Keys(dict[str, bytes]):
-    """Keys of one kind of map, as they are written; the first thousand that are met are kept."""
-
-    limit: Final = 1000
-
-    def __missing__(self, key: str) -> bytes:
-        data = str.encode(key)
-        data = length(len(data)) + data
-        if len(self) < self.limit:
-            self[key] = data
-        return data
-
-
-def write_number_map(entries: dict[str, int], kind: str, keys: Keys) -> bytes:
-    """Write a map of ``int`` or ``long``, whose keys tend to be the same ones each time."""
-    if not entries:
-        return b"\0"
-    if len(keys) >= keys.limit and len(entries) >= _FEW:  # they are not
-        return _write_map_fast(entries, kind)
-    large = large_int if kind == "int" else large_long
-    pieces = [length(len(entries))]
-    for key, value in zip(map(keys.__getitem__, entries), entries.values(), strict=False):
-        if value.__class__ is not int:
-            raise BailError
-        number = value + value if value >= 0 else ~(value + value)
-        if number < 16384:
-            pieces += (key, SMALL[number])
-        elif number < 268435456:
-            pieces += (key, PAIRS[number & 16383], SMALL[number >> 14])
-        else:
-            pieces += (key, large(value))
+def write_number_map(entries: dict[str, int], kind: str) -> bytes:
+    """Write a map of ``int`` or ``long``."""
+    count = len(entries)
+    values = entries.values()
+    if countOf(map(type, values), int) != count:
+        raise BailError
+    if kind == "int" and count:
+        array("i", list(values))  # raises OverflowError for what does not fit
+    if count >= _FEW:
+        stream = BytesIO()
+        fastavro = _fastavro()
+        fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
+        return stream.getvalue()
+    pieces = [length(count)] if count else []
+    for key, number in zip(map(str.encode, entries), _numbers(values), strict=True):
+        pieces += (length(len(key)), key, number)
     pieces.append(b"\0")
     return b"".join(pieces)
-
-
-def _write_map_fast(entries: dict[str, int], kind: str) -> bytes:
-    values = list(entries.values())
-    if list(map(type, values)).count(int) != len(values):
-        raise BailError
-    if kind == "int":
-        array("i", values)  # raises OverflowError for what does not fit
-    stream = BytesIO()
-    fastavro = _fastavro()
-    fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
-    return stream.getvalue()
 
 
 @frozen

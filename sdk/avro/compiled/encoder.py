@@ -212,8 +212,7 @@ class _Encoder(LeafWriters):
         self.expect(name, "dict")
         if isinstance(op.values, ops.Primitive) and op.values.kind in ("int", "long"):
             code.globals["write_number_map"] = bulk.write_number_map
-            keys = code.value(bulk.Keys())
-            self.pieces.append(f"write_number_map({name}, {op.values.kind!r}, {keys})")
+            self.pieces.append(f"write_number_map({name}, {op.values.kind!r})")
             return
         self.flush()
         key, item, text = code.local("x"), code.local("x"), code.local("x")
