@@ -89,8 +89,10 @@ def _of_answer(
             remedy="make the change compatible, or register it under another subject",
             **where,
         )
-    if code in _NOT_FOUND or (status == 404 and code == 404):
+    if code in _NOT_FOUND:
         return SchemaNotFoundError(text, **told)
+    if status == 404 and code == 404:  # no such path here; some registries mean no such schema
+        return SchemaNotFoundError(text, remedy="check registry.url and its path", **told)
     if code in _INVALID:
         return InvalidSchemaError(text, **where)
     if status == 404:

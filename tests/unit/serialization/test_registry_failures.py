@@ -94,6 +94,14 @@ def test_every_answer_is_classed(
     assert error.__cause__ is not None
 
 
+def test_a_path_that_the_registry_does_not_know_points_to_its_address(
+    gateway: Gateway, connect: Connect
+) -> None:
+    """A wrong path in the URL is the likeliest cause of a 404 that names nothing."""
+    gateway.always(told(404, "HTTP 404 Not Found", 404))
+    assert "registry.url" in str(failure(connect(gateway.url)))
+
+
 @pytest.mark.parametrize("value", ["7", "date"])
 def test_retry_after_is_kept_and_waited_for(
     gateway: Gateway, connect: Connect, waits: list[float], value: str
