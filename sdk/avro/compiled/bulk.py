@@ -17,6 +17,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from sdk.avro.compiled.support import (
+    LENGTHS,
     NUMBERS,
     PAIRS,
     SMALL,
@@ -132,16 +133,21 @@ def write_number_map(entries: dict[str, int], kind: str) -> bytes:
     values = entries.values()
     if countOf(map(type, values), int) != count:
         raise BailError
-    if kind == "int" and count:
+    try:
+        numbers = [NUMBERS[value] for value in values] if kind == "int" else None
+    except KeyError:
         array("i", list(values))  # raises OverflowError for what does not fit
-    if count >= _FEW:
+        numbers = None
+    if count >= _FEW and numbers is None:
         stream = BytesIO()
         fastavro = _fastavro()
         fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
         return stream.getvalue()
     pieces = [length(count)] if count else []
-    for key, number in zip(map(str.encode, entries), _numbers(values), strict=True):
-        pieces += (length(len(key)), key, number)
+    for key, number in zip(
+        map(str.encode, entries), _numbers(values) if numbers is None else numbers, strict=True
+    ):
+        pieces += (LENGTHS[n] if (n := len(key)) < 4096 else length(n), key, number)
     pieces.append(b"\0")
     return b"".join(pieces)
 
