@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
+from sdk import avro
 from tests.codegen.tree import Tree, record
 
 
@@ -52,3 +54,14 @@ def test_half_characters_in_docs_do_not_keep_a_module_from_loading(tmp_path: Pat
     with tree.imported("shop.r.v1") as module:
         assert module.R.__doc__ == "half \ufffd"
         assert json.loads(module.R.__event__.schema)["doc"] == "half \ud83d"
+
+
+def test_a_decimal_may_claim_any_precision(tmp_path: Path) -> None:
+    """Its class and codec are made at once, however many digits the schema allows."""
+    tree = Tree(tmp_path)
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 2**31 - 1, "scale": 1}
+    tree.write({"r.avsc": record("R", ("x", kind, "\u000f"))})
+    assert tree.run().status == 0
+    with tree.imported("shop.r.v1") as module:
+        event = module.R()
+        assert avro.decode(module.R, avro.encode(event)).x == Decimal("1.5")

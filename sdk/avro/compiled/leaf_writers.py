@@ -251,7 +251,11 @@ class LeafWriters:
         size = code.local("y")
         code.line(f"{size} = ((n if n >= 0 else ~n).bit_length() >> 3) + 1")
         code.line(f"{data} = n.to_bytes({size}, 'big', signed=True)")
-        sizes = code.value(tuple(map(long_bytes, range(decimal_size(op.precision) + 1))))
+        longest = decimal_size(op.precision)
+        if longest > 4095:  # a schema may claim any precision; a table for it would fill memory
+            self.pieces += [f"length({size})", data]
+            return
+        sizes = code.value(tuple(map(long_bytes, range(longest + 1))))
         self.pieces += [f"{sizes}[{size}]", data]
 
 
