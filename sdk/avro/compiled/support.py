@@ -130,13 +130,20 @@ CONTINUED: Final = _pairs(range(128, 256))
 LAST: Final = _pairs(range(1, 128))
 """The two last bytes of a varint."""
 
-FIRST: Final = [_MISFIT if n & 1 else n >> 1 for n in CONTINUED]
+FIRST: Final = [_MISFIT] * (1 << 16)
 """The two first bytes of the varint of a number that is not negative; zigzag undone."""
+for _high in range(128):
+    _row = (_high << 8) + 0x8080
+    FIRST[_row : _row + 128 : 2] = range(_high << 6, (_high << 6) + 64)
 
 
 # --- writing ------------------------------------------------------------------------------------
 
-SMALL: Final = [bytes((n & 127 | 128, n >> 7) if n > 127 else (n,)) for n in range(1 << 14)]
+# Put together from single bytes: a service that starts builds all of these.
+_LAST_BYTES: Final = [bytes((n,)) for n in range(128)]
+_MORE_BYTES: Final = [bytes((n,)) for n in range(128, 256)]
+
+SMALL: Final = _LAST_BYTES + [low + high for high in _LAST_BYTES[1:] for low in _MORE_BYTES]
 """Varints of at most two bytes."""
 
 
@@ -156,13 +163,15 @@ class _Longs(dict[int, bytes]):
         return long_bytes(value)
 
 
-NUMBERS: Final = {n: SMALL[n + n if n >= 0 else ~(n + n)] for n in range(-8192, 8192)}
+NUMBERS: Final = dict(zip(range(8192), SMALL[::2], strict=True)) | dict(
+    zip(range(-1, -8193, -1), SMALL[1::2], strict=True)
+)
 """Zigzag varints of at most two bytes, by number."""
 
 LENGTHS: Final = SMALL[: 1 << 13 : 2]
 """Zigzag varints of lengths below 4096."""
 
-PAIRS: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+PAIRS: Final = [low + high for high in _MORE_BYTES for low in _MORE_BYTES]
 """Fourteen bits of a varint that goes on."""
 
 
