@@ -94,6 +94,7 @@ class TcpProxy:
                 client, _ = listener.accept()
             except TimeoutError:
                 continue
+            cut = self._cut  # before the next look: whoever cuts meanwhile is seen by one of both
             if self._refusing:
                 _reset(client)
                 continue
@@ -102,11 +103,10 @@ class TcpProxy:
             except OSError:
                 _reset(client)
                 continue
-            self._begin(self._connect, client, server)
+            self._begin(self._connect, client, server, cut)
 
-    def _connect(self, client: socket.socket, server: socket.socket) -> None:
+    def _connect(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         """Run one connection to its end, then close both sides with a reset."""
-        cut = self._cut
         ended = threading.Event()
         for each in (client, server):
             each.settimeout(_TICK)

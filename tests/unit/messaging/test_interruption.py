@@ -43,11 +43,12 @@ def test_ctrl_c_inside_a_callback_is_heard_after_it(producer: ConfluentProducer)
     produced: list[ProducerRecord] = []
 
     def produce_and_flush() -> None:
-        for number in range(20_000):
-            produced.append(RECORD)
-            producer.produce(RECORD, on_delivery)
-            if number % 500 == 499:
-                producer.flush(10)
+        # Which thread takes an acknowledgement is chance, until it is this one.
+        while not pressed.is_set():
+            for _ in range(5_000):
+                produced.append(RECORD)
+                producer.produce(RECORD, on_delivery)
+            producer.flush(10)
 
     with pytest.raises(KeyboardInterrupt):
         produce_and_flush()
