@@ -146,23 +146,6 @@ _MORE_BYTES: Final = [bytes((n,)) for n in range(128, 256)]
 SMALL: Final = _LAST_BYTES + [low + high for high in _LAST_BYTES[1:] for low in _MORE_BYTES]
 """Varints of at most two bytes."""
 
-
-class _Longs(dict[int, bytes]):
-    """Number → zigzag varint; common numbers are kept."""
-
-    least, most = LONG_MIN, LONG_MAX
-
-    def __missing__(self, value: int) -> bytes:
-        if not self.least <= value <= self.most:
-            raise BailError
-        zigzag = value + value if value >= 0 else ~(value + value)
-        if zigzag < 1 << 14:
-            return SMALL[zigzag]
-        if zigzag < 1 << 28:
-            return PAIRS[zigzag & 16383] + SMALL[zigzag >> 14]
-        return long_bytes(value)
-
-
 NUMBERS: Final = dict(zip(range(8192), SMALL[::2], strict=True)) | dict(
     zip(range(-1, -8193, -1), SMALL[1::2], strict=True)
 )
