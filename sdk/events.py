@@ -26,6 +26,7 @@ from attrs import Attribute, field, frozen
 
 from sdk.avro.duration import Duration as Duration
 from sdk.errors import ConfigurationError, InvalidValueError
+from sdk.lazy import lazy_names as lazy_names
 
 _T = TypeVar("_T")
 
@@ -164,25 +165,6 @@ class Catalog:
 
     def _short_names(self) -> list[str]:
         return [full_name.rpartition(".")[2] for full_name in self._entries]
-
-
-def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make a module's ``__getattr__`` that imports names on first use (PEP 562).
-
-    Args:
-        package: ``__name__`` of the package that offers the names.
-        homes: Name → module that defines it, relative to the package.
-    """
-
-    def resolve(name: str) -> Any:
-        home = homes.get(name)
-        if home is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(home, package), name)
-        setattr(importlib.import_module(package), name, value)
-        return value
-
-    return resolve
 
 
 def _as_tuple(value: Iterable[Any]) -> tuple[Any, ...]:

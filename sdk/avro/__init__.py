@@ -11,8 +11,9 @@ Names are resolved on first use: a generated contract that needs `Duration` load
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from sdk.avro.codec import Decoder as Decoder
@@ -29,30 +30,24 @@ if TYPE_CHECKING:
     from sdk.avro.schema import parse_schema as parse_schema
 
 _HOMES = {
-    "Decoder": "codec",
-    "Duration": "duration",
-    "Encoder": "codec",
-    "Limits": "limits",
-    "compatibility": "evolution",
-    "decode": "codec",
-    "decode_value": "codec",
-    "decoder_for": "codec",
-    "encode": "codec",
-    "encode_value": "codec",
-    "encoder_for": "codec",
-    "parse_schema": "schema",
+    "Decoder": ".codec",
+    "Duration": ".duration",
+    "Encoder": ".codec",
+    "Limits": ".limits",
+    "compatibility": ".evolution",
+    "decode": ".codec",
+    "decode_value": ".codec",
+    "decoder_for": ".codec",
+    "encode": ".codec",
+    "encode_value": ".codec",
+    "encoder_for": ".codec",
+    "parse_schema": ".schema",
 }
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

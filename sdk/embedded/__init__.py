@@ -30,8 +30,9 @@ is refused as an invalid schema type. It has no credentials, no TLS and no persi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from sdk.embedded.broker import EmbeddedAdmin as EmbeddedAdmin
@@ -46,23 +47,19 @@ if TYPE_CHECKING:
     from sdk.embedded.sharing import lease_registry as lease_registry
 
 _HOMES = {
-    "Embedded": "host",
-    "EmbeddedAdmin": "broker",
-    "EmbeddedBroker": "broker",
-    "EmbeddedRegistry": "host",
-    "HostAdmin": "host",
-    "Joined": "joining",
-    "Lease": "sharing",
-    "join": "joining",
-    "lease_broker": "sharing",
-    "lease_registry": "sharing",
+    "Embedded": ".host",
+    "EmbeddedAdmin": ".broker",
+    "EmbeddedBroker": ".broker",
+    "EmbeddedRegistry": ".host",
+    "HostAdmin": ".host",
+    "Joined": ".joining",
+    "Lease": ".sharing",
+    "join": ".joining",
+    "lease_broker": ".sharing",
+    "lease_registry": ".sharing",
 }
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _HOMES)

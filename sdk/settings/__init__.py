@@ -6,8 +6,9 @@ answers with `Settings`, or with one `ConfigurationError` that lists every findi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sdk.lazy import lazy_names
 from sdk.settings.options import (
     ConsumerOptions,
     KafkaOptions,
@@ -42,11 +43,6 @@ __all__ = [
     "load_settings",
 ]
 
-
-def __getattr__(name: str) -> Any:
+if not TYPE_CHECKING:
     # Loading takes dynaconf and cattrs, which those who only need the options do without.
-    if name == "load_settings":
-        from sdk.settings.loader import load_settings
-
-        return load_settings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = lazy_names(__name__, {"load_settings": ".loader"})
