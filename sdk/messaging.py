@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from sdk.abstractions import BrokerConsumer, Observer, TokenSource
+from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
-from sdk.errors import ClosedError, ConfigurationError, UndeliveredError
+from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.producer import Producer, ProducerFactory, ProducerParts
@@ -69,7 +69,7 @@ def connect(
     return messaging
 
 
-class Messaging:
+class Messaging(ClosingDeliveries):
     """Producer and consumers of one environment; made by `connect`.
 
     Args:
@@ -196,37 +196,6 @@ class Messaging:
     def closes(self, release: Callable[[], object]) -> None:
         """Have `close` call a function in the end, such as one that releases an observer."""
         self._opened.callback(release)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close_after(exc)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._close_after, exc)
-
-    def _close_after(self, error: BaseException | None) -> None:
-        try:
-            self.close()
-        except UndeliveredError as undelivered:
-            # What ended the block is the news; the undelivered events are in the log already.
-            if error is None:
-                raise
-            error.add_note(str(undelivered))
 
     def _check_usable(self) -> None:
         if self._closed:

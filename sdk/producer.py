@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import os
@@ -12,8 +11,7 @@ import weakref
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
 from attrs import field, frozen
@@ -27,6 +25,7 @@ from sdk.abstractions import (
     TopicResolver,
 )
 from sdk.backlog import QUEUE_RETRY, Backlog, event_loop_runs, stayed_full
+from sdk.closing import ClosingDeliveries
 from sdk.delivery import Delivery, DeliveryOffice, describe
 from sdk.errors import ClosedError, QueueFullError, SdkError, SerializationError, UndeliveredError
 from sdk.observers import Observers
@@ -64,7 +63,7 @@ class ProducerParts:
     close_timeout: float = 30.0
 
 
-class Producer:
+class Producer(ClosingDeliveries):
     """Publishes events; one instance serves all threads and event loops of a process.
 
     Closing it, by `close` or as a context manager, waits for what is still under way.
@@ -239,28 +238,6 @@ class Producer:
                 failures=failures,
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close_after(exc)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._close_after, exc)
-
     def _route(self, event_class: type[Any]) -> _Route:
         info = getattr(event_class, "__event__", None)
         if info is None:
@@ -313,15 +290,6 @@ class Producer:
                     raise ClosedError(self._unusable) from error
                 if time.monotonic() > deadline:
                     raise stayed_full(record, self._queue_full_timeout) from error
-
-    def _close_after(self, error: BaseException | None) -> None:
-        try:
-            self.close()
-        except UndeliveredError as undelivered:
-            # What ended the block is the news; the undelivered events are in the log already.
-            if error is None:
-                raise
-            error.add_note(str(undelivered))
 
     def _close_at_exit(self) -> None:
         try:

@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import confluent_kafka
 from attrs import evolve
 from confluent_kafka import admin, cimpl
 
+from sdk.closing import Closing
 from sdk.confluent.client_config import make_client
 from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
 from sdk.settings import ConsumerOptions
@@ -89,7 +89,7 @@ def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str
     return adapted, dropped
 
 
-class MockCluster:
+class MockCluster(Closing):
     """A cluster of librdkafka's mock brokers, hosted by this process.
 
     Args:
@@ -119,17 +119,6 @@ class MockCluster:
         self._bootstrap_servers: str = self._library.rd_kafka_mock_cluster_bootstraps(
             self._cluster
         ).decode()
-
-    def __enter__(self) -> MockCluster:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def bootstrap_servers(self) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 
+from sdk.closing import Closing
 from sdk.confluent.mock_cluster import DEFAULT_PARTITIONS, MockCluster
 from sdk.topics import TopicDefinition
 
 logger = logging.getLogger("sdk.embedded")
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(Closing):
     """Kafka brokers inside this process, which clients of any process may reach.
 
     Args:
@@ -23,17 +23,6 @@ class EmbeddedBroker:
     def __init__(self, brokers: int = 1, topics: Iterable[TopicDefinition] = ()) -> None:
         self._cluster = MockCluster(brokers)
         self.create_topics(topics)
-
-    def __enter__(self) -> EmbeddedBroker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def bootstrap_servers(self) -> str:

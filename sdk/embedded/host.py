@@ -6,9 +6,9 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Final
 
+from sdk.closing import Closing
 from sdk.embedded import answers
 from sdk.embedded.bodies import Body
 from sdk.embedded.broker import EmbeddedBroker
@@ -24,7 +24,7 @@ TOPICS_PATH: Final = "/_embedded/topics"
 _SECONDS: Final = 10.0
 
 
-class EmbeddedRegistry:
+class EmbeddedRegistry(Closing):
     """A schema registry inside this process, which clients of any process may reach.
 
     Args:
@@ -39,17 +39,6 @@ class EmbeddedRegistry:
         routes = [] if broker is None else _topic_routes(broker)
         self._server = RegistryServer(SchemaRegistry(routes), port)
 
-    def __enter__(self) -> EmbeddedRegistry:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def url(self) -> str:
         """Base URL for clients."""
@@ -60,7 +49,7 @@ class EmbeddedRegistry:
         self._server.close()
 
 
-class Embedded:
+class Embedded(Closing):
     """Broker and registry in this process.
 
     Args:
@@ -82,17 +71,6 @@ class Embedded:
         except ConfigurationError:
             self.broker.close()
             raise
-
-    def __enter__(self) -> Embedded:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def bootstrap_servers(self) -> str:

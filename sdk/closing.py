@@ -1,0 +1,57 @@
+"""Context managers that close what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from sdk.errors import UndeliveredError
+
+
+class Closing(ABC):
+    """A base for what is closed at the end of its ``with`` block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close_after(error)
+
+    def _close_after(self, error: BaseException | None) -> None:
+        """Close, after the block has ended with ``error`` or, for None, by itself."""
+        self.close()
+
+
+class ClosingDeliveries(Closing):
+    """A base for what waits for deliveries when it is closed: ``with`` or ``async with``."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self._close_after, error)
+
+    def _close_after(self, error: BaseException | None) -> None:
+        try:
+            self.close()
+        except UndeliveredError as undelivered:
+            # What ended the block is the news; the undelivered events are in the log already.
+            if error is None:
+                raise
+            error.add_note(str(undelivered))
