@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.producer import Producer, ProducerFactory, ProducerParts
 from sdk.provisioning import provision
+from sdk.retry import backoff
 from sdk.settings import Settings
 from sdk.topics import TopicRouter
 from sdk.transport import Transport, open_transport
@@ -134,7 +136,6 @@ class Messaging(ClosingDeliveries):
                 "the consumer has no group",
                 remedy="pass group_id, or set consumer.group_id (SDK_CONSUMER__GROUP_ID)",
             )
-        retry = self.settings.retry
         consumer = Consumer(
             ConsumerParts(
                 connect=lambda: self._member(group),
@@ -142,9 +143,7 @@ class Messaging(ClosingDeliveries):
                 topics=self.topics,
                 observers=self._observers,
                 on_error=on_error,
-                wait=lambda attempt: (
-                    min(retry.base_delay_ms * 2 ** min(attempt - 1, 30), retry.max_delay_ms) / 1000
-                ),
+                wait=partial(backoff, self.settings.retry),
                 max_poll_records=self.settings.consumer.max_poll_records,
             )
         )

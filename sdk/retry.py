@@ -40,6 +40,21 @@ LONGEST_RETRY_AFTER = 60.0
 logger = logging.getLogger(__name__)
 
 
+def backoff(options: RetryOptions, attempt: int) -> float:
+    """Return how long to wait after a failed attempt, without jitter.
+
+    Args:
+        options: The ``[retry]`` table.
+        attempt: Number of the attempt that failed; the first is 1.
+
+    Returns:
+        Seconds: ``base_delay_ms``, doubled with each attempt, ``max_delay_ms`` at most.
+    """
+    doublings = min(attempt - 1, 62)
+    delay: float = min(options.base_delay_ms * 2**doublings, options.max_delay_ms) / 1000
+    return delay
+
+
 @frozen
 class RetryDecision:
     """What to do after a failed attempt.
@@ -94,8 +109,7 @@ class RetryPolicy:
         longest = self.options.max_delay_ms / 1000
         if asked > max(longest, LONGEST_RETRY_AFTER):
             return GIVE_UP
-        doublings = min(attempt - 1, 62)
-        delay: float = min(self.options.base_delay_ms / 1000 * 2**doublings, longest)
+        delay = backoff(self.options, attempt)
         delay *= 1 - self.options.jitter * self.uniform()
         return RetryDecision(True, max(delay, asked))
 
