@@ -239,10 +239,7 @@ class RuledWriter:
                 "subject": self.subject,
             }
             links = causes(error, outer)
-            outage = _outage(links, self.classed, where)
-            if outage is not None:
-                raise outage from error
-            raise SerializationError(
+            raise _outage(links, self.classed, where) or SerializationError(
                 f"a rule of the schema failed: {hide(_reason(links), self.secrets)}",
                 remedy=_remedy(links),
                 **where,
@@ -282,10 +279,7 @@ class RuledReader:
         except Exception as error:
             where: dict[str, Any] = {"event": self.schema.full_name, "topic": record.topic}
             links = causes(error, outer)
-            outage = _outage(links, self.classed, where)
-            if outage is not None:
-                raise outage from error
-            raise DeserializationError(
+            raise _outage(links, self.classed, where) or DeserializationError(
                 f"the record or a rule of its schema failed: {hide(_reason(links), self.secrets)}",
                 remedy=_remedy(links),
                 **where,
@@ -350,7 +344,7 @@ def _needs_tuples(schema: Schema) -> bool:
 
 
 def _outage(
-    links: list[BaseException], classed: Classed, where: dict[str, Any]
+    links: list[BaseException], classed: Classed, where: Mapping[str, Any]
 ) -> Exception | None:
     """Return our error if a server behind the rules failed, None if the data or a rule did."""
     for link in links:
