@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from functools import cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -78,14 +77,17 @@ def open_transport(
         ConfigurationError: What is to be embedded cannot be had.
     """
     opened = ExitStack()
+    joinings: Once[None, Joined] = Once()
 
-    @cache
-    def joined() -> Joined:
+    def join_embedded() -> Joined:
         from sdk.embedded import join
 
         found = join(settings, declared())
         opened.callback(found.close)
         return found
+
+    def joined() -> Joined:
+        return joinings.get(None, join_embedded)
 
     def producer() -> BrokerProducer:
         from sdk.confluent.producer import ConfluentProducer
