@@ -33,8 +33,6 @@ from codegen.naming import attribute_names, class_names, distinct_paths, member_
 from codegen.progress import Progress
 from codegen.scope import ClassHome, Scope, local_names, relative
 from codegen.sources import Key
-from sdk.avro.canonical import fingerprint
-from sdk.avro.nodes import children
 from sdk.avro.schema import (
     NO_DEFAULT,
     EnumSchema,
@@ -45,6 +43,8 @@ from sdk.avro.schema import (
     Schema,
     named_types,
 )
+from sdk.avro.schema.canonical import fingerprint
+from sdk.avro.schema.model import children
 
 
 @frozen

@@ -13,7 +13,6 @@ from attrs import frozen
 
 from codegen.literals import bytes_literal, text_literal
 from codegen.scope import Scope
-from sdk.avro.defaults import UnionValue, default_value
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
@@ -25,6 +24,7 @@ from sdk.avro.schema import (
     Schema,
     UnionSchema,
 )
+from sdk.avro.schema.defaults import UnionValue, default_value
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)
 _MICROSECONDS: Final = {"millis": 1000, "micros": 1}

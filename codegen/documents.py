@@ -16,10 +16,10 @@ from codegen.idl_tokens import IdlSyntaxError, syntax_finding
 from codegen.names import definitions, in_namespace, inlined
 from codegen.naming import module_name, type_module_name
 from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
-from sdk.avro.json_text import JsonDocument, locate, read_json, without_comments
-from sdk.avro.names import declared_name
-from sdk.avro.names import full_name as qualified
 from sdk.avro.schema import short_name
+from sdk.avro.schema.json_text import JsonDocument, locate, read_json, without_comments
+from sdk.avro.schema.names import declared_name
+from sdk.avro.schema.names import full_name as qualified
 from sdk.errors import InvalidSchemaError
 
 _MAX_DEPTH: Final = 500

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import frozen
 
 from codegen.sources import NAMED_KINDS
-from sdk.avro.names import declared_name
-from sdk.avro.names import full_name as qualified
 from sdk.avro.schema import PRIMITIVES
+from sdk.avro.schema.names import declared_name
+from sdk.avro.schema.names import full_name as qualified
 
 
 @frozen

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from codegen.findings import Finding
 from codegen.linker import Unit
-from sdk.avro.evolution import VersionCheck, check_level
+from sdk.avro.resolution.evolution import VersionCheck, check_level
 
 
 def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from sdk.consumer import Consumer as Consumer
-    from sdk.delivery import Delivery as Delivery
+    from sdk.consuming.consumer import Consumer as Consumer
     from sdk.errors import SdkError as SdkError
     from sdk.events import Catalog as Catalog
     from sdk.events import Event as Event
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from sdk.messaging import Messaging as Messaging
     from sdk.messaging import connect as connect
     from sdk.observers import NullObserver as NullObserver
-    from sdk.producer import Producer as Producer
+    from sdk.publishing.delivery import Delivery as Delivery
+    from sdk.publishing.producer import Producer as Producer
     from sdk.records import ConsumerRecord as ConsumerRecord
     from sdk.records import DeliveryReport as DeliveryReport
     from sdk.records import ProducerRecord as ProducerRecord
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Catalog": "sdk.events",
-    "Consumer": "sdk.consumer",
+    "Consumer": "sdk.consuming.consumer",
     "ConsumerRecord": "sdk.records",
-    "Delivery": "sdk.delivery",
+    "Delivery": "sdk.publishing.delivery",
     "DeliveryReport": "sdk.records",
     "Event": "sdk.events",
     "EventInfo": "sdk.events",
     "Messaging": "sdk.messaging",
     "NullObserver": "sdk.observers",
-    "Producer": "sdk.producer",
+    "Producer": "sdk.publishing.producer",
     "ProducerRecord": "sdk.records",
     "SdkError": "sdk.errors",
     "Settings": "sdk.settings",

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from sdk.abstractions import BrokerConsumer, Observer, TokenSource
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
-from sdk.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
+from sdk.consuming.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog
 from sdk.observers import Observers
-from sdk.producer import Producer, ProducerFactory, ProducerParts
 from sdk.provisioning import provision
+from sdk.publishing.producer import Producer, ProducerFactory, ProducerParts
 from sdk.retry import backoff
 from sdk.settings import Settings
 from sdk.topics import TopicRouter
 from sdk.transport import Transport, open_transport
 
 if TYPE_CHECKING:
-    from sdk.settings.loader import SettingsPaths
+    from sdk.settings.loading import SettingsPaths
 
 
 def connect(

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from sdk.errors import ConfigurationError, RoutingError
 from sdk.events import Catalog, EventInfo
 from sdk.settings import RoutingOptions, TopicOptions
-from sdk.settings.checks import TOPIC_NAME_RULE, is_topic_name
+from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 
 SubjectNameStrategy = Callable[[str, str], str]
 """(topic, record full name) → registry subject of the value schema."""

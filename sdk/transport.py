@@ -16,8 +16,8 @@ from sdk.abstractions import (
     MessageSerializer,
     TokenSource,
 )
-from sdk.confluent.once import Once
 from sdk.events import Catalog
+from sdk.once import Once
 from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
     ContentTypeSerializer,
@@ -29,8 +29,8 @@ from sdk.settings import Settings
 from sdk.topics import SUBJECT_STRATEGIES, TopicDefinition
 
 if TYPE_CHECKING:
-    from sdk.confluent.registry import SchemaRegistry
     from sdk.embedded import Joined
+    from sdk.registry.lookup import SchemaRegistry
 
 
 @frozen(kw_only=True)
@@ -90,17 +90,17 @@ def open_transport(
         return joinings.get(None, join_embedded)
 
     def producer() -> BrokerProducer:
-        from sdk.confluent.producer import ConfluentProducer
+        from sdk.kafka.producer import ConfluentProducer
 
         return ConfluentProducer(reached.kafka, reached.producer, token)
 
     def consumer(group: str) -> BrokerConsumer:
-        from sdk.confluent.consumer import ConfluentConsumer
+        from sdk.kafka.consumer import ConfluentConsumer
 
         return ConfluentConsumer(reached.kafka, joined().settings.consumer, group, token)
 
     def admin() -> BrokerAdmin:
-        from sdk.confluent.admin import ConfluentAdmin
+        from sdk.kafka.admin import ConfluentAdmin
 
         return joined().admin or ConfluentAdmin(reached.kafka, token)
 
@@ -131,7 +131,7 @@ def _serializers(
     made_keys: Once[None, KeySerializer] = Once()
 
     def registry() -> SchemaRegistry:
-        from sdk.confluent.registry import SchemaRegistry
+        from sdk.registry.lookup import SchemaRegistry
 
         policy = RetryPolicyFactory(settings.retry).create()
         client = SchemaRegistry(settings.registry, policy)
@@ -139,7 +139,7 @@ def _serializers(
         return client
 
     def avro_values() -> MessageSerializer:
-        from sdk.confluent.serializer import AvroMessageSerializer
+        from sdk.serialization.avro import AvroMessageSerializer
 
         return AvroMessageSerializer(
             registries.get(None, registry),
@@ -149,7 +149,7 @@ def _serializers(
         )
 
     def avro_keys() -> KeySerializer:
-        from sdk.confluent.keys import AvroKeySerializer
+        from sdk.serialization.avro_keys import AvroKeySerializer
 
         return AvroKeySerializer(registries.get(None, registry))
 

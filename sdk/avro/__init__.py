@@ -16,31 +16,31 @@ from typing import TYPE_CHECKING
 from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from sdk.avro.codec import Decoder as Decoder
-    from sdk.avro.codec import Encoder as Encoder
-    from sdk.avro.codec import decode as decode
-    from sdk.avro.codec import decode_value as decode_value
-    from sdk.avro.codec import decoder_for as decoder_for
-    from sdk.avro.codec import encode as encode
-    from sdk.avro.codec import encode_value as encode_value
-    from sdk.avro.codec import encoder_for as encoder_for
+    from sdk.avro.codec.codecs import Decoder as Decoder
+    from sdk.avro.codec.codecs import Encoder as Encoder
+    from sdk.avro.codec.codecs import decode as decode
+    from sdk.avro.codec.codecs import decode_value as decode_value
+    from sdk.avro.codec.codecs import decoder_for as decoder_for
+    from sdk.avro.codec.codecs import encode as encode
+    from sdk.avro.codec.codecs import encode_value as encode_value
+    from sdk.avro.codec.codecs import encoder_for as encoder_for
+    from sdk.avro.codec.limits import Limits as Limits
     from sdk.avro.duration import Duration as Duration
-    from sdk.avro.evolution import compatibility as compatibility
-    from sdk.avro.limits import Limits as Limits
+    from sdk.avro.resolution.evolution import compatibility as compatibility
     from sdk.avro.schema import parse_schema as parse_schema
 
 _HOMES = {
-    "Decoder": ".codec",
+    "Decoder": ".codec.codecs",
     "Duration": ".duration",
-    "Encoder": ".codec",
-    "Limits": ".limits",
-    "compatibility": ".evolution",
-    "decode": ".codec",
-    "decode_value": ".codec",
-    "decoder_for": ".codec",
-    "encode": ".codec",
-    "encode_value": ".codec",
-    "encoder_for": ".codec",
+    "Encoder": ".codec.codecs",
+    "Limits": ".codec.limits",
+    "compatibility": ".resolution.evolution",
+    "decode": ".codec.codecs",
+    "decode_value": ".codec.codecs",
+    "decoder_for": ".codec.codecs",
+    "encode": ".codec.codecs",
+    "encode_value": ".codec.codecs",
+    "encoder_for": ".codec.codecs",
     "parse_schema": ".schema",
 }
 

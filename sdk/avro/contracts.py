@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from sdk.avro.nodes import NamedSchema, Schema, named_types
-from sdk.avro.parsing import parse_schema
+from sdk.avro.schema.model import NamedSchema, Schema, named_types
+from sdk.avro.schema.parsing import parse_schema
 from sdk.errors import SchemaError
 
 

@@ -18,7 +18,7 @@ from sdk.embedded.host import Embedded
 from sdk.embedded.sharing import warn_once
 from sdk.errors import SdkError
 from sdk.settings import Settings, load_settings
-from sdk.settings.checks import EMBEDDED
+from sdk.settings.checking import EMBEDDED
 from sdk.topics import TopicDefinition
 
 

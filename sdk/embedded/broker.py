@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from sdk.closing import Closing
-from sdk.confluent.mock_cluster import DEFAULT_PARTITIONS, MockCluster
+from sdk.embedded.mock_cluster import DEFAULT_PARTITIONS, MockCluster
 from sdk.topics import TopicDefinition
 
 logger = logging.getLogger("sdk.embedded")

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sdk.closing import Closing
-from sdk.embedded import answers
-from sdk.embedded.bodies import Body
 from sdk.embedded.broker import EmbeddedBroker
-from sdk.embedded.registry import SchemaRegistry
-from sdk.embedded.routing import Request, Route
-from sdk.embedded.server import RegistryServer
+from sdk.embedded.registry import answers
+from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.registry import SchemaRegistry
+from sdk.embedded.registry.routing import Request, Route
+from sdk.embedded.registry.server import RegistryServer
 from sdk.errors import BrokerError, BrokerUnavailableError, ConfigurationError
 from sdk.topics import TopicDefinition
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from attrs import evolve, frozen
 
 from sdk.abstractions import BrokerAdmin
-from sdk.confluent.cluster_id import is_mock_cluster
+from sdk.embedded.cluster_id import is_mock_cluster
 from sdk.settings import Settings
 from sdk.topics import TopicDefinition
 
@@ -90,7 +90,7 @@ def _with_registry(settings: Settings, leases: ExitStack) -> Settings:
 
 
 def _fitted(settings: Settings) -> Settings:
-    from sdk.confluent.mock_cluster import adapt_consumer
+    from sdk.embedded.mock_cluster import adapt_consumer
 
     consumer, dropped = adapt_consumer(settings.consumer)
     if dropped:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sdk.avro.duration import Duration
-from sdk.avro.nodes import FixedSchema, LogicalType, PrimitiveSchema, Schema
+from sdk.avro.schema.model import FixedSchema, LogicalType, PrimitiveSchema, Schema
 
 Scalar = tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], bool], frozenset[str]]
 """write, read, accepts, kinds: as in `Form`."""

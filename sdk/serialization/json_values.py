@@ -27,7 +27,8 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from sdk.avro.nodes import (
+from sdk.avro.schema import parse_schema
+from sdk.avro.schema.model import (
     NO_DEFAULT,
     ArraySchema,
     EnumSchema,
@@ -37,7 +38,6 @@ from sdk.avro.nodes import (
     Schema,
     UnionSchema,
 )
-from sdk.avro.schema import parse_schema
 from sdk.errors import SdkError
 from sdk.events import EventInfo
 from sdk.serialization.json_scalars import MismatchError, scalar

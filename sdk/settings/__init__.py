@@ -25,7 +25,7 @@ from sdk.settings.options import (
 )
 
 if TYPE_CHECKING:
-    from sdk.settings.loader import load_settings
+    from sdk.settings.loading import load_settings
 
 __all__ = [
     "ConsumerOptions",
@@ -45,4 +45,4 @@ __all__ = [
 
 if not TYPE_CHECKING:
     # Loading takes dynaconf and cattrs, which those who only need the options do without.
-    __getattr__ = lazy_names(__name__, {"load_settings": ".loader"})
+    __getattr__ = lazy_names(__name__, {"load_settings": ".loading"})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import Factory, field, frozen
 
 from sdk.errors import ConfigurationError
-from sdk.settings import checks
+from sdk.settings import checking as checks
 
 Scalar = str | int | float | bool
 """What librdkafka takes as the value of a key."""

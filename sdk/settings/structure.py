@@ -21,7 +21,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from sdk.errors import ConfigurationError
-from sdk.settings.checks import suggest
+from sdk.settings.checking import suggest
 from sdk.settings.options import (
     ProducerOptions,
     SaslOptions,

@@ -9,7 +9,7 @@ from types import ModuleType
 from attrs import evolve
 
 from sdk.abstractions import Observer
-from sdk.consumer import Consumer
+from sdk.consuming.consumer import Consumer
 from sdk.events import Catalog
 from sdk.messaging import Messaging, find_catalog
 from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings

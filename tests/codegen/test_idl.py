@@ -12,8 +12,8 @@ from codegen.idl import read_idl
 from codegen.linker import link
 from codegen.loader import load
 from codegen.progress import Progress
-from sdk.avro.printing import to_json
 from sdk.avro.schema import NamedSchema
+from sdk.avro.schema.printing import to_json
 from tests.codegen.tree import Tree
 
 IDL = Path(__file__).parents[1] / "data/corpus/apache__avro/lang/java/idl/src/test/idl"

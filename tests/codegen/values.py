@@ -13,7 +13,7 @@ import attrs
 from attrs import frozen
 
 from sdk.avro import Duration
-from sdk.avro.codec import binding
+from sdk.avro.codec.codecs import binding
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from attrs import evolve, field, frozen
 
 from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer
-from sdk.confluent.admin import ConfluentAdmin
-from sdk.confluent.consumer import ConfluentConsumer
-from sdk.confluent.producer import ConfluentProducer
 from sdk.errors import SdkError
+from sdk.kafka.admin import ConfluentAdmin
+from sdk.kafka.consumer import ConfluentConsumer
+from sdk.kafka.producer import ConfluentProducer
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions
 from sdk.testing import InMemoryBroker

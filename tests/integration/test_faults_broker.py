@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
 
-from sdk.confluent.admin import ConfluentAdmin
-from sdk.delivery import Delivery
 from sdk.errors import DeliveryError, QueueFullError, SdkError
+from sdk.kafka.admin import ConfluentAdmin
 from sdk.messaging import Messaging
+from sdk.publishing.delivery import Delivery
 from sdk.records import DeliveryReport
 from sdk.settings import KafkaOptions
 from sdk.topics import TopicDefinition

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sdk import avro
-from sdk.avro.wire import to_float32
+from sdk.avro.codec.wire import to_float32
 from sdk.errors import DeserializationError
 from tests.servers.peer import JavaError, JavaPeer
 from tests.unit.avro.events import event_class, events, record

@@ -20,7 +20,7 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 from hypothesis import HealthCheck, given, settings
 
 from sdk.avro import decode, encode
-from sdk.avro.codec import decoder_for
+from sdk.avro.codec.codecs import decoder_for
 from sdk.settings import Settings
 from sdk.testing.murmur2 import partition_of
 from tests.integration.measured import AS_JSON, ID, LOGICAL, measured, measured_newer, random_events

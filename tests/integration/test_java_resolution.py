@@ -13,11 +13,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sdk.avro.canonical import canonical_form, fingerprint
-from sdk.avro.defaults import java_accepts_default
-from sdk.avro.printing import to_json
-from sdk.avro.registry_rule import incompatibilities
-from sdk.avro.resolution import resolve
+from sdk.avro.resolution.registry_rule import incompatibilities
+from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import (
     NO_DEFAULT,
     RecordSchema,
@@ -27,6 +24,9 @@ from sdk.avro.schema import (
     parse_schema,
     short_name,
 )
+from sdk.avro.schema.canonical import canonical_form, fingerprint
+from sdk.avro.schema.defaults import java_accepts_default
+from sdk.avro.schema.printing import to_json
 from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
 from tests.servers.peer import JavaError, JavaPeer
 from tests.unit.avro.schemas import WITH_DEFAULT, pairs, schemas

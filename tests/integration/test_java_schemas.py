@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sdk.avro.canonical import canonical_form, fingerprint
-from sdk.avro.parsing import parse_schema
-from sdk.avro.registry_rule import incompatibilities
+from sdk.avro.resolution.registry_rule import incompatibilities
+from sdk.avro.schema.canonical import canonical_form, fingerprint
+from sdk.avro.schema.parsing import parse_schema
 from sdk.errors import InvalidSchemaError
 from tests.servers.peer import JavaError, JavaPeer
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from sdk.confluent.registry import SchemaRegistry
 from sdk.errors import (
     IncompatibleSchemaError,
     RegistryRefusedError,
@@ -23,6 +22,7 @@ from sdk.errors import (
     SdkError,
 )
 from sdk.events import EventInfo
+from sdk.registry.lookup import SchemaRegistry
 from sdk.retry import RetryPolicyFactory
 from sdk.settings import RegistryOptions, RetryOptions, TlsOptions
 from tests.servers.certificates import Authority

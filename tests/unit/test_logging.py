@@ -51,20 +51,20 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 def test_one_json_object_a_line() -> None:
     """A record becomes one line of JSON, with level, logger and time."""
     stream = configured(format="json")
-    logging.getLogger("sdk.producer").warning("queue of %s is full", "orders")
+    logging.getLogger("sdk.publishing.producer").warning("queue of %s is full", "orders")
     (line,) = lines(stream)
     assert line["event"] == "queue of orders is full"
-    assert (line["level"], line["logger"]) == ("warning", "sdk.producer")
+    assert (line["level"], line["logger"]) == ("warning", "sdk.publishing.producer")
     assert line["timestamp"].endswith("+00:00")
 
 
 def test_console_line() -> None:
     """A record becomes one readable line, without colours where nobody looks."""
     stream = configured(format="console")
-    logging.getLogger("sdk.producer").warning("queue full")
+    logging.getLogger("sdk.publishing.producer").warning("queue full")
     (line,) = stream.getvalue().splitlines()
     assert "queue full" in line
-    assert "sdk.producer" in line
+    assert "sdk.publishing.producer" in line
     assert "\x1b" not in line
     assert not line.startswith("{")
 

@@ -18,12 +18,12 @@ import pytest
 from attrs import evolve, field, frozen
 
 from sdk import avro
-from sdk.avro import interpreter
-from sdk.avro.compiled import compile_decoder, compile_encoder
-from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.lowering import decode_plan, encode_plan
-from sdk.avro.plan import PLAN_VERSION
-from sdk.avro.resolution import resolve
+from sdk.avro.codec import interpreter
+from sdk.avro.codec.compiled import compile_decoder, compile_encoder
+from sdk.avro.codec.limits import DEFAULT_LIMITS
+from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.plan import PLAN_VERSION
+from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import (
     ConfigurationError,
@@ -357,7 +357,7 @@ def test_import_of_the_values_is_cheap() -> None:
     """Duration, errors and the package itself load neither fastavro nor the compiler."""
     script = (
         "import sys, sdk.avro; sdk.avro.Duration\n"
-        "heavy = {'fastavro', 'sdk.avro.codec', 'sdk.avro.compiled', 'confluent_kafka'}\n"
+        "heavy = {'fastavro', 'sdk.avro.codec.codecs', 'confluent_kafka'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "from sdk.avro import encode, decode, compatibility, encoder_for\n"
         "assert 'fastavro' not in sys.modules\n"

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from sdk.avro.defaults import UnionValue, default_defects, default_value, java_accepts_default
 from sdk.avro.schema import parse_schema
+from sdk.avro.schema.defaults import (
+    UnionValue,
+    default_defects,
+    default_value,
+    java_accepts_default,
+)
 from sdk.errors import InvalidSchemaError
 
 ENUM = {"type": "enum", "name": "E", "symbols": ["A", "B"]}

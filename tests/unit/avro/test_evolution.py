@@ -10,8 +10,8 @@ from attrs import field as attribute
 from attrs import frozen
 from hypothesis import given
 
-from sdk.avro.evolution import LEVELS, check_level, compatibility
-from sdk.avro.resolution import resolve
+from sdk.avro.resolution.evolution import LEVELS, check_level, compatibility
+from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import ConfigurationError, IncompatibleSchemaError, SchemaError
 from tests.unit.avro.schemas import pairs

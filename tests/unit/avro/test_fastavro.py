@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from sdk import avro
-from sdk.avro.nodes import children
 from sdk.avro.schema import (
     FixedSchema,
     PrimitiveSchema,
@@ -23,6 +22,7 @@ from sdk.avro.schema import (
     named_types,
     parse_schema,
 )
+from sdk.avro.schema.model import children
 from sdk.errors import DeserializationError, SerializationError
 from tests.unit.avro.events import as_fastavro, event_class, events, record
 

@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sdk import avro
-from sdk.avro import Limits, interpreter
-from sdk.avro.codec import binding
-from sdk.avro.compiled import compile_decoder
-from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.lowering import decode_plan
-from sdk.avro.plan import Plan
-from sdk.avro.resolution import resolve
+from sdk.avro import Limits
+from sdk.avro.codec import interpreter
+from sdk.avro.codec.codecs import binding
+from sdk.avro.codec.compiled import compile_decoder
+from sdk.avro.codec.limits import DEFAULT_LIMITS
+from sdk.avro.codec.lowering import decode_plan
+from sdk.avro.codec.plan import Plan
+from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError, SdkError
 from tests.unit.avro.events import LOGICAL, PRIMITIVES, event_class, events, record, values

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.avro.json_text import locate, pointer, read_json, without_comments
+from sdk.avro.schema.json_text import locate, pointer, read_json, without_comments
 from sdk.errors import InvalidSchemaError
 
 TEXT = """\

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.avro.printing import to_json
 from sdk.avro.schema import (
     NO_DEFAULT,
     ArraySchema,
@@ -26,6 +25,7 @@ from sdk.avro.schema import (
     named_types,
     parse_schema,
 )
+from sdk.avro.schema.printing import to_json
 from sdk.errors import InvalidSchemaError
 from tests.unit.avro.schemas import schemas
 

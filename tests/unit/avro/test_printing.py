@@ -11,9 +11,9 @@ import fastavro
 import pytest
 from hypothesis import given
 
-from sdk.avro.canonical import canonical_form, fingerprint, normalized_hash
-from sdk.avro.printing import json_text, to_json
 from sdk.avro.schema import parse_schema
+from sdk.avro.schema.canonical import canonical_form, fingerprint, normalized_hash
+from sdk.avro.schema.printing import json_text, to_json
 from tests.unit.avro.schemas import schemas
 
 CORPUS = Path(__file__).parents[2] / "data" / "corpus"

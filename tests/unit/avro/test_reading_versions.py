@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sdk import avro
-from sdk.avro.compiled import compile_decoder
-from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.lowering import decode_plan
-from sdk.avro.resolution import resolve
+from sdk.avro.codec.compiled import compile_decoder
+from sdk.avro.codec.limits import DEFAULT_LIMITS
+from sdk.avro.codec.lowering import decode_plan
+from sdk.avro.codec.wire import to_float32
+from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import RecordSchema, parse_schema
-from sdk.avro.wire import to_float32
 from sdk.errors import DeserializationError, IncompatibleSchemaError
 from tests.unit.avro import wire
 from tests.unit.avro.events import event_class, record

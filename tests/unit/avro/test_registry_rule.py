@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 
-from sdk.avro.registry_rule import MAX_REPORTED, Incompatibility, incompatibilities
+from sdk.avro.resolution.registry_rule import MAX_REPORTED, Incompatibility, incompatibilities
 from sdk.avro.schema import parse_schema
 from tests.unit.avro.schemas import pairs
 

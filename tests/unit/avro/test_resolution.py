@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.avro.actions import Promote, ReadRecord, ReadUnion, Resolution, Unreadable
-from sdk.avro.defaults import UnionValue
-from sdk.avro.resolution import attempt, resolve
+from sdk.avro.resolution.actions import Promote, ReadRecord, ReadUnion, Resolution, Unreadable
+from sdk.avro.resolution.resolving import attempt, resolve
 from sdk.avro.schema import parse_schema
+from sdk.avro.schema.defaults import UnionValue
 from sdk.errors import IncompatibleSchemaError
 from tests.unit.avro.schemas import pairs, schemas
 from tests.unit.avro.wire import UnreadableValueError, bodies, long, read, text

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sdk import avro
-from sdk.avro import Duration, interpreter
-from sdk.avro.codec import binding
-from sdk.avro.compiled import compile_decoder, compile_encoder
-from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.lowering import decode_plan, encode_plan
-from sdk.avro.resolution import resolve
+from sdk.avro import Duration
+from sdk.avro.codec import interpreter
+from sdk.avro.codec.codecs import binding
+from sdk.avro.codec.compiled import compile_decoder, compile_encoder
+from sdk.avro.codec.limits import DEFAULT_LIMITS
+from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.resolution.resolving import resolve
 from tests.unit.avro.events import (
     LOGICAL,
     LOGICAL_FIXED,

@@ -14,6 +14,7 @@ import pytest
 
 from sdk import avro
 from sdk.avro import Duration
+from sdk.avro.codec import wire
 from sdk.errors import SerializationError
 from tests.unit.avro.events import event_class, record
 
@@ -220,7 +221,7 @@ def test_uuid_texts() -> None:
     value = UUID("0123abcd-4567-89ab-cdef-0123456789ab")
     assert avro.encode(cls(f=value)) == b"\x48" + str(value).encode()
     for text in (str(value), str(value).upper(), value.hex, f"{{{value}}}", f"urn:uuid:{value}"):
-        body = avro.wire.varint(2 * len(text)) + text.encode()
+        body = wire.varint(2 * len(text)) + text.encode()
         assert avro.decode(cls, body).f == value
 
 

@@ -14,8 +14,7 @@ from attrs import define
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from sdk.avro.defaults import UnionValue
-from sdk.avro.resolution import (
+from sdk.avro.resolution.resolving import (
     Promote,
     Read,
     ReadArray,
@@ -39,6 +38,7 @@ from sdk.avro.schema import (
     Schema,
     UnionSchema,
 )
+from sdk.avro.schema.defaults import UnionValue
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
-from sdk.confluent.cluster_id import is_mock_cluster
-from sdk.confluent.mock_cluster import MockCluster, adapt_consumer
 from sdk.embedded import EmbeddedAdmin, EmbeddedBroker
+from sdk.embedded.cluster_id import is_mock_cluster
+from sdk.embedded.mock_cluster import MockCluster, adapt_consumer
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.settings import ConsumerOptions, KafkaOptions, TlsOptions
 from sdk.topics import TopicDefinition

@@ -200,7 +200,7 @@ def test_services_on_real_servers_start_without_the_parts() -> None:
         "    kafka=KafkaOptions(bootstrap_servers=('kafka.example.org:9092',)),\n"
         "    registry=RegistryOptions(url=('https://registry.example.org',)))\n"
         "assert join(real).settings is real\n"
-        "parts = {'sdk.confluent.mock_cluster', 'sdk.embedded.host', 'http.server'}\n"
+        "parts = {'sdk.embedded.mock_cluster', 'sdk.embedded.host', 'http.server'}\n"
         "print(sorted(parts & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from sdk.consumer import Consumer, ConsumerParts
+from sdk.consuming.consumer import Consumer, ConsumerParts
 from sdk.events import Catalog, CatalogEntry, EventInfo
-from sdk.producer import Producer, ProducerParts
+from sdk.publishing.producer import Producer, ProducerParts
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
 from sdk.settings import RoutingOptions, TopicOptions
 from sdk.testing import InMemoryBroker

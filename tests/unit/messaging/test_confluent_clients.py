@@ -9,12 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from sdk.confluent.broker_failures import broker_failure
-from sdk.confluent.client_config import consumer_config, producer_config
-from sdk.confluent.consumer import ConfluentConsumer
-from sdk.confluent.mock_cluster import MockCluster
-from sdk.confluent.producer import ConfluentProducer
-from sdk.confluent.trouble import Trouble
+from sdk.embedded.mock_cluster import MockCluster
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -27,6 +22,11 @@ from sdk.errors import (
     MessageTooLargeError,
     SdkError,
 )
+from sdk.kafka.config import consumer_config, producer_config
+from sdk.kafka.consumer import ConfluentConsumer
+from sdk.kafka.failures import broker_failure
+from sdk.kafka.health import Trouble
+from sdk.kafka.producer import ConfluentProducer
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, field
 
 from sdk.cloud_events import CloudEventHeaders
-from sdk.consumer import Consumer
+from sdk.consuming.consumer import Consumer
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -165,7 +165,7 @@ def test_unknown_events_are_skipped_and_counted(caplog: pytest.LogCaptureFixture
     publish(shop, *orders(1))
     consumer = shop.consumer()
     consumer.handle(OrderCreated, lambda event: None)
-    with caplog.at_level("INFO", logger="sdk.consumer"):
+    with caplog.at_level("INFO", logger="sdk.consuming.consumer"):
         run_briefly(consumer)
     assert consumer.skipped == {"orders.OrderCancelled": 2}
     assert len([line for line in caplog.messages if "OrderCancelled" in line]) == 1

@@ -9,10 +9,10 @@ from typing import NoReturn
 
 import pytest
 
-from sdk.confluent.producer import ConfluentProducer
-from sdk.confluent.signals import held_signals
 from sdk.embedded import EmbeddedBroker
 from sdk.errors import SdkError
+from sdk.kafka.producer import ConfluentProducer
+from sdk.kafka.signals import held_signals
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
 

@@ -24,7 +24,7 @@ from sdk.errors import (
     UndeliveredError,
 )
 from sdk.observers import NullObserver, Observers
-from sdk.producer import ProducerFactory, ProducerParts
+from sdk.publishing.producer import ProducerFactory, ProducerParts
 from sdk.records import ProducerRecord
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
 from sdk.testing import InMemoryBroker

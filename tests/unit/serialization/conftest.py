@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sdk.confluent.registry import SchemaRegistry
+from sdk.registry.lookup import SchemaRegistry
 from sdk.retry import RetryPolicy
 from sdk.settings import RegistryOptions, RetryOptions
 from tests.unit.serialization.registry_server import RegistryServer

@@ -26,9 +26,6 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import HealthCheck, assume, given, settings
 
 from sdk.avro.duration import Duration
-from sdk.confluent.framing import VALUE_SCHEMA_ID
-from sdk.confluent.registry import SchemaRegistry
-from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.errors import (
     DeserializationError,
     RegistryRefusedError,
@@ -38,6 +35,9 @@ from sdk.errors import (
 )
 from sdk.events import Catalog, CatalogEntry
 from sdk.records import ConsumerRecord, Header
+from sdk.registry.lookup import SchemaRegistry
+from sdk.serialization.avro import AvroMessageSerializer
+from sdk.serialization.framing import VALUE_SCHEMA_ID
 from sdk.topics import SUBJECT_STRATEGIES, record_name, topic_name
 from tests.servers.gateway import Answer, Gateway
 from tests.unit.serialization.conftest import Connect

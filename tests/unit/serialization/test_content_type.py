@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sdk.cloud_events import CONTENT_TYPE, CloudEventHeaders
-from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.errors import DeserializationError
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization import ContentTypeSerializer, JsonMessageSerializer
+from sdk.serialization.avro import AvroMessageSerializer
 from sdk.topics import record_name
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.shop import OrderV2

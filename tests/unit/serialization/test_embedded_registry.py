@@ -9,9 +9,8 @@ import pytest
 from confluent_kafka.schema_registry import Rule, RuleKind, RuleMode, RuleSet, Schema
 from confluent_kafka.schema_registry import SchemaRegistryClient as ConfluentClient
 
-from sdk.confluent.serializer import AvroMessageSerializer
-from sdk.embedded.registry import SchemaRegistry
-from sdk.embedded.server import RegistryServer
+from sdk.embedded.registry.registry import SchemaRegistry
+from sdk.embedded.registry.server import RegistryServer
 from sdk.errors import (
     IncompatibleSchemaError,
     InvalidSchemaError,
@@ -20,6 +19,7 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo
 from sdk.records import Header
+from sdk.serialization.avro import AvroMessageSerializer
 from sdk.topics import record_name, topic_record_name
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.shop import OrderV1, OrderV2, info

@@ -11,9 +11,9 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.confluent.keys import AvroKeySerializer, avro_long
 from sdk.errors import ConfigurationError, SchemaNotFoundError, SerializationError
 from sdk.serialization import TextKeySerializer, choose
+from sdk.serialization.avro_keys import AvroKeySerializer, avro_long
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import RegistryServer
 from tests.unit.serialization.shop import OrderV1

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from sdk.confluent.registry import SchemaRegistry
 from sdk.errors import (
     IncompatibleSchemaError,
     InvalidSchemaError,
@@ -25,6 +24,7 @@ from sdk.errors import (
     SdkError,
 )
 from sdk.events import EventInfo
+from sdk.registry.lookup import SchemaRegistry
 from sdk.settings import TlsOptions
 from tests.servers.certificates import Authority
 from tests.servers.gateway import Answer, Gateway, error_page

@@ -14,8 +14,6 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from sdk.confluent.rules import RuleEngine
-from sdk.confluent.serializer import AvroMessageSerializer
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
@@ -25,6 +23,8 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo
 from sdk.records import Header
+from sdk.registry.rules import RuleEngine
+from sdk.serialization.avro import AvroMessageSerializer
 from sdk.topics import record_name, topic_name
 from tests.servers.gateway import Answer, Gateway
 from tests.unit.serialization.conftest import Connect

@@ -1,0 +1,1 @@
+"""Bytes ↔ events: plans and the executors that run them."""

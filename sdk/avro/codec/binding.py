@@ -1,0 +1,137 @@
+"""Which Python class stands for which Avro type, and how its instances are made."""
+
+from __future__ import annotations
+
+import keyword
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+from attrs import frozen
+
+from sdk.avro.contracts import contract_schema, dependencies, info_of
+from sdk.avro.schema import RecordSchema
+from sdk.errors import InvalidSchemaError, SchemaError
+
+_OURS: Final = "sdk.events"
+"""Converters and validators of this module state what a plan guarantees anyway."""
+
+
+@frozen
+class Binding:
+    """A generated class and its contract.
+
+    Attributes:
+        cls: The class.
+        schema: Its parsed schema.
+        types: Avro full name → class, over the schema and all that it references.
+    """
+
+    cls: type[Any]
+    schema: RecordSchema
+    types: Mapping[str, type[Any]]
+
+
+@frozen
+class Shape:
+    """How instances of a class are read and made.
+
+    Attributes:
+        attributes: Names by field of the record.
+        arguments: What the constructor calls them.
+        build: ``slots`` or ``call``, as in `sdk.avro.codec.plan.RecordPlan`.
+        presets: Further slots that the constructor would fill.
+    """
+
+    attributes: tuple[str, ...]
+    arguments: tuple[str, ...]
+    build: str
+    presets: tuple[tuple[str, Any], ...]
+
+
+def bind(cls: type[Any]) -> Binding:
+    """Parse the contract of a generated class and find the classes of its types.
+
+    Raises:
+        SchemaError: The class has no contract, or does not fit it.
+        InvalidSchemaError: The contract's schema is not valid Avro.
+    """
+    info = info_of(cls)
+    types: dict[str, type[Any]] = {}
+    for each in (*dependencies(info), info):
+        types.update(each.types)
+    schema = contract_schema(info)
+    if not isinstance(schema, RecordSchema):
+        raise InvalidSchemaError(
+            f"the schema of {cls.__name__} is no record but {schema.type}", event=info.full_name
+        )
+    types[schema.name] = cls
+    return Binding(cls, schema, types)
+
+
+def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
+    """Tell how instances of a class are read and made.
+
+    Raises:
+        SchemaError: The class is no attrs class with one attribute for each field.
+    """
+    attributes = getattr(cls, "__attrs_attrs__", None)
+    if attributes is None or len(attributes) != len(schema.fields):
+        raise SchemaError(
+            f"class {cls.__name__} does not have one attribute for each field of {schema.name}",
+            event=schema.name,
+            remedy="generate the class from the schema again",
+        )
+    names = tuple(each.name for each in attributes)
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise SchemaError(f"{name!r} of class {cls.__name__} is no name", event=schema.name)
+    return Shape(
+        attributes=names,
+        arguments=tuple(each.alias for each in attributes),
+        build="slots" if _is_plain(cls, attributes) else "call",
+        presets=_presets(cls),
+    )
+
+
+def _is_plain(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> bool:
+    """Tell whether filling the slots does all that the constructor would do."""
+    return (
+        getattr(cls, "__new__", None) is object.__new__
+        and not hasattr(cls, "__attrs_post_init__")
+        and not hasattr(cls, "__attrs_pre_init__")
+        and _made_by_attrs(cls)
+        and all(
+            isinstance(getattr(cls, each.name, None), types.MemberDescriptorType)
+            and all(map(_is_ours, _hooks(each)))
+            for each in attributes
+        )
+    )
+
+
+def _made_by_attrs(cls: type[Any]) -> bool:
+    code = getattr(cls.__init__, "__code__", None)
+    return code is not None and code.co_filename.startswith("<attrs generated")
+
+
+def _hooks(attribute: attrs.Attribute[Any]) -> Iterator[Any]:
+    """Yield what the constructor calls for an attribute, out of attrs' own combinations."""
+    pending = [attribute.converter, attribute.validator]
+    while pending:
+        hook = pending.pop()
+        inner = getattr(hook, "_validators", None) or getattr(hook, "validator", None)
+        if inner is not None and type(hook).__module__ in ("attr._make", "attr.validators"):
+            pending += inner if isinstance(inner, tuple | list) else [inner]
+        elif hook is not None:
+            yield hook
+
+
+def _is_ours(hook: Any) -> bool:
+    return getattr(hook, "__module__", None) == _OURS
+
+
+def _presets(cls: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the slots that attrs fills beside the fields: the cache of a hash."""
+    name = "_attrs_cached_hash"
+    return ((name, None),) if hasattr(cls, name) else ()

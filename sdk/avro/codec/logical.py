@@ -1,0 +1,329 @@
+"""Logical types: raw values of the wire ↔ Python values (Avro 1.12, "Logical Types").
+
+Nothing is lost in silence. What Python cannot hold is refused when read (`datetime.date` and
+`datetime.datetime` know the years 1 to 9999; the payload can still be read by a schema without the
+logical type), and what the wire cannot hold is refused when written: finer fractions of a second,
+decimals that would have to be rounded, times without the zone that the type asks for. Nanoseconds
+have no Python type and stay whole numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import (
+    MAX_EMAX,
+    MAX_PREC,
+    MIN_EMIN,
+    Context,
+    Decimal,
+    DecimalException,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
+from typing import Any, Final
+from uuid import UUID
+
+from sdk.avro.codec.limits import Limits
+from sdk.avro.codec.plan import Call, Fixed, Logical
+from sdk.avro.codec.wire import MalformedError, long_bytes, minimal_bytes, read_long
+from sdk.avro.duration import Duration
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LOCAL_EPOCH: Final = datetime(1970, 1, 1)
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+MICROSECOND: Final = timedelta(microseconds=1)
+MILLISECOND: Final = timedelta(milliseconds=1)
+DAY_MICROS: Final = 86_400_000_000
+
+EXACT: Final = Context(
+    prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation, Overflow]
+)
+"""Decimal arithmetic that never rounds; the thread's context would, to 28 digits."""
+
+_UNIT_MICROS: Final = {"millis": 1000, "micros": 1}
+_PLAIN_UUID: Final = re.compile(r"(?:urn:uuid:)?\{?[0-9a-fA-F-]{32,36}\}?")
+_ROUND: Final = "round it to the precision of the schema first, so that the loss is yours to see"
+
+
+class UnfitError(MalformedError):
+    """A value that the other side cannot hold, with advice."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+Conversion = Callable[[Any], Any]
+
+RAW_TYPES: Final[Mapping[str, type[Any]]] = {
+    "date": date,
+    "time-millis": time,
+    "time-micros": time,
+    "timestamp-millis": datetime,
+    "timestamp-micros": datetime,
+    "local-timestamp-millis": datetime,
+    "local-timestamp-micros": datetime,
+    "decimal": Decimal,
+    "uuid": UUID,
+    "big-decimal": Decimal,
+    "duration": Duration,
+}
+"""Python type of each logical type that converts; the others stay what they are on the wire."""
+
+
+def from_wire(op: Logical | Call, limits: Limits) -> Conversion:
+    """Return the function that makes a Python value of a raw one.
+
+    It raises `ValueError` (of which `UnfitError` is one) where there is none.
+    """
+    if isinstance(op, Call):
+        return CALLS[op.name][0]
+    kind, _, unit = op.name.rpartition("-")
+    match kind or op.name:
+        case "date":
+            return read_date
+        case "time":
+            return lambda raw: read_time(raw, _UNIT_MICROS[unit])
+        case "timestamp":
+            return lambda raw: _read_datetime(raw, _UNIT_MICROS[unit], EPOCH)
+        case "local-timestamp":
+            return lambda raw: _read_datetime(raw, _UNIT_MICROS[unit], LOCAL_EPOCH)
+        case "decimal":
+            longest = max(limits.max_decimal_bytes, decimal_size(op.precision))
+            quantum = Decimal((0, (1,), -op.scale))
+            return lambda raw: read_decimal(raw, quantum, longest)
+    return read_uuid
+
+
+def to_wire(op: Logical | Call) -> Conversion:
+    """Return the function that makes a raw value of a Python one.
+
+    It raises `TypeError` or `ValueError` (of which `UnfitError` is one) where there is none.
+    """
+    if isinstance(op, Call):
+        return CALLS[op.name][1]
+    kind, _, unit = op.name.rpartition("-")
+    size = op.wire.size if isinstance(op.wire, Fixed) else None
+    match kind or op.name:
+        case "date":
+            return write_date
+        case "time":
+            return lambda value: write_time(value, _UNIT_MICROS[unit])
+        case "timestamp":
+            return lambda value: write_timestamp(value, _UNIT_MICROS[unit])
+        case "local-timestamp":
+            return lambda value: write_local_timestamp(value, _UNIT_MICROS[unit])
+        case "decimal":
+            context = decimal_context(op.precision)
+            return lambda value: write_decimal(value, op.scale, context, size)
+    return write_uuid if size is None else write_uuid_bytes
+
+
+# --- date and time ------------------------------------------------------------------------------
+
+
+def read_date(days: int) -> date:
+    """Return the date so many days after 1970-01-01."""
+    try:
+        return date.fromordinal(days + EPOCH_ORDINAL)
+    except (ValueError, OverflowError) as error:
+        raise _beyond(f"day {days}") from error
+
+
+def write_date(value: Any) -> int:
+    """Return a date as days since 1970-01-01."""
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise TypeError(f"expected date, got {type(value).__name__}")
+    ordinal: int = value.toordinal()
+    return ordinal - EPOCH_ORDINAL
+
+
+def read_time(units: int, unit: int) -> time:
+    """Return the time of day so many units after midnight; ``unit`` is in microseconds."""
+    micros = units * unit
+    if not 0 <= micros < DAY_MICROS:
+        raise MalformedError(f"{units} is no time of day")
+    seconds, micros = divmod(micros, 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return time(hours, minutes, seconds, micros)
+
+
+def write_time(value: Any, unit: int) -> int:
+    """Return a time of day as units after midnight; ``unit`` is in microseconds."""
+    if not isinstance(value, time):
+        raise TypeError(f"expected time, got {type(value).__name__}")
+    if value.tzinfo is not None:
+        raise UnfitError(
+            "the time has a zone, which would be lost", "use value.replace(tzinfo=None)"
+        )
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return _units(seconds * 1_000_000 + value.microsecond, unit)
+
+
+def _read_datetime(units: int, unit: int, epoch: datetime) -> datetime:
+    try:
+        return epoch + units * unit * MICROSECOND
+    except OverflowError as error:
+        raise _beyond(f"timestamp {units}") from error
+
+
+def write_timestamp(value: Any, unit: int) -> int:
+    """Return an instant as units since 1970-01-01 UTC; ``unit`` is in microseconds."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"expected datetime, got {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise UnfitError(
+            "the datetime has no time zone, so it names no instant",
+            "pass an aware datetime, such as datetime.now(timezone.utc)",
+        )
+    return _units(_micros(value - EPOCH), unit)
+
+
+def write_local_timestamp(value: Any, unit: int) -> int:
+    """Return a wall-clock time as units since 1970-01-01; ``unit`` is in microseconds."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"expected datetime, got {type(value).__name__}")
+    if value.utcoffset() is not None:
+        raise UnfitError(
+            "the datetime has a time zone, which would be lost", "use value.replace(tzinfo=None)"
+        )
+    return _units(_micros(value - LOCAL_EPOCH), unit)
+
+
+def _micros(delta: timedelta) -> int:
+    if getattr(delta, "nanoseconds", 0):
+        raise UnfitError("the datetime has nanoseconds", _ROUND)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _units(micros: int, unit: int) -> int:
+    units, rest = divmod(micros, unit)
+    if rest:
+        raise UnfitError("the value has microseconds, the schema only milliseconds", _ROUND)
+    return units
+
+
+def _beyond(what: str) -> UnfitError:
+    return UnfitError(
+        f"{what} lies outside the years 1 to 9999, which is all that Python's dates hold",
+        "read it by a schema whose field has no logical type, or correct the sender",
+    )
+
+
+# --- decimal ------------------------------------------------------------------------------------
+
+
+def decimal_size(precision: int) -> int:
+    """Return how many bytes an unscaled value of so many digits may need."""
+    return int(precision * math.log2(10) / 8) + 2
+
+
+def decimal_context(precision: int) -> Context:
+    """Return a context that raises for what has more digits, or would have to be rounded."""
+    return Context(
+        prec=precision,
+        Emax=max(precision - 1, 0),
+        Emin=MIN_EMIN,
+        traps=[Inexact, InvalidOperation, Overflow],
+    )
+
+
+def read_decimal(raw: bytes, quantum: Decimal, longest: int) -> Decimal:
+    """Return the decimal of an unscaled two's complement, big-endian."""
+    if not raw:
+        raise MalformedError("a decimal has no bytes")
+    if len(raw) > longest:
+        raise MalformedError(f"a decimal has {len(raw)} bytes, more than {longest}")
+    return EXACT.multiply(Decimal(int.from_bytes(raw, "big", signed=True)), quantum)
+
+
+def write_decimal(value: Any, scale: int, context: Context, size: int | None) -> bytes:
+    """Return the unscaled two's complement of a decimal: the shortest, or of ``size`` bytes."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"expected Decimal, got {type(value).__name__}")
+    try:
+        shifted = context.multiply(value, Decimal((0, (1,), scale)))
+        unscaled = int(context.to_integral_exact(shifted))
+    except (DecimalException, ValueError, OverflowError) as error:
+        whole = context.prec - scale
+        raise UnfitError(
+            f"{value} does not fit decimal({context.prec}, {scale})",
+            f"use at most {whole} digits before and {scale} after the point; {_ROUND}",
+        ) from error
+    return minimal_bytes(unscaled) if size is None else unscaled.to_bytes(size, "big", signed=True)
+
+
+def _read_big_decimal(raw: bytes) -> Decimal:
+    """Avro 1.12 leaves the format to Java: bytes of the unscaled value, then the scale as int."""
+    try:
+        size, start = read_long(raw, 0)
+        scale, end = read_long(raw, start + size)
+    except IndexError as error:
+        raise MalformedError("a big-decimal is cut short") from error
+    if size < 1 or end != len(raw) or not -(2**31) <= scale < 2**31:
+        raise MalformedError("a big-decimal is not bytes and a scale")
+    if size > MAX_BIG_DECIMAL_BYTES:
+        raise MalformedError(f"a big-decimal has {size} bytes, more than {MAX_BIG_DECIMAL_BYTES}")
+    unscaled = int.from_bytes(raw[start : start + size], "big", signed=True)
+    return EXACT.scaleb(Decimal(unscaled), -scale)
+
+
+MAX_BIG_DECIMAL_BYTES: Final = 4096
+
+
+def _write_big_decimal(value: Any) -> bytes:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"expected Decimal, got {type(value).__name__}")
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise UnfitError(f"{value} is no number", "pass a finite Decimal")
+    if not -(2**31) < exponent < 2**31:
+        raise UnfitError("the exponent of the Decimal is too large", "pass a smaller number")
+    unscaled = minimal_bytes(int(Decimal((sign, digits, 0))))
+    if len(unscaled) > MAX_BIG_DECIMAL_BYTES:
+        raise UnfitError("the Decimal has too many digits", "pass a shorter number")
+    return long_bytes(len(unscaled)) + unscaled + long_bytes(-exponent)
+
+
+# --- uuid and duration --------------------------------------------------------------------------
+
+
+def read_uuid(raw: str | bytes) -> UUID:
+    """Return the UUID of text (RFC 9562, any case; ``urn:uuid:`` and braces too) or 16 bytes."""
+    if isinstance(raw, bytes):
+        return UUID(bytes=raw)
+    if not _PLAIN_UUID.fullmatch(raw):
+        raise MalformedError("the text is no UUID")
+    return UUID(raw)
+
+
+def write_uuid(value: Any) -> str:
+    """Return the text of a UUID."""
+    if not isinstance(value, UUID):
+        raise TypeError(f"expected UUID, got {type(value).__name__}")
+    return str(value)
+
+
+def write_uuid_bytes(value: Any) -> bytes:
+    """Return the 16 bytes of a UUID, big-endian."""
+    if not isinstance(value, UUID):
+        raise TypeError(f"expected UUID, got {type(value).__name__}")
+    return value.bytes
+
+
+def _write_duration(value: Any) -> bytes:
+    if not isinstance(value, Duration):
+        raise TypeError(f"expected Duration, got {type(value).__name__}")
+    return bytes(value)
+
+
+CALLS: Final[Mapping[str, tuple[Conversion, Conversion]]] = {
+    "big-decimal": (_read_big_decimal, _write_big_decimal),
+    "duration": (Duration.from_bytes, _write_duration),
+}
+"""Functions of `sdk.avro.codec.plan.Call`: raw → value, value → raw."""

@@ -1,0 +1,306 @@
+"""The plan: what an executor must do to read or write an event, as data.
+
+`lowering` makes a plan from schemas and classes; an executor runs it. There are two, the
+`interpreter` and the compiler (`compiled`); both agree on what is accepted, on values, and on path
+and offset of what is refused.
+
+A plan is a tree of the operations below. They are frozen and hold nothing but numbers, text,
+bytes, tuples, each other, and the Python classes that values have: no functions and no closures,
+so that an executor in another language can walk them. Records stand in a table and are referred to
+by index, so that recursion is finite.
+
+Operations by direction:
+
+* reading and writing: `Primitive`, `Fixed`, `Logical`, `Call`, `Enum`, `Array`, `Map`, `Union`,
+  `Record`
+* reading only: `Promote`, `Refuse`, `Skip`, and the ``defaults`` of a `RecordPlan`
+
+`PLAN_VERSION` grows with each change that an executor must know of; an executor refuses versions
+that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import field, frozen
+
+PLAN_VERSION: Final = 1
+
+
+@frozen
+class Primitive:
+    """A value of a primitive type as it stands on the wire.
+
+    Attributes:
+        kind: ``null``, ``boolean``, ``int``, ``long``, ``float``, ``double``, ``bytes`` or
+            ``string``.
+    """
+
+    kind: str
+
+
+@frozen
+class Promote:
+    """A primitive that is read as a wider one; numbers become ``float`` rounded to 32 bits.
+
+    Attributes:
+        wire: Type on the wire.
+        kind: Type of the value.
+    """
+
+    wire: str
+    kind: str
+
+
+@frozen
+class Fixed:
+    """``size`` bytes.
+
+    Attributes:
+        size: How many bytes.
+        cls: ``bytes`` or the subclass of it that the value has.
+    """
+
+    size: int
+    cls: type[bytes] = bytes
+
+
+Wire = Primitive | Promote | Fixed
+"""What yields a raw value: int, float, bytes or text."""
+
+
+@frozen
+class Logical:
+    """A raw value that stands for another.
+
+    Attributes:
+        wire: How the raw value is read or written.
+        name: ``date``, ``time-millis``, ``time-micros``, ``timestamp-millis``,
+            ``timestamp-micros``, ``local-timestamp-millis``, ``local-timestamp-micros``,
+            ``decimal`` or ``uuid``.
+        precision: Digits of a decimal, else 0.
+        scale: Digits after the point of a decimal, else 0.
+    """
+
+    wire: Wire
+    name: str
+    precision: int = 0
+    scale: int = 0
+
+
+@frozen
+class Call:
+    """A raw value that Python converts: for types too rare to be worth an operation.
+
+    Attributes:
+        wire: How the raw value is read or written.
+        name: Which functions of `sdk.avro.codec.logical.CALLS` convert it: ``big-decimal`` or
+            ``duration``.
+    """
+
+    wire: Wire
+    name: str
+
+
+@frozen
+class Enum:
+    """A symbol, by its index.
+
+    Attributes:
+        name: Full name of the enum, for errors.
+        symbols: The symbols on the wire, for errors.
+        values: By index: the member (in a plan without classes, the symbol), or None for a symbol
+            that cannot be read.
+        cls: Class of the members; None in a plan without classes.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    values: tuple[Any, ...]
+    cls: type[Any] | None = None
+
+
+@frozen
+class Array:
+    """Items in blocks. The value is a tuple, in a plan without classes a list.
+
+    Attributes:
+        items: Operation of one item.
+        least: Least bytes that one item takes on the wire.
+    """
+
+    items: Op
+    least: int = 0
+
+
+@frozen
+class Map:
+    """Entries in blocks. The value is a dict; of equal keys the last one wins.
+
+    Attributes:
+        values: Operation of one value.
+        least: Least bytes that one entry takes on the wire, key included.
+    """
+
+    values: Op
+    least: int = 1
+
+
+@frozen
+class Union:
+    """A branch, by its index; its value stands for itself.
+
+    Attributes:
+        branches: Operations by index on the wire.
+        choices: For writing: class of a value → branches that may take it; the first that can
+            does. Empty for reading.
+    """
+
+    branches: tuple[Op, ...]
+    choices: Mapping[type[Any], tuple[int, ...]] = field(factory=dict)
+
+
+@frozen
+class Record:
+    """The record ``Plan.records[index]``."""
+
+    index: int
+
+
+@frozen
+class Refuse:
+    """A value that cannot be read as what the reader wants; an error when it arrives."""
+
+    message: str
+
+
+@frozen
+class Skip:
+    """A value that nobody wants: ``op`` says what to move past; nothing is built or converted."""
+
+    op: Op
+
+
+Op = (
+    Primitive
+    | Promote
+    | Fixed
+    | Logical
+    | Call
+    | Enum
+    | Array
+    | Map
+    | Union
+    | Record
+    | Refuse
+    | Skip
+)
+
+
+@frozen
+class FieldPlan:
+    """One field on the wire.
+
+    Attributes:
+        name: Avro name, for paths; the reader's where a reader has it.
+        op: How the value is read or written.
+        attribute: Name of the attribute (or key) that holds the value; None where it is skipped.
+        argument: Name by which the class's constructor takes the value.
+    """
+
+    name: str
+    op: Op
+    attribute: str | None = None
+    argument: str | None = None
+
+
+@frozen
+class DefaultPlan:
+    """A field that is not on the wire.
+
+    Attributes:
+        name: Avro name.
+        op: How ``data`` is read.
+        data: The default in Avro's binary encoding.
+        attribute: As in `FieldPlan`.
+        argument: As in `FieldPlan`.
+        fresh: Whether each event must have a copy of its own, because the value is mutable.
+    """
+
+    name: str
+    op: Op
+    data: bytes
+    attribute: str
+    argument: str
+    fresh: bool
+
+
+@frozen
+class RecordPlan:
+    """A record: its fields in wire order, and what is made of them.
+
+    Attributes:
+        name: Full name of the reader's record (of the writer's, where it is skipped).
+        fields: In wire order.
+        build: ``slots``: fill the slots of a new ``cls``, whose constructor would do no more;
+            ``call``: call ``cls`` with the arguments; ``dict``: a dict by attribute; ``skip``:
+            nothing, the record only occurs below `Skip`.
+        cls: The class, or None for ``dict`` and ``skip``.
+        defaults: Fields that the writer does not have.
+        presets: For ``slots``: further slots that the constructor would fill, with their values.
+        recursive: Whether the record can contain itself, which is what depth counts.
+    """
+
+    name: str
+    fields: tuple[FieldPlan, ...]
+    build: str
+    cls: type[Any] | None = None
+    defaults: tuple[DefaultPlan, ...] = ()
+    presets: tuple[tuple[str, Any], ...] = ()
+    recursive: bool = False
+
+
+@frozen
+class Plan:
+    """Everything that an executor needs, beside the limits.
+
+    Attributes:
+        event: Full name of the event, for errors.
+        root: Operation of the whole value.
+        records: The records that the tree refers to.
+        generic: Whether values are dicts and lists instead of instances of generated classes.
+        version: Format of the plan.
+    """
+
+    event: str
+    root: Op
+    records: tuple[RecordPlan, ...]
+    generic: bool = False
+    version: int = PLAN_VERSION
+
+
+def check_version(plan: Plan) -> None:
+    """Refuse a plan of another format.
+
+    Raises:
+        ValueError: The plan was not made for these executors.
+    """
+    if plan.version != PLAN_VERSION:
+        raise ValueError(f"plan of version {plan.version}, executors of version {PLAN_VERSION}")
+
+
+def parts(op: Op) -> tuple[Op, ...]:
+    """Return the operations that an operation directly contains; records are not entered."""
+    match op:
+        case Array():
+            return (op.items,)
+        case Map():
+            return (op.values,)
+        case Union():
+            return op.branches
+        case Skip():
+            return (op.op,)
+        case _:
+            return ()

@@ -1,0 +1,1 @@
+"""Schema resolution and compatibility (Avro 1.12 specification, "Schema Resolution")."""

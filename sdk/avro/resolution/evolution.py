@@ -1,0 +1,168 @@
+"""May this schema follow that one? Two answers, told apart: the registry's, and our reader's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from attrs import field, frozen
+
+from sdk.avro.contracts import contract_schema, info_of
+from sdk.avro.resolution.reader_need import Finding, reader_findings
+from sdk.avro.resolution.registry_rule import Incompatibility, incompatibilities
+from sdk.avro.schema.model import Schema
+from sdk.avro.schema.parsing import parse_schema
+from sdk.errors import ConfigurationError
+
+LEVELS: Final = (
+    "NONE",
+    "BACKWARD",
+    "BACKWARD_TRANSITIVE",
+    "FORWARD",
+    "FORWARD_TRANSITIVE",
+    "FULL",
+    "FULL_TRANSITIVE",
+)
+"""Compatibility levels as registries name them."""
+
+Direction = Literal["backward", "forward"]
+SchemaSource = Schema | str | Mapping[str, Any] | list[Any] | type[Any]
+
+
+@frozen
+class Compatibility:
+    """How a reader's schema stands to a writer's.
+
+    Attributes:
+        registry: Why a registry would refuse the pair; exactly Java's ``SchemaCompatibility``.
+        reader: What our reader would meet, whether or not a registry minds.
+    """
+
+    registry: tuple[Incompatibility, ...]
+    reader: tuple[Finding, ...]
+
+    @property
+    def registry_accepts(self) -> bool:
+        """Whether a registry would let the pair pass."""
+        return not self.registry
+
+    @property
+    def reader_accepts(self) -> bool:
+        """Whether our reader reads all data, and reads it as it was meant."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The reader's findings that are errors."""
+        return tuple(finding for finding in self.reader if finding.severity == "error")
+
+    @property
+    def ok(self) -> bool:
+        """Whether both accept."""
+        return self.registry_accepts and self.reader_accepts
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+@frozen
+class VersionCheck:
+    """One comparison that a compatibility level asks for.
+
+    Attributes:
+        version: The earlier version's number.
+        direction: ``backward``: the new schema reads the earlier one's data; ``forward``: the
+            other way round.
+        result: Both verdicts.
+    """
+
+    version: int
+    direction: Direction
+    result: Compatibility = field(repr=False)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Say in words why the pair is refused; empty if it is not."""
+        reader, writer = ("new", f"v{self.version}")
+        if self.direction == "forward":
+            reader, writer = writer, reader
+        return (
+            *(
+                f"{each.rule} {each.name} at {each.location}: {each.describe(reader, writer)}"
+                f" [{each.message}]"
+                for each in self.result.registry
+            ),
+            *(
+                f"{each.rule} {each.name} at {each.path or '/'}: {each.message}"
+                for each in self.result.errors
+            ),
+        )
+
+
+def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
+    """Tell whether data of one schema can be read with another.
+
+    Args:
+        reader: The schema, or event class, that must be able to read.
+        writer: The schema, or event class, that the data was written with.
+
+    Returns:
+        Two verdicts: the registry's (``registry``) and our reader's (``reader``).
+
+    Raises:
+        InvalidSchemaError: One of them is not valid Avro.
+        SchemaError: A class is no event class.
+    """
+    new, old = as_schema(reader), as_schema(writer)
+    return Compatibility(incompatibilities(new, old), reader_findings(new, old))
+
+
+def check_level(
+    level: str, new: SchemaSource, previous: Sequence[tuple[int, SchemaSource]]
+) -> tuple[VersionCheck, ...]:
+    """Make every comparison that a level asks for, newest version first.
+
+    A registry stops at the first version that fails; this goes on to the last.
+
+    Args:
+        level: One of `LEVELS`; upper case.
+        new: The schema that is to become the next version.
+        previous: Number and schema of the earlier versions, oldest first.
+
+    Returns:
+        One check for each version and direction compared; of FULL, forward comes first.
+
+    Raises:
+        ConfigurationError: There is no such level.
+        InvalidSchemaError: A schema is not valid Avro.
+    """
+    if level not in LEVELS:
+        raise ConfigurationError(
+            f"no compatibility level is called {level!r}", remedy=f"use one of {', '.join(LEVELS)}"
+        )
+    if level == "NONE":
+        return ()
+    kind, _, transitive = level.partition("_")
+    compared = list(reversed(previous)) if transitive else list(previous[-1:])
+    schema = as_schema(new)
+    checks: list[VersionCheck] = []
+    for version, source in compared:
+        old = as_schema(source)
+        if kind in ("FORWARD", "FULL"):
+            checks.append(VersionCheck(version, "forward", compatibility(old, schema)))
+        if kind in ("BACKWARD", "FULL"):
+            checks.append(VersionCheck(version, "backward", compatibility(schema, old)))
+    return tuple(checks)
+
+
+def as_schema(source: SchemaSource) -> Schema:
+    """Return the schema of an event class, or parse schema JSON; nodes come back as they are.
+
+    Raises:
+        InvalidSchemaError: The JSON is not valid Avro.
+        SchemaError: The class is no event class.
+    """
+    if isinstance(source, Schema):
+        return source
+    if isinstance(source, str | Mapping | list):
+        return parse_schema(source)
+    return contract_schema(info_of(source))

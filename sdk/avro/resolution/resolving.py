@@ -1,0 +1,363 @@
+"""Resolution: what must be done so that a reader's schema can read what a writer's wrote.
+
+`resolve` answers with data, the tree of `actions`. The rules are those of the Avro 1.12
+specification and of Java's decoder:
+
+* Values convert by the *reader's* logical type; only decimals must agree in scale and precision.
+* Records match whatever their names are; enums and fixed need equal unqualified names, or an alias.
+* A writer's field goes to the reader's field that has it as an alias, else to the one of its name.
+* Of a reader's union, the branch is taken that has the exact full name, else the exact type, else
+  the unqualified name, else a record of fitting structure, else the first promotion. (The
+  specification says "first match"; Java's order is better and differs only where that would lose
+  the type.) Unions that are equivalent branch by branch are read branch by branch.
+* A field's alias holds although the record's namespace changed, and an enum or fixed fits a union's
+  branch of another namespace: Java's compatibility check accepts both, but its decoder does not.
+* What can never be read is an error at once; a union branch, an array item or a map value that
+  cannot be read is an error only when one arrives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field, frozen
+
+from sdk.avro.resolution.actions import (
+    DefaultField,
+    Node,
+    Promote,
+    Read,
+    ReadArray,
+    ReadBranch,
+    ReadEnum,
+    ReadField,
+    ReadMap,
+    ReadRecord,
+    ReadUnion,
+    RecordResolution,
+    Resolution,
+    SkipField,
+    Unreadable,
+)
+from sdk.avro.resolution.matching import decimals_differ, promotes, unions_equivalent
+from sdk.avro.schema.defaults import default_value
+from sdk.avro.schema.equality import same_definition
+from sdk.avro.schema.model import (
+    NO_DEFAULT,
+    ArraySchema,
+    EnumSchema,
+    FixedSchema,
+    MapSchema,
+    NamedSchema,
+    PrimitiveSchema,
+    RecordSchema,
+    Schema,
+    UnionSchema,
+    named_types,
+    short_name,
+)
+from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
+
+__all__ = [
+    "DefaultField",
+    "Node",
+    "Promote",
+    "Read",
+    "ReadArray",
+    "ReadBranch",
+    "ReadEnum",
+    "ReadField",
+    "ReadMap",
+    "ReadRecord",
+    "ReadUnion",
+    "RecordResolution",
+    "Resolution",
+    "SkipField",
+    "Unreadable",
+    "attempt",
+    "resolve",
+]
+
+
+def resolve(writer: Schema, reader: Schema) -> Resolution:
+    """Decide how data of one schema is read as another.
+
+    Args:
+        writer: The schema that the data was written with.
+        reader: The schema that is asked for.
+
+    Returns:
+        The tree of read actions.
+
+    Raises:
+        IncompatibleSchemaError: No value can ever be read; ``path`` is the JSON pointer of the
+            reader's schema where the two part.
+    """
+    resolution = attempt(writer, reader)
+    if isinstance(resolution.root, Unreadable):
+        raise IncompatibleSchemaError(
+            resolution.root.message,
+            path=resolution.root.path,
+            remedy="read with the schema of the writer, or evolve the schema compatibly",
+        )
+    return resolution
+
+
+def attempt(writer: Schema, reader: Schema) -> Resolution:
+    """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
+    types = tuple(named_types(reader))
+    aliases = any(map(_has_aliases, types)) and not same_definition(writer, reader)
+    return _Resolver(types if aliases else ()).run(writer, reader)
+
+
+@frozen
+class _Choice:
+    """A reader's union while it is open which of several records fits the writer's."""
+
+    reader: UnionSchema
+    candidates: tuple[tuple[int, Node], ...]
+    path: str
+
+
+@define
+class _Draft:
+    """A pair of records while its fields are being resolved."""
+
+    writer: RecordSchema
+    reader: RecordSchema
+    path: str
+    fields: list[ReadField | SkipField] = field(factory=list)
+    defaults: list[DefaultField] = field(factory=list)
+    error: Unreadable | None = None
+
+
+class _Resolver:
+    """One run. Records are queued, not descended into, so depth does not grow with their number."""
+
+    def __init__(self, aliased: tuple[NamedSchema, ...]) -> None:
+        # data of the very same schema is read without aliases, as Java has it
+        self.aliases = bool(aliased)
+        self.renamed = {alias: each.name for each in aliased for alias in each.aliases}
+        self.equivalent: set[tuple[int, int]] = set()
+        self.drafts: list[_Draft] = []
+        self.indexes: dict[tuple[int, int], int] = {}
+        self.failed: dict[int, Unreadable] = {}
+
+    def run(self, writer: Schema, reader: Schema) -> Resolution:
+        root = self.node(writer, reader, "")
+        for draft in self.drafts:  # grows while it runs
+            self.fill(draft)
+        self.find_failed()
+        return Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
+
+    def finish(self, draft: _Draft) -> RecordResolution:
+        fields = (
+            ReadField(each.index, self.settle(each.value)) if isinstance(each, ReadField) else each
+            for each in draft.fields
+        )
+        return RecordResolution(
+            draft.writer, draft.reader, tuple(fields), tuple(draft.defaults), draft.path
+        )
+
+    def node(self, writer: Schema, reader: Schema, path: str) -> Any:
+        if isinstance(writer, UnionSchema):
+            return self.writer_union(writer, reader, path)
+        if isinstance(reader, UnionSchema):
+            return self.reader_union(writer, reader, path)
+        if decimals_differ(writer, reader):
+            return Unreadable("decimals differ in precision or scale", path, "C202")
+        match writer, reader:
+            case RecordSchema(), RecordSchema():
+                return self.record(writer, reader, path)
+            case EnumSchema(), EnumSchema():
+                return self.enum(writer, reader, path)
+            case FixedSchema(), FixedSchema():
+                return self.fixed(writer, reader, path)
+            case ArraySchema(), ArraySchema():
+                return ReadArray(reader, self.node(writer.items, reader.items, f"{path}/items"))
+            case MapSchema(), MapSchema():
+                return ReadMap(reader, self.node(writer.values, reader.values, f"{path}/values"))
+            case PrimitiveSchema(), PrimitiveSchema() if writer.type == reader.type:
+                return Read(reader)
+            case PrimitiveSchema(), PrimitiveSchema() if promotes(writer, reader):
+                return Promote(writer.type, reader)
+        return Unreadable(f"{_shown(writer)} cannot be read as {_shown(reader)}", path)
+
+    def writer_union(self, writer: UnionSchema, reader: Schema, path: str) -> ReadUnion:
+        if isinstance(reader, UnionSchema) and unions_equivalent(
+            writer, reader, self.renamed, self.equivalent
+        ):
+            return ReadUnion(
+                tuple(
+                    ReadBranch(reader, index, self.node(mine, theirs, f"{path}/{index}"))
+                    for index, (mine, theirs) in enumerate(
+                        zip(writer.branches, reader.branches, strict=True)
+                    )
+                )
+            )
+        return ReadUnion(tuple(self.node(branch, reader, path) for branch in writer.branches))
+
+    def reader_union(self, writer: Schema, reader: UnionSchema, path: str) -> Any:
+        candidates = self.candidates(writer, reader)
+        if not candidates:
+            return Unreadable(f"no branch of the union can take {_shown(writer)}", path)
+        nodes = tuple(
+            (index, self.node(writer, reader.branches[index], f"{path}/{index}"))
+            for index in candidates
+        )
+        return _Choice(reader, nodes, path)
+
+    def candidates(self, writer: Schema, reader: UnionSchema) -> list[int]:
+        """Return the reader's branches that may take a value, in order of preference."""
+        same = [i for i, branch in enumerate(reader.branches) if branch.type == writer.type]
+        if not isinstance(writer, NamedSchema):
+            return (
+                same
+                or [i for i, branch in enumerate(reader.branches) if promotes(writer, branch)][:1]
+            )
+        name = self.renamed.get(writer.name, writer.name)
+        exact: list[int] = []
+        unqualified: list[int] = []
+        others: list[int] = []
+        for index in same:
+            branch = reader.branches[index]
+            assert isinstance(branch, NamedSchema)
+            if branch.name == name:
+                exact.append(index)
+            elif short_name(branch.name) == short_name(name):
+                unqualified.insert(0, index)  # Java takes the last of them
+            else:
+                others.append(index)
+        if exact:
+            return exact
+        return unqualified + (others if isinstance(writer, RecordSchema) else [])
+
+    def enum(self, writer: EnumSchema, reader: EnumSchema, path: str) -> ReadEnum | Unreadable:
+        if not self.names_agree(writer, reader):
+            return Unreadable(f"enum {writer.name} is not {reader.name}", f"{path}/name")
+        places = {symbol: index for index, symbol in enumerate(reader.symbols)}
+        default = None if reader.default is None else places.get(reader.default)
+        symbols = tuple(places.get(symbol, default) for symbol in writer.symbols)
+        if symbols and all(each is None for each in symbols):
+            return Unreadable(
+                f"enum {reader.name} has none of the symbols that are written", f"{path}/symbols"
+            )
+        return ReadEnum(writer, reader, symbols)
+
+    def fixed(self, writer: FixedSchema, reader: FixedSchema, path: str) -> Read | Unreadable:
+        if not self.names_agree(writer, reader):
+            return Unreadable(f"fixed {writer.name} is not {reader.name}", f"{path}/name")
+        if writer.size != reader.size:
+            return Unreadable(
+                f"fixed {reader.name} has {reader.size} bytes, {writer.size} are written",
+                f"{path}/size",
+            )
+        return Read(reader)
+
+    def names_agree(self, writer: NamedSchema, reader: NamedSchema) -> bool:
+        name = self.renamed.get(writer.name, writer.name)
+        return short_name(name) == short_name(reader.name)
+
+    def record(self, writer: RecordSchema, reader: RecordSchema, path: str) -> ReadRecord:
+        key = (id(writer), id(reader))
+        if key not in self.indexes:
+            self.indexes[key] = len(self.drafts)
+            self.drafts.append(_Draft(writer, reader, path))
+        return ReadRecord(self.indexes[key])
+
+    def fill(self, draft: _Draft) -> None:
+        reader, path = draft.reader, draft.path
+        places = {each.name: index for index, each in enumerate(reader.fields)}
+        for index, each in enumerate(reader.fields if self.aliases else ()):
+            places.update(dict.fromkeys(each.aliases, index))
+        missing = dict(enumerate(reader.fields))
+        for mine in draft.writer.fields:
+            index = places.get(mine.name, -1)
+            if index < 0:
+                draft.fields.append(SkipField(mine.schema))
+                continue
+            below = f"{path}/fields/{index}"
+            if missing.pop(index, None) is None:
+                draft.error = Unreadable(
+                    f"two written fields go to field {reader.fields[index].name}", below
+                )
+                return
+            node = self.node(mine.schema, reader.fields[index].schema, f"{below}/type")
+            draft.fields.append(ReadField(index, node))
+        for index, each in missing.items():
+            below = f"{path}/fields/{index}"
+            if each.default is NO_DEFAULT:
+                message = f"field {each.name} is not written and has no default"
+                draft.error = draft.error or Unreadable(message, below)
+                continue
+            try:
+                draft.defaults.append(DefaultField(index, default_value(each.schema, each.default)))
+            except InvalidSchemaError as error:
+                draft.error = draft.error or Unreadable(error.message, f"{below}/default")
+
+    def find_failed(self) -> None:
+        """Find the records that can never be read: a fixed point, because of recursion."""
+        changed = True
+        while changed:
+            changed = False
+            for index in reversed(range(len(self.drafts))):
+                if index not in self.failed:
+                    error = self.draft_error(self.drafts[index])
+                    if error is not None:
+                        self.failed[index] = error
+                        changed = True
+
+    def draft_error(self, draft: _Draft) -> Unreadable | None:
+        if draft.error is not None:
+            return draft.error
+        for each in draft.fields:
+            if isinstance(each, ReadField) and (error := self.error(each.value)):
+                return error
+        return None
+
+    def error(self, node: Any) -> Unreadable | None:
+        """Return why no value can ever be read at a node, or None if some can."""
+        match node:
+            case Unreadable():
+                return node
+            case ReadRecord():
+                return self.failed.get(node.index)
+            case ReadBranch():
+                return self.error(node.value)
+            case ReadUnion() if node.branches:
+                errors = [self.error(branch) for branch in node.branches]
+                return None if None in errors else errors[-1]
+            case _Choice():
+                errors = [self.error(candidate) for _, candidate in node.candidates]
+                return None if None in errors else errors[0]
+        return None
+
+    def settle(self, node: Any) -> Node:
+        """Return a node with its choices made and its unreadable parts marked as such."""
+        error = self.error(node)
+        if error is not None:
+            return error
+        match node:
+            case ReadArray():
+                return ReadArray(node.reader, self.settle(node.items))
+            case ReadMap():
+                return ReadMap(node.reader, self.settle(node.values))
+            case ReadUnion():
+                return ReadUnion(tuple(self.settle(branch) for branch in node.branches))
+            case ReadBranch():
+                return ReadBranch(node.reader, node.index, self.settle(node.value))
+            case _Choice():
+                for index, candidate in node.candidates:
+                    if self.error(candidate) is None:
+                        return ReadBranch(node.reader, index, self.settle(candidate))
+        settled: Node = node
+        return settled
+
+
+def _has_aliases(schema: NamedSchema) -> bool:
+    fields = schema.fields if isinstance(schema, RecordSchema) else ()
+    return bool(schema.aliases) or any(each.aliases for each in fields)
+
+
+def _shown(schema: Schema) -> str:
+    return f"{schema.type} {schema.name}" if isinstance(schema, NamedSchema) else schema.type

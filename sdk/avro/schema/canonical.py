@@ -1,0 +1,146 @@
+"""Identity of schemas: Parsing Canonical Form, its fingerprint, and the key of codec caches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import Any, Final
+
+from sdk.avro.resolution.matching import logical_of
+from sdk.avro.schema.model import (
+    NO_DEFAULT,
+    ArraySchema,
+    EnumSchema,
+    FixedSchema,
+    MapSchema,
+    NamedSchema,
+    RecordSchema,
+    Schema,
+    UnionSchema,
+)
+from sdk.avro.schema.printing import Piece, render
+
+_EMPTY: Final = 0xC15D213AA4D7A795
+
+
+def canonical_form(schema: Schema) -> str:
+    """Return the Parsing Canonical Form (Avro 1.12, "Parsing Canonical Form for Schemas").
+
+    It keeps what is needed to parse data and drops the rest: two schemas of one form may still
+    differ in defaults, aliases and logical types.
+    """
+    written: set[str] = set()
+
+    def pieces(each: Schema, _: str) -> list[Piece]:
+        if isinstance(each, NamedSchema):
+            if each.name in written:
+                return [f'"{each.name}"']
+            written.add(each.name)
+        return _canonical(each)
+
+    return render(schema, pieces)
+
+
+def fingerprint(schema: Schema) -> str:
+    """Return the CRC-64-AVRO fingerprint of a schema's Parsing Canonical Form.
+
+    Returns:
+        16 hexadecimal digits, in the byte order of single-object encoding (little-endian).
+    """
+    return crc64(canonical_form(schema).encode()).to_bytes(8, "little").hex()
+
+
+def crc64(data: bytes) -> int:
+    """Return the 64-bit Rabin fingerprint of bytes (Avro 1.12, "Schema Fingerprints")."""
+    table = _crc64_table()
+    result = _EMPTY
+    for byte in data:
+        result = (result >> 8) ^ table[(result ^ byte) & 0xFF]
+    return result
+
+
+def normalized_hash(schema: Schema) -> str:
+    """Return the SHA-256 of all that a codec depends on, as 64 hexadecimal digits.
+
+    Unlike the fingerprint it covers defaults, aliases, logical types and enum defaults; unlike the
+    text it does not depend on white space, docs, order of keys, or how names are qualified.
+    """
+    written: set[str] = set()
+
+    def pieces(each: Schema, _: str) -> list[Piece]:
+        if isinstance(each, NamedSchema):
+            if each.name in written:
+                return [f'"{each.name}"']
+            written.add(each.name)
+        return _codec_relevant(each)
+
+    return hashlib.sha256(render(schema, pieces).encode()).hexdigest()
+
+
+@cache
+def _crc64_table() -> tuple[int, ...]:
+    table = []
+    for entry in range(256):
+        for _ in range(8):
+            entry = (entry >> 1) ^ (_EMPTY if entry & 1 else 0)
+        table.append(entry)
+    return tuple(table)
+
+
+def _canonical(schema: Schema) -> list[Piece]:
+    match schema:
+        case UnionSchema():
+            return _union(schema)
+        case ArraySchema():
+            return ['{"type":"array","items":', (schema.items, ""), "}"]
+        case MapSchema():
+            return ['{"type":"map","values":', (schema.values, ""), "}"]
+        case EnumSchema():
+            symbols = ",".join(f'"{symbol}"' for symbol in schema.symbols)
+            return [f'{{"name":"{schema.name}","type":"enum","symbols":[{symbols}]}}']
+        case FixedSchema():
+            return [f'{{"name":"{schema.name}","type":"fixed","size":{schema.size}}}']
+        case RecordSchema():
+            pieces: list[Piece] = [f'{{"name":"{schema.name}","type":"record","fields":[']
+            for index, each in enumerate(schema.fields):
+                comma = "," if index else ""
+                pieces += [f'{comma}{{"name":"{each.name}","type":', (each.schema, ""), "}"]
+            return [*pieces, "]}"]
+    return [f'"{schema.type}"']
+
+
+def _codec_relevant(schema: Schema) -> list[Piece]:
+    match schema:
+        case UnionSchema():
+            return _union(schema)
+        case ArraySchema():
+            return ['{"items":', (schema.items, ""), "}"]
+        case MapSchema():
+            return ['{"values":', (schema.values, ""), "}"]
+        case RecordSchema():
+            pieces: list[Piece] = [_json(["record", schema.name, schema.aliases])]
+            for each in schema.fields:
+                default = [] if each.default is NO_DEFAULT else [each.default]
+                pieces += [_json([each.name, each.aliases, default]), (each.schema, "")]
+            return [*pieces, ";"]
+        case EnumSchema():
+            enum = ["enum", schema.name, schema.aliases, schema.symbols, schema.default]
+            return [_json(enum)]
+    logical = logical_of(schema)
+    kind: list[Any] = [schema.type, logical and [logical.name, logical.precision, logical.scale]]
+    if isinstance(schema, FixedSchema):
+        kind += [schema.name, schema.aliases, schema.size]
+    return [_json(kind)]
+
+
+def _union(schema: UnionSchema) -> list[Piece]:
+    pieces: list[Piece] = ["["]
+    for index, branch in enumerate(schema.branches):
+        pieces += [","] if index else []
+        pieces.append((branch, ""))
+    return [*pieces, "]"]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

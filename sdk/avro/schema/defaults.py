@@ -1,0 +1,245 @@
+"""Default values: whether they match their type, and what they stand for in Avro's terms."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from sdk.avro.schema.defects import shown
+from sdk.avro.schema.json_text import pointer
+from sdk.avro.schema.model import (
+    NO_DEFAULT,
+    ArraySchema,
+    EnumSchema,
+    FixedSchema,
+    MapSchema,
+    RecordSchema,
+    Schema,
+    UnionSchema,
+)
+from sdk.errors import InvalidSchemaError
+
+_RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+}
+_MAX_DEPTH: Final = 200
+
+Problem = tuple[str, str, bool]
+"""JSON pointer below the default, message, and whether it is a warning only."""
+
+
+@frozen
+class UnionValue:
+    """A default of a union: the value, and which branch it belongs to."""
+
+    branch: int
+    value: Any
+
+
+def default_defects(schema: Schema, value: Any) -> list[Problem]:
+    """Return what is wrong with the JSON default of a field.
+
+    A union's default may match any branch, as the specification says since 1.12; a record's may
+    leave out fields that have defaults of their own.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+    """
+    return _Checker().problems(schema, value, "", 0)
+
+
+def default_value(schema: Schema, value: Any) -> Any:
+    """Return what a JSON default stands for: Avro data in which nothing is left to look up.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+
+    Returns:
+        None, bool, int, float, str (enum symbols too), bytes (fixed too), a list, a dict for a
+        map, a dict with every field in declaration order for a record, and a `UnionValue` for a
+        union. Logical types are not applied. Each call builds fresh containers.
+
+    Raises:
+        InvalidSchemaError: The default does not match the type.
+    """
+    checker = _Checker()
+    for path, message, warning in checker.problems(schema, value, "", 0):
+        if not warning:
+            raise InvalidSchemaError(
+                message, remedy="give a default that the type accepts", path=path
+            )
+    return checker.value(schema, value)
+
+
+def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
+    """Tell whether Java's parser, when told to validate defaults, lets one pass.
+
+    It is less strict than `default_defects`: any text will do for an enum, for bytes of any
+    characters and for a fixed of any size.
+
+    Args:
+        schema: The field's type.
+        value: The JSON value of ``default``.
+        depth: How deep inside the default this is.
+    """
+    if depth > _MAX_DEPTH:
+        return False
+
+    def fits(inner: Schema, item: Any) -> bool:
+        return item is not NO_DEFAULT and java_accepts_default(inner, item, depth + 1)
+
+    match schema:
+        case UnionSchema():
+            return any(fits(branch, value) for branch in schema.branches)
+        case ArraySchema():
+            return isinstance(value, list) and all(fits(schema.items, item) for item in value)
+        case MapSchema():
+            return isinstance(value, Mapping) and all(
+                fits(schema.values, item) for item in value.values()
+            )
+        case RecordSchema():
+            return isinstance(value, Mapping) and all(
+                fits(each.schema, value.get(each.name, each.default)) for each in schema.fields
+            )
+    if schema.type in ("string", "bytes", "enum", "fixed"):
+        return isinstance(value, str)
+    return _scalar_problem(schema, value) is None
+
+
+class _Checker:
+    """Checks one default. What fits a union's branch is remembered, or nesting would multiply."""
+
+    def __init__(self) -> None:
+        self.fits: dict[tuple[int, int], bool] = {}
+        self.open: set[tuple[int, int]] = set()
+
+    def problems(self, schema: Schema, value: Any, path: str, depth: int) -> list[Problem]:
+        if depth > _MAX_DEPTH:
+            return [(path, "the default is nested too deeply", False)]
+        match schema:
+            case UnionSchema():
+                if self.branch(schema, value, depth) is None:
+                    return [(path, f"default {shown(value)} matches no branch of the union", False)]
+                return []
+            case RecordSchema() if isinstance(value, Mapping):
+                return self.record(schema, value, path, depth)
+            case ArraySchema() if isinstance(value, list):
+                items = ((schema.items, item, pointer(index)) for index, item in enumerate(value))
+            case MapSchema() if isinstance(value, Mapping):
+                items = ((schema.values, item, pointer(key)) for key, item in value.items())
+            case _:
+                problem = _scalar_problem(schema, value)
+                return [] if problem is None else [(path, problem, False)]
+        found: list[Problem] = []
+        for inner, item, step in items:
+            found += self.problems(inner, item, path + step, depth + 1)
+        return found
+
+    def record(
+        self, schema: RecordSchema, value: Mapping[str, Any], path: str, depth: int
+    ) -> list[Problem]:
+        key = (id(schema), id(value))
+        if key in self.open:
+            return [(path, "the default never ends, because it contains itself", False)]
+        self.open.add(key)
+        found: list[Problem] = []
+        for each in schema.fields:
+            given = value.get(each.name, each.default)
+            if given is NO_DEFAULT:
+                message = f"the default leaves out {each.name}, which has no default"
+                found.append((path, message, False))
+            else:
+                below = path + pointer(each.name) if each.name in value else path
+                found += self.problems(each.schema, given, below, depth + 1)
+        names = {each.name for each in schema.fields}
+        found += (
+            (path + pointer(name), f"record {schema.name} has no field {name}", True)
+            for name in value
+            if name not in names
+        )
+        self.open.remove(key)
+        return found
+
+    def branch(self, schema: UnionSchema, value: Any, depth: int = 0) -> int | None:
+        """Return the first branch that a value fits."""
+        for index, branch in enumerate(schema.branches):
+            key = (id(branch), id(value))
+            if key not in self.fits:
+                found = self.problems(branch, value, "", depth + 1)
+                self.fits[key] = all(is_warning for _, _, is_warning in found)
+            if self.fits[key]:
+                return index
+        return None
+
+    def value(self, schema: Schema, value: Any) -> Any:
+        match schema:
+            case UnionSchema():
+                branch = self.branch(schema, value) or 0
+                return UnionValue(branch, self.value(schema.branches[branch], value))
+            case RecordSchema():
+                return {
+                    each.name: self.value(each.schema, value.get(each.name, each.default))
+                    for each in schema.fields
+                }
+            case ArraySchema():
+                return [self.value(schema.items, item) for item in value]
+            case MapSchema():
+                return {key: self.value(schema.values, item) for key, item in value.items()}
+        if schema.type in ("bytes", "fixed"):
+            return value.encode("latin-1")
+        if schema.type in ("float", "double"):
+            return _floating(value, single=schema.type == "float")
+        return value
+
+
+def _scalar_problem(schema: Schema, value: Any) -> str | None:
+    kind = schema.type
+    if kind in _RANGES:
+        low, high = _RANGES[kind]
+        if isinstance(value, int) and not isinstance(value, bool):
+            if low <= value <= high:
+                return None
+            return f"default {shown(value)} is out of range for {kind}"
+    elif kind == "null":
+        if value is None:
+            return None
+    elif kind == "boolean":
+        if isinstance(value, bool):
+            return None
+    elif kind in ("float", "double"):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return None
+    elif isinstance(value, str):
+        return _text_problem(schema, value)
+    return f"default {shown(value)} is no {kind}"
+
+
+def _text_problem(schema: Schema, value: str) -> str | None:
+    """Check a default that JSON writes as text; only bytes, fixed, string and enum come here."""
+    if isinstance(schema, EnumSchema):
+        if value in schema.symbols:
+            return None
+        return f"default {shown(value)} is no symbol of enum {schema.name}"
+    if schema.type in ("bytes", "fixed") and any(letter > "\xff" for letter in value):
+        return f"default {shown(value)} has characters beyond U+00FF, which are no bytes"
+    if isinstance(schema, FixedSchema) and len(value) != schema.size:
+        return f"default has {len(value)} bytes, fixed {schema.name} has {schema.size}"
+    if schema.type in ("string", "bytes", "fixed"):
+        return None
+    return f"default {shown(value)} is no {schema.type}"
+
+
+def _floating(value: int | float, *, single: bool) -> float:
+    """Return a number in the precision of its type; too large a one is infinite, as in Java."""
+    try:
+        number = float(value)
+        return float(struct.unpack("<f", struct.pack("<f", number))[0]) if single else number
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -1,0 +1,96 @@
+"""Names and namespaces (Avro 1.12 specification, "Names").
+
+Unicode letters and digits are allowed, as Java allows them; the specification names ASCII only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sdk.avro.schema.defects import Defects, shown
+from sdk.avro.schema.model import PRIMITIVES
+
+NAME_REMEDY: Final = "use letters, digits and _, not starting with a digit"
+
+
+def is_name(text: object) -> bool:
+    """Tell whether a value may be a name: letters, digits and ``_``, no digit first."""
+    return (
+        isinstance(text, str)
+        and (text[:1] == "_" or (text[:1].isalpha() and text[0] <= "\uffff"))
+        and all(
+            letter == "_" or ((letter.isalpha() or letter.isdecimal()) and letter <= "\uffff")
+            for letter in text
+        )
+    )
+
+
+def full_name(name: str, namespace: str) -> str:
+    """Return the full name that a name stands for inside a namespace."""
+    if "." in name:
+        return name.removeprefix(".") if name.rfind(".") == 0 else name
+    return f"{namespace}.{name}" if namespace else name
+
+
+def namespace_of(name: str) -> str:
+    """Return the namespace of a full name, or ``""``."""
+    return name.rpartition(".")[0]
+
+
+def declared_name(source: Mapping[str, Any], namespace: str) -> str:
+    """Return the full name that a definition declares, unchecked, or ``""`` if it has none."""
+    name = source.get("name")
+    if not isinstance(name, str) or not name:
+        return ""
+    own = source.get("namespace")
+    return full_name(name, own if isinstance(own, str) else namespace)
+
+
+def read_name(
+    source: Mapping[str, Any], kind: str, namespace: str, path: str, defects: Defects
+) -> str:
+    """Return the full name that a definition declares, or ``""`` with a defect noted."""
+    if not isinstance(source.get("name"), str):
+        where = f"{path}/name" if "name" in source else path
+        defects.error(where, f"{kind} without a name", 'add "name"')
+        return ""
+    name = declared_name(source, namespace)
+    *spaces, last = name.split(".")
+    if not is_name(last):
+        defects.error(f"{path}/name", f"{shown(source['name'])} is no name", NAME_REMEDY)
+        return ""
+    if not all(map(is_name, spaces)):
+        where = "namespace" if "." not in source["name"] and "namespace" in source else "name"
+        message = f"{shown('.'.join(spaces))} is no namespace"
+        defects.error(f"{path}/{where}", message, "join names by single dots")
+        return ""
+    if name in PRIMITIVES:
+        message = f"a type may not be called {name}"
+        defects.error(f"{path}/name", message, "rename it or add a namespace")
+        return ""
+    return name
+
+
+def read_aliases(
+    source: Mapping[str, Any], path: str, defects: Defects, *, checked: bool
+) -> tuple[str, ...]:
+    """Return the aliases of a definition or field as they stand, each once.
+
+    Args:
+        source: The definition or field.
+        path: Its JSON pointer.
+        defects: Takes what is wrong.
+        checked: Refuse aliases that are no names; Java does so for types but not for fields.
+    """
+    aliases = source.get("aliases", [])
+    if not isinstance(aliases, list):
+        defects.error(f"{path}/aliases", "aliases are not an array", "use a JSON array")
+        return ()
+    good: dict[str, None] = {}
+    for index, alias in enumerate(aliases):
+        if isinstance(alias, str) and (not checked or is_name(alias.rpartition(".")[2])):
+            good[alias] = None
+        else:
+            defects.error(f"{path}/aliases/{index}", f"{shown(alias)} is no name", NAME_REMEDY)
+    return tuple(good)

@@ -1,0 +1,1 @@
+"""Consuming: record → handler → outcome → committed offset."""

@@ -1,0 +1,1 @@
+"""The embedded schema registry: state, rules and HTTP resources."""

@@ -1,0 +1,81 @@
+"""Compatibility levels: which versions are compared, in which direction, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdk.avro.schema.model import RecordSchema
+from sdk.embedded.registry.avro_text import AvroText
+
+_SHOWN_SCHEMA = 10 * 1024
+Previous = tuple[int, AvroText]
+
+
+def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[str]:
+    """Compare a schema with earlier versions, as Confluent's registry words it.
+
+    Args:
+        level: One of the seven compatibility levels.
+        new: The schema to register.
+        previous: Version number and schema of the live versions, in ascending order.
+
+    Returns:
+        What is wrong with the first version, newest first, that does not fit; empty if all fit.
+    """
+    if level == "NONE":
+        return []
+    compared = list(reversed(previous))
+    if not level.endswith("_TRANSITIVE"):
+        compared = compared[:1]
+    for version, old in compared:
+        found = _against(level.removesuffix("_TRANSITIVE"), new, version, old)
+        if found:
+            return found
+    return []
+
+
+def reserved_field_problems(
+    new: AvroText, reserved: Sequence[str], reserved_before: Sequence[str]
+) -> list[str]:
+    """Check the names that metadata reserve, as ``validateFields`` asks for.
+
+    Args:
+        new: The schema to register.
+        reserved: Field names that its metadata reserve.
+        reserved_before: Those of the latest version; they stay reserved.
+    """
+    fields = new.schema.fields if isinstance(new.schema, RecordSchema) else ()
+    used = {field.name for field in fields}
+    return [
+        *(
+            f"The new schema has reserved field {name} removed from its metadata which is present "
+            "in the old schema's metadata."
+            for name in reserved_before
+            if name not in reserved
+        ),
+        *(
+            f"The new schema has field that conflicts with the reserved field {name}."
+            for name in reserved
+            if name in used
+        ),
+    ]
+
+
+def _against(direction: str, new: AvroText, version: int, old: AvroText) -> list[str]:
+    found: list[str] = []
+    if direction == "FULL":
+        found += old.cannot_read(new, reader_name="old", writer_name="new")
+    if direction == "FORWARD":
+        found += _told(old.cannot_read(new, reader_name="old", writer_name="new"), version, old)
+    else:
+        found += _told(new.cannot_read(old, reader_name="new", writer_name="old"), version, old)
+    return found
+
+
+def _told(found: list[str], version: int, old: AvroText) -> list[str]:
+    if not found:
+        return []
+    text = f"'{old.text}'"
+    if len(old.text) > _SHOWN_SCHEMA:
+        text = f"<truncated to {_SHOWN_SCHEMA} characters> '{old.text[:_SHOWN_SCHEMA]}'"
+    return [*found, f"{{oldSchemaVersion: {version}}}", f"{{oldSchema: {text}}}"]

@@ -1,0 +1,375 @@
+"""Registering a schema, and looking one up: the same steps, with and without a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from sdk.embedded.registry import answers, compatibility
+from sdk.embedded.registry.avro_text import AvroText, Schemas
+from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.documents import (
+    CONFLUENT_VERSION,
+    Metadata,
+    Reference,
+    RuleSet,
+    merge_metadata,
+    merge_rule_sets,
+)
+from sdk.embedded.registry.reading import Reading
+from sdk.embedded.registry.scopes import Config, Scopes
+from sdk.embedded.registry.store import AVRO, SchemaDocument, SchemaVersion, Store
+from sdk.embedded.registry.subjects import QualifiedSubject, context_of
+
+_MAX_RECORD = 1_048_576
+"""Kafka's default limit of a record, which is where the real registry keeps a schema."""
+
+_RECORD_OVERHEAD = 200
+_RESERVED_FIELDS = "confluent:reserved"
+
+
+@frozen
+class SchemaRequest:
+    """A schema as a client sends it.
+
+    Attributes:
+        document: The schema, not parsed yet.
+        version: Version number that it is to get; 0 leaves it to the registry.
+        id: Schema id that it is to get, in IMPORT mode; -1 leaves it to the registry.
+    """
+
+    document: SchemaDocument
+    version: int = 0
+    id: int = -1
+
+    @classmethod
+    def read(cls, body: Body) -> SchemaRequest:
+        """Read a request body.
+
+        Raises:
+            RestError: 400 for a broken body, 42210 for broken rules.
+        """
+        references = body.objects("references") or []
+        schema_type = body.text("schemaType")
+        document = SchemaDocument(
+            text=body.text("schema"),
+            schema_type=AVRO if schema_type is None else schema_type,
+            references=tuple(Reference.read(reference) for reference in references),
+            metadata=Metadata.read(body.object("metadata")),
+            rule_set=RuleSet.read(body.object("ruleSet")),
+        )
+        version, schema_id = body.integer("version"), body.integer("id")
+        return cls(document, version or 0, -1 if schema_id is None else max(schema_id, -1))
+
+
+@frozen
+class Registered:
+    """The outcome of a registration.
+
+    Attributes:
+        row: The version that now has the schema.
+        changed: The registry added metadata or rules of its own, or took over a schema.
+    """
+
+    row: SchemaVersion
+    changed: bool = False
+
+
+class Registration:
+    """Checks schemas against mode, level and history, and stores them."""
+
+    def __init__(self, store: Store, scopes: Scopes, reading: Reading) -> None:
+        self._store = store
+        self._scopes = scopes
+        self._reading = reading
+        self._schemas = Schemas(reading)
+
+    @property
+    def schemas(self) -> Schemas:
+        """The parser of stored schemas."""
+        return self._schemas
+
+    def register(self, subject: str, request: SchemaRequest, *, normalize: bool) -> Registered:
+        """Store a schema, or find that it is stored already.
+
+        Raises:
+            RestError: 409, 42201, 42205 or 42209.
+        """
+        config = self._scopes.config_in_scope(subject)
+        if request.version != -1 and not config.changes_schemas:
+            found = self._find(subject, request.document, normalize=normalize, deleted=False)
+            if found is not None and self._is_same(found, request):
+                return Registered(found)
+        self._check_mode(subject, request.id)
+        importing = self._scopes.mode_in_scope(subject) == "IMPORT"
+        rows = self._store.versions(subject)
+        live = [row for row in rows if not row.deleted]
+        next_version = max((row.version for row in rows), default=0) + 1
+        document = request.document
+        if not importing:
+            document = self._completed(document, config, live, request.version, next_version)
+        changed = document != request.document
+        if document.is_empty:
+            raise answers.invalid_schema("Empty schema")
+        document, parsed = self._schemas.canonical(
+            subject, document, normalize=normalize, new=request.id < 0
+        )
+        known = self._known_id(subject, document, request)
+        if isinstance(known, SchemaVersion):
+            return Registered(known, changed)
+        if request.version == 0:
+            same = self._with_references_inlined(live, document, parsed)
+            if same is not None and request.id in (-1, same.id):
+                return Registered(same, changed)
+        if not importing:
+            self._check_compatible(subject, config, document, parsed, live)
+        row = self._numbered(subject, document, request, known, next_version, importing=importing)
+        self._store_version(row, rows)
+        return Registered(row, changed)
+
+    def look_up(
+        self, subject: str, document: SchemaDocument, *, normalize: bool, deleted: bool
+    ) -> SchemaVersion | None:
+        """Return the version that has a schema, in this or, without context, in any context.
+
+        Raises:
+            RestError: 42201.
+        """
+        found = self._look_up_here(subject, document, normalize=normalize, deleted=deleted)
+        parsed = QualifiedSubject.parse(subject)
+        if found is not None or not parsed.in_default_context:
+            return found
+        for context in self._store.contexts():
+            qualified = str(QualifiedSubject(context, parsed.name))
+            found = self._look_up_here(qualified, document, normalize=normalize, deleted=deleted)
+            if found is not None:
+                return found
+        return None
+
+    def compare(
+        self,
+        subject: str,
+        document: SchemaDocument,
+        previous: Sequence[SchemaVersion],
+        *,
+        normalize: bool,
+    ) -> list[str]:
+        """Return why a schema could not follow ``previous`` under the subject's level.
+
+        Raises:
+            RestError: 42201.
+        """
+        config = self._scopes.config_in_scope(subject)
+        if document.is_empty:
+            raise answers.invalid_schema("Empty schema")
+        document, parsed = self._schemas.canonical(subject, document, normalize=normalize, new=True)
+        return self._problems(config, document, parsed, previous)
+
+    def _look_up_here(
+        self, subject: str, document: SchemaDocument, *, normalize: bool, deleted: bool
+    ) -> SchemaVersion | None:
+        found = self._find(subject, document, normalize=normalize, deleted=deleted)
+        latest = self._store.latest(subject)
+        if found is not None or latest is None:
+            return found
+        # What registering would take over from the latest version is taken over here too.
+        config = self._scopes.config_in_scope(subject)
+        completed = self._with_metadata(document, config, latest)
+        if completed == document:
+            return None
+        return self._find(subject, completed, normalize=normalize, deleted=deleted)
+
+    def _find(
+        self, subject: str, document: SchemaDocument, *, normalize: bool, deleted: bool
+    ) -> SchemaVersion | None:
+        """Return the version of this very subject that has a schema."""
+        if document.is_empty:
+            return None
+        document, parsed = self._schemas.canonical(
+            subject, document, normalize=normalize, new=False
+        )
+        found = self._store.find(subject, document)
+        if found is not None:
+            row = self._version_of(subject, found[1])
+            if row is not None and (deleted or not row.deleted):
+                return row
+        rows = [row for row in self._store.versions(subject) if deleted or not row.deleted]
+        return self._with_references_inlined(rows, document, parsed) or next(
+            (row for row in reversed(rows) if _same_but_version_note(document, row)), None
+        )
+
+    def _version_of(self, subject: str, versions: dict[str, int]) -> SchemaVersion | None:
+        version = versions.get(subject)
+        return None if version is None else self._store.version(subject, version)
+
+    def _with_references_inlined(
+        self, rows: Sequence[SchemaVersion], document: SchemaDocument, parsed: AvroText
+    ) -> SchemaVersion | None:
+        """Find a schema that was sent with its references written out."""
+        if document.references:
+            return None
+        for row in reversed(rows):
+            if row.document.references and self._schemas.stored(row).resolved == parsed.resolved:
+                return row
+        return None
+
+    @staticmethod
+    def _is_same(found: SchemaVersion, request: SchemaRequest) -> bool:
+        if request.version == 0:
+            return request.id < 0 or request.id == found.id
+        return request.id == found.id and request.version == found.version
+
+    def _check_mode(self, subject: str, schema_id: int) -> None:
+        mode = self._scopes.mode_in_scope(subject)
+        if self._scopes.is_read_only(subject):
+            raise answers.not_permitted(f"Subject {subject} is in read-only mode")
+        if schema_id >= 0 and mode != "IMPORT":
+            raise answers.not_permitted(f"Subject {subject} is not in import mode")
+        if schema_id < 0 and mode != "READWRITE":
+            raise answers.not_permitted(f"Subject {subject} is not in read-write mode")
+
+    def _completed(
+        self,
+        document: SchemaDocument,
+        config: Config,
+        live: Sequence[SchemaVersion],
+        version: int,
+        next_version: int,
+    ) -> SchemaDocument:
+        """Take over from the latest version and the configuration what a request leaves out."""
+        latest = live[-1] if live else None
+        if document.is_empty and latest is not None:
+            document = evolve(
+                document,
+                text=latest.document.text,
+                schema_type=latest.document.schema_type,
+                references=latest.document.references,
+            )
+        document = self._with_metadata(document, config, latest)
+        metadata = document.metadata
+        if version != 0 or (metadata is not None and CONFLUENT_VERSION in metadata.properties):
+            noted = (metadata or Metadata()).with_property(CONFLUENT_VERSION, str(next_version))
+            document = evolve(document, metadata=noted)
+        return document
+
+    @staticmethod
+    def _with_metadata(
+        document: SchemaDocument, config: Config, latest: SchemaVersion | None
+    ) -> SchemaDocument:
+        own_metadata, own_rules = document.metadata, document.rule_set
+        if latest is not None:
+            own_metadata = own_metadata or latest.document.metadata
+            own_rules = own_rules or latest.document.rule_set
+        metadata = merge_metadata(
+            merge_metadata(config.default_metadata, own_metadata), config.override_metadata
+        )
+        rules = merge_rule_sets(
+            merge_rule_sets(config.default_rule_set, own_rules), config.override_rule_set
+        )
+        return evolve(document, metadata=metadata, rule_set=rules)
+
+    def _known_id(
+        self, subject: str, document: SchemaDocument, request: SchemaRequest
+    ) -> SchemaVersion | int:
+        """Return the live version that has the schema; else the id that it is to get, or -1."""
+        found = self._store.find(subject, document)
+        if found is None or request.id not in (-1, found[0]):
+            return request.id
+        row = self._version_of(subject, found[1])
+        if request.version == 0 and row is not None and not row.deleted:
+            return row
+        return found[0]
+
+    def _check_compatible(
+        self,
+        subject: str,
+        config: Config,
+        document: SchemaDocument,
+        parsed: AvroText,
+        live: Sequence[SchemaVersion],
+    ) -> None:
+        found = self._problems(config, document, parsed, live)
+        if found:
+            raise answers.incompatible(subject, found)
+
+    def _problems(
+        self,
+        config: Config,
+        document: SchemaDocument,
+        parsed: AvroText,
+        previous: Sequence[SchemaVersion],
+    ) -> list[str]:
+        level = config.level or "BACKWARD"
+        found: list[str] = []
+        if config.validate_fields:
+            before = _reserved(previous[-1].document) if previous else []
+            found += compatibility.reserved_field_problems(parsed, _reserved(document), before)
+        if config.group is not None:
+            group = _property(document, config.group)
+            previous = [row for row in previous if _property(row.document, config.group) == group]
+        found += compatibility.problems(
+            level, parsed, [(row.version, self._schemas.stored(row)) for row in previous]
+        )
+        if found:
+            checked = str(bool(config.validate_fields)).lower()
+            found.append(f"{{validateFields: '{checked}', compatibility: '{level}'}}")
+        return found
+
+    def _numbered(
+        self,
+        subject: str,
+        document: SchemaDocument,
+        request: SchemaRequest,
+        schema_id: int,
+        next_version: int,
+        *,
+        importing: bool,
+    ) -> SchemaVersion:
+        version = request.version if request.version > 0 else next_version
+        if version != next_version and not importing:
+            raise answers.invalid_schema("Version is not one more than previous version")
+        if schema_id < 0:
+            schema_id = self._store.next_id(subject)
+        else:
+            scope = QualifiedSubject(context_of(subject), "").prefix
+            other = self._store.by_id(schema_id, scope)
+            if other is not None and other.document != document:
+                raise answers.not_permitted(
+                    f"Overwrite new schema with id {schema_id} is not permitted."
+                )
+        return SchemaVersion(subject, version, schema_id, document)
+
+    def _store_version(self, row: SchemaVersion, rows: Sequence[SchemaVersion]) -> None:
+        stored = json.dumps(row.document.text, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(stored) + _RECORD_OVERHEAD > _MAX_RECORD:
+            raise answers.schema_too_large()
+        self._store.add_context(context_of(row.subject))
+        replaced = [
+            old for old in rows if old.deleted and old.id == row.id and old.version < row.version
+        ]
+        self._store.remove(replaced)
+        self._store.put(row)
+
+
+def _reserved(document: SchemaDocument) -> list[str]:
+    names = (_property(document, _RESERVED_FIELDS) or "").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def _property(document: SchemaDocument, name: str) -> str | None:
+    return None if document.metadata is None else document.metadata.properties.get(name)
+
+
+def _same_but_version_note(document: SchemaDocument, row: SchemaVersion) -> bool:
+    """Tell whether two schemas differ in nothing but the registry's note of the version."""
+    note, own = _property(row.document, CONFLUENT_VERSION), _property(document, CONFLUENT_VERSION)
+    if (note is None) == (own is None) or (own is not None and own != str(row.version)):
+        return False
+    return _without_note(document) == _without_note(row.document)
+
+
+def _without_note(document: SchemaDocument) -> SchemaDocument:
+    metadata = (document.metadata or Metadata()).without_property(CONFLUENT_VERSION)
+    return evolve(document, metadata=metadata)

@@ -1,0 +1,252 @@
+"""Requests and the table of paths that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import evolve, field, frozen
+
+from sdk.embedded.registry import answers
+from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.subjects import EVERY_CONTEXT, normalize_context
+
+MEDIA_TYPES: Final = (
+    "application/vnd.schemaregistry.v1+json",
+    "application/vnd.schemaregistry+json",
+    "application/json",
+)
+"""What answers can be served as, best first."""
+
+_READABLE: Final = (*MEDIA_TYPES, "application/octet-stream")
+_INT_RANGE = range(-(2**31), 2**31)
+
+
+@frozen(kw_only=True)
+class Request:
+    """One HTTP request.
+
+    Attributes:
+        method: Such as ``GET``.
+        path: Segments of the path, decoded.
+        query: Query parameters, decoded, each with all its values.
+        headers: Header fields by lower-case name.
+        content: The body.
+        params: What the placeholders of the matched path stand for.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, Sequence[str]] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict)
+    content: bytes = b""
+    params: Mapping[str, str] = field(factory=dict)
+
+    def text(self, name: str, default: str | None = None) -> str | None:
+        """Return the first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else default
+
+    def flag(self, name: str) -> bool:
+        """Return whether a query parameter says true, in whatever case."""
+        return (self.text(name) or "").lower() == "true"
+
+    def number(self, name: str, default: int) -> int:
+        """Return a query parameter as an int of 32 bits.
+
+        Raises:
+            RestError: 404, as for a path that does not exist.
+        """
+        return _number(self.text(name, str(default)) or "")
+
+    def path_number(self, name: str) -> int:
+        """Return a placeholder of the path as an int of 32 bits.
+
+        Raises:
+            RestError: 404.
+        """
+        return _number(self.params[name])
+
+    def page(self, items: Iterable[Any], default: int, most: int) -> list[Any]:
+        """Return the part of a listing that ``offset`` and ``limit`` ask for."""
+        offset, limit = self.number("offset", 0), self.number("limit", -1)
+        if offset < 0:
+            raise answers.internal_error()
+        size = limit if 0 < limit <= most else default
+        return list(items)[offset : offset + size]
+
+    def body(self) -> Body:
+        """Return the JSON object of the body.
+
+        Raises:
+            RestError: 415, 400 or 422.
+        """
+        media_type = self.headers.get("content-type", _READABLE[-1]).partition(";")[0]
+        if media_type.strip().lower() not in _READABLE:
+            raise answers.unsupported_media_type()
+        return Body.read(self.content)
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether the client takes fields that releases before 8.0 did not send."""
+        return self.headers.get("confluent-accept-unknown-properties", "").lower() == "true"
+
+
+@frozen
+class RawText:
+    """An answer that goes out as it is, not as a JSON string."""
+
+    text: str
+
+
+@frozen
+class NoContent:
+    """An answer without a body (HTTP 204)."""
+
+
+Handler = Callable[[Request], Any]
+"""Answers a request with a JSON value, `RawText` or `NoContent`."""
+
+
+@frozen
+class Route:
+    """A path and what answers it.
+
+    Attributes:
+        method: HTTP method.
+        template: Such as ``/subjects/{subject}/versions``.
+        handler: Called with the request.
+    """
+
+    method: str
+    template: str
+    handler: Handler
+
+    def match(self, path: Sequence[str]) -> dict[str, str] | None:
+        """Return what the placeholders stand for, or None if the path is another."""
+        parts = self.template.strip("/").split("/") if self.template != "/" else []
+        if len(parts) != len(path):
+            return None
+        params: dict[str, str] = {}
+        for part, segment in zip(parts, path, strict=True):
+            if part.startswith("{"):
+                if not segment:
+                    return None
+                params[part[1:-1]] = segment
+            elif part != segment:
+                return None
+        return params
+
+
+class Router:
+    """Finds the handler of a request."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = tuple(routes)
+
+    def answer(self, request: Request) -> Any:
+        """Return the handler's answer.
+
+        Raises:
+            RestError: 404, 405, or whatever the handler refuses with.
+        """
+        request = in_context(request)
+        method = "GET" if request.method == "HEAD" else request.method
+        allowed = self.methods(request.path)
+        if not allowed:
+            raise answers.no_such_path()
+        for route in self._routes:
+            params = route.match(request.path)
+            if params is not None and route.method == method:
+                return route.handler(evolve(request, params=params))
+        raise answers.method_not_allowed()
+
+    def methods(self, path: Sequence[str]) -> list[str]:
+        """Return the methods that a path answers to."""
+        return [route.method for route in self._routes if route.match(path) is not None]
+
+
+def in_context(request: Request) -> Request:
+    """Turn ``/contexts/NAME/subjects/S/…`` into ``/subjects/:.NAME:S/…``.
+
+    Raises:
+        RestError: 400 where the context's name has a colon inside.
+    """
+    if len(request.path) < 2 or request.path[0] != "contexts":
+        return request
+    try:
+        prefix = normalize_context(request.path[1])
+    except ValueError as error:
+        raise answers.bad_request(str(error)) from None
+    path = _with_context(request.path[2:], prefix)
+    if not path:
+        path = ("contexts", prefix) if prefix else ("contexts",)
+    query = dict(request.query)
+    if path[:2] == ("schemas", "ids"):
+        query["subject"] = [_inside(prefix, (query.get("subject") or [""])[0])]
+    elif path in (("schemas",), ("subjects",)):
+        prefixes = query.get("subjectPrefix") or [""]
+        query["subjectPrefix"] = [_inside(prefix, each) for each in prefixes]
+    return evolve(request, path=path, query=query)
+
+
+def _with_context(path: Sequence[str], prefix: str) -> tuple[str, ...]:
+    written: list[str] = []
+    subject_next = scope = False
+    for index, segment in enumerate(path):
+        if subject_next:
+            written.append(_inside(prefix, segment))
+            subject_next = False
+            continue
+        root_scope = index == 0 and segment in ("config", "mode")
+        scope = scope or root_scope
+        subject_next = root_scope or segment == "subjects"
+        written.append(segment)
+    if scope and subject_next and prefix:
+        written.append(prefix)
+    return tuple(written)
+
+
+def _inside(prefix: str, subject: str) -> str:
+    return subject if subject.startswith((":.", EVERY_CONTEXT)) else prefix + subject
+
+
+def negotiate(accept: str | None) -> str:
+    """Return the media type of an answer.
+
+    Raises:
+        RestError: 406.
+    """
+    if not accept or not accept.strip():
+        return MEDIA_TYPES[0]
+    best: tuple[float, int] | None = None
+    for part in accept.split(","):
+        wanted, _, parameters = part.strip().partition(";")
+        quality = _quality(parameters)
+        for rank, media_type in enumerate(MEDIA_TYPES):
+            if quality > 0 and wanted.strip().lower() in (media_type, "application/*", "*/*"):
+                best = max(best or (0.0, -9), (quality, -rank))
+    if best is None:
+        raise answers.not_acceptable()
+    return MEDIA_TYPES[-best[1]]
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _number(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise answers.no_such_path() from None
+    if number not in _INT_RANGE:
+        raise answers.no_such_path()
+    return number

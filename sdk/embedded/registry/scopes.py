@@ -1,0 +1,252 @@
+"""Compatibility levels and modes: of a subject, of its context, of the whole registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from attrs import evolve, fields, frozen
+
+from sdk.embedded.registry import answers
+from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.documents import Metadata, RuleSet, metadata_json, rule_set_json
+from sdk.embedded.registry.store import Store
+from sdk.embedded.registry.subjects import QualifiedSubject
+
+LEVELS = (
+    "NONE",
+    "BACKWARD",
+    "BACKWARD_TRANSITIVE",
+    "FORWARD",
+    "FORWARD_TRANSITIVE",
+    "FULL",
+    "FULL_TRANSITIVE",
+)
+MODES = ("READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT")
+DEFAULT_LEVEL = "BACKWARD"
+DEFAULT_MODE = "READWRITE"
+
+T = TypeVar("T")
+Subject = str | None
+"""A subject, a context, or None for the whole registry."""
+
+
+@frozen(kw_only=True)
+class Config:
+    """What ``/config`` keeps; None means not set."""
+
+    alias: str | None = None
+    normalize: bool | None = None
+    validate_fields: bool | None = None
+    level: str | None = None
+    group: str | None = None
+    default_metadata: Metadata | None = None
+    override_metadata: Metadata | None = None
+    default_rule_set: RuleSet | None = None
+    override_rule_set: RuleSet | None = None
+
+    @classmethod
+    def read(cls, body: Body) -> Config:
+        """Read a request.
+
+        Raises:
+            RestError: 42203 for an unknown level, 42210 for broken rules.
+        """
+        level = body.text("compatibility")
+        if level is not None and level.upper() not in LEVELS:
+            raise answers.invalid_level()
+        return cls(
+            alias=body.text("alias"),
+            normalize=body.boolean("normalize"),
+            validate_fields=body.boolean("validateFields"),
+            level=None if level is None else level.upper(),
+            group=body.text("compatibilityGroup"),
+            default_metadata=Metadata.read(body.object("defaultMetadata")),
+            override_metadata=Metadata.read(body.object("overrideMetadata")),
+            default_rule_set=RuleSet.read(body.object("defaultRuleSet")),
+            override_rule_set=RuleSet.read(body.object("overrideRuleSet")),
+        )
+
+    def over(self, older: Config) -> Config:
+        """Return this on top of an older one: what is not set here stays."""
+        names = [attribute.name for attribute in fields(Config)]
+        newer = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return evolve(older, **newer)
+
+    @property
+    def changes_schemas(self) -> bool:
+        """Whether registered schemas get metadata or rules from here."""
+        return any(
+            (
+                self.default_metadata,
+                self.override_metadata,
+                self.default_rule_set,
+                self.override_rule_set,
+            )
+        )
+
+    def as_json(self, level_key: str = "compatibilityLevel") -> dict[str, Any]:
+        """Return what is set; requests spell the level differently from answers."""
+        values: dict[str, Any] = {
+            "alias": self.alias,
+            "normalize": self.normalize,
+            "validateFields": self.validate_fields,
+            level_key: self.level,
+            "compatibilityGroup": self.group,
+            "defaultMetadata": self.default_metadata and metadata_json(self.default_metadata),
+            "overrideMetadata": self.override_metadata and metadata_json(self.override_metadata),
+            "defaultRuleSet": self.default_rule_set and rule_set_json(self.default_rule_set),
+            "overrideRuleSet": self.override_rule_set and rule_set_json(self.override_rule_set),
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Scopes:
+    """Levels and modes with their inheritance: subject, then context, then registry."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._configs: dict[Subject, Config] = {}
+        self._modes: dict[Subject, str] = {}
+
+    # Configuration
+
+    def config(self, subject: Subject) -> Config | None:
+        """Return what is set for exactly this scope; the registry's own always has a level."""
+        config = self._configs.get(subject)
+        if subject is None:
+            config = config or Config()
+            return config if config.level else evolve(config, level=DEFAULT_LEVEL)
+        return config
+
+    def config_in_scope(self, subject: Subject) -> Config:
+        """Return the nearest configuration, its level filled in from further out."""
+        found = [config for scope in _outwards(subject) if (config := self._configs.get(scope))]
+        nearest = found[0] if found else Config()
+        level = next((config.level for config in found if config.level), DEFAULT_LEVEL)
+        return evolve(nearest, level=level)
+
+    def update_config(self, subject: Subject, config: Config) -> None:
+        """Set what ``config`` sets.
+
+        Raises:
+            RestError: 42205 in a read-only scope.
+        """
+        self._check_writable(subject)
+        self._configs[subject] = config.over(self._configs.get(subject) or Config())
+
+    def delete_config(self, subject: Subject) -> Config:
+        """Unset everything, and return what was set.
+
+        Raises:
+            RestError: 40401 when nothing was set, 42205 in a read-only scope.
+        """
+        old = self.config(subject)
+        if old is None:
+            raise answers.subject_not_found(subject)
+        self._check_writable(subject)
+        self._configs.pop(subject, None)
+        return old
+
+    def alias(self, subject: str) -> str:
+        """Return the subject that ``subject`` is another name of, or itself."""
+        config = self._configs.get(subject)
+        return (config and config.alias) or subject
+
+    def aliases(self) -> dict[str, list[str]]:
+        """Return all aliases: subject → its other names."""
+        names: dict[str, list[str]] = {}
+        for subject, config in self._configs.items():
+            if subject is not None and config.alias:
+                names.setdefault(config.alias, []).append(subject)
+        return names
+
+    # Modes
+
+    def mode(self, subject: Subject) -> str | None:
+        """Return the mode of exactly this scope; the registry's own is never None."""
+        if self._global_mode() == "READONLY_OVERRIDE":
+            return "READONLY_OVERRIDE"
+        return self._global_mode() if subject is None else self._modes.get(subject)
+
+    def mode_in_scope(self, subject: Subject) -> str:
+        """Return the mode that holds for a subject."""
+        if self._global_mode() == "READONLY_OVERRIDE":
+            return "READONLY_OVERRIDE"
+        modes = (self._modes.get(scope) for scope in _outwards(subject))
+        return next((mode for mode in modes if mode), DEFAULT_MODE)
+
+    def is_read_only(self, subject: Subject) -> bool:
+        """Tell whether writes are refused."""
+        return self.mode_in_scope(subject).startswith("READONLY")
+
+    def set_mode(self, subject: Subject, mode: str, *, force: bool) -> None:
+        """Set a mode.
+
+        Args:
+            subject: The scope.
+            mode: One of `MODES`.
+            force: Allow IMPORT while there are live schemas.
+
+        Raises:
+            RestError: 42205 when there are live schemas to import over, 42206 when a deleted
+                schema that IMPORT would forget is still referenced.
+        """
+        if mode == "IMPORT" and self.mode_in_scope(subject) != "IMPORT" and not force:
+            self._make_room(subject)
+        self._modes[subject] = mode
+
+    def _make_room(self, subject: Subject) -> None:
+        if self._store.has(subject, deleted=False):
+            raise answers.not_permitted("Cannot import since found existing subjects")
+        deleted = [
+            row
+            for name in self._store.matching(subject, deleted=True)
+            for row in self._store.versions(name)
+        ]
+        for row in deleted:
+            if self._store.referenced_by(row.subject, row.version):
+                raise answers.reference_exists(row.subject, row.version)
+        self._store.remove(deleted)
+
+    def delete_mode(self, subject: str) -> str:
+        """Unset a subject's mode, and return what it was.
+
+        Raises:
+            RestError: 40401 when none was set.
+        """
+        old = self.mode(subject)
+        if old is None:
+            raise answers.subject_not_found(subject)
+        self._modes.pop(subject, None)
+        return old
+
+    def forget(self, subject: str) -> None:
+        """Unset level and mode of a subject that has no live version any more."""
+        self._configs.pop(subject, None)
+        self._modes.pop(subject, None)
+
+    def _global_mode(self) -> str:
+        return self._modes.get(None, DEFAULT_MODE)
+
+    def _check_writable(self, subject: Subject) -> None:
+        if self.is_read_only(subject):
+            raise answers.not_permitted(f"Subject {_shown(subject)} is in read-only mode")
+
+
+def _outwards(subject: Subject) -> Iterator[Subject]:
+    """Yield the scopes in which a setting for ``subject`` is looked for, nearest first.
+
+    A context does not inherit from the registry, and the registry is the scope of the default
+    context.
+    """
+    if subject is None:
+        yield None
+        return
+    yield subject
+    parsed = QualifiedSubject.parse(subject)
+    yield None if parsed.in_default_context else parsed.prefix
+
+
+def _shown(subject: Subject) -> str:
+    return "null" if subject is None else subject

@@ -1,0 +1,1 @@
+"""Confluent's Kafka clients behind our seams; the only importer of them."""

@@ -1,0 +1,233 @@
+"""librdkafka's producer behind our seam, with one thread that takes its acknowledgements."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as Client
+
+from sdk.abstractions import OnDelivery, TokenSource
+from sdk.errors import (
+    AuthenticationError,
+    ClosedError,
+    DeliveryTimeoutError,
+    QueueFullError,
+    SdkError,
+    SerializationError,
+)
+from sdk.kafka.config import make_client, producer_config
+from sdk.kafka.failures import broker_failure
+from sdk.kafka.health import Trouble
+from sdk.kafka.signals import held_signals
+from sdk.records import DeliveryReport, ProducerRecord
+from sdk.settings import KafkaOptions, ProducerOptions
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_STAND_BACK_SECONDS = 0.002
+_TAKEN_WHILE_PRODUCING = 128
+_STILL_BUSY = 24
+_PURGE_SECONDS = 5.0
+_FLUSH_SECONDS = 0.1
+_MOCK_APPEND_TIME = 1234
+"""What librdkafka's mock cluster says of every record, though it keeps the record's own time."""
+
+
+class ConfluentProducer:
+    """A `BrokerProducer` on librdkafka.
+
+    Args:
+        kafka: Servers and credentials; never the word ``embedded``.
+        options: The ``[producer]`` table.
+        token: Source of OAUTHBEARER tokens.
+
+    Raises:
+        ConfigurationError: librdkafka refuses a setting; the message names ours.
+    """
+
+    def __init__(
+        self, kafka: KafkaOptions, options: ProducerOptions, token: TokenSource | None = None
+    ) -> None:
+        self._trouble = Trouble("reach Kafka")
+        config = producer_config(kafka, options, token) | {"error_cb": self._trouble.hear}
+        self._client: Any = make_client(
+            Client, config, {"producer": options.librdkafka, "kafka": kafka.librdkafka}
+        )
+        # Bound once: each record under way holds it.
+        self._delivered = self._settle
+        self._after_deliveries: Callable[[], None] = _nothing
+        self._produced = 0
+        # A token is fetched where acknowledgements are taken, and may take its time.
+        self._takes_inline = "oauth_cb" not in config
+        self._closed = threading.Event()
+        self._poller = threading.Thread(
+            target=self._take_acknowledgements, name="sdk-producer", daemon=True
+        )
+        self._poller.start()
+
+    def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        """Queue a record and return at once."""
+        topic, value, key, headers, partition, timestamp = record
+        try:
+            self._client.produce(
+                topic,
+                value,
+                key,
+                -1 if partition is None else partition,
+                partial(self._delivered, on_delivery, record),
+                None,
+                timestamp or 0,
+                list(headers) if headers else None,
+            )
+            self._produced += 1
+            if not self._produced % _TAKEN_WHILE_PRODUCING and self._takes_inline:
+                with held_signals():
+                    self._take(0)
+        except BufferError as error:
+            raise QueueFullError("the local queue is full", topic=record.topic) from error
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:
+                self._take(0)  # tells what it was
+            raise self._failure(error.args[0], topic, partition) from error
+        except (AttributeError, RuntimeError) as error:
+            raise ClosedError("the producing client is closed") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            if "header key" in str(error) and all(isinstance(name, str) for name, _ in headers):
+                # Nothing is wrong with the headers. The client hears signals while it reads them,
+                # and puts its own error in the place of what a handler raises.
+                raise KeyboardInterrupt from error
+            raise SerializationError(
+                f"the client cannot take the record: {error}", topic=record.topic
+            ) from error
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
+        left = self._flush(self._client, timeout)
+        self._after_deliveries()
+        return left
+
+    def close(self, timeout: float) -> int:
+        """Flush, then release the client; return the number of records not delivered."""
+        client: Any = self._client
+        left: int = 0
+        try:
+            left = self._flush(client, timeout)
+        finally:
+            if left or len(client):
+                client.purge()
+                self._flush(client, _PURGE_SECONDS)
+            self._after_deliveries()
+            self._closed.set()
+            self._poller.join()
+            # With the last reference the client goes, and librdkafka's threads with it.
+            self._client = None
+        return left
+
+    def trouble(self) -> SdkError | None:
+        """Return what keeps the client from delivering anything now, if it knows."""
+        return self._trouble.error
+
+    def after_deliveries(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
+        self._after_deliveries = call
+
+    def _flush(self, client: Any, timeout: float) -> int:
+        """Flush in short turns, between which signals are heard; return what is left."""
+        deadline = time.monotonic() + timeout
+        while True:
+            turn = min(_FLUSH_SECONDS, deadline - time.monotonic())
+            with held_signals():
+                try:
+                    left: int = client.flush(max(0.0, turn))
+                except KafkaException as error:
+                    self._trouble.hear(error.args[0])
+                    left = len(client)
+            if not left or turn <= 0:
+                return left
+
+    def _take_acknowledgements(self) -> None:
+        """Take acknowledgements in a thread of their own, while nobody produces at full speed.
+
+        The client takes and gives back the interpreter lock for every acknowledgement. Against a
+        thread that produces without a pause that costs more than all the rest, so that thread
+        takes them itself, some after so many records, and this one stands back.
+        """
+        seen, busy = 0, False
+        while not self._closed.is_set():
+            produced = self._produced
+            # Fewer keep it standing back than make it do so: a look is short, a poll may be long.
+            enough = _STILL_BUSY if busy else _TAKEN_WHILE_PRODUCING
+            busy = self._takes_inline and produced - seen >= enough
+            seen = produced
+            if busy:
+                time.sleep(_STAND_BACK_SECONDS)
+            else:
+                self._take(_POLL_SECONDS)
+
+    def _take(self, timeout: float) -> None:
+        client = self._client
+        if client is None:
+            return
+        try:
+            if client.poll(timeout):
+                self._after_deliveries()
+            if self._trouble.refusal is not None or self._trouble.fatal is not None:
+                # No broker takes us: waiting for the delivery time-out would not change it.
+                client.purge(blocking=False)
+        except KafkaException as error:
+            # A fatal error is raised, once, where others are called back.
+            self._trouble.hear(error.args[0])
+        except Exception:
+            logger.exception("taking acknowledgements failed")
+
+    def _settle(
+        self,
+        on_delivery: OnDelivery,
+        record: ProducerRecord,
+        error: KafkaError | None,
+        message: Any,
+    ) -> None:
+        if error is not None:
+            on_delivery(None, self._failure(error, record.topic, message.partition()))
+            return
+        if self._trouble.stands:
+            self._trouble.clear()
+        kind, stamped = message.timestamp()
+        if stamped == _MOCK_APPEND_TIME:
+            stamped = record.timestamp or _time_of_producing(message)
+        timestamp = stamped if kind else None
+        report = DeliveryReport(record.topic, message.partition(), message.offset(), timestamp)
+        on_delivery(report, None)
+
+    def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
+        trouble = self._trouble.error
+        known = None if partition is None or partition < 0 else partition
+        purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+        failure = broker_failure(error, "deliver the record", topic=topic, partition=known)
+        fatal = self._trouble.fatal
+        if fatal is not None and (purged or error.fatal() or error.code() == KafkaError._FATAL):
+            return type(fatal)(fatal.message, topic=topic, remedy=fatal.remedy)
+        timed_out = purged or isinstance(failure, DeliveryTimeoutError)
+        if timed_out and isinstance(trouble, AuthenticationError):
+            return AuthenticationError(trouble.message, topic=topic, remedy=trouble.remedy)
+        if purged:
+            failure.message = "the producer was closed before the record was acknowledged"
+            if trouble is not None:
+                failure.message += f": {trouble.message}"
+        return failure
+
+
+def _time_of_producing(message: Any) -> int:
+    """Return it in milliseconds since the epoch, from the time that the message has taken."""
+    return int((time.time() - (message.latency() or 0.0)) * 1000)
+
+
+def _nothing() -> None:
+    """Stand for a listener that nobody has named yet."""

@@ -1,0 +1,1 @@
+"""Publishing: event → record → delivery."""

@@ -1,0 +1,1 @@
+"""Confluent's registry client behind our seam; the only importer of it."""

@@ -1,0 +1,371 @@
+"""Versions with a rule set take Confluent's path in full; our codec stands at its outer end.
+
+Seen by running: given a local schema to write, or a reader schema to read, Confluent's serdes skip
+the rules in silence. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
+`AvroDeserializer` without a reader schema, whose writer-shaped result is encoded again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version as installed_version
+from typing import Any, cast
+
+import fastavro
+from attrs import field, frozen
+from confluent_kafka.schema_registry import (
+    SchemaRegistryClient,
+    SchemaRegistryError,
+    header_schema_id_serializer,
+    prefix_schema_id_deserializer,
+    prefix_schema_id_serializer,
+)
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.rule_registry import RuleRegistry
+from confluent_kafka.schema_registry.serde import RuleExecutor
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from sdk.avro.schema import parse_schema
+from sdk.avro.schema.model import RecordSchema, Schema, UnionSchema, children
+from sdk.errors import (
+    ConfigurationError,
+    DeserializationError,
+    InvalidSchemaError,
+    SdkError,
+    SerializationError,
+)
+from sdk.records import ConsumerRecord, Header
+from sdk.registry.failures import causes, hide
+
+Classed = Callable[..., Exception]
+"""(error, doing, **context) → our error for what the registry client raised."""
+
+_RULES = "confluent_kafka.schema_registry.rules"
+_EXECUTORS = (
+    (f"{_RULES}.cel.cel_executor", "CelExecutor"),
+    (f"{_RULES}.cel.cel_field_executor", "CelFieldExecutor"),
+    (f"{_RULES}.jsonata.jsonata_executor", "JsonataExecutor"),
+    (f"{_RULES}.encryption.encrypt_executor", "EncryptionExecutor"),
+    (f"{_RULES}.encryption.encrypt_executor", "FieldEncryptionExecutor"),
+)
+_KMS_DRIVERS = (
+    (f"{_RULES}.encryption.localkms.local_driver", "LocalKmsDriver"),
+    (f"{_RULES}.encryption.awskms.aws_driver", "AwsKmsDriver"),
+    (f"{_RULES}.encryption.azurekms.azure_driver", "AzureKmsDriver"),
+    (f"{_RULES}.encryption.gcpkms.gcp_driver", "GcpKmsDriver"),
+    (f"{_RULES}.encryption.hcvault.hcvault_driver", "HcVaultKmsDriver"),
+)
+_ORIGINAL_TOPIC = "kafka_dlt-original-topic"
+"""Header by which Spring's recoverer, and we, tell where a forwarded record came from."""
+_TUPLES_SINCE = (2, 16)
+
+
+class RuleEngine:
+    """Makes writers and readers of versions with rules, over one registry client of their own.
+
+    The client is not shared with look-ups, because it caches what was looked up without rules.
+
+    Args:
+        client: Confluent's registry client; ours from now on.
+        classed: Gives our error for what that client raises.
+        configuration: Given to the rule executors, such as the credentials of a KMS.
+    """
+
+    def __init__(
+        self,
+        client: SchemaRegistryClient,
+        classed: Classed,
+        configuration: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._classed = classed
+        self._configuration = dict(configuration or {})
+        self._secrets = tuple(self._configuration.values())
+        self._executors = _installed_executors()
+        self.rules = _rule_registry(self._executors)
+
+    def close(self) -> None:
+        """Close the connections of the client and of the rule executors."""
+        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        for executor in self._executors:
+            # Older releases leave out the executor inside another one.
+            getattr(executor, "executor", executor).close()
+
+    def writer(
+        self,
+        subject: str,
+        schema_id: int,
+        text: str,
+        references: tuple[str, ...],
+        encode: Callable[[Any, bytes], bytes],
+        *,
+        in_header: bool,
+    ) -> RuledWriter:
+        """Return what writes events with one version of a subject.
+
+        Args:
+            subject: Registry subject.
+            schema_id: Id of the version.
+            text: Its schema.
+            references: Schemas that it refers to, in dependency order.
+            encode: Our encoder of the event class.
+            in_header: Send the schema's GUID in a header instead of the id as prefix.
+
+        Raises:
+            InvalidSchemaError: The schema is not valid Avro.
+            ConfigurationError: The installed client cannot apply rules to this schema.
+        """
+        schema = AvroText.of(text, references)
+        location = header_schema_id_serializer if in_header else prefix_schema_id_serializer
+        settings = {
+            "auto.register.schemas": False,
+            "use.schema.id": schema_id,
+            "subject.name.strategy": lambda *_: subject,
+            "schema.id.serializer": location,
+        }
+        serializer = AvroSerializer(
+            self._client, conf=settings, rule_conf=self._configuration, rule_registry=self.rules
+        )
+        return RuledWriter(subject, schema, encode, serializer, self._classed, self._secrets)
+
+    def reader(
+        self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
+    ) -> RuledReader:
+        """Return what reads records that were written with one schema and its rules.
+
+        Args:
+            text: The writer's schema.
+            references: Schemas that it refers to, in dependency order.
+            strategy: (topic, record full name) → subject.
+
+        Raises:
+            InvalidSchemaError: The schema is not valid Avro.
+            ConfigurationError: The installed client cannot apply rules to this schema.
+        """
+        schema = AvroText.of(text, references)
+
+        def subject(context: SerializationContext | None, _: str | None) -> str:
+            topic = "" if context is None or context.topic is None else context.topic
+            return strategy(topic, schema.full_name)
+
+        settings = {
+            "subject.name.strategy": subject,
+            "schema.id.deserializer": prefix_schema_id_deserializer,
+        }
+        deserializer = AvroDeserializer(
+            self._client,
+            return_record_name=schema.tuples,
+            conf=settings,
+            rule_conf=self._configuration,
+            rule_registry=self.rules,
+        )
+        return RuledReader(schema, deserializer, self._classed, self._secrets)
+
+
+@frozen(kw_only=True)
+class AvroText:
+    """A schema as fastavro takes it, to go between bytes and Confluent's plain values.
+
+    Attributes:
+        full_name: Full name of the record.
+        parsed: fastavro's form.
+        tuples: Whether records travel as (name, record), to tell the branches of a union.
+    """
+
+    full_name: str
+    parsed: Any
+    tuples: bool
+
+    @classmethod
+    def of(cls, text: str, references: tuple[str, ...]) -> AvroText:
+        """Parse a schema whose references are given in dependency order.
+
+        Raises:
+            InvalidSchemaError: It is not valid Avro.
+            ConfigurationError: The installed client cannot apply rules to this schema.
+        """
+        schema = parse_schema(text, references=references)
+        tuples = _needs_tuples(schema)
+        if tuples and _client_version() < _TUPLES_SINCE:
+            raise ConfigurationError(
+                "this version of confluent-kafka skips rules inside a union of several records",
+                remedy="install confluent-kafka 2.16 or newer",
+            )
+        named: dict[str, Any] = {}
+        try:
+            for reference in references:
+                fastavro.parse_schema(json.loads(reference), named_schemas=named)
+            parsed = fastavro.parse_schema(json.loads(text), named_schemas=named)
+        except Exception as error:
+            raise InvalidSchemaError(f"fastavro refuses the schema: {error}") from error
+        full_name = schema.name if isinstance(schema, RecordSchema) else schema.type
+        return cls(full_name=full_name, parsed=parsed, tuples=tuples)
+
+
+@frozen
+class RuledWriter:
+    """Writes events with a version whose rules check, change or encrypt them."""
+
+    subject: str
+    schema: AvroText
+    encode: Callable[[Any, bytes], bytes]
+    serializer: AvroSerializer
+    classed: Classed
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def write(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+        """Return the record value of an event, rules applied; may append a header.
+
+        Raises:
+            SerializationError: The event does not fit its schema, or a rule refuses it.
+            RegistryError: A key of the encryption could not be had.
+        """
+        body = io.BytesIO(self.encode(event, b""))
+        context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
+        outer = sys.exception()
+        try:
+            value = fastavro.schemaless_reader(
+                body, self.schema.parsed, None, return_record_name=self.schema.tuples
+            )
+            return bytes(self.serializer(value, context) or b"")
+        except Exception as error:
+            where: dict[str, Any] = {
+                "event": self.schema.full_name,
+                "topic": topic,
+                "subject": self.subject,
+            }
+            links = causes(error, outer)
+            raise _outage(links, self.classed, where) or SerializationError(
+                f"a rule of the schema failed: {hide(_reason(links), self.secrets)}",
+                remedy=_remedy(links),
+                **where,
+            ) from error
+
+
+@frozen
+class RuledReader:
+    """Reads records of a version whose rules check, change or decrypt them."""
+
+    schema: AvroText
+    deserializer: AvroDeserializer
+    classed: Classed
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
+        """Return the Avro body, rules applied, in the shape of the writer's schema.
+
+        Args:
+            record: Where the bytes stood.
+            prefix: Schema id, framed as before a body.
+            body: What follows it.
+
+        Raises:
+            DeserializationError: A rule refuses the record, or it can never be read.
+            RegistryError: A key of the decryption could not be had.
+        """
+        if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
+            return body
+        headers = cast(Any, list(record.headers))
+        context = SerializationContext(_written_to(record), MessageField.VALUE, headers)
+        outer = sys.exception()
+        try:
+            value = self.deserializer(prefix + body, context)
+            plain = io.BytesIO()
+            fastavro.schemaless_writer(plain, self.schema.parsed, value)
+        except Exception as error:
+            where: dict[str, Any] = {"event": self.schema.full_name, "topic": record.topic}
+            links = causes(error, outer)
+            raise _outage(links, self.classed, where) or DeserializationError(
+                f"the record or a rule of its schema failed: {hide(_reason(links), self.secrets)}",
+                remedy=_remedy(links),
+                **where,
+            ) from error
+        return plain.getvalue()
+
+
+def _written_to(record: ConsumerRecord) -> str:
+    """Return the topic that a record was first written to: a retry topic has no keys of its own."""
+    original = record.header(_ORIGINAL_TOPIC)
+    return record.topic if original is None else original.decode(errors="replace")
+
+
+def _installed_executors() -> list[RuleExecutor]:
+    """Make the executors that are installed, and make the key management services known."""
+    executors = [_installed(module, name) for module, name in _EXECUTORS]
+    drivers = [_installed(module, name) for module, name in _KMS_DRIVERS]
+    for driver in drivers:
+        if driver is not None:
+            driver.register()
+    return [executor() for executor in executors if executor is not None]
+
+
+def _rule_registry(executors: list[RuleExecutor]) -> RuleRegistry:
+    """Return our executors and those that the application has registered, which win."""
+    shared = RuleRegistry.get_global_instance()  # type: ignore[no-untyped-call]
+    registry = RuleRegistry()  # type: ignore[no-untyped-call]
+    for executor in executors:
+        registry.register_executor(executor)
+    for executor in shared.get_executors():
+        registry.register_executor(executor)
+    for action in shared.get_actions():
+        registry.register_action(action)
+    return registry
+
+
+def _installed(module: str, name: str) -> Any | None:
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError:
+        return None
+
+
+def _client_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in installed_version("confluent-kafka").split(".")[:2])
+
+
+def _needs_tuples(schema: Schema) -> bool:
+    """Tell whether a union has several records, which plain values cannot tell apart."""
+    seen: set[int] = set()
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        branches = node.branches if isinstance(node, UnionSchema) else ()
+        if sum(isinstance(branch, RecordSchema) for branch in branches) > 1:
+            return True
+        pending.extend(children(node))
+    return False
+
+
+def _outage(
+    links: list[BaseException], classed: Classed, where: Mapping[str, Any]
+) -> Exception | None:
+    """Return our error if a server behind the rules failed, None if the data or a rule did."""
+    for link in links:
+        if isinstance(link, SdkError):
+            return link
+        transport = type(link).__module__.partition(".")[0] in {"httpx", "httpx2"}
+        if isinstance(link, SchemaRegistryError | OSError) or transport:
+            return classed(link, "apply the rules", **where)
+    return None
+
+
+def _reason(links: list[BaseException]) -> str:
+    """Return the words nearest to the cause; Confluent's own outer errors are often empty."""
+    for link in links:
+        words = " ".join(str(link).split())
+        if words and words != "None":
+            return f"{type(link).__name__}: {words[:300]}"
+    return type(links[0]).__name__
+
+
+def _remedy(links: list[BaseException]) -> str | None:
+    if "rule executor" in _reason(links):
+        return "install avro-messaging-sdk[rules], or register an executor of this type"
+    return None
