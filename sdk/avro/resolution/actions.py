@@ -166,7 +166,7 @@ class DefaultField:
 
     Attributes:
         index: Position in ``reader.fields``.
-        value: The default as Avro data (see `default_value` of the schema package); logical types are
+        value: The default as Avro data (see `schema.defaults.default_value`); logical types are
             yet to be applied, and mutable parts must be copied for each event.
     """
 
