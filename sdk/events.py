@@ -68,9 +68,17 @@ class EventInfo:
 
 @runtime_checkable
 class Event(Protocol):
-    """Any generated event class."""
+    """An instance of any generated event class.
+
+    Type checkers refuse everything else: numbers, dicts, records nested in an event, and the
+    classes themselves.
+    """
 
     __event__: ClassVar[EventInfo]
+
+
+E = TypeVar("E", bound=Event)
+"""An event class, in signatures that take the class and hand out its events."""
 
 
 @frozen
