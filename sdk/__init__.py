@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from sdk.abstractions import Observer as Observer
     from sdk.consuming.consumer import Consumer as Consumer
     from sdk.errors import SdkError as SdkError
     from sdk.events import Catalog as Catalog
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sdk.events import EventInfo as EventInfo
     from sdk.messaging import Messaging as Messaging
     from sdk.messaging import connect as connect
-    from sdk.observers import NullObserver as NullObserver
     from sdk.publishing.delivery import Delivery as Delivery
     from sdk.publishing.producer import Producer as Producer
     from sdk.records import ConsumerRecord as ConsumerRecord
@@ -41,7 +41,7 @@ _HOMES = {
     "Event": "sdk.events",
     "EventInfo": "sdk.events",
     "Messaging": "sdk.messaging",
-    "NullObserver": "sdk.observers",
+    "Observer": "sdk.abstractions",
     "Producer": "sdk.publishing.producer",
     "ProducerRecord": "sdk.records",
     "SdkError": "sdk.errors",

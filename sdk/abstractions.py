@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sdk.errors import SdkError
+from sdk.happenings import Happening
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord, TopicPartition
 from sdk.topics import TopicDefinition
 
@@ -83,6 +84,10 @@ class TopicResolver(Protocol):
 
 StandardHeaders = Callable[[type[Any], object], list[Header]]
 """(event class, key) → a fresh list of the headers that every record of this class carries."""
+
+
+Interceptor = Callable[[ProducerRecord], ProducerRecord]
+"""Sees each record that was made of an event before it is sent, and may return another one."""
 
 
 TokenSource = Callable[[], tuple[str, float | datetime]]
@@ -176,26 +181,11 @@ class BrokerAdmin(Protocol):
 
 
 class Observer(Protocol):
-    """Sees what happens to messages; the seam for metrics and tracing.
+    """Sees what happens to messages; the seam for metrics and tracing. Any function will do.
 
-    Methods are called from the thread in which the event happens, must be quick, and what they
-    raise is logged and goes no further. `sdk.observers.NullObserver` is a base to start from.
+    It is called from the thread in which something happens and must be quick; what it raises is
+    logged and goes no further. `sdk.happenings` lists what it may be called with.
     """
 
-    def on_produce(self, event_class: type[Any], record: ProducerRecord) -> ProducerRecord:
-        """Before a record is queued; may return one with more headers."""
-
-    def on_delivery(self, record: ProducerRecord, report: DeliveryReport) -> None:
-        """After a record was acknowledged."""
-
-    def on_delivery_error(self, record: ProducerRecord, error: SdkError) -> None:
-        """After a record failed for good."""
-
-    def on_consume(self, record: ConsumerRecord) -> None:
-        """Before a record is handled."""
-
-    def on_handled(self, record: ConsumerRecord, seconds: float) -> None:
-        """After a handler returned."""
-
-    def on_handler_error(self, record: ConsumerRecord, error: BaseException) -> None:
-        """After a record could not be read or a handler raised."""
+    def __call__(self, happening: Happening, /) -> None:
+        """Take note of a happening."""

@@ -141,6 +141,7 @@ class Messaging(ClosingDeliveries):
                 connect=lambda: self._member(group),
                 serializer=self._transport.serializer(),
                 topics=self.topics,
+                group=group,
                 observers=self._observers,
                 on_error=on_error,
                 wait=partial(backoff, self.settings.retry),

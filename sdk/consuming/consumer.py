@@ -25,6 +25,7 @@ from sdk.errors import (
     HandlerError,
     SchemaNotFoundError,
 )
+from sdk.happenings import RecordFailed, RecordHandled, RecordReceived
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, Tombstone
 
@@ -59,6 +60,7 @@ class ConsumerParts:
         connect: Makes the client, a member of the group, for one `Consumer.run`.
         serializer: Record values → events.
         topics: Event classes → the topics that they can be read from.
+        group: Consumer group, for observers.
         observers: Who sees what happens.
         on_error: What becomes of poison, and of records whose handler raised.
         wait: Attempt, from 1 → seconds for which a partition rests when the registry is out of
@@ -69,6 +71,7 @@ class ConsumerParts:
     connect: Callable[[], BrokerConsumer]
     serializer: MessageSerializer
     topics: TopicResolver
+    group: str = ""
     observers: Observers = field(factory=Observers)
     on_error: ErrorPolicy = stop_on_error
     wait: Callable[[int], float] = wait_longer
@@ -252,7 +255,7 @@ class _Dispatch:
     def __call__(self, record: ConsumerRecord) -> None:
         observers = self._parts.observers
         if observers:
-            observers.notify("on_consume", record)
+            observers.notify(RecordReceived(record))
         started = time.perf_counter()
         try:
             if record.value is None:
@@ -261,11 +264,17 @@ class _Dispatch:
                 self._event(record)
         except (DeserializationError, HandlerError) as error:
             if observers:
-                observers.notify("on_handler_error", record, error.__cause__ or error)
+                failure = "handler" if isinstance(error, HandlerError) else "poison"
+                observers.notify(
+                    RecordFailed(
+                        record, error.event, self._parts.group, error.__cause__ or error, failure
+                    )
+                )
             self._parts.on_error(record, error)
         else:
             if observers:
-                observers.notify("on_handled", record, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                observers.notify(RecordHandled(record, None, self._parts.group, seconds))
 
     def _event(self, record: ConsumerRecord) -> None:
         serializer = self._parts.serializer

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from sdk.abstractions import (
     BrokerProducer,
+    Interceptor,
     KeySerializer,
     MessageSerializer,
     OnDelivery,
@@ -26,6 +27,7 @@ from sdk.abstractions import (
 )
 from sdk.closing import ClosingDeliveries
 from sdk.errors import ClosedError, QueueFullError, SdkError, SerializationError, UndeliveredError
+from sdk.happenings import DeliveryFailed, RecordDelivered
 from sdk.observers import Observers
 from sdk.publishing.delivery import Delivery, DeliveryOffice, describe
 from sdk.publishing.options import HeaderInput, check_place, own_headers
@@ -49,6 +51,7 @@ class ProducerParts:
         topics: Event classes → topics.
         standard_headers: The headers that every record of an event class carries, or None.
         observers: Who sees what happens.
+        interceptors: Called in turn with each record that was made of an event.
         queue_full_timeout: How long a full queue is waited for, seconds.
         close_timeout: How long closing waits for acknowledgements, seconds.
     """
@@ -59,6 +62,7 @@ class ProducerParts:
     topics: TopicResolver
     standard_headers: StandardHeaders | None = None
     observers: Observers = field(factory=Observers)
+    interceptors: tuple[Interceptor, ...] = ()
     queue_full_timeout: float = 10.0
     close_timeout: float = 30.0
 
@@ -79,6 +83,7 @@ class Producer(ClosingDeliveries):
         self._topics = parts.topics
         self._standard_headers = parts.standard_headers
         self._observers = parts.observers or None
+        self._interceptors = parts.interceptors
         self._close_timeout = parts.close_timeout
         self._queue_full_timeout = parts.queue_full_timeout
         self._office = DeliveryOffice(parts.broker.trouble)
@@ -148,7 +153,7 @@ class Producer(ClosingDeliveries):
         record = ProducerRecord(
             topic, value, record_key, tuple(message_headers), partition, timestamp
         )
-        return self._send(event_class, event, record)
+        return self._send(event, record)
 
     def produce_tombstone(
         self,
@@ -191,7 +196,7 @@ class Producer(ClosingDeliveries):
             headers=tuple(self._headers(event_class, key, headers)),
             partition=partition,
         )
-        return self._send(event_class, None, record)
+        return self._send(None, record)
 
     def flush(self, timeout: float | None = None) -> int:
         """Wait until everything queued so far was acknowledged or has failed.
@@ -258,14 +263,14 @@ class Producer(ClosingDeliveries):
         names = {name for name, _ in own}
         return [header for header in standard if header[0] not in names] + own
 
-    def _send(self, event_class: type[Any], event: Any, record: ProducerRecord) -> Delivery:
+    def _send(self, event: Any, record: ProducerRecord) -> Delivery:
         observers = self._observers
-        if observers is not None:
-            record = observers.on_produce(event_class, record)
+        for intercept in self._interceptors:
+            record = intercept(record)
         delivery = Delivery(event, record, self._office)
         settle: OnDelivery = delivery
         if observers is not None:
-            settle = partial(_settle_observed, observers, delivery)
+            settle = partial(_settle_observed, observers, delivery, time.monotonic())
         if self._backlog.waiting and event_loop_runs():
             self._backlog.add(record, settle, self._queue_full_timeout)
             return delivery
@@ -358,14 +363,16 @@ class _Route:
 def _settle_observed(
     observers: Observers,
     delivery: Delivery,
+    started: float,
     report: DeliveryReport | None,
     error: SdkError | None,
 ) -> None:
     delivery(report, error)
-    if error is None:
-        observers.notify("on_delivery", delivery.record, report)
-    else:
-        observers.notify("on_delivery_error", delivery.record, error)
+    if report is not None:
+        seconds = time.monotonic() - started
+        observers.notify(RecordDelivered(delivery.record, report, seconds))
+    elif error is not None:
+        observers.notify(DeliveryFailed(delivery.record, error))
 
 
 def _forked(producer: weakref.ref[Producer]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import types
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from attrs import evolve
@@ -21,9 +20,9 @@ from sdk.errors import (
     SchemaNotFoundError,
     UndeliveredError,
 )
+from sdk.happenings import Happening, RecordDelivered
 from sdk.messaging import find_catalog
-from sdk.observers import NullObserver
-from sdk.records import DeliveryReport, ProducerRecord
+from sdk.records import DeliveryReport
 from sdk.settings import (
     ConsumerOptions,
     KafkaOptions,
@@ -241,14 +240,11 @@ def test_observers_are_attached_to_the_producer() -> None:
     """An observer given to `connect` sees what the producer does."""
     seen: list[str] = []
 
-    class Watcher(NullObserver):
-        """Remembers topics."""
+    def observe(happening: Happening) -> None:
+        if isinstance(happening, RecordDelivered):
+            seen.append(happening.report.topic)
 
-        def on_delivery(self, record: ProducerRecord, report: Any) -> None:
-            """Remember the topic."""
-            seen.append(report.topic)
-
-    with sdk.connect(settings=EMBEDDED, observers=[Watcher()]) as messaging:
+    with sdk.connect(settings=EMBEDDED, observers=[observe]) as messaging:
         messaging.producer.produce(new_order(1)).result(timeout=20)
     assert seen == ["orders.created"]
 

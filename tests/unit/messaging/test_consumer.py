@@ -27,7 +27,8 @@ from sdk.errors import (
     SchemaNotFoundError,
     SdkError,
 )
-from sdk.observers import NullObserver, Observers
+from sdk.happenings import Happening, RecordFailed, RecordHandled, RecordReceived
+from sdk.observers import Observers
 from sdk.records import ConsumerRecord, ProducerRecord, Tombstone
 from sdk.serialization import JsonMessageSerializer
 from sdk.settings import RoutingOptions, TopicOptions
@@ -500,29 +501,29 @@ def test_observers_see_handling() -> None:
     publish(shop, *orders(0, 1), key="same")
     seen: list[str] = []
 
-    class Recorder(NullObserver):
-        """Remembers what it saw."""
-
-        def on_consume(self, record: ConsumerRecord) -> None:
-            """Remember the offset."""
-            seen.append(f"consume {record.offset}")
-
-        def on_handled(self, record: ConsumerRecord, seconds: float) -> None:
-            """Remember the offset, and that time passed."""
-            seen.append(f"handled {record.offset} {seconds > 0}")
-
-        def on_handler_error(self, record: ConsumerRecord, error: BaseException) -> None:
-            """Remember the error."""
-            seen.append(f"failed {record.offset} {type(error).__name__}")
+    def observe(happening: Happening) -> None:
+        match happening:
+            case RecordReceived(record):
+                seen.append(f"received {record.offset}")
+            case RecordHandled(record, _, group, seconds):
+                seen.append(f"handled {record.offset} {group} {seconds > 0}")
+            case RecordFailed(record, event, group, error, failure):
+                seen.append(f"{failure} failed {record.offset} {event} {type(error).__name__}")
 
     def handle(event: OrderCreated) -> None:
         if event.order_id == "o-1":
             raise KeyError(event.order_id)
 
-    consumer = shop.consumer(observers=Observers([Recorder()])).handle(OrderCreated, handle)
+    consumer = shop.consumer(observers=Observers([observe]), group="billing")
+    consumer.handle(OrderCreated, handle)
     with pytest.raises(HandlerError):
         consumer.run()
-    assert seen == ["consume 0", "handled 0 True", "consume 1", "failed 1 KeyError"]
+    assert seen == [
+        "received 0",
+        "handled 0 billing True",
+        "received 1",
+        "handler failed 1 orders.OrderCreated KeyError",
+    ]
 
 
 def poison(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import threading
@@ -23,7 +24,8 @@ from sdk.errors import (
     SerializationError,
     UndeliveredError,
 )
-from sdk.observers import NullObserver, Observers
+from sdk.happenings import DeliveryFailed, Happening, RecordDelivered
+from sdk.observers import Observers
 from sdk.publishing.producer import ProducerFactory, ProducerParts
 from sdk.records import ProducerRecord
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
@@ -477,68 +479,51 @@ def test_flush_waits_and_counts_what_is_left() -> None:
         assert producer.flush(timeout=5) == 0
 
 
-class Recorder(NullObserver):
-    """Remembers what it saw, and adds a header."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def on_produce(self, event_class: type[Any], record: ProducerRecord) -> ProducerRecord:
-        """Add a header."""
-        self.seen.append(f"produce {event_class.__event__.name}")
-        headers = (*record.headers, ("trace", b"1"))
-        return ProducerRecord(
-            topic=record.topic, value=record.value, key=record.key, headers=headers
-        )
-
-    def on_delivery(self, record: ProducerRecord, report: Any) -> None:
-        """Remember the offset."""
-        self.seen.append(f"delivered at {report.offset}")
-
-    def on_delivery_error(self, record: ProducerRecord, error: Exception) -> None:
-        """Remember the error."""
-        self.seen.append(f"failed: {type(error).__name__}")
+def add_trace(record: ProducerRecord) -> ProducerRecord:
+    """Add a header, as an interceptor."""
+    return record._replace(headers=(*record.headers, ("trace", b"1")))
 
 
-class Broken(NullObserver):
-    """Raises in every method."""
-
-    def on_produce(self, event_class: type[Any], record: ProducerRecord) -> ProducerRecord:
-        """Raise."""
-        raise RuntimeError("observer")
-
-    def on_delivery(self, record: ProducerRecord, report: Any) -> None:
-        """Raise."""
-        raise RuntimeError("observer")
-
-
-def test_observers_see_records_and_may_add_headers() -> None:
-    """An observer sees producing, delivery and failure, and its headers are sent."""
+def test_observers_see_deliveries_and_failures() -> None:
+    """An observer is called with each acknowledgement and each failure."""
     shop = Shop()
-    recorder = Recorder()
-    with shop.producer(observers=Observers([recorder])) as producer:
+    seen: list[str] = []
+
+    def observe(happening: Happening) -> None:
+        match happening:
+            case RecordDelivered(record, report, seconds):
+                seen.append(f"{record.topic} delivered at {report.offset} {seconds >= 0}")
+            case DeliveryFailed(record, error):
+                seen.append(f"{record.topic} failed: {type(error).__name__}")
+
+    with shop.producer(observers=Observers([observe])) as producer:
         producer.produce(OrderCreated(order_id="o-1")).result(timeout=5)
         shop.broker.fail("deliver", OUTAGE)
         with pytest.raises(BrokerUnavailableError):
             producer.produce(OrderCreated(order_id="o-2")).result(timeout=5)
-    assert recorder.seen == [
-        "produce OrderCreated",
-        "delivered at 0",
-        "produce OrderCreated",
-        "failed: BrokerUnavailableError",
-    ]
+    assert seen == [f"{TOPIC} delivered at 0 True", f"{TOPIC} failed: BrokerUnavailableError"]
+
+
+def test_interceptors_may_add_headers() -> None:
+    """What an interceptor returns is what is sent."""
+    shop = Shop()
+    with shop.producer(interceptors=(add_trace,)) as producer:
+        delivery = producer.produce(OrderCreated(order_id="o-1"))
     assert shop.broker.records(TOPIC)[0].header("trace") == b"1"
+    assert ("trace", b"1") in delivery.record.headers
 
 
 def test_broken_observer_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """What an observer raises is logged, and the record is delivered."""
     shop = Shop()
-    with shop.producer(observers=Observers([Broken()])) as producer:
+
+    def broken(happening: Happening) -> None:
+        raise RuntimeError("observer")
+
+    with shop.producer(observers=Observers([broken])) as producer:
         assert producer.produce(OrderCreated(order_id="o-1")).result(timeout=5).offset == 0
-    assert [record.getMessage() for record in caplog.records] == [
-        "observer Broken raised in on_produce",
-        "observer Broken raised in on_delivery",
-    ]
+    (logged,) = caplog.records
+    assert "broken raised on RecordDelivered" in logged.getMessage()
 
 
 def test_factory_makes_one_producer() -> None:
@@ -574,19 +559,14 @@ def test_who_hears_of_a_delivery_may_produce_again() -> None:
     """An observer that produces is fine even while records wait for room in an event loop."""
     shop = Shop(InMemoryBroker(queue_limit=1))
 
-    class Echo(NullObserver):
-        """Publishes one more event for each of the first few."""
+    echoes = iter(range(5))
 
-        def __init__(self) -> None:
-            self.left = 5
+    def echo(happening: Happening) -> None:
+        if isinstance(happening, RecordDelivered):
+            for number in itertools.islice(echoes, 1):
+                producer.produce(OrderCreated(order_id=f"echo-{number}"), partition=0)
 
-        def on_delivery(self, record: ProducerRecord, report: Any) -> None:
-            """Publish an echo."""
-            if self.left:
-                self.left -= 1
-                producer.produce(OrderCreated(order_id=f"echo-{self.left}"), partition=0)
-
-    producer = shop.producer(observers=Observers([Echo()]))
+    producer = shop.producer(observers=Observers([echo]))
 
     async def publish() -> None:
         async with producer:

@@ -1,0 +1,361 @@
+"""What observers are called with: one frozen class for each thing that can happen.
+
+An observer is any callable that takes a `Happening` and picks those that it knows:
+
+    def count(happening: Happening) -> None:
+        match happening:
+            case RecordDelivered(record, report, seconds):
+                delivered.labels(record.topic).observe(seconds)
+            case DeliveryFailed(record, error):
+                failed.labels(record.topic, type(error).__name__).inc()
+
+Releases may add classes, and attributes with defaults at the end of a class, so an observer should
+pass over what it does not know. All durations are in seconds.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from sdk.errors import SdkError
+from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
+
+
+@frozen
+class Happening:
+    """Base of everything that observers are called with."""
+
+
+@frozen
+class RecordQueued(Happening):
+    """The client has taken a record and will deliver it.
+
+    Attributes:
+        record: What is sent.
+    """
+
+    record: ProducerRecord
+
+
+@frozen
+class RecordDelivered(Happening):
+    """The broker has acknowledged a record.
+
+    Attributes:
+        record: What was sent.
+        report: Where it stands.
+        seconds: From `Producer.send` to the acknowledgement.
+    """
+
+    record: ProducerRecord
+    report: DeliveryReport
+    seconds: float
+
+
+@frozen
+class DeliveryFailed(Happening):
+    """A record failed for good.
+
+    Attributes:
+        record: What was to be sent.
+        error: Why it failed.
+    """
+
+    record: ProducerRecord
+    error: SdkError
+
+
+@frozen
+class QueueWaited(Happening):
+    """A record met a full local queue and waited for room.
+
+    Attributes:
+        topic: Where the record goes.
+        seconds: How long it waited, whether or not there was room in the end.
+    """
+
+    topic: str
+    seconds: float
+
+
+@frozen
+class RecordReceived(Happening):
+    """A record came from the broker and is about to be opened.
+
+    Attributes:
+        record: As it came.
+    """
+
+    record: ConsumerRecord
+
+
+@frozen
+class RecordHandled(Happening):
+    """A handler returned.
+
+    Attributes:
+        record: As it came.
+        event: Full name of the event; None if the record does not tell.
+        group: Consumer group.
+        seconds: From opening the record until the handler returned.
+        attempt: Which attempt at this record it was, from 1.
+    """
+
+    record: ConsumerRecord
+    event: str | None
+    group: str
+    seconds: float
+    attempt: int = 1
+
+
+@frozen
+class RecordFailed(Happening):
+    """A record could not be opened, or its handler raised.
+
+    Attributes:
+        record: As it came.
+        event: Full name of the event; None if the record does not tell.
+        group: Consumer group.
+        error: What was raised.
+        failure: Class of the failure, such as ``poison``.
+        attempt: Which attempt at this record it was, from 1.
+    """
+
+    record: ConsumerRecord
+    event: str | None
+    group: str
+    error: BaseException
+    failure: str
+    attempt: int = 1
+
+
+@frozen
+class RecordSkipped(Happening):
+    """A record counts as done without having been handled.
+
+    Attributes:
+        record: As it came.
+        event: Full name of the event; None if the record does not tell.
+        group: Consumer group.
+        reason: Why, such as ``no handler``.
+    """
+
+    record: ConsumerRecord
+    event: str | None
+    group: str
+    reason: str
+
+
+@frozen
+class RecordRetried(Happening):
+    """A record will be handled again.
+
+    Attributes:
+        record: As it came.
+        group: Consumer group.
+        topic: Retry topic that it was forwarded to; None if it is retried in place.
+        delay: Seconds until it is due.
+        attempt: The attempt that failed, from 1.
+    """
+
+    record: ConsumerRecord
+    group: str
+    topic: str | None
+    delay: float
+    attempt: int
+
+
+@frozen
+class RecordDeadLettered(Happening):
+    """A record was forwarded to a dead-letter topic, and the forward was acknowledged.
+
+    Attributes:
+        record: As it came.
+        group: Consumer group.
+        topic: Dead-letter topic.
+        reason: Why, in one line.
+    """
+
+    record: ConsumerRecord
+    group: str
+    topic: str
+    reason: str
+
+
+@frozen
+class PartitionsAssigned(Happening):
+    """The group has given partitions to this member.
+
+    Attributes:
+        group: Consumer group.
+        partitions: Those that were added.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+
+
+@frozen
+class PartitionsRevoked(Happening):
+    """The group has taken partitions from this member, which could still commit.
+
+    Attributes:
+        group: Consumer group.
+        partitions: Those that were taken.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+
+
+@frozen
+class PartitionsLost(Happening):
+    """Partitions belong to another member already; nothing of them was committed.
+
+    Attributes:
+        group: Consumer group.
+        partitions: Those that were lost.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+
+
+@frozen
+class OffsetsCommitted(Happening):
+    """The broker has acknowledged a commit.
+
+    Attributes:
+        group: Consumer group.
+        offsets: Partitions with the next offset to be read.
+    """
+
+    group: str
+    offsets: tuple[TopicPartition, ...]
+
+
+@frozen
+class CommitFailed(Happening):
+    """A commit was not acknowledged.
+
+    Attributes:
+        group: Consumer group.
+        offsets: Partitions with the offsets that were to be committed.
+        error: Why.
+    """
+
+    group: str
+    offsets: tuple[TopicPartition, ...]
+    error: SdkError
+
+
+@frozen
+class PartitionsPaused(Happening):
+    """No more records are taken from partitions for now.
+
+    Attributes:
+        group: Consumer group.
+        partitions: Those that rest.
+        reason: Why, in one line.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+    reason: str
+
+
+@frozen
+class PartitionsResumed(Happening):
+    """Records are taken from partitions again.
+
+    Attributes:
+        group: Consumer group.
+        partitions: Those that had rested.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+
+
+@frozen
+class CircuitOpened(Happening):
+    """A handler reported that something which it depends on is down.
+
+    Attributes:
+        dependency: Its name.
+        retry_after: Seconds until one record tries again.
+    """
+
+    dependency: str
+    retry_after: float
+
+
+@frozen
+class CircuitClosed(Happening):
+    """A dependency that was down works again.
+
+    Attributes:
+        dependency: Its name.
+    """
+
+    dependency: str
+
+
+@frozen
+class LagMeasured(Happening):
+    """How far a group is behind the end of a partition.
+
+    Attributes:
+        group: Consumer group.
+        partition: Which, with the next offset to be read.
+        lag: Records between that offset and the end.
+    """
+
+    group: str
+    partition: TopicPartition
+    lag: int
+
+
+@frozen
+class ConsumerStopped(Happening):
+    """A consumer no longer runs.
+
+    Attributes:
+        group: Consumer group.
+        error: What stopped it; None after an ordinary stop.
+    """
+
+    group: str
+    error: BaseException | None
+
+
+@frozen
+class RegistryRequested(Happening):
+    """The schema registry was asked.
+
+    Attributes:
+        operation: Such as ``lookup`` or ``register``.
+        subject: Which subject was concerned, if any.
+        seconds: How long the request took.
+        error: Why it failed, or None.
+    """
+
+    operation: str
+    subject: str | None
+    seconds: float
+    error: SdkError | None
+
+
+@frozen
+class SchemaResolved(Happening):
+    """The registry's id of a schema that events are written with has become known.
+
+    Attributes:
+        full_name: Full name of the event.
+        subject: Registry subject.
+        schema_id: Number or GUID.
+    """
+
+    full_name: str
+    subject: str
+    schema_id: int | str
