@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sdk.errors import SdkError
+from sdk.events import Event
 from sdk.happenings import Happening
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord, TopicPartition
 from sdk.topics import TopicDefinition
+
+E = TypeVar("E", bound=Event)
+
+
+class Incoming(Protocol):
+    """A record whose writer is known, ready to be read.
+
+    Attributes:
+        full_name: Avro full name of the event that was written.
+        schema_id: Registry id (a number) or GUID (text) of the writer schema; None where the
+            format has none.
+    """
+
+    @property
+    def full_name(self) -> str: ...  # noqa: D102
+
+    @property
+    def schema_id(self) -> int | str | None: ...  # noqa: D102
+
+    def read(self, event_class: type[E]) -> E:
+        """Return the event as an instance of ``event_class``, whichever version wrote it.
+
+        Raises:
+            DeserializationError: These bytes can never be read as ``event_class``.
+            RegistryError: A rule of the writer schema needs a key that is unavailable.
+        """
 
 
 class MessageSerializer(Protocol):
@@ -22,47 +49,54 @@ class MessageSerializer(Protocol):
     def content_type(self) -> str:
         """Media type for the ``content-type`` header, such as ``application/avro``."""
 
-    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+    def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; may append headers of the format's own.
 
         Raises:
             SerializationError: The event does not fit its schema.
-            RegistryError: The schema's id could not be had.
+            RegistryError: The schema id is unavailable.
         """
 
-    def identify(self, record: ConsumerRecord) -> str:
-        """Return the Avro full name of the event that ``record`` (no tombstone) carries.
+    def open(self, record: ConsumerRecord) -> Incoming:
+        """Find the writer of a record that is not a tombstone.
 
         Raises:
-            DeserializationError: The record does not tell.
-            RegistryError: The writer schema could not be had.
+            DeserializationError: The record does not say what it carries.
+            RegistryError: The writer schema is unavailable.
         """
 
-    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
-        """Return the event that ``record`` carries as an instance of ``event_class``.
+    def ready(self, event_class: type[Event], topic: str) -> bool:
+        """Whether `encode` will write this event to this topic without a request to a server."""
+
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
+        """Resolve everything that encoding these (event class, topic) pairs needs.
 
         Raises:
-            DeserializationError: These bytes can never be read as ``event_class``.
-            RegistryError: The writer schema could not be had.
-        """
-
-    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
-        """Resolve all that serializing these (event class, topic) pairs will need.
-
-        Raises:
-            RegistryError: A schema is not registered, or the registry is out of reach.
+            RegistryError: A schema is not registered, or the registry is unavailable.
         """
 
 
 class KeySerializer(Protocol):
-    """Turns message keys into bytes."""
+    """Turns message keys into bytes and back."""
 
-    def serialize(self, key: object, event_class: type[Any], topic: str) -> bytes | None:
+    def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
         """Return the record key; None stays None and bytes stay as they are.
 
         Raises:
-            SerializationError: The key is of no supported type.
+            SerializationError: The key is not of a supported type.
+            RegistryError: The id of the key's schema is unavailable.
         """
+
+    def decode(self, data: bytes | None, topic: str) -> object:
+        """Return a record key as it was written: text where it is valid text, else bytes.
+
+        Raises:
+            DeserializationError: The key names a schema that it does not fit.
+            RegistryError: The key's schema is unavailable.
+        """
+
+    def ready(self, key: object, topic: str) -> bool:
+        """Whether `encode` will write this key without a request to a server."""
 
 
 class TopicResolver(Protocol):

@@ -113,7 +113,7 @@ def _told(order: OrderCreated, record: ConsumerRecord) -> dict[str, object]:
 
 
 def _json(order: OrderCreated, record: ConsumerRecord) -> str:
-    fields = json.loads(JsonMessageSerializer().serialize(order, record.topic, []))
+    fields = json.loads(JsonMessageSerializer().encode(order, record.topic, []))
     return json.dumps({**_told(order, record), "fields": fields})
 
 

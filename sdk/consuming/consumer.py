@@ -279,12 +279,13 @@ class _Dispatch:
     def _event(self, record: ConsumerRecord) -> None:
         serializer = self._parts.serializer
         try:
-            name = serializer.identify(record)
+            incoming = serializer.open(record)
+            name = incoming.full_name
             handler = self._handlers.get(name)
             if handler is None:
                 self._skip(name, record)
                 return
-            event = serializer.deserialize(record, handler.event_class)
+            event = incoming.read(handler.event_class)
         except SchemaNotFoundError as error:
             raise DeserializationError(
                 f"the writer schema is unknown: {error.message}",

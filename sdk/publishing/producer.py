@@ -148,8 +148,8 @@ class Producer(ClosingDeliveries):
         else:
             standard = self._standard_headers
             message_headers = [] if standard is None else standard(event_class, key)
-        value = self._serializer.serialize(event, topic, message_headers)
-        record_key = None if key is None else self._keys.serialize(key, event_class, topic)
+        value = self._serializer.encode(event, topic, message_headers)
+        record_key = None if key is None else self._keys.encode(key, event_class, topic)
         record = ProducerRecord(
             topic, value, record_key, tuple(message_headers), partition, timestamp
         )
@@ -192,7 +192,7 @@ class Producer(ClosingDeliveries):
         record = ProducerRecord(
             topic=topic,
             value=None,
-            key=self._keys.serialize(key, event_class, topic),
+            key=self._keys.encode(key, event_class, topic),
             headers=tuple(self._headers(event_class, key, headers)),
             partition=partition,
         )

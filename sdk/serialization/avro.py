@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 from confluent_kafka.schema_registry.serde import SchemaId
 
+from sdk.abstractions import E
 from sdk.avro import decoder_for, encoder_for
 from sdk.avro.schema import parse_schema
 from sdk.avro.schema.model import RecordSchema
@@ -24,7 +25,7 @@ from sdk.errors import (
     SdkError,
     SerializationError,
 )
-from sdk.events import Catalog, EventInfo
+from sdk.events import Catalog, Event, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.registry.client import registry_client
 from sdk.registry.lookup import AVRO, SchemaRegistry
@@ -53,13 +54,47 @@ _NO_SCHEMA: Final = "the registry has no such schema"
 
 @define(eq=False)
 class _Writer:
-    """A writer schema met while reading, and the decoders made for it."""
+    """A writer schema found while reading, and the decoders made for it."""
 
+    prefix: bytes
     schema_id: int | str
     full_name: str
     fetched: FetchedSchema
     rules: RuledReader | None
     decoders: dict[type[Any], Decode] = field(factory=dict)
+
+
+@define(eq=False)
+class AvroIncoming:
+    """A record in Confluent's wire format whose writer schema is known."""
+
+    full_name: str
+    schema_id: int | str
+    _writer: _Writer
+    _record: ConsumerRecord
+    _start: int
+
+    def read(self, event_class: type[E]) -> E:
+        """Return the event as an instance of ``event_class``.
+
+        Raises:
+            DeserializationError: The value can never be read as ``event_class``.
+            RegistryError: A rule needs a key that is unavailable.
+        """
+        writer = self._writer
+        decode = writer.decoders.get(event_class)
+        data: bytes = self._record.value  # type: ignore[assignment]  # located, so there is one
+        start = self._start
+        try:
+            if decode is None:
+                decode = writer.decoders[event_class] = _decoder(writer, event_class)
+            if writer.rules is not None:
+                data, start = writer.rules.read(self._record, writer.prefix, data[start:]), 0
+            event: E = decode(data, start)
+        except SdkError as error:
+            place(error, self._record, self.schema_id)
+            raise
+        return event
 
 
 class AvroMessageSerializer:
@@ -96,16 +131,16 @@ class AvroMessageSerializer:
         self._engine: RuleEngine | None = None
         self._engine_lock = threading.Lock()
 
-    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+    def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; in header mode, append the schema's GUID.
 
         Raises:
             SerializationError: The event does not fit its schema, or a rule refuses it.
-            RegistryError: The schema's id could not be had.
+            RegistryError: The schema id is unavailable.
         """
         route = self._routes.get((type(event), topic))
         if route is None:
-            return self._serialize_first(event, topic, headers)
+            return self._encode_first(event, topic, headers)
         encode, prefix, header = route
         try:
             value = encode(event, prefix)
@@ -116,41 +151,24 @@ class AvroMessageSerializer:
             headers.append(header)
         return value
 
-    def identify(self, record: ConsumerRecord) -> str:
-        """Return the full name of the record that was written.
+    def open(self, record: ConsumerRecord) -> AvroIncoming:
+        """Find the writer schema that a record names.
 
         Raises:
-            DeserializationError: The value names no schema of a record.
-            RegistryError: The writer schema could not be had.
-        """
-        prefix = locate(record)[0]
-        writer = self._writers.get(prefix)
-        return (writer or self._meet(prefix, record)).full_name
-
-    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
-        """Return the event that a record carries as an instance of ``event_class``.
-
-        Raises:
-            DeserializationError: The value can never be read as ``event_class``.
-            RegistryError: The writer schema could not be had.
+            DeserializationError: The record does not name the schema of a record.
+            RegistryError: The writer schema is unavailable.
         """
         prefix, start = locate(record)
         writer = self._writers.get(prefix)
         if writer is None:
-            writer = self._meet(prefix, record)
-        decode = writer.decoders.get(event_class)
-        data: bytes = record.value  # type: ignore[assignment]  # located, so there is one
-        try:
-            if decode is None:
-                decode = writer.decoders[event_class] = _decoder(writer, event_class)
-            if writer.rules is not None:
-                data, start = writer.rules.read(record, prefix, data[start:]), 0
-            return decode(data, start)
-        except SdkError as error:
-            place(error, record, writer.schema_id)
-            raise
+            writer = self._find(prefix, record)
+        return AvroIncoming(writer.full_name, writer.schema_id, writer, record, start)
 
-    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
+    def ready(self, event_class: type[Event], topic: str) -> bool:
+        """Whether `encode` will make no request; never where rules apply: they may need a key."""
+        return (event_class, topic) in self._routes
+
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
         """Resolve the schema ids and encoders of all (event class, topic) pairs.
 
         Where auto-registration is on, missing schemas are registered: shared types first, then
@@ -178,19 +196,19 @@ class AvroMessageSerializer:
         if missing:
             raise _all_missing(missing)
 
-    def _serialize_first(self, event: Any, topic: str, headers: list[Header]) -> bytes:
-        """Serialize where no plain route is known: resolve it first, or rules apply."""
+    def _encode_first(self, event: Event, topic: str, headers: list[Header]) -> bytes:
+        """Encode where no plain route is known: resolve it first, or apply rules."""
         key = (type(event), topic)
         ruled = self._ruled.get(key)
         if ruled is None:
             if not isinstance(getattr(key[0], "__event__", None), EventInfo):
                 raise SerializationError(
-                    f"{key[0].__qualname__} is no generated event class", topic=topic
+                    f"{key[0].__qualname__} is not a generated event class", topic=topic
                 )
             self._register([key])
             ruled = self._prepare(*key)
         if ruled is None:
-            return self.serialize(event, topic, headers)
+            return self.encode(event, topic, headers)
         return ruled.write(event, topic, headers)
 
     def _prepare(self, event_class: type[Any], topic: str) -> RuledWriter | None:
@@ -260,7 +278,7 @@ class AvroMessageSerializer:
                 self._registry.closes(self._engine.close)
             return self._engine
 
-    def _meet(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
+    def _find(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
         """Fetch the writer schema that a record names; remembered for all records after it."""
         schema_id = schema_id_of(prefix, record)
         if self._clock() - self._unknown.get(prefix, float("-inf")) < _UNKNOWN_FOR:
@@ -277,11 +295,11 @@ class AvroMessageSerializer:
         except SdkError as error:
             place(error, record, schema_id)
             raise
-        writer = self._writer(fetched, schema_id, record)
+        writer = self._writer(prefix, fetched, schema_id, record)
         return self._writers.setdefault(prefix, writer)
 
     def _writer(
-        self, fetched: FetchedSchema, schema_id: int | str, record: ConsumerRecord
+        self, prefix: bytes, fetched: FetchedSchema, schema_id: int | str, record: ConsumerRecord
     ) -> _Writer:
         if fetched.schema_type != AVRO:
             raise poison(f"the schema is {fetched.schema_type}, not Avro", record, schema_id)
@@ -294,7 +312,7 @@ class AvroMessageSerializer:
                 rules = self._rules().reader(fetched.text, fetched.references, self._strategy)
         except InvalidSchemaError as error:
             raise poison("the writer's schema is not valid Avro", record, schema_id) from error
-        return _Writer(schema_id, schema.name, fetched, rules)
+        return _Writer(prefix, schema_id, schema.name, fetched, rules)
 
 
 def _decoder(writer: _Writer, event_class: type[Any]) -> Decode:

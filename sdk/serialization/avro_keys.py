@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from confluent_kafka.schema_registry.serde import SchemaId
 
 from sdk.errors import SerializationError
-from sdk.events import EventInfo
+from sdk.events import Event, EventInfo
 from sdk.registry.lookup import AVRO, SchemaRegistry
-from sdk.serialization import key_text
+from sdk.serialization.keys import key_text, plain_key
 
 
 class AvroKeySerializer:
@@ -23,12 +21,12 @@ class AvroKeySerializer:
         self._registry = registry
         self._prefixes: dict[tuple[str, str], bytes] = {}
 
-    def serialize(self, key: object, event_class: type[Any], topic: str) -> bytes | None:
+    def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
         """Return the record key, in the wire format of record values.
 
         Raises:
             SerializationError: The key is of no supported type or out of range.
-            RegistryError: The id of the key's schema could not be had.
+            RegistryError: The id of the key's schema is unavailable.
         """
         text = key_text(key, topic)
         if text is None or isinstance(text, bytes):
@@ -47,6 +45,16 @@ class AvroKeySerializer:
         if not -(1 << 63) <= number < 1 << 63:
             raise SerializationError(f"key {number} does not fit a long", topic=topic)
         return prefix + avro_long(number)
+
+    def decode(self, data: bytes | None, topic: str) -> object:
+        """Return a record key as it was written; text or bytes where it is not Avro."""
+        return plain_key(data)
+
+    def ready(self, key: object, topic: str) -> bool:
+        """Whether `encode` will write this key without a request to the registry."""
+        if key is None or isinstance(key, bytes):
+            return True
+        return (topic, "long" if isinstance(key, int) else "string") in self._prefixes
 
     def _prefix(self, topic: str, kind: str) -> bytes:
         contract = EventInfo(full_name=kind, version=1, schema=f'"{kind}"', fingerprint="")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from sdk.abstractions import MessageSerializer
+from sdk.abstractions import Incoming, MessageSerializer
 from sdk.cloud_events import CONTENT_TYPE
+from sdk.events import Event
 from sdk.records import ConsumerRecord, Header
 
 
@@ -39,46 +39,38 @@ class ContentTypeSerializer:
         """Media type of what is written."""
         return self._own.content_type
 
-    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
+    def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; may append headers of the format's own.
 
         Raises:
             SerializationError: The event does not fit its schema.
-            RegistryError: The schema's id could not be had.
+            RegistryError: The schema id is unavailable.
         """
-        return self._own.serialize(event, topic, headers)
+        return self._own.encode(event, topic, headers)
 
-    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
-        """Resolve all that serializing these (event class, topic) pairs will need.
+    def ready(self, event_class: type[Event], topic: str) -> bool:
+        """Whether `encode` will write this event to this topic without a request to a server."""
+        return self._own.ready(event_class, topic)
+
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
+        """Resolve everything that encoding these (event class, topic) pairs needs.
 
         Raises:
-            RegistryError: A schema is not registered, or the registry is out of reach.
+            RegistryError: A schema is not registered, or the registry is unavailable.
         """
         self._own.warm_up(routes)
 
-    def identify(self, record: ConsumerRecord) -> str:
-        """Return the Avro full name of the event that ``record`` carries.
+    def open(self, record: ConsumerRecord) -> Incoming:
+        """Find the writer of a record, in the format that the record names.
 
         Raises:
-            DeserializationError: The record does not tell.
-            RegistryError: The writer schema could not be had.
+            DeserializationError: The record does not say what it carries.
+            RegistryError: The writer schema is unavailable.
         """
-        return self._reader(record).identify(record)
-
-    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
-        """Return the event that ``record`` carries as an instance of ``event_class``.
-
-        Raises:
-            DeserializationError: These bytes can never be read as ``event_class``.
-            RegistryError: The writer schema could not be had.
-        """
-        return self._reader(record).deserialize(record, event_class)
-
-    def _reader(self, record: ConsumerRecord) -> MessageSerializer:
         for name, value in reversed(record.headers):
             if name == CONTENT_TYPE and value is not None:
-                return self._made.get(value) or self._make(value)
-        return self._own
+                return (self._made.get(value) or self._make(value)).open(record)
+        return self._own.open(record)
 
     def _make(self, value: bytes) -> MessageSerializer:
         media_type = value.partition(b";")[0].strip().lower()

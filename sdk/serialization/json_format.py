@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from attrs import define
+
+from sdk.abstractions import E
 from sdk.cloud_events import EVENT_VERSION, TYPE
 from sdk.errors import DeserializationError, SerializationError
-from sdk.events import EventInfo
+from sdk.events import Event, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization.json_scalars import MismatchError
 from sdk.serialization.json_values import Convert, json_form
@@ -22,6 +25,38 @@ def _refuse_constant(text: str) -> Any:
 
 _parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _print = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+@define(eq=False)
+class JsonIncoming:
+    """A record whose value is a JSON object."""
+
+    full_name: str
+    _record: ConsumerRecord
+    _reader: Callable[[type[Any], bool], Convert]
+    schema_id: None = None
+
+    def read(self, event_class: type[E]) -> E:
+        """Return the event as an instance of ``event_class``.
+
+        Raises:
+            DeserializationError: The value is not JSON, or does not fit ``event_class``.
+        """
+        record = self._record
+        contract: EventInfo = event_class.__event__
+        same_version = record.header(EVENT_VERSION) == str(contract.version).encode()
+        read = self._reader(event_class, same_version)
+        if record.value is None:
+            raise _poison(record, "a tombstone carries no event", contract)
+        try:
+            event: E = read(_parse(record.value.decode()))
+        except MismatchError as error:
+            raise _poison(record, error.reason, contract, error.path) from error
+        except RecursionError as error:
+            raise _poison(record, _DEEP, contract) from error
+        except ValueError as error:
+            raise _poison(record, f"not JSON: {error}", contract) from error
+        return event
 
 
 class JsonMessageSerializer:
@@ -38,8 +73,8 @@ class JsonMessageSerializer:
         self._writers: dict[type[Any], Convert] = {}
         self._readers: dict[tuple[type[Any], bool], Convert] = {}
 
-    def serialize(self, event: Any, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; add the headers that tell what it is if missing.
+    def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
+        """Return the record value of an event; add the headers that say what it is if missing.
 
         Raises:
             SerializationError: The event does not fit its schema; ``path`` is the field's.
@@ -64,11 +99,11 @@ class JsonMessageSerializer:
             headers.append((EVENT_VERSION, str(contract.version).encode()))
         return text.encode()
 
-    def identify(self, record: ConsumerRecord) -> str:
-        """Return the full name that the ``ce_type`` header tells.
+    def open(self, record: ConsumerRecord) -> JsonIncoming:
+        """Read the event's full name from the ``ce_type`` header.
 
         Raises:
-            DeserializationError: There is no such header, or it is no text.
+            DeserializationError: There is no such header, or it is not text.
         """
         value = record.header(TYPE)
         try:
@@ -77,34 +112,18 @@ class JsonMessageSerializer:
             name = ""
         if not name:
             raise _poison(record, f"no {TYPE} header tells which event this is")
-        return name
+        return JsonIncoming(name, record, self._reader)
 
-    def deserialize(self, record: ConsumerRecord, event_class: type[Any]) -> Any:
-        """Return the event that a record carries as an instance of ``event_class``.
+    def ready(self, event_class: type[Event], topic: str) -> bool:
+        """Whether `encode` will make no request: always."""
+        return True
 
-        Raises:
-            DeserializationError: The value is no JSON, or does not fit ``event_class``.
-        """
-        contract: EventInfo = event_class.__event__
-        same_version = record.header(EVENT_VERSION) == str(contract.version).encode()
-        read = self._reader(event_class, strict=same_version)
-        if record.value is None:
-            raise _poison(record, "a tombstone carries no event", contract)
-        try:
-            return read(_parse(record.value.decode()))
-        except MismatchError as error:
-            raise _poison(record, error.reason, contract, error.path) from error
-        except RecursionError as error:
-            raise _poison(record, _DEEP, contract) from error
-        except ValueError as error:
-            raise _poison(record, f"not JSON: {error}", contract) from error
-
-    def warm_up(self, routes: Iterable[tuple[type[Any], str]]) -> None:
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
         """Prepare the conversions of all (event class, topic) pairs."""
         for event_class, _ in routes:
             self._writers.setdefault(event_class, _writer(event_class))
 
-    def _reader(self, event_class: type[Any], *, strict: bool) -> Convert:
+    def _reader(self, event_class: type[Any], strict: bool) -> Convert:
         read = self._readers.get((event_class, strict))
         if read is None:
             read = json_form(event_class, strict=strict).read

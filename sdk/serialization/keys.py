@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sdk.errors import SerializationError
+from sdk.events import Event
 
 _LONGEST: Final = 8192
 """Bits of an integer key; the interpreter refuses to print much longer ones."""
@@ -35,7 +36,7 @@ def key_text(key: object, topic: str) -> str | bytes | None:
 class TextKeySerializer:
     """Writes keys as UTF-8 text."""
 
-    def serialize(self, key: object, event_class: type[Any], topic: str) -> bytes | None:
+    def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
         """Return the record key.
 
         Raises:
@@ -46,3 +47,19 @@ class TextKeySerializer:
             return text.encode() if isinstance(text, str) else text
         except UnicodeEncodeError as error:
             raise SerializationError("the key is not valid Unicode", topic=topic) from error
+
+    def decode(self, data: bytes | None, topic: str) -> str | bytes | None:
+        """Return a record key as text, or as bytes where it is not valid UTF-8."""
+        return plain_key(data)
+
+    def ready(self, key: object, topic: str) -> bool:
+        """Whether `encode` will make no request: always."""
+        return True
+
+
+def plain_key(data: bytes | None) -> str | bytes | None:
+    """Return a key as text where it is valid UTF-8, else as it is."""
+    try:
+        return None if data is None else data.decode()
+    except UnicodeDecodeError:
+        return data

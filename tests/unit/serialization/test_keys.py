@@ -35,7 +35,7 @@ ID = UUID("3f2b8a52-6c1e-4d6e-9f38-0f5a1c1c7a11")
 )
 def test_keys_travel_as_text(key: object, data: bytes | None) -> None:
     """Text, integers and UUIDs are UTF-8 text; bytes and null stay what they are."""
-    assert TextKeySerializer().serialize(key, OrderV1, "orders") == data
+    assert TextKeySerializer().encode(key, OrderV1, "orders") == data
 
 
 @pytest.mark.parametrize("key", [1.5, True, [1], "\ud800", pytest.param(10**5000, id="huge")])
@@ -43,7 +43,7 @@ def test_other_keys_are_refused(key: object, server: RegistryServer, connect: Co
     """What has no one text form is no key, in either format."""
     for serializer in (TextKeySerializer(), AvroKeySerializer(connect(auto_register=True))):
         with pytest.raises(SerializationError) as caught:
-            serializer.serialize(key, OrderV1, "orders")
+            serializer.encode(key, OrderV1, "orders")
         assert caught.value.topic == "orders"
 
 
@@ -55,7 +55,7 @@ def test_avro_keys_are_read_by_confluents_deserializer(
 ) -> None:
     """Keys in Avro are primitives in the usual framing, under the topic's key subject."""
     keys = AvroKeySerializer(connect(auto_register=True))
-    data = keys.serialize(key, OrderV1, "orders")
+    data = keys.encode(key, OrderV1, "orders")
     assert data is not None
     with SchemaRegistryClient({"url": server.url}) as client:
         deserialize = AvroDeserializer(
@@ -68,27 +68,27 @@ def test_avro_keys_are_read_by_confluents_deserializer(
 def test_avro_keys_ask_the_registry_once_a_topic(server: RegistryServer, connect: Connect) -> None:
     """After the first key of a topic, no request is made; bytes and null make none at all."""
     keys = AvroKeySerializer(connect(auto_register=True))
-    assert keys.serialize(b"raw", OrderV1, "orders") == b"raw"
-    assert keys.serialize(None, OrderV1, "orders") is None
+    assert keys.encode(b"raw", OrderV1, "orders") == b"raw"
+    assert keys.encode(None, OrderV1, "orders") is None
     assert server.requests == []
-    keys.serialize("a", OrderV1, "orders")
+    keys.encode("a", OrderV1, "orders")
     asked = len(server.requests)
     for number in range(100):
-        keys.serialize(str(number), OrderV1, "orders")
+        keys.encode(str(number), OrderV1, "orders")
     assert len(server.requests) == asked
 
 
 def test_avro_keys_are_not_registered_unasked(connect: Connect) -> None:
     """Without auto-registration a missing key schema is an error."""
     with pytest.raises(SchemaNotFoundError):
-        AvroKeySerializer(connect()).serialize("a", OrderV1, "orders")
+        AvroKeySerializer(connect()).encode("a", OrderV1, "orders")
 
 
 @pytest.mark.parametrize("key", [2**63, -(2**63) - 1])
 def test_an_integer_beyond_64_bits_is_no_avro_key(connect: Connect, key: int) -> None:
     """Avro's long has 64 bits."""
     with pytest.raises(SerializationError, match="does not fit a long"):
-        AvroKeySerializer(connect(auto_register=True)).serialize(key, OrderV1, "orders")
+        AvroKeySerializer(connect(auto_register=True)).encode(key, OrderV1, "orders")
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
