@@ -160,42 +160,107 @@ class BrokerProducer(Protocol):
         """Return what keeps the client from delivering anything now, if it knows."""
 
 
+class ConsumerListener(Protocol):
+    """What a `BrokerConsumer` calls, always from inside `poll`, `commit_sync` or `close`."""
+
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """The group has given us these partitions, beside those that we have."""
+
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """These partitions are ours until this returns: the last moment to commit."""
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """These partitions belong to another member already; commits would be refused."""
+
+    def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """A `commit` was acknowledged or, with an error, refused."""
+
+
 class BrokerConsumer(Protocol):
-    """A consuming client, member of one group."""
+    """A consuming client, member of one group; used by one thread."""
 
     def subscribe(
-        self,
-        topics: Sequence[str],
-        on_assigned: Callable[[Sequence[TopicPartition]], None],
-        on_revoked: Callable[[Sequence[TopicPartition]], None],
+        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
     ) -> None:
-        """Join the group for these topics."""
+        """Join the group for these topics, and for those whose names match a pattern.
+
+        Args:
+            topics: Topic names.
+            listener: Learns of rebalances and of commits.
+            pattern: Regular expression that is searched from the start of a topic name.
+        """
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first.
-
-        The callbacks given to `subscribe` run inside this call. They see a partition revoked
-        before another member of the group may have it.
 
         Raises:
             BrokerError: The broker gave no usable answer.
         """
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
-        """Commit the next offsets to be read, and wait for the answer.
+        """Send the next offsets to be read; `ConsumerListener.on_committed` has the answer.
 
         Raises:
-            BrokerError: The commit was refused.
+            BrokerError: The client cannot send them.
+        """
+
+    def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
+        """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
+
+        Raises:
+            BrokerError: The commit was refused, or the answer did not come in time.
         """
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver nothing of these partitions until `resume`."""
+        """Deliver nothing of these partitions until `resume`.
+
+        Raises:
+            BrokerError: A partition is not assigned to this client.
+        """
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver these partitions again."""
+        """Deliver these partitions again.
+
+        Raises:
+            BrokerError: A partition is not assigned to this client.
+        """
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``."""
+        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`.
+
+        Raises:
+            BrokerError: The partition is not assigned to this client.
+        """
+
+    def end_offsets(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with their ends: the offsets that their next records will have.
+
+        Args:
+            partitions: Whatever offsets they carry.
+            timeout: Seconds; 0 asks nobody and leaves out what the client does not know.
+
+        Raises:
+            BrokerError: The broker gave no usable answer in time.
+        """
+
+    def offsets_for_time(
+        self, partitions: Sequence[TopicPartition], timestamp: int, timeout: float
+    ) -> list[TopicPartition]:
+        """Return the first offset of each partition whose record is not older than a time.
+
+        Args:
+            partitions: Whatever offsets they carry.
+            timestamp: Milliseconds since the epoch.
+            timeout: Seconds.
+
+        Returns:
+            The partitions with those offsets; `END` where every record is older.
+
+        Raises:
+            BrokerError: The broker gave no usable answer in time.
+        """
 
     def close(self) -> None:
         """Leave the group and release the client."""

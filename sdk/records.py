@@ -9,6 +9,12 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 
+BEGINNING = -2
+"""Stands for the first offset of a partition, in `TopicPartition`; Kafka's own number."""
+
+END = -1
+"""Stands for the offset that the next record of a partition will have; Kafka's own number."""
+
 Header = tuple[str, bytes | None]
 """A header as Kafka carries it: names may repeat, values may be null, order is kept."""
 
@@ -108,7 +114,7 @@ class TopicPartition:
     Attributes:
         topic: Topic name.
         partition: Partition number.
-        offset: Next offset to be read, or None.
+        offset: Next offset to be read, `BEGINNING`, `END`, or None.
     """
 
     topic: str

@@ -13,6 +13,7 @@ from sdk.errors import (
     AuthorizationError,
     BrokerError,
     RegistryUnavailableError,
+    SdkError,
 )
 from sdk.records import ConsumerRecord, TopicPartition
 
@@ -63,7 +64,7 @@ class ConsumerLoop:
             topics: To be subscribed to.
             stopped: Looked at after every record.
         """
-        self._broker.subscribe(topics, self._on_assigned, self._on_revoked)
+        self._broker.subscribe(topics, self)
         while not stopped():
             self._wake_rested()
             self._poll(_POLL_SECONDS, self._max_records)
@@ -128,10 +129,12 @@ class ConsumerLoop:
         if rested:
             self._broker.resume(_places(rested))
 
-    def _on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Take partitions."""
         self._assigned |= {(place.topic, place.partition) for place in partitions}
 
-    def _on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Give partitions up, with a last commit."""
         places = {(place.topic, place.partition) for place in partitions}
         self._drop(places)
         leaving = {place: self._done.pop(place) for place in places & self._done.keys()}
@@ -143,6 +146,16 @@ class ConsumerLoop:
         for place in places:
             self._resting.pop(place, None)
             self._attempts.pop(place, None)
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Forget partitions."""
+        places = {(place.topic, place.partition) for place in partitions}
+        for place in places:
+            self._done.pop(place, None)
+        self.on_revoked(partitions)
+
+    def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Pass over an answer: commits are made synchronously here."""
 
     def _drop(self, places: set[Place]) -> None:
         self._taken = deque(
@@ -158,7 +171,7 @@ class ConsumerLoop:
             for (topic, partition), offset in done.items()
         ]
         try:
-            self._broker.commit(offsets)
+            self._broker.commit_sync(offsets, 30.0)
         except (AuthenticationError, AuthorizationError):
             raise
         except BrokerError as error:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
-from sdk.abstractions import TokenSource
-from sdk.errors import AuthorizationError, BrokerError, BrokerUnavailableError, FencedError
+from sdk.abstractions import ConsumerListener, TokenSource
+from sdk.errors import BrokerError, BrokerUnavailableError, FencedError, SdkError
 from sdk.kafka.config import consumer_config, make_client
 from sdk.kafka.failures import broker_failure, is_missing
 from sdk.kafka.health import Trouble
-from sdk.records import ConsumerRecord, TopicPartition
+from sdk.records import END, ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
 logger = logging.getLogger(__name__)
@@ -52,26 +53,33 @@ class ConfluentConsumer:
         config = consumer_config(kafka, options, group_id, token)
         self._client: Any = make_client(
             Client,
-            config | {"error_cb": self._trouble.hear},
+            config | {"error_cb": self._trouble.hear, "on_commit": self._on_commit},
             {"consumer": options.librdkafka, "kafka": kafka.librdkafka},
         )
+        self._listener: ConsumerListener | None = None
+        self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
+        self._committing: threading.Thread | None = None
 
     def subscribe(
-        self,
-        topics: Sequence[str],
-        on_assigned: Callable[[Sequence[TopicPartition]], None],
-        on_revoked: Callable[[Sequence[TopicPartition]], None],
+        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
     ) -> None:
-        """Join the group for these topics."""
+        """Join the group for these topics, and for those whose names match a pattern."""
+        self._listener = listener
 
-        def assigned(_client: Client, places: list[Place]) -> None:
-            on_assigned(_ours(places))
+        def leaving(call: Callable[[Sequence[TopicPartition]], None], places: list[Place]) -> None:
+            self._revoked.update((place.topic, place.partition) for place in places)
+            call(_ours(places))
 
-        def revoked(_client: Client, places: list[Place]) -> None:
-            on_revoked(_ours(places))
-
-        self._client.subscribe(list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+        patterns = (
+            [] if pattern is None else [pattern if pattern.startswith("^") else f"^{pattern}"]
+        )
+        self._client.subscribe(
+            [*topics, *patterns],
+            on_assign=lambda _client, places: listener.on_assigned(_ours(places)),
+            on_revoke=lambda _client, places: leaving(listener.on_revoked, places),
+            on_lost=lambda _client, places: leaving(listener.on_lost, places),
+        )
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
@@ -83,7 +91,10 @@ class ConfluentConsumer:
             messages = [first]
             if max_records > 1:
                 # What is there already; waiting for a full batch would only add delay.
+                self._revoked.clear()
                 messages += self._client.consume(max_records - 1, 0)
+                if (first.topic(), first.partition()) in self._revoked:
+                    del messages[0]
         except KafkaException as error:
             # A fatal error is raised, once, where others are called back.
             raise broker_failure(error.args[0], "consume") from error
@@ -94,37 +105,143 @@ class ConfluentConsumer:
         ]
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
-        """Commit the next offsets to be read, and wait for the answer."""
-        places = [Place(place.topic, place.partition, place.offset or 0) for place in offsets]
+        """Send the next offsets to be read; the listener is called with the answer."""
         try:
-            answers = self._client.commit(offsets=places, asynchronous=False)
+            self._client.commit(offsets=_theirs(offsets), asynchronous=True)
         except KafkaException as error:
             raise broker_failure(error.args[0], "commit offsets") from error
-        for answer in answers or ():
-            if answer.error is not None:
+
+    def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
+        """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer."""
+        answers: list[tuple[Place, ...] | KafkaException] = []
+
+        def commit() -> None:
+            try:
+                answers.append(self._client.commit(offsets=_theirs(offsets), asynchronous=False))
+            except KafkaException as error:
+                answers.append(error)
+
+        # librdkafka's own call has no limit, and the answer may stand behind a pending join.
+        thread = threading.Thread(target=commit, name="sdk-commit", daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if not answers:
+            self._committing = thread
+            raise BrokerUnavailableError(
+                f"no answer to a commit within {timeout:g} s",
+                remedy="its records may be handled again; check the brokers and the network",
+            )
+        (answer,) = answers
+        if isinstance(answer, KafkaException):
+            raise broker_failure(answer.args[0], "commit offsets") from answer
+        for place in answer or ():
+            if place.error is not None:
                 raise broker_failure(
-                    answer.error, "commit an offset", topic=answer.topic, partition=answer.partition
+                    place.error, "commit an offset", topic=place.topic, partition=place.partition
                 )
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """Deliver nothing of these partitions until `resume`."""
-        self._client.pause(_theirs(partitions))
+        self._call("pause", self._client.pause, partitions)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         """Deliver these partitions again."""
-        self._client.resume(_theirs(partitions))
+        self._call("resume", self._client.resume, partitions)
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``."""
-        place = Place(partition.topic, partition.partition, partition.offset or 0)
+        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`."""
         try:
-            self._client.seek(place)
+            self._client.seek(_theirs([partition])[0])
         except KafkaException as error:
-            raise broker_failure(error.args[0], "seek", topic=partition.topic) from error
+            raise broker_failure(
+                error.args[0], "seek", topic=partition.topic, partition=partition.partition
+            ) from error
+
+    def end_offsets(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with their ends; with a timeout of 0 those that are known."""
+        found = []
+        for partition in partitions:
+            place = Place(partition.topic, partition.partition)
+            try:
+                known = self._client.get_watermark_offsets(
+                    place, **({"timeout": timeout} if timeout else {"cached": True})
+                )
+            except KafkaException as error:
+                raise broker_failure(
+                    error.args[0], "ask for an end", topic=place.topic, partition=place.partition
+                ) from error
+            if known is not None and known[1] >= 0:
+                found.append(_ours([Place(place.topic, place.partition, known[1])])[0])
+            elif timeout:
+                raise BrokerUnavailableError(
+                    "the end of the partition is unknown",
+                    topic=place.topic,
+                    partition=place.partition,
+                )
+        return found
+
+    def offsets_for_time(
+        self, partitions: Sequence[TopicPartition], timestamp: int, timeout: float
+    ) -> list[TopicPartition]:
+        """Return the first offset of each partition whose record is not older than a time."""
+        places = [Place(each.topic, each.partition, timestamp) for each in partitions]
+        try:
+            answers = self._client.offsets_for_times(places, timeout)
+        except KafkaException as error:
+            raise broker_failure(error.args[0], "find offsets by time") from error
+        return [
+            TopicPartition(
+                topic=place.topic,
+                partition=place.partition,
+                offset=place.offset if place.offset >= 0 else END,
+            )
+            for place in answers
+        ]
 
     def close(self) -> None:
         """Leave the group and release the client."""
-        self._client.close()
+        committing = self._committing
+        if committing is None or not committing.is_alive():
+            self._client.close()
+            return
+
+        def close_later() -> None:
+            # The client must not be freed while a call is inside it.
+            committing.join()
+            self._client.close()
+
+        threading.Thread(target=close_later, name="sdk-close", daemon=True).start()
+
+    def _on_commit(self, error: KafkaError | None, places: Sequence[Place]) -> None:
+        if self._listener is None:
+            return
+        for place, answer in zip(places, _ours(places), strict=True):
+            refused = place.error or error
+            failure: SdkError | None = None
+            if refused is not None:
+                failure = broker_failure(
+                    refused, "commit an offset", topic=place.topic, partition=place.partition
+                )
+            self._listener.on_committed([answer], failure)
+
+    def _call(
+        self, doing: str, call: Callable[[list[Place]], None], partitions: Sequence[TopicPartition]
+    ) -> None:
+        # librdkafka passes over what is not assigned, without a word.
+        assigned = {(place.topic, place.partition) for place in self._client.assignment()}
+        for each in partitions:
+            if (each.topic, each.partition) not in assigned:
+                raise BrokerError(
+                    f"cannot {doing} a partition that is not assigned to this client",
+                    topic=each.topic,
+                    partition=each.partition,
+                )
+        try:
+            call([Place(each.topic, each.partition) for each in partitions])
+        except KafkaException as error:
+            raise broker_failure(error.args[0], f"{doing} partitions") from error
 
     def _raise_trouble(self) -> None:
         error = self._trouble.fatal or self._trouble.refusal
@@ -146,7 +263,7 @@ class ConfluentConsumer:
         if isinstance(failure, BrokerUnavailableError) and not error.fatal():
             logger.warning("%s", failure)
             return False
-        if isinstance(failure, AuthorizationError | BrokerError | FencedError) or error.fatal():
+        if isinstance(failure, BrokerError | FencedError) or error.fatal():
             raise failure
         logger.warning("%s", failure)
         return False
@@ -166,7 +283,7 @@ def _record(message: Any) -> ConsumerRecord:
     )
 
 
-def _ours(places: Sequence[Place]) -> list[TopicPartition]:
+def _ours(places: Iterable[Place]) -> list[TopicPartition]:
     return [
         TopicPartition(
             topic=place.topic,
@@ -177,5 +294,5 @@ def _ours(places: Sequence[Place]) -> list[TopicPartition]:
     ]
 
 
-def _theirs(places: Sequence[TopicPartition]) -> list[Place]:
-    return [Place(place.topic, place.partition) for place in places]
+def _theirs(partitions: Iterable[TopicPartition]) -> list[Place]:
+    return [Place(each.topic, each.partition, each.offset or 0) for each in partitions]

@@ -88,12 +88,12 @@ class InMemoryBroker:
             group = self.group(group_id)
             ends = {
                 (topic, partition): len(log)
-                for topic in group.topics()
-                if topic in self._topics
-                for partition, log in enumerate(self._topics[topic].partitions)
+                for topic, kept in self._topics.items()
+                if group.covers(topic)
+                for partition, log in enumerate(kept.partitions)
             }
             done = all(group.committed.get(place, 0) >= end for place, end in ends.items() if end)
-            return bool(group.topics()) and done
+            return bool(group.members()) and done
 
     def hold(self) -> None:
         """Acknowledge nothing until `release`."""
@@ -138,6 +138,13 @@ class InMemoryBroker:
         with self.changed:
             known = self._topics.get(topic)
             return 0 if known is None else len(known.partitions)
+
+    def partition_counts(self, wanted: Callable[[str], bool]) -> dict[str, int]:
+        """Return the partition counts of those topics whose names are wanted."""
+        with self.changed:
+            return {
+                topic: len(kept.partitions) for topic, kept in self._topics.items() if wanted(topic)
+            }
 
     def log(self, topic: str, partition: int) -> list[ConsumerRecord]:
         """Return the log of one partition, which grows; hold `changed` while reading it."""

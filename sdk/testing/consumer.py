@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from sdk.errors import BrokerError, ClosedError, ConfigurationError
-from sdk.records import ConsumerRecord, TopicPartition
-from sdk.testing.groups import Group
+from sdk.abstractions import ConsumerListener
+from sdk.errors import BrokerError, ClosedError, ConfigurationError, SdkError
+from sdk.records import BEGINNING, END, ConsumerRecord, TopicPartition
+from sdk.testing.groups import Group, Place, Subscription
 
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
@@ -25,22 +26,19 @@ class InMemoryConsumer:
         self._broker = broker
         self._group = group
         self._reset = auto_offset_reset
-        self._positions: dict[tuple[str, int], int] = {}
-        self._paused: set[tuple[str, int]] = set()
-        self._topics: tuple[str, ...] = ()
-        self._callbacks: _Callbacks | None = None
+        self._positions: dict[Place, int] = {}
+        self._paused: set[Place] = set()
+        self._listener: ConsumerListener | None = None
+        self._answers: deque[tuple[Sequence[TopicPartition], SdkError | None]] = deque()
 
     def subscribe(
-        self,
-        topics: Sequence[str],
-        on_assigned: Callable[[Sequence[TopicPartition]], None],
-        on_revoked: Callable[[Sequence[TopicPartition]], None],
+        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
     ) -> None:
-        """Join the group for these topics."""
+        """Join the group for these topics, and for those whose names match a pattern."""
+        matches = None if pattern is None else re.compile(pattern)
         with self._broker.changed:
-            self._topics = tuple(topics)
-            self._callbacks = _Callbacks(on_assigned, on_revoked)
-            self._group.join(self, self._topics)
+            self._listener = listener
+            self._group.join(self, Subscription(frozenset(topics), matches))
             self._broker.changed.notify_all()
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
@@ -50,6 +48,7 @@ class InMemoryConsumer:
             error = self._broker.fault("poll")
             if error is not None:
                 raise error
+            self._answer()
             self._rebalance()
             with self._broker.changed:
                 records = self._take(max_records)
@@ -59,32 +58,62 @@ class InMemoryConsumer:
                 self._broker.changed.wait(min(left, 0.05))
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
-        """Commit the next offsets to be read, and wait for the answer."""
-        error = self._broker.fault("commit")
-        if error is not None:
-            raise error
-        with self._broker.changed:
-            for place in offsets:
-                if self._group.owner((place.topic, place.partition)) is not self:
-                    raise BrokerError(
-                        "the partition belongs to another member of the group",
-                        topic=place.topic,
-                        partition=place.partition,
-                    )
-            for place in offsets:
-                self._group.committed[place.topic, place.partition] = place.offset or 0
+        """Send the next offsets to be read; the next `poll` brings the answer."""
+        try:
+            self._commit(offsets)
+        except SdkError as error:
+            self._answers.append((tuple(offsets), error))
+        else:
+            self._answers.append((tuple(offsets), None))
+
+    def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
+        """Commit the next offsets to be read, and wait for the answer, which comes at once."""
+        self._commit(offsets)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """Deliver nothing of these partitions until `resume`."""
-        self._paused.update((place.topic, place.partition) for place in partitions)
+        self._paused.update(self._assigned("pause", partitions))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         """Deliver these partitions again."""
-        self._paused.difference_update((place.topic, place.partition) for place in partitions)
+        self._paused.difference_update(self._assigned("resume", partitions))
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``."""
-        self._positions[partition.topic, partition.partition] = partition.offset or 0
+        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`."""
+        (place,) = self._assigned("seek", [partition])
+        offset = partition.offset or 0
+        if offset in {BEGINNING, END}:
+            offset = 0 if offset == BEGINNING else len(self._broker.log(*place))
+        self._positions[place] = offset
+
+    def end_offsets(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with their ends."""
+        with self._broker.changed:
+            return [
+                _partition(place, len(self._broker.log(*place))) for place in _places(partitions)
+            ]
+
+    def offsets_for_time(
+        self, partitions: Sequence[TopicPartition], timestamp: int, timeout: float
+    ) -> list[TopicPartition]:
+        """Return the first offset of each partition whose record is not older than a time."""
+        with self._broker.changed:
+            return [
+                _partition(
+                    place,
+                    next(
+                        (
+                            record.offset
+                            for record in self._broker.log(*place)
+                            if (record.timestamp or 0) >= timestamp
+                        ),
+                        END,
+                    ),
+                )
+                for place in _places(partitions)
+            ]
 
     def close(self) -> None:
         """Leave the group and release the client."""
@@ -95,16 +124,21 @@ class InMemoryConsumer:
         """Vanish from the group without a word, as a killed process does."""
         with self._broker.changed:
             self._group.leave(self)
-            self._callbacks = None
+            self._listener = None
             self._broker.changed.notify_all()
 
     def _rebalance(self) -> None:
-        callbacks = self._callbacks
-        if callbacks is None:
+        listener = self._listener
+        if listener is None:
             raise ClosedError("the consuming client is not subscribed")
         with self._broker.changed:
-            counts = {topic: self._broker.partitions(topic) for topic in self._group.topics()}
-            self._group.balance(counts)
+            lost = [place for place in self._positions if self._group.owner(place) is not self]
+            for place in lost:
+                self._forget(place)
+        if lost:
+            listener.on_lost([_partition(place) for place in lost])
+        with self._broker.changed:
+            self._group.balance(self._broker.partition_counts(self._group.covers))
             excess = self._group.excess(self)
         self._revoke(excess)
         with self._broker.changed:
@@ -112,20 +146,23 @@ class InMemoryConsumer:
             for place in gained:
                 self._positions[place] = self._start(place)
         if gained:
-            callbacks.on_assigned(_places(gained, self._positions))
+            listener.on_assigned([_partition(place, self._positions[place]) for place in gained])
 
-    def _revoke(self, partitions: list[tuple[str, int]]) -> None:
-        if not partitions or self._callbacks is None:
+    def _revoke(self, places: list[Place]) -> None:
+        if not places or self._listener is None:
             return
-        self._callbacks.on_revoked(_places(partitions, {}))
+        self._listener.on_revoked([_partition(place) for place in places])
         with self._broker.changed:
-            for place in partitions:
-                self._positions.pop(place, None)
-                self._paused.discard(place)
+            for place in places:
+                self._forget(place)
                 self._group.release(place)
             self._broker.changed.notify_all()
 
-    def _start(self, place: tuple[str, int]) -> int:
+    def _forget(self, place: Place) -> None:
+        self._positions.pop(place, None)
+        self._paused.discard(place)
+
+    def _start(self, place: Place) -> int:
         committed = self._group.committed.get(place)
         if committed is not None:
             return committed
@@ -140,17 +177,40 @@ class InMemoryConsumer:
                 self._positions[place] = position + len(found)
         return taken
 
+    def _commit(self, offsets: Sequence[TopicPartition]) -> None:
+        error = self._broker.fault("commit")
+        if error is not None:
+            raise error
+        with self._broker.changed:
+            for each in offsets:
+                if self._group.owner((each.topic, each.partition)) is not self:
+                    raise BrokerError(
+                        "the partition belongs to another member of the group",
+                        topic=each.topic,
+                        partition=each.partition,
+                    )
+            for each in offsets:
+                self._group.committed[each.topic, each.partition] = each.offset or 0
 
-@frozen
-class _Callbacks:
-    on_assigned: Callable[[Sequence[TopicPartition]], None]
-    on_revoked: Callable[[Sequence[TopicPartition]], None]
+    def _answer(self) -> None:
+        while self._answers and self._listener is not None:
+            self._listener.on_committed(*self._answers.popleft())
+
+    def _assigned(self, doing: str, partitions: Iterable[TopicPartition]) -> list[Place]:
+        places = _places(partitions)
+        for topic, partition in places:
+            if (topic, partition) not in self._positions:
+                raise BrokerError(
+                    f"cannot {doing} a partition that is not assigned to this client",
+                    topic=topic,
+                    partition=partition,
+                )
+        return places
 
 
-def _places(
-    partitions: Sequence[tuple[str, int]], positions: dict[tuple[str, int], Any]
-) -> list[TopicPartition]:
-    return [
-        TopicPartition(topic=topic, partition=partition, offset=positions.get((topic, partition)))
-        for topic, partition in partitions
-    ]
+def _places(partitions: Iterable[TopicPartition]) -> list[Place]:
+    return [(each.topic, each.partition) for each in partitions]
+
+
+def _partition(place: Place, offset: int | None = None) -> TopicPartition:
+    return TopicPartition(topic=place[0], partition=place[1], offset=offset)

@@ -2,47 +2,87 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from attrs import frozen
+
+from sdk.errors import ConfigurationError
 
 Place = tuple[str, int]
 """(topic, partition)"""
 
 
-class Group:
-    """One consumer group, rebalanced cooperatively.
+@frozen
+class Subscription:
+    """What a member reads.
 
-    A partition moves in two steps, as in Kafka's cooperative protocol: its member gives it up
-    when it next polls, and only then may the member that it is meant for take it.
+    Attributes:
+        topics: Topic names.
+        pattern: Matches further topic names from their start; None matches none.
+    """
+
+    topics: frozenset[str]
+    pattern: re.Pattern[str] | None = None
+
+    def covers(self, topic: str) -> bool:
+        """Whether a topic is read."""
+        return topic in self.topics or (
+            self.pattern is not None and self.pattern.match(topic) is not None
+        )
+
+
+class Group:
+    """One consumer group.
+
+    Cooperatively, a partition moves in two steps, as in Kafka's protocol: its member gives it up
+    when it next polls, and only then may the member that it is meant for take it. Eagerly, every
+    member first gives up all that it has.
 
     Args:
         group_id: Its name.
 
     Attributes:
         committed: Next offset to be read, by (topic, partition).
+        protocol: ``cooperative`` or ``eager``; may be set while nobody is a member.
     """
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
         self.committed: dict[Place, int] = {}
-        self._members: dict[Any, tuple[str, ...]] = {}
+        self.protocol = "cooperative"
+        self._members: dict[Any, Subscription] = {}
+        self._behind: set[Any] = set()
         self._target: dict[Place, Any] = {}
         self._owners: dict[Place, Any] = {}
         self._balanced_for: object = None
 
-    def join(self, member: Any, topics: tuple[str, ...]) -> None:
+    def join(self, member: Any, subscription: Subscription) -> None:
         """Add a member, or change what it subscribes to."""
-        self._members[member] = topics
+        if self.protocol not in {"cooperative", "eager"}:
+            raise ConfigurationError(f"no such rebalance protocol: {self.protocol!r}")
+        self._members[member] = subscription
 
     def leave(self, member: Any) -> None:
         """Remove a member; what it owned is free."""
         self._members.pop(member, None)
+        self._behind.discard(member)
         for place in self.owned(member):
             del self._owners[place]
 
-    def topics(self) -> set[str]:
-        """Return the topics that any member subscribes to."""
-        return {topic for topics in self._members.values() for topic in topics}
+    def expel(self) -> None:
+        """Take everything from every member unasked, as when their sessions time out."""
+        self._owners.clear()
+        self._balanced_for = None
+
+    def covers(self, topic: str) -> bool:
+        """Whether any member reads a topic."""
+        return any(subscription.covers(topic) for subscription in self._members.values())
+
+    def members(self) -> int:
+        """Return how many members there are."""
+        return len(self._members)
 
     def balance(self, counts: Mapping[str, int]) -> None:
         """Deal the partitions out to the members, if members or partition counts have changed.
@@ -54,18 +94,26 @@ class Group:
         if situation == self._balanced_for:
             return
         self._balanced_for = situation
+        if self.protocol == "eager":
+            self._behind = {member for member in self._members if self.owned(member)}
         self._target = {}
         for topic, count in sorted(counts.items()):
-            members = [member for member, topics in self._members.items() if topic in topics]
+            members = [member for member, read in self._members.items() if read.covers(topic)]
             for partition in range(count if members else 0):
                 self._target[topic, partition] = members[partition % len(members)]
 
     def excess(self, member: Any) -> list[Place]:
         """Return what a member owns and must give up."""
-        return [place for place in self.owned(member) if self._target.get(place) is not member]
+        owned = self.owned(member)
+        if member in self._behind:
+            return owned
+        return [place for place in owned if self._target.get(place) is not member]
 
     def acquire(self, member: Any) -> list[Place]:
         """Give a member what is meant for it and free; return what it gained."""
+        self._behind.discard(member)
+        if self._behind:
+            return []
         gained = [
             place
             for place, meant in self._target.items()

@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from sdk.errors import MessageTooLargeError
-from sdk.records import ProducerRecord, TopicPartition
+from sdk.errors import BrokerError, MessageTooLargeError
+from sdk.records import BEGINNING, END, ProducerRecord, TopicPartition
 from sdk.testing.murmur2 import partition_of
 from sdk.topics import TopicDefinition
-from tests.conformance.brokers import PATIENCE, Bench, Member
-from tests.conformance.differences import REPORTED_TIMESTAMP, TOPIC_CONFIG
+from tests.conformance.brokers import PATIENCE, Bench, Member, after
+from tests.conformance.differences import REPORTED_TIMESTAMP, TIME_INDEX, TOPIC_CONFIG
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -253,6 +253,82 @@ class BrokerSuite:
         assert member.idle(0.3) == []
         member.consumer.resume([place])
         assert [record.value for record in member.take(3)] == [b"2", b"3", b"4"]
+
+    def test_only_what_is_assigned_can_be_paused_resumed_or_sought(self, bench: Bench) -> None:
+        """Pausing, resuming or seeking a partition that is not ours is an error of its own."""
+        topic = bench.topic()
+        member = bench.member(bench.group(), topic)
+        _until_assigned(member, 1)
+        foreign = TopicPartition(topic=topic, partition=7, offset=0)
+        for call in (member.consumer.pause, member.consumer.resume):
+            with pytest.raises(BrokerError):
+                call([foreign])
+        with pytest.raises(BrokerError):
+            member.consumer.seek(foreign)
+
+    def test_asynchronous_commit_is_answered(self, bench: Bench) -> None:
+        """A commit in the background is told to the listener, and holds for the next member."""
+        topic, group = bench.topic(), bench.group()
+        bench.send(*(ProducerRecord(topic=topic, value=f"{n}".encode()) for n in range(5)))
+        first = bench.member(group, topic)
+        done = after(first.take(5)[2])
+        first.consumer.commit(done)
+        first.idle_until(lambda: bool(first.answers))
+        assert first.answers == [(done[0], None)]
+        first.close()
+        assert [record.value for record in bench.member(group, topic).take(2)] == [b"3", b"4"]
+
+    def test_ends_are_known(self, bench: Bench) -> None:
+        """The end of a partition is the offset that its next record will have."""
+        topic = bench.topic(partitions=2)
+        bench.send(*(ProducerRecord(topic=topic, value=b"x", partition=1) for _ in range(3)))
+        member = bench.member(bench.group(), topic)
+        member.take(3)
+        places = [TopicPartition(topic=topic, partition=number) for number in range(2)]
+        ends = member.consumer.end_offsets(places, PATIENCE)
+        assert {each.partition: each.offset for each in ends} == {0: 0, 1: 3}
+        known = member.consumer.end_offsets(places, 0)
+        assert {each.partition: each.offset for each in known}[1] == 3
+
+    def test_beginning_and_end_can_be_sought(self, bench: Bench) -> None:
+        """A partition is read again from its first record, or on from its end."""
+        topic = bench.topic()
+        bench.send(*(ProducerRecord(topic=topic, value=f"{n}".encode()) for n in range(3)))
+        member = bench.member(bench.group(), topic)
+        member.take(3)
+        member.consumer.seek(TopicPartition(topic=topic, partition=0, offset=BEGINNING))
+        assert [record.value for record in member.take(3)] == [b"0", b"1", b"2"]
+        member.consumer.seek(TopicPartition(topic=topic, partition=0, offset=0))
+        member.consumer.seek(TopicPartition(topic=topic, partition=0, offset=END))
+        assert member.idle(0.3) == []
+        bench.send(ProducerRecord(topic=topic, value=b"new"))
+        assert [record.value for record in member.take(1)] == [b"new"]
+
+    def test_offsets_are_found_by_time(self, bench: Bench) -> None:
+        """The first record that is not older than a time is found; past all of them, the end."""
+        topic = bench.topic()
+        start = 1_700_000_000_000
+        bench.send(
+            *(
+                ProducerRecord(topic=topic, value=b"x", timestamp=start + 1000 * number)
+                for number in range(3)
+            )
+        )
+        member = bench.member(bench.group(), topic)
+        member.take(3)
+        places = [TopicPartition(topic=topic, partition=0)]
+        if not bench.differs(TIME_INDEX):
+            (found,) = member.consumer.offsets_for_time(places, start + 500, PATIENCE)
+            assert found.offset == 1
+        (found,) = member.consumer.offsets_for_time(places, start + 5000, PATIENCE)
+        assert found.offset == END
+
+    def test_topics_are_read_by_pattern(self, bench: Bench) -> None:
+        """A pattern reads the topics whose names it matches from their start."""
+        one, other = bench.topic(), bench.topic()
+        bench.send(ProducerRecord(topic=one, value=b"1"), ProducerRecord(topic=other, value=b"2"))
+        member = bench.member(bench.group(), pattern=f"{one[:-1]}.")
+        assert [record.value for record in member.take(1) + member.idle(0.3)] == [b"1"]
 
     def test_one_member_reads_several_topics(self, bench: Bench) -> None:
         """The topics of two versions of an event are read by one member, side by side."""

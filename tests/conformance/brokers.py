@@ -140,9 +140,11 @@ class Bench:
         assert not failed
         return [outcome for outcome in found if isinstance(outcome, DeliveryReport)]
 
-    def member(self, group: str, *topics: str, **options: Any) -> Member:
+    def member(
+        self, group: str, *topics: str, pattern: str | None = None, **options: Any
+    ) -> Member:
         """Return a consumer that has joined a group, closed after the test."""
-        member = Member(self.broker.consumer(group, **options), topics)
+        member = Member(self.broker.consumer(group, **options), topics, pattern)
         return self._kept(member)
 
     def close(self) -> None:
@@ -164,18 +166,25 @@ class Member:
     Args:
         consumer: The client.
         topics: What it subscribes to.
+        pattern: What it subscribes to as well, by pattern.
 
     Attributes:
         assigned: Partitions that it has now.
         revoked: Partitions that it had to give up, in order.
+        lost: Partitions that were taken from it, in order.
+        answers: What became of each offset that was committed asynchronously, in order.
     """
 
-    def __init__(self, consumer: BrokerConsumer, topics: Sequence[str]) -> None:
+    def __init__(
+        self, consumer: BrokerConsumer, topics: Sequence[str], pattern: str | None = None
+    ) -> None:
         self.consumer = consumer
         self.assigned: set[tuple[str, int]] = set()
         self.revoked: list[tuple[str, int]] = []
         self._closed = False
-        consumer.subscribe(topics, self._gain, self._lose)
+        self.lost: list[tuple[str, int]] = []
+        self.answers: list[tuple[TopicPartition, SdkError | None]] = []
+        consumer.subscribe(topics, self, pattern=pattern)
 
     def take(self, count: int, seconds: float = PATIENCE) -> list[ConsumerRecord]:
         """Poll until there are ``count`` records; fail when they do not come."""
@@ -194,16 +203,16 @@ class Member:
             records += self.consumer.poll(0.05, 100)
         return records
 
+    def idle_until(self, condition: Callable[[], bool]) -> None:
+        """Poll until a condition holds; fail when it does not."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline
+            assert self.consumer.poll(0.05, 1) == []
+
     def commit(self, *records: ConsumerRecord) -> None:
         """Commit that these records, and all before them, are done."""
-        self.consumer.commit(
-            [
-                TopicPartition(
-                    topic=record.topic, partition=record.partition, offset=record.offset + 1
-                )
-                for record in records
-            ]
-        )
+        self.consumer.commit_sync(after(*records), PATIENCE)
 
     def close(self) -> None:
         """Leave the group, once."""
@@ -211,10 +220,32 @@ class Member:
             self._closed = True
             self.consumer.close()
 
-    def _gain(self, places: Sequence[TopicPartition]) -> None:
-        self.assigned |= {(place.topic, place.partition) for place in places}
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Note what was given."""
+        self.assigned |= set(_places(partitions))
 
-    def _lose(self, places: Sequence[TopicPartition]) -> None:
-        lost = [(place.topic, place.partition) for place in places]
-        self.revoked += lost
-        self.assigned -= set(lost)
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Note what is to be given up."""
+        self.revoked += _places(partitions)
+        self.assigned -= set(_places(partitions))
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Note what was taken."""
+        self.lost += _places(partitions)
+        self.assigned -= set(_places(partitions))
+
+    def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Note the answer."""
+        self.answers += [(offset, error) for offset in offsets]
+
+
+def after(*records: ConsumerRecord) -> list[TopicPartition]:
+    """Return the offsets to commit when these records, and all before them, are done."""
+    return [
+        TopicPartition(topic=record.topic, partition=record.partition, offset=record.offset + 1)
+        for record in records
+    ]
+
+
+def _places(partitions: Sequence[TopicPartition]) -> list[tuple[str, int]]:
+    return [(each.topic, each.partition) for each in partitions]

@@ -29,6 +29,7 @@ from sdk.kafka.health import Trouble
 from sdk.kafka.producer import ConfluentProducer
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+from tests.conformance.brokers import Member
 
 NOWHERE = KafkaOptions(bootstrap_servers=("127.0.0.1:1",))
 RECORD = ProducerRecord(topic="orders", value=b"v", key=b"k")
@@ -142,7 +143,7 @@ def test_denied_topic_stops_a_consumer(cluster: MockCluster) -> None:
     cluster.fail_requests("fetch", [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 20)
     options = ConsumerOptions(group_protocol="consumer")
     consumer = ConfluentConsumer(kafka_of(cluster), options, "group")
-    consumer.subscribe(["orders"], lambda gained: None, lambda lost: None)
+    Member(consumer, ["orders"])
     with pytest.raises(AuthorizationError) as caught:
         poll_for(consumer, 20)
     assert caught.value.topic == "orders"
