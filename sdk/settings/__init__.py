@@ -1,7 +1,7 @@
 """Settings: frozen options, loaded and validated once.
 
-`load_settings` reads files and variables through dynaconf, structures them with cattrs, and
-answers with `Settings`, or with one `ConfigurationError` that lists every finding.
+`load_settings` reads files and variables through dynaconf and returns `Settings`, or raises one
+`ConfigurationError` that lists everything that is wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sdk.lazy import lazy_names
+from sdk.settings.checking import Scalar
 from sdk.settings.options import (
     ConsumerOptions,
     KafkaOptions,
@@ -18,7 +19,6 @@ from sdk.settings.options import (
     RetryOptions,
     RoutingOptions,
     SaslOptions,
-    Scalar,
     Settings,
     TlsOptions,
     TopicOptions,
@@ -44,5 +44,5 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # Loading takes dynaconf and cattrs, which those who only need the options do without.
+    # Loading needs dynaconf, which is not needed for options that are made by hand.
     __getattr__ = lazy_names(__name__, {"load_settings": ".loading"})

@@ -1,59 +1,103 @@
-"""Other libraries' keys inside our tables: which pass through, and which are ours to set."""
+"""librdkafka's keys: which setting of ours sets each, and which pass through as they are.
+
+One table serves both ways: settings files may contain keys of librdkafka, and what a client says
+about a key is told in the words of our settings.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sdk.settings.sources import SettingPath
-from sdk.settings.structure import Finding
+from attrs import fields, frozen
 
-_PASSING_TABLES = ("kafka", "producer", "consumer")
+from sdk.settings.checking import Finding, Scalar, SettingPath
 
-_OURS = {
-    "bootstrap.servers": "[kafka] bootstrap_servers",
-    "metadata.broker.list": "[kafka] bootstrap_servers",
-    "client.id": "[kafka] client_id",
-    "security.protocol": "the tables [kafka.tls] and [kafka.sasl]",
-    "ssl.ca.location": "[kafka.tls] ca_location",
-    "ssl.certificate.location": "[kafka.tls] certificate_location",
-    "ssl.key.location": "[kafka.tls] key_location",
-    "ssl.key.password": "[kafka.tls] key_password",
-    "enable.ssl.certificate.verification": "[kafka.tls] verify",
-    "sasl.mechanism": "[kafka.sasl] mechanism",
-    "sasl.mechanisms": "[kafka.sasl] mechanism",
-    "sasl.username": "[kafka.sasl] username",
-    "sasl.password": "[kafka.sasl] password",
-    "acks": "[producer] acks",
-    "request.required.acks": "[producer] acks",
-    "enable.idempotence": "[producer] enable_idempotence",
-    "delivery.timeout.ms": "[producer] delivery_timeout_ms",
-    "message.timeout.ms": "[producer] delivery_timeout_ms",
-    "group.id": "[consumer] group_id",
-    "group.protocol": "[consumer] group_protocol",
-    "auto.offset.reset": "[consumer] auto_offset_reset",
-}
+PASSING_TABLES = ("kafka", "producer", "consumer")
 
-_BUILT_IN = {
-    "enable.auto.commit": "offsets are committed after the handler has succeeded",
-    "enable.auto.offset.store": "offsets are committed after the handler has succeeded",
-    "delivery.report.only.error": "every delivery is reported",
-}
+UNDOTTED = frozenset({"acks", "debug", "log_level", "partitioner", "retries"})
+"""librdkafka's keys without a dot; every other key of its own has one."""
 
-_SAME_AS = {
-    "linger.ms": "linger_ms",
-    "queue.buffering.max.ms": "linger_ms",
-    "compression.type": "compression_type",
-    "compression.codec": "compression_type",
-    "session.timeout.ms": "session_timeout_ms",
-}
-"""Keys that may be written librdkafka's way as well, but not both ways at once."""
+
+@frozen
+class Key:
+    """A key of librdkafka that the SDK sets, or does not allow.
+
+    Attributes:
+        name: As librdkafka's documentation lists it.
+        setting: Our setting for it, such as ``producer.acks``; None if there is none.
+        aliases: Other names that librdkafka knows it by.
+        passes: Whether it may be written librdkafka's way as well.
+        reason: Why nobody may set it, if there is no setting.
+    """
+
+    name: str
+    setting: str | None = None
+    aliases: tuple[str, ...] = ()
+    passes: bool = False
+    reason: str = ""
+
+
+_COMMITS = "offsets are committed after the handler has succeeded"
+
+KEYS = (
+    Key("bootstrap.servers", "kafka.bootstrap_servers", ("metadata.broker.list",)),
+    Key("client.id", "kafka.client_id"),
+    Key("security.protocol", reason="it follows from the tables [kafka.tls] and [kafka.sasl]"),
+    Key("ssl.ca.location", "kafka.tls.ca_location"),
+    Key("ssl.certificate.location", "kafka.tls.certificate_location"),
+    Key("ssl.key.location", "kafka.tls.key_location"),
+    Key("ssl.key.password", "kafka.tls.key_password"),
+    Key("enable.ssl.certificate.verification", "kafka.tls.verify"),
+    Key("sasl.mechanism", "kafka.sasl.mechanism", ("sasl.mechanisms",)),
+    Key("sasl.username", "kafka.sasl.username"),
+    Key("sasl.password", "kafka.sasl.password"),
+    Key("acks", "producer.acks", ("request.required.acks",)),
+    Key("enable.idempotence", "producer.enable_idempotence"),
+    Key("linger.ms", "producer.linger_ms", ("queue.buffering.max.ms",), passes=True),
+    Key("compression.type", "producer.compression_type", ("compression.codec",), passes=True),
+    Key("delivery.timeout.ms", "producer.delivery_timeout_ms", ("message.timeout.ms",)),
+    Key("delivery.report.only.error", reason="every delivery is reported"),
+    Key("transactional.id", reason="the SDK has no transactions yet"),
+    Key("group.id", "consumer.group_id"),
+    Key("group.protocol", "consumer.group_protocol"),
+    Key("auto.offset.reset", "consumer.auto_offset_reset"),
+    Key("session.timeout.ms", "consumer.session_timeout_ms", passes=True),
+    Key("enable.auto.commit", reason=_COMMITS),
+    Key("enable.auto.offset.store", reason=_COMMITS),
+)
+
+BY_NAME: Mapping[str, Key] = {name: key for key in KEYS for name in (key.name, *key.aliases)}
+"""Each name and alias → its entry."""
+
+
+def configured(table: str, options: Any) -> dict[str, Any]:
+    """Return the librdkafka keys that the options of one table set.
+
+    Args:
+        table: Its name, such as ``kafka.tls``.
+        options: The options class of that table; what is None sets nothing.
+    """
+    names = {each.name for each in fields(type(options))}
+    config: dict[str, Any] = {}
+    for key in KEYS:
+        home, _, name = (key.setting or "").rpartition(".")
+        if home == table and name in names and (value := getattr(options, name)) is not None:
+            config[key.name] = value
+    return config
+
+
+def dotted(key: str) -> str:
+    """Return the librdkafka key that was written with underscores, as in a variable's name."""
+    return key if key in UNDOTTED else key.replace("_", ".")
 
 
 def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
     """Move librdkafka's keys of ``[kafka]``, ``[producer]`` and ``[consumer]`` into ``librdkafka``.
 
-    They are the keys with a dot, and the sub-table ``librdkafka``, in which an underscore stands
-    for a dot because a variable's name can hold none; so it does in ``[registry.rules]``.
+    They are the keys with a dot or in `UNDOTTED`, and those of the sub-table ``librdkafka``, in
+    which an underscore stands for a dot because a variable's name cannot have one; likewise in
+    ``[registry.rules]``.
 
     Args:
         settings: Merged settings; changed in place.
@@ -62,55 +106,47 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
         What cannot pass: keys that the SDK sets itself.
     """
     findings: list[Finding] = []
-    for table in _PASSING_TABLES:
+    for table in PASSING_TABLES:
         options = settings.get(table)
-        if isinstance(options, dict):
-            findings += _gather((table,), options)
+        if isinstance(options, dict) and isinstance(options.setdefault("librdkafka", {}), dict):
+            findings += _gather(table, options)
     registry = settings.get("registry")
     if isinstance(registry, dict) and isinstance(registry.get("rules"), dict):
-        registry["rules"] = {_dotted(key): value for key, value in registry["rules"].items()}
+        rules = registry["rules"].items()
+        registry["rules"] = {key.replace("_", "."): value for key, value in rules}
     return findings
 
 
-def dots(key: str) -> str:
-    """Return a dotted key for one that was written with underscores, as a variable's name is."""
-    return key.replace("_", ".")
-
-
-def _dotted(key: str) -> str:
-    return key.replace("_", ".")
-
-
-def _gather(path: SettingPath, options: dict[str, Any]) -> list[Finding]:
-    written: dict[str, SettingPath] = {}
-    passing: dict[str, Any] = {}
-    for key in [key for key in options if "." in key]:
-        passing[key] = options.pop(key)
-        written[key] = (*path, key)
-    below = options.get("librdkafka", {})
-    if not isinstance(below, dict):
-        return []  # told with the other wrong types
-    for key, value in below.items():
-        dotted = dots(key)
-        passing[dotted] = value
-        written[dotted] = (*path, "librdkafka", key)
-    options["librdkafka"] = passing
+def _gather(table: str, options: dict[str, Any]) -> list[Finding]:
+    written: dict[SettingPath, Any] = {
+        (table, key): options.pop(key)
+        for key in [*options]
+        if "." in key or (key in UNDOTTED and BY_NAME.get(key, _NO_KEY).setting != f"{table}.{key}")
+    }
+    written |= {(table, "librdkafka", key): value for key, value in options["librdkafka"].items()}
+    options["librdkafka"] = passing = {}
     findings = []
-    for key, where in written.items():
-        finding = _refuse(key, where, options, passing[key])
-        if finding is not None:
-            del passing[key]
+    for path, value in written.items():
+        key = BY_NAME.get(name := dotted(path[-1]), _NO_KEY)
+        finding = _refuse(key, path, options, value)
+        if finding is None:
+            passing[key.name or name] = value
+        else:
             findings.append(finding)
     return findings
 
 
-def _refuse(key: str, where: SettingPath, options: dict[str, Any], value: object) -> Finding | None:
-    if key in _OURS:
-        return Finding(where, "is set by the SDK", f"use {_OURS[key]}")
-    if key in _BUILT_IN:
-        return Finding(where, "is set by the SDK", f"remove it: {_BUILT_IN[key]}")
-    if _SAME_AS.get(key) in options:
-        return Finding(where, f"says the same as {_SAME_AS[key]}", "keep one of them")
-    if not isinstance(value, str | int | float):
-        return Finding(where, "must be text, a number, or true or false")
+_NO_KEY = Key("", passes=True)
+
+
+def _refuse(key: Key, path: SettingPath, options: dict[str, Any], value: object) -> Finding | None:
+    table, _, name = (key.setting or "").rpartition(".")
+    if key.setting is not None and not (key.passes and table == path[0]):
+        return Finding(path, "is set by the SDK", f"use [{table}] {name}")
+    if key.reason:
+        return Finding(path, "cannot be set", f"remove it: {key.reason}")
+    if name and name in options:
+        return Finding(path, f"means the same as {name}", "keep one of them")
+    if not isinstance(value, Scalar):
+        return Finding(path, "must be text, a number, or true or false")
     return None

@@ -1,86 +1,88 @@
-"""Finding the settings, choosing the environment, and telling all that is wrong at once."""
+"""Reading settings files and variables, choosing the environment, and reporting all that is wrong.
+
+Every table of a file and every variable is a layer of its own; layers are merged key by key, and
+anything but a table is replaced. dynaconf parses and casts but does not merge, because its
+environments drop the other keys of a table and its merging appends to lists; and it evaluates
+nothing: a value such as ``@format …`` or ``@jinja …`` stays the text that it is.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from attrs import evolve, frozen
 
 from sdk.errors import ConfigurationError
-from sdk.settings.checking import EMBEDDED, suggest
+from sdk.settings.checking import (
+    EMBEDDED,
+    MISSING,
+    Finding,
+    SettingPath,
+    key_paths,
+    keys_of,
+    parse_json,
+    structure,
+    suggest,
+)
 from sdk.settings.librdkafka import gather_passthrough
 from sdk.settings.options import Settings
-from sdk.settings.sources import (
-    PREFIX,
-    Layer,
-    Origins,
-    SettingPath,
-    Source,
-    merge,
-    read_file,
-    variable_layers,
-)
-from sdk.settings.structure import MISSING, NAMES, TABLES, Finding, structure
-from sdk.settings.userinfo import move_userinfo
 
 SettingsPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 logger = logging.getLogger("sdk.settings")
 
+_PREFIX = "SDK_"
+_NOT_SETTINGS = frozenset({"SDK_ENV", "SDK_SETTINGS", "SDK_ACCEL"})
 _DEFAULT = "default"
+_NAMES = frozenset(keys_of(Settings))
+_TABLES = _NAMES - {"contracts", "source"}
 _TOKEN = re.compile(r"@(?:format|jinja|get|read_file|json|int|float|bool|str|merge|none) ")
 _WELL_KNOWN = (EMBEDDED, "docker", "production")
-_EMBEDDED_LAYER = Layer(
-    Source("the embedded environment", ""),
-    {
-        "kafka": {"bootstrap_servers": EMBEDDED, "tls": None, "sasl": None},
-        "registry": {
-            "url": EMBEDDED,
-            "auto_register": True,
-            "username": None,
-            "password": None,
-            "bearer_token": None,
-            "tls": None,
-        },
+_EMBEDDED_VALUES: Mapping[str, Any] = {
+    "kafka": {"bootstrap_servers": EMBEDDED, "tls": None, "sasl": None},
+    "registry": {
+        "url": EMBEDDED,
+        "auto_register": True,
+        **dict.fromkeys(("username", "password", "bearer_token", "tls")),
     },
-)
+}
 
 
 @frozen
-class _File:
-    """A settings file as it was read."""
+class _Source:
+    """Where a value was written.
+
+    Attributes:
+        name: File name or variable name.
+        table: Table of the file that the settings stand in, "" for its top level; None for a
+            variable.
+    """
 
     name: str
-    tables: Mapping[str, Any]
+    table: str | None = None
 
-    def layer(self, table: str) -> Layer | None:
-        """Return what stands in an environment's table, or at top level for ""."""
-        if not table:
-            known = {key: value for key, value in self.tables.items() if key in NAMES}
-            return Layer(Source(self.name, ""), known)
-        values = self.tables.get(table)
-        return Layer(Source(self.name, table), values) if isinstance(values, Mapping) else None
+    def __str__(self) -> str:
+        return f"{self.name} [{self.table}]" if self.table else self.name
 
-    def environments(self) -> list[str]:
-        """Return the names of the tables that are environments."""
-        return [
-            key
-            for key, value in self.tables.items()
-            if key not in NAMES and key != _DEFAULT and isinstance(value, Mapping)
-        ]
+    def of_routes(self) -> str:
+        """Return where ``[[topics]]`` was written."""
+        if self.table is None:
+            return self.name
+        return f"{self.name} [[{self.table}.topics]]" if self.table else f"{self.name} [[topics]]"
 
 
-@frozen
-class _Complaint:
-    """A finding in words."""
+_Files = Mapping[str, Mapping[str, Any]]
+"""File name → its tables and top-level keys."""
 
-    message: str
-    remedy: str | None
+_Origins = dict[SettingPath, _Source]
+"""Path of each value → where it was written."""
 
 
 def load_settings(
@@ -99,7 +101,7 @@ def load_settings(
 
     Args:
         environment: Its name; by default the variable ``SDK_ENV``. Without either, ``embedded``,
-            provided that there is neither a settings file nor any ``SDK_`` variable.
+            provided that there is neither a settings file nor any variable with a setting.
         settings: Path or paths of settings files, which must exist.
         environ: Environment variables; by default those of this process.
 
@@ -111,168 +113,279 @@ def load_settings(
             secret are not shown.
     """
     variables = os.environ if environ is None else environ
-    files = [_File(str(path), read_file(path)) for path in _paths(settings, variables)]
-    name = _choose(environment, files, variables)
-    merged, origins = merge(_layers(name, files, variables))
-    findings = _unknown_names(merged) + gather_passthrough(merged) + move_userinfo(merged)
-    loaded, wrong = structure({"kafka": {}, "registry": {}, **merged, "environment": name})
-    complaints = _stray_keys(files, name)
-    complaints += [_complaint(finding, origins, name) for finding in (*findings, *wrong)]
-    if loaded is None or complaints:
-        raise _error(name, complaints)
-    _warn_of_tokens(merged, origins, ())
+    files = {str(path): _read_file(path) for path in _paths(settings, variables)}
+    given = _setting_variables(variables)
+    name = _choose(environment, variables.get("SDK_ENV"), files, given)
+    merged: dict[str, Any] = {"kafka": {}, "registry": {}}
+    origins: _Origins = {}
+    for source, values in _layers(name, files, {each: variables[each] for each in given}):
+        _merge(merged, values, source, origins, ())
+    findings = _unknown_names(merged) + gather_passthrough(merged)
+    findings += _move_userinfo(merged["registry"])
+    loaded, wrong = structure({**merged, "environment": name}, Settings)
+    findings = [*_stray_keys(files, name), *findings, *wrong]
+    if loaded is None or findings:
+        raise _error(name, [_in_words(finding, origins, name) for finding in findings])
     routes = origins.get(("topics",))
-    return evolve(loaded, topics_origin=routes.describe_list("topics")) if routes else loaded
+    return evolve(loaded, topics_origin=routes.of_routes()) if routes else loaded
 
 
-def _paths(settings: SettingsPaths | None, variables: Mapping[str, str]) -> list[Path]:
-    """Return the settings files in order, each followed by the secrets beside it."""
+def _paths(settings: SettingsPaths | None, variables: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the settings files in order, each followed by the secrets beside it."""
     named = settings if settings is not None else variables.get("SDK_SETTINGS") or None
-    if named is None:
-        main = [Path("settings.toml")]
-    else:
-        main = [Path(path) for path in _several(named)]
-        for path in main:
-            if not path.is_file():
-                origin = "" if settings is not None else " that SDK_SETTINGS names"
-                raise ConfigurationError(f"there is no settings file {path}{origin}")
-    found: dict[Path, None] = {}
-    for path in main:
-        found.update(dict.fromkeys((path, path.with_name(".secrets.toml"))))
-    return [path for path in found if path.is_file()]
+    several = [named] if isinstance(named, str | os.PathLike) else named
+    for path in map(Path, ["settings.toml"] if several is None else several):
+        if path.is_file():
+            yield path
+        elif several is not None:
+            origin = "" if settings is not None else " that SDK_SETTINGS names"
+            raise ConfigurationError(f"there is no settings file {path}{origin}")
+        secrets = path.with_name(".secrets.toml")
+        if secrets.is_file():
+            yield secrets
 
 
-def _several(paths: SettingsPaths) -> Sequence[str | os.PathLike[str]]:
-    return [paths] if isinstance(paths, str | os.PathLike) else paths
+def _read_file(path: Path) -> dict[str, Any]:
+    """Return the top-level tables and keys of a TOML file, their names in lower case."""
+    from dynaconf import Dynaconf
+    from dynaconf.loaders import toml_loader
+
+    # It must not read variables or neighbouring files of its own accord.
+    holder = Dynaconf(
+        dynaconf_skip_loaders=True,
+        environments=False,
+        auto_cast=False,
+        dotted_lookup=False,
+        merge_enabled=False,
+    )
+    own = set(holder.to_dict())
+    try:
+        path.read_text(encoding="utf-8")  # dynaconf only warns if it cannot
+        toml_loader.load(holder, env="_envless", filename=str(path), silent=False)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+    return {key.lower(): value for key, value in holder.to_dict().items() if key not in own}
 
 
-def _choose(environment: str | None, files: Sequence[_File], variables: Mapping[str, str]) -> str:
-    name = (environment or variables.get("SDK_ENV") or "").strip().lower()
+def _setting_variables(variables: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that are settings, the more specific ones last.
+
+    A name of one part that resembles none of ours, such as ``SDK_HOME``, belongs to another
+    program and is passed over.
+    """
+    names = [name for name in variables if name.startswith(_PREFIX) and name not in _NOT_SETTINGS]
+    foreign = [name for name in names if "__" not in name and not _resembles_setting(name)]
+    for name in sorted(foreign):
+        logger.info("the variable %s is not a setting and is ignored", name)
+    return sorted(set(names) - set(foreign), key=lambda name: (name.count("__"), name))
+
+
+def _resembles_setting(name: str) -> bool:
+    key = name.removeprefix(_PREFIX).lower()
+    return not key or key.partition("_")[0] in _NAMES or bool(_meant(key))
+
+
+def _meant(key: str) -> str:
+    """Return the variable that may have been meant by one with too few underscores, or ""."""
+    known = {"_".join(path): "__".join(path) for path in key_paths(Settings)}
+    known |= {"env": "env", "environment": "env", "settings": "settings"}
+    near = get_close_matches(key, known, n=1)
+    return _PREFIX + known[near[0]].upper() if near else ""
+
+
+def _choose(
+    environment: str | None, variable: str | None, files: _Files, variables: Sequence[str]
+) -> str:
+    name = (environment or variable or "").strip().lower()
+    label = repr(name) if environment else f"{name!r} (SDK_ENV)"
     known = {EMBEDDED: None}
-    for file in files:
-        known.update(dict.fromkeys(file.environments()))
-    given = sorted(key for key in variables if key.startswith(PREFIX) and key != "SDK_ENV")
+    for tables in files.values():
+        known |= dict.fromkeys(
+            key
+            for key, value in tables.items()
+            if key not in _NAMES and key != _DEFAULT and isinstance(value, Mapping)
+        )
     if not name:
-        if not files and not given:
+        if not files and not variables:
             return EMBEDDED
-        because = ", ".join([file.name for file in files] or given[:3])
+        because = ", ".join([*files] or sorted(variables)[:3])
         raise ConfigurationError(
             f"no environment is chosen, and there are settings ({because})",
             remedy=f"set SDK_ENV or pass environment=; known here: {', '.join(known)}",
         )
     if name in known:
         return name
-    told = repr(name) if environment else f"{name!r} (SDK_ENV)"
     if files:
         raise ConfigurationError(
-            f"environment {told} is unknown: no table [{name}] in {files[0].name}",
+            f"environment {label} is unknown: no table [{name}] in {next(iter(files))}",
             remedy=suggest(name, known, f"known: {', '.join(known)}; or add the table, even empty"),
         )
-    if name in NAMES or (name not in _WELL_KNOWN and not _addressed(given)):
+    addressed = any(each.startswith("SDK_KAFKA") for each in variables)
+    if name in _NAMES or (name not in _WELL_KNOWN and not addressed):
         raise ConfigurationError(
-            f"environment {told} is unknown: there is no settings file, "
+            f"environment {label} is unknown: there is no settings file, "
             "and no variable says where Kafka is",
             remedy=suggest(name, _WELL_KNOWN, "set SDK_KAFKA__BOOTSTRAP_SERVERS, or add a file"),
         )
     return name
 
 
-def _addressed(variables: Iterable[str]) -> bool:
-    return any(name.startswith("SDK_KAFKA") for name in variables)
+def _layers(
+    environment: str, files: _Files, variables: Mapping[str, str]
+) -> Iterator[tuple[_Source, Mapping[str, Any]]]:
+    for file, tables in files.items():
+        yield _Source(file, ""), {key: tables[key] for key in tables if key in _NAMES}
+    for file, tables in files.items():
+        yield _Source(file, _DEFAULT), tables.get(_DEFAULT, {})
+    if environment == EMBEDDED:
+        yield _Source("the embedded environment"), _EMBEDDED_VALUES
+    for file, tables in files.items():
+        yield _Source(file, environment), tables.get(environment, {})
+    for name, text in variables.items():
+        yield _Source(name), _variable(name, text)
 
 
-def _layers(name: str, files: Sequence[_File], variables: Mapping[str, str]) -> list[Layer]:
-    embedded = [_EMBEDDED_LAYER] if name == EMBEDDED else []
-    found = [
-        *(file.layer("") for file in files),
-        *(file.layer(_DEFAULT) for file in files),
-        *embedded,
-        *(file.layer(name) for file in files),
-        *variable_layers(variables, TABLES),
-    ]
-    return [layer for layer in found if layer is not None]
+def _variable(name: str, text: str) -> Mapping[str, Any]:
+    *parents, last = parts = name.removeprefix(_PREFIX).lower().split("__")
+    if not all(parts) or any(part.startswith("_") for part in parts):
+        raise ConfigurationError(
+            f"the variable {name} has an empty part",
+            remedy="join the parts by two underscores, as in SDK_KAFKA__CLIENT_ID",
+        )
+    value = _cast(name, text)
+    if len(parts) == 3 and parts[1] == "librdkafka":
+        value = _as_written(value, text)
+    if not parents and last in _TABLES and isinstance(value, str):
+        value = parse_json(value)
+    nested: dict[str, Any] = {last: value}
+    for part in reversed(parents):
+        nested = {part: nested}
+    return nested
 
 
-def _stray_keys(files: Sequence[_File], chosen: str) -> list[_Complaint]:
-    """Find what no environment would ever read: dynaconf passes over it in silence."""
-    complaints = []
-    for file in files:
-        for key, value in file.tables.items():
-            if key in NAMES or key in {_DEFAULT, chosen}:
+def _cast(name: str, text: str) -> Any:
+    from dynaconf.utils.parse_conf import boolean_fix, parse_conf_data
+
+    as_is = {"AUTO_CAST_FOR_DYNACONF": False, "DYNABOXIFY": False}
+    try:
+        value = parse_conf_data(boolean_fix(text), tomlfy=True, box_settings=as_is)
+    except (ValueError, RecursionError):  # thousands of digits or brackets: text like any other
+        return text
+    stripped = text.strip()
+    if isinstance(value, str) and value != text and stripped[:1] != stripped[-1:]:
+        raise ConfigurationError(
+            f"the variable {name} has text after its closing quote, which would be lost",
+            remedy="quote the whole value, or none of it",
+        )
+    return value
+
+
+def _as_written(value: Any, text: str) -> Any:
+    """Undo a cast that does not print as it was written: librdkafka takes text anyway."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if str(value) == text else text
+    return value if isinstance(value, str | bool | list | dict) else text
+
+
+def _merge(
+    target: dict[str, Any],
+    values: Any,
+    source: _Source,
+    origins: _Origins,
+    path: SettingPath,
+) -> None:
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        here = (*path, key)
+        origins[here] = source
+        if isinstance(value, Mapping):
+            if not isinstance(target.get(key), dict):
+                target[key] = {}
+            _merge(target[key], value, source, origins, here)
+            continue
+        target[key] = value
+        if isinstance(value, str) and (token := _TOKEN.match(value)):
+            told = "%s: %s begins with %s, which is not evaluated but taken as it stands"
+            logger.warning(told, source, _dotted(here), token[0].strip())
+
+
+def _move_userinfo(registry: Any) -> list[Finding]:
+    """Move ``user:password@`` out of the registry's URLs, where it would be shown."""
+    urls = registry.get("url") if isinstance(registry, dict) else None
+    entries = urls.split(",") if isinstance(urls, str) else urls
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        return []
+    given = registry.get("username"), registry.get("password")
+    found = [] if given == (None, None) else [given]
+    registry["url"] = plain = []
+    for entry in map(str.strip, entries):
+        try:
+            userinfo, at, host = urlsplit(entry).netloc.rpartition("@")
+        except ValueError:  # refused with the other URLs that are none
+            at = ""
+        if at:
+            user, _, password = userinfo.partition(":")
+            found.append((unquote(user), unquote(password)))
+            entry = entry.replace(f"{userinfo}@{host}", host, 1)
+        plain.append(entry)
+    if any(each != found[0] for each in found):
+        remedy = "write username and password once, in [registry]"
+        return [Finding(("registry", "url"), "has a user that contradicts another", remedy)]
+    if found:
+        registry["username"], registry["password"] = found[0]
+    return []
+
+
+def _stray_keys(files: _Files, chosen: str) -> Iterator[Finding]:
+    """Find what no environment would ever read."""
+    for file, tables in files.items():
+        for key, value in tables.items():
+            if key in _NAMES or key in {_DEFAULT, chosen}:
                 continue
+            remedy = suggest(key, _NAMES, f"known: {', '.join(sorted(_NAMES))}")
             if key == "global":
-                complaints.append(_Complaint(f"{file.name}: [global] is not read", "use [default]"))
+                yield Finding(("[global]",), "is not read", "use [default]", place=file)
             elif not isinstance(value, Mapping):
-                remedy = suggest(key, NAMES, f"known: {', '.join(sorted(NAMES))}")
-                complaints.append(_Complaint(f"{file.name}: {key} is an unknown key", remedy))
+                yield Finding((key,), "is an unknown key", remedy, place=file)
             else:
-                complaints += _stray_in_table(file.name, key, value)
-    return complaints
-
-
-def _stray_in_table(file: str, table: str, values: Mapping[str, Any]) -> list[_Complaint]:
-    remedy = suggest(table, NAMES, f"an environment holds {', '.join(sorted(NAMES))}")
-    return [
-        _Complaint(f"{file}: {table}.{key} is an unknown key", suggest(key, NAMES, remedy))
-        for key in values
-        if key not in NAMES
-    ]
+                for name in (each for each in value if each not in _NAMES):
+                    near = suggest(name, _NAMES, remedy)
+                    yield Finding((key, name), "is an unknown key", near, place=file)
 
 
 def _unknown_names(merged: dict[str, Any]) -> list[Finding]:
-    unknown = [key for key in merged if key not in NAMES]
-    for key in unknown:
+    findings = []
+    for key in [key for key in merged if key not in _NAMES]:
         del merged[key]
-    otherwise = f"known: {', '.join(sorted(NAMES))}"
-    return [Finding((key,), "is an unknown key", suggest(key, NAMES, otherwise)) for key in unknown]
+        meant = _meant(key)
+        remedy = suggest(key, _NAMES, f"known: {', '.join(sorted(_NAMES))}")
+        if "did you mean" not in remedy and meant:
+            parts = ", with two underscores between its parts" if "__" in meant else ""
+            remedy = f"did you mean {meant}{parts}?"
+        findings.append(Finding((key,), "is an unknown key", remedy))
+    return findings
 
 
-def _warn_of_tokens(values: Mapping[str, Any], origins: Origins, path: SettingPath) -> None:
-    """Tell who is used to dynaconf's tokens that they are taken as text here."""
-    for key, value in values.items():
-        here = (*path, key)
-        if isinstance(value, Mapping):
-            _warn_of_tokens(value, origins, here)
-        elif isinstance(value, str) and (token := _TOKEN.match(value)):
-            origin = _origin(here, origins)
-            where = origin.describe() if origin else "the settings"
-            told = "%s: %s begins with %s, which is not evaluated but taken as it stands"
-            logger.warning(told, where, _dotted(here), token[0].strip())
-
-
-def _complaint(finding: Finding, origins: Origins, environment: str) -> _Complaint:
-    origin = _origin(finding.path, origins)
-    name = _dotted(finding.path)
+def _in_words(finding: Finding, origins: _Origins, environment: str) -> tuple[str, str | None]:
+    """Return a finding's message and remedy."""
+    path, name = finding.path, _dotted(finding.path)
+    variable = _PREFIX + "__".join(path).upper()
     if finding.problem == MISSING:
-        variable = PREFIX + "__".join(finding.path).upper()
-        table = ".".join((environment, *finding.path[:-1]))
-        return _Complaint(
-            f"{name} is missing in environment {environment!r}",
-            f"set it in [{table}], or by the variable {variable}"
-            if all(part.isidentifier() for part in finding.path)
-            else "add it",
-        )
-    where = f"{origin.describe()}: " if origin else ""
-    return _Complaint(
-        f"{where}{name} {finding.problem}", finding.remedy or _quoting(finding, origin)
-    )
-
-
-def _quoting(finding: Finding, origin: Source | None) -> str | None:
-    """How to keep a value text that was read as something else."""
-    if finding.expected != "text" or origin is None:
-        return None
-    own = PREFIX + "__".join(finding.path).upper()
-    if origin.name == own:
-        return f"to keep it text, quote it twice: {own}='\"...\"'"
-    return "to keep it text, write it in quotes"
-
-
-def _origin(path: SettingPath, origins: Origins) -> Source | None:
-    for length in range(len(path), 0, -1):
-        if path[:length] in origins:
-            return origins[path[:length]]
-    return None
+        table = ".".join((environment, *path[:-1]))
+        both = f"set it in [{table}], or by the variable {variable}"
+        plain = all(part.isidentifier() for part in path)
+        return f"{name} is missing in environment {environment!r}", both if plain else "add it"
+    lengths = range(len(path), 0, -1)
+    origin = next((origins[path[:n]] for n in lengths if path[:n] in origins), None)
+    where = finding.place or (str(origin) if origin else "")
+    remedy = finding.remedy
+    if remedy is None and finding.expected == "text" and origin is not None:
+        quoted = f"quote it twice: {variable}='\"...\"'"
+        remedy = f"to keep it text, {quoted if origin.name == variable else 'write it in quotes'}"
+    return f"{where}: {name} {finding.problem}" if where else f"{name} {finding.problem}", remedy
 
 
 def _dotted(path: SettingPath) -> str:
@@ -282,12 +395,9 @@ def _dotted(path: SettingPath) -> str:
     return text
 
 
-def _error(environment: str, complaints: Sequence[_Complaint]) -> ConfigurationError:
-    if len(complaints) == 1:
-        return ConfigurationError(complaints[0].message, remedy=complaints[0].remedy)
-    lines = [
-        f"{complaint.message}; {complaint.remedy}" if complaint.remedy else complaint.message
-        for complaint in complaints
-    ]
+def _error(environment: str, findings: Sequence[tuple[str, str | None]]) -> ConfigurationError:
+    if len(findings) == 1:
+        return ConfigurationError(findings[0][0], remedy=findings[0][1])
+    lines = [f"{message}; {remedy}" if remedy else message for message, remedy in findings]
     head = f"{len(lines)} settings of environment {environment!r} are wrong:"
     return ConfigurationError("\n  - ".join([head, *lines]))

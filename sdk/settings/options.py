@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import Factory, field, frozen
 
 from sdk.errors import ConfigurationError
 from sdk.settings import checking as checks
-
-Scalar = str | int | float | bool
-"""What librdkafka takes as the value of a key."""
+from sdk.settings.checking import Scalar, WrittenOut
 
 
 @frozen(kw_only=True)
@@ -68,14 +66,15 @@ class KafkaOptions:
     """The ``[kafka]`` table.
 
     Attributes:
-        bootstrap_servers: ``host:port`` each, or the single word ``embedded``.
+        bootstrap_servers: ``host:port`` for each, or the single word ``embedded``; one text, with
+            commas, or several.
         client_id: Name in the broker's logs and quotas.
         tls: Set for TLS, with or without SASL.
         sasl: Set for SASL, with or without TLS.
         librdkafka: Further keys for every client, passed through as they are.
     """
 
-    bootstrap_servers: tuple[str, ...] = field(validator=checks.servers)
+    bootstrap_servers: tuple[str, ...] = field(converter=checks.texts, validator=checks.servers)
     client_id: str | None = field(default=None, validator=checks.filled)
     tls: TlsOptions | None = None
     sasl: SaslOptions | None = None
@@ -85,6 +84,10 @@ class KafkaOptions:
     def embedded(self) -> bool:
         """Whether the broker is the one inside this process."""
         return self.bootstrap_servers == ("embedded",)
+
+
+def _acks(value: str) -> str:
+    return "all" if value == "-1" else value
 
 
 @frozen(kw_only=True)
@@ -106,7 +109,9 @@ class ProducerOptions:
         librdkafka: Further keys, passed through as they are.
     """
 
-    acks: str = field(default="all", validator=checks.one_of("all", "1", "0"))
+    acks: WrittenOut = field(
+        default="all", converter=_acks, validator=checks.one_of("all", "1", "0")
+    )
     enable_idempotence: bool = True
     linger_ms: float = field(default=5, validator=checks.between(0, 900_000))
     compression_type: str = field(
@@ -182,7 +187,8 @@ class RegistryOptions:
     """The ``[registry]`` table.
 
     Attributes:
-        url: One URL or several (fail-over), or the single word ``embedded``; no userinfo.
+        url: One URL or several (fail-over), or the single word ``embedded``; no userinfo. One text,
+            with commas, or several.
         username: For basic authentication.
         password: For basic authentication.
         bearer_token: For bearer authentication.
@@ -195,7 +201,7 @@ class RegistryOptions:
             service, under the names that Confluent's executors know.
     """
 
-    url: tuple[str, ...] = field(validator=checks.registry_urls)
+    url: tuple[str, ...] = field(converter=checks.texts, validator=checks.registry_urls)
     username: str | None = field(default=None, validator=checks.filled)
     password: str | None = field(default=None, repr=False)
     bearer_token: str | None = field(default=None, repr=False, validator=checks.filled)
@@ -240,7 +246,7 @@ class TopicOptions:
     version: int | None = field(default=None, validator=checks.at_least(1))
     partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
     replication: int | None = field(default=None, validator=checks.between(1, 100))
-    config: Mapping[str, str] = field(factory=dict)
+    config: Mapping[str, WrittenOut] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -292,6 +298,10 @@ class LoggingOptions:
     machine_name: bool = True
 
 
+def _routes(value: TopicOptions | Iterable[TopicOptions]) -> tuple[TopicOptions, ...]:
+    return (value,) if isinstance(value, TopicOptions) else tuple(value)
+
+
 @frozen(kw_only=True)
 class Settings:
     """Everything, structured.
@@ -311,15 +321,17 @@ class Settings:
         topics_origin: Where ``topics`` was written, for the errors about them.
     """
 
-    environment: str
+    environment: str = field(metadata=checks.NOT_A_KEY)
     kafka: KafkaOptions
     registry: RegistryOptions
     producer: ProducerOptions = field(factory=ProducerOptions)
     consumer: ConsumerOptions = field(factory=ConsumerOptions)
     retry: RetryOptions = field(factory=RetryOptions)
     routing: RoutingOptions = field(factory=RoutingOptions)
-    topics: tuple[TopicOptions, ...] = ()
+    topics: tuple[TopicOptions, ...] = field(default=(), converter=_routes)
     logging: LoggingOptions = field(factory=LoggingOptions)
     contracts: str | None = field(default=None, validator=checks.module_name)
     source: str | None = field(default=None, validator=checks.source_uri)
-    topics_origin: str = field(default="[[topics]]", eq=False, repr=False)
+    topics_origin: str = field(
+        default="[[topics]]", eq=False, repr=False, metadata=checks.NOT_A_KEY
+    )

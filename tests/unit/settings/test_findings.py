@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from sdk.settings import (
     SaslOptions,
     Settings,
     TlsOptions,
+    TopicOptions,
     load_settings,
 )
 
@@ -88,6 +90,31 @@ def test_unknown_table_in_a_variable(tmp_path: Path) -> None:
     assert "did you mean 'kafka'?" in error
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("SDK_KAFKA_BOOTSTRAP_SERVERS", "SDK_KAFKA__BOOTSTRAP_SERVERS"),
+        ("SDK_KAFKA_SASL_PASSWORD", "SDK_KAFKA__SASL__PASSWORD"),
+        ("SDK_RETRY_COUNT", "SDK_RETRY__RETRY_COUNT"),
+        ("SDK_EVN", "SDK_ENV"),
+    ],
+)
+def test_variable_with_too_few_underscores(tmp_path: Path, variable: str, meant: str) -> None:
+    """A variable whose parts are joined by one underscore is refused, and the right name given."""
+    error = finding(tmp_path, **{variable: "s3cret"})
+    assert f"{variable}: {variable[4:].lower()} is an unknown key" in error
+    assert f"did you mean {meant}" in error
+    assert "s3cret" not in error
+
+
+@pytest.mark.parametrize("name", ["HOME", "ROOT", "VERSION", "PATH", "DIR", "CACHE", "TEST_CACHE"])
+def test_variables_of_other_programs(tmp_path: Path, name: str) -> None:
+    """A variable that only shares our prefix changes nothing, with a settings file or without."""
+    assert load(tmp_path, **{f"SDK_{name}": "x"}) == load(tmp_path)
+    with chdir(tmp_path / ".."):
+        assert load_settings(environ={f"SDK_{name}": "x"}).environment == "embedded"
+
+
 def test_table_that_is_no_environment(tmp_path: Path) -> None:
     """A mistyped table at top level, which no environment would read, is found."""
     error = finding(tmp_path, "[kafak]\nbootstrap_servers = 'a:1'\n")
@@ -109,8 +136,10 @@ def test_global_table(tmp_path: Path) -> None:
 
 
 def test_environment_is_no_key(tmp_path: Path) -> None:
-    """The environment's name cannot be set by a key."""
-    assert "environment is an unknown key" in finding(tmp_path, SDK_ENVIRONMENT="x")
+    """The environment's name cannot be set by a key, and what may have been meant is said."""
+    error = finding(tmp_path, SDK_ENVIRONMENT="x")
+    assert "environment is an unknown key" in error
+    assert error.endswith("did you mean SDK_ENV?")
 
 
 @pytest.mark.parametrize(
@@ -123,13 +152,12 @@ def test_environment_is_no_key(tmp_path: Path) -> None:
         ("docker.kafka", "client_id = 7", "be text, but is a whole number"),
         ("docker.kafka", "client_id = 2026-01-01", "be text, but is a date or time"),
         ("docker.kafka", "bootstrap_servers = 9092", "be text or a list of texts, but is a whole"),
-        ("docker.kafka", "bootstrap_servers = ['a:1', 2]", "be text, but is a whole number"),
         ("docker.kafka", "tls = 'yes'", "be a table, but is text"),
-        ("docker.producer", "acks = true", "be all, 1 or 0, but is true or false"),
+        ("docker.producer", "acks = true", "be one of all, 1, 0, not 'true'"),
         ("docker.producer", "cloud_events = 1", "be true or false, but is a whole number"),
         ("docker.logging", "overrides = 'DEBUG'", "be a table, but is text"),
         ("docker", "retry = 5", "be a table, but is a whole number"),
-        ("docker", "topics = 'orders'", "be a list of tables ([[topics]]), but is text"),
+        ("docker", "topics = 'orders'", "be a list of tables, but is text"),
     ],
 )
 def test_wrong_type(tmp_path: Path, table: str, line: str, told: str) -> None:
@@ -142,6 +170,8 @@ def test_wrong_type(tmp_path: Path, table: str, line: str, told: str) -> None:
 def test_wrong_type_inside_a_list(tmp_path: Path) -> None:
     """The place inside a list is told as well."""
     assert "[docker]: topics[0] must be a table, but is text" in finding(tmp_path, "topics = ['a']")
+    error = finding(tmp_path, "[docker.kafka]\nbootstrap_servers = ['a:1', 2]\n")
+    assert "[docker]: kafka.bootstrap_servers[1] must be text, but is a whole number" in error
 
 
 def test_table_with_a_missing_key(tmp_path: Path) -> None:
@@ -218,19 +248,20 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_CONSUMER__GROUP_ID", "", "must not be empty"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "", "must not be empty"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:1,,b:2", "an empty entry"),
-        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:99999", "holds an entry that is no host:port"),
-        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:65536", "holds an entry that is no host:port"),
-        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:0", "holds an entry that is no host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:99999", "has an entry that is not host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:65536", "has an entry that is not host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "a:0", "has an entry that is not host:port"),
         ("SDK_KAFKA__LIBRDKAFKA", "debug", "kafka.librdkafka must be a table, but is text"),
-        ("SDK_REGISTRY__URL", "http://registry:0", "no http:// or https:// URL"),
+        ("SDK_REGISTRY__URL", "http://registry:0", "not an http:// or https:// URL"),
         ("SDK_TOPICS", "[{", "topics must be a list of tables"),
         ("SDK_REGISTRY", "x", "registry must be a table, but is text"),
         ("SDK_ROUTING__TEMPLATE", "", "must not be empty"),
         ("SDK_SOURCE", "http://[", "must be a URI reference"),
-        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "http://a:1/x", "holds an entry that is no host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "http://a:1/x", "has an entry that is not host:port"),
+        ("SDK_KAFKA__BOOTSTRAP_SERVERS", "kafka://a:9092", "write host:port without kafka://"),
         ("SDK_KAFKA__BOOTSTRAP_SERVERS", "embedded,a:1", "mixes 'embedded' with addresses"),
-        ("SDK_REGISTRY__URL", "registry:8081", "no http:// or https:// URL"),
-        ("SDK_REGISTRY__URL", "http://[::1", "no http:// or https:// URL"),
+        ("SDK_REGISTRY__URL", "registry:8081", "not an http:// or https:// URL"),
+        ("SDK_REGISTRY__URL", "http://[::1", "not an http:// or https:// URL"),
         ("SDK_REGISTRY__URL", "embedded,http://a", "mixes 'embedded' with URLs"),
         ("SDK_REGISTRY__USERNAME", "u", "registry.password is needed for basic authentication"),
         ("SDK_KAFKA__TLS__KEY_LOCATION", "k", "certificate_location and key_location belong"),
@@ -238,7 +269,7 @@ def test_empty_part_of_a_variable(tmp_path: Path) -> None:
         ("SDK_LOGGING__LEVEL", "LOUD", "must be one of DEBUG"),
         ("SDK_LOGGING__OVERRIDES", '{"a" = "loud"}', "must be one of DEBUG"),
         ("SDK_CONTRACTS", "my-contracts", "must be a module name"),
-        ("SDK_SOURCE", "https://u:p@host/x", "must not hold a user or password"),
+        ("SDK_SOURCE", "https://u:p@host/x", "must not contain a user or password"),
         ("SDK_SOURCE", "two words", "must be a URI reference"),
         (
             "SDK_ROUTING__TEMPLATE",
@@ -353,13 +384,20 @@ def test_librdkafka_keys_pass_through(tmp_path: Path) -> None:
         ("[docker.kafka]\n'sasl.password' = 'hunter2'\n", "use [kafka.sasl] password"),
         ("[docker.producer]\n'enable.idempotence' = false\n", "use [producer] enable_idempotence"),
         ("[docker.consumer]\n'enable.auto.commit' = true\n", "after the handler has succeeded"),
-        ("[docker.consumer]\n'group.id' = 'g'\n", "use [consumer] group_id"),
+        (
+            "[docker.consumer]\n'group.id' = 'g'\n",
+            "is set by the SDK. Remedy: use [consumer] group_id",
+        ),
+        ("[docker.producer]\n'queue.buffering.max.ms' = 5\nlinger_ms = 5\n", "same as linger_ms"),
+        ("[docker.kafka]\n'linger.ms' = 5\n", "use [producer] linger_ms"),
+        ("[docker.kafka]\nacks = 1\n", "use [producer] acks"),
+        ("[docker.producer]\n'transactional.id' = 't'\n", "no transactions yet"),
+        ("[docker.kafka.librdkafka]\ntransactional_id = 't'\n", "no transactions yet"),
     ],
 )
 def test_librdkafka_keys_of_ours(tmp_path: Path, text: str, told: str) -> None:
     """A key that the SDK sets itself is refused, and our setting is named."""
     error = finding(tmp_path, text)
-    assert "is set by the SDK" in error
     assert told in error
     assert "hunter2" not in error
 
@@ -367,7 +405,25 @@ def test_librdkafka_keys_of_ours(tmp_path: Path, text: str, told: str) -> None:
 def test_librdkafka_key_said_twice(tmp_path: Path) -> None:
     """A setting of ours and librdkafka's name for it exclude each other."""
     error = finding(tmp_path, "[docker.producer]\nlinger_ms = 1\n'linger.ms' = 5\n")
-    assert "producer.linger.ms says the same as linger_ms" in error
+    assert "producer.linger.ms means the same as linger_ms" in error
+
+
+def test_librdkafka_keys_without_a_dot(tmp_path: Path) -> None:
+    """The few keys of librdkafka that have no dot pass through like the others."""
+    settings = load(
+        tmp_path,
+        "[docker.producer]\npartitioner = 'consistent'\n",
+        SDK_KAFKA__DEBUG="broker",
+        SDK_KAFKA__LIBRDKAFKA__LOG_LEVEL="7",
+    )
+    assert settings.producer.librdkafka == {"partitioner": "consistent"}
+    assert settings.kafka.librdkafka == {"debug": "broker", "log_level": 7}
+
+
+def test_librdkafka_alias(tmp_path: Path) -> None:
+    """A key under another of librdkafka's names takes the place of our default all the same."""
+    settings = load(tmp_path, "[docker.producer]\n'queue.buffering.max.ms' = 7\n")
+    assert settings.producer.librdkafka == {"linger.ms": 7}
 
 
 def test_librdkafka_key_without_quotes(tmp_path: Path) -> None:
@@ -435,14 +491,14 @@ def test_userinfo_beside_another_user(tmp_path: Path) -> None:
         SDK_REGISTRY__USERNAME="u",
         SDK_REGISTRY__PASSWORD="s3cret2",
     )
-    assert "registry.url holds a user that contradicts another" in error
+    assert "registry.url has a user that contradicts another" in error
     assert "s3cret" not in error
 
 
 def test_userinfo_twice(tmp_path: Path) -> None:
     """Credentials that contradict each other are refused without being shown."""
     error = finding(tmp_path, SDK_REGISTRY__URL="https://u:pass1@a,https://u:pass2@b")
-    assert "SDK_REGISTRY__URL: registry.url holds a user that contradicts another" in error
+    assert "SDK_REGISTRY__URL: registry.url has a user that contradicts another" in error
     assert "pass" not in error.replace("password", "")
 
 
@@ -529,6 +585,19 @@ def test_credentials_in_a_server_address(tmp_path: Path) -> None:
     error = finding(tmp_path, SDK_KAFKA__BOOTSTRAP_SERVERS="user:s3cret@kafka:9092")
     assert "credentials belong in [kafka.sasl]" in error
     assert "s3cret" not in error
+
+
+@pytest.mark.parametrize("servers", ["a:1,b:2", ["a:1", "b:2"], ("a:1", "b:2")])
+def test_options_take_one_or_several(servers: str | list[str]) -> None:
+    """Options made by hand take one text, with commas, or several, as settings files do."""
+    assert KafkaOptions(bootstrap_servers=servers).bootstrap_servers == ("a:1", "b:2")
+    assert RegistryOptions(url="http://h:1").url == ("http://h:1",)
+    assert KafkaOptions(bootstrap_servers="embedded").embedded
+    assert RegistryOptions(url="embedded").auto_register
+    route = TopicOptions(event="A", name="a")
+    kafka, registry = KafkaOptions(bootstrap_servers="a:1"), RegistryOptions(url="http://h:1")
+    made = Settings(environment="x", kafka=kafka, registry=registry, topics=route)
+    assert made.topics == (route,)
 
 
 def test_options_check_themselves() -> None:
