@@ -1,4 +1,4 @@
-"""Options → librdkafka's configuration; the one place that knows its keys."""
+"""Options → librdkafka's configuration, and what its refusals mean in our settings' names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+from sdk.settings.librdkafka import BY_NAME, configured
 
 Client = TypeVar("Client")
 
@@ -28,38 +29,6 @@ _CLASSIC_ONLY = (
     "group.protocol.type",
 )
 
-_ALIASES = {
-    "queue.buffering.max.ms": "linger.ms",
-    "compression.codec": "compression.type",
-    "message.timeout.ms": "delivery.timeout.ms",
-    "request.required.acks": "acks",
-    "metadata.broker.list": "bootstrap.servers",
-    "sasl.mechanisms": "sasl.mechanism",
-}
-"""Names that librdkafka uses in its messages → those that we set."""
-
-_SETTINGS = {
-    "bootstrap.servers": "kafka.bootstrap_servers",
-    "client.id": "kafka.client_id",
-    "security.protocol": "kafka.tls and kafka.sasl",
-    "ssl.ca.location": "kafka.tls.ca_location",
-    "ssl.certificate.location": "kafka.tls.certificate_location",
-    "ssl.key.location": "kafka.tls.key_location",
-    "ssl.key.password": "kafka.tls.key_password",
-    "sasl.mechanism": "kafka.sasl.mechanism",
-    "sasl.username": "kafka.sasl.username",
-    "sasl.password": "kafka.sasl.password",
-    "acks": "producer.acks",
-    "enable.idempotence": "producer.enable_idempotence",
-    "linger.ms": "producer.linger_ms",
-    "compression.type": "producer.compression_type",
-    "delivery.timeout.ms": "producer.delivery_timeout_ms",
-    "group.id": "consumer.group_id",
-    "group.protocol": "consumer.group_protocol",
-    "auto.offset.reset": "consumer.auto_offset_reset",
-    "session.timeout.ms": "consumer.session_timeout_ms",
-}
-
 
 def producer_config(
     kafka: KafkaOptions, producer: ProducerOptions, token: TokenSource | None = None
@@ -71,11 +40,7 @@ def producer_config(
     """
     return {
         **common_config(kafka, token),
-        "acks": producer.acks,
-        "enable.idempotence": producer.enable_idempotence,
-        "linger.ms": producer.linger_ms,
-        "compression.type": producer.compression_type,
-        "delivery.timeout.ms": producer.delivery_timeout_ms,
+        **configured("producer", producer),
         # Java's default placement, so that both put a key into the same partition.
         "partitioner": "murmur2_random",
         **producer.librdkafka,
@@ -100,10 +65,8 @@ def consumer_config(
         )
     config = {
         **common_config(kafka, token),
+        **configured("consumer", consumer),
         "group.id": group_id,
-        "group.protocol": consumer.group_protocol,
-        "auto.offset.reset": consumer.auto_offset_reset,
-        "session.timeout.ms": consumer.session_timeout_ms,
         "partition.assignment.strategy": "cooperative-sticky",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -126,9 +89,8 @@ def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict
     Raises:
         ConfigurationError: OAUTHBEARER without a token source.
     """
-    config: dict[str, Any] = {"bootstrap.servers": ",".join(kafka.bootstrap_servers)}
-    if kafka.client_id is not None:
-        config["client.id"] = kafka.client_id
+    config = configured("kafka", kafka)
+    config["bootstrap.servers"] = ",".join(kafka.bootstrap_servers)
     security = ("SASL_" if kafka.sasl else "") + ("SSL" if kafka.tls else "PLAINTEXT")
     config["security.protocol"] = security
     if kafka.tls is not None:
@@ -171,15 +133,8 @@ def make_client(
 
 
 def _tls(tls: TlsOptions) -> dict[str, Any]:
-    given = {
-        "ssl.ca.location": tls.ca_location,
-        "ssl.certificate.location": tls.certificate_location,
-        "ssl.key.location": tls.key_location,
-        "ssl.key.password": tls.key_password,
-    }
-    config: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    config = configured("kafka.tls", tls)
     if not tls.verify:
-        config["enable.ssl.certificate.verification"] = False
         config["ssl.endpoint.identification.algorithm"] = "none"
     return config
 
@@ -187,9 +142,9 @@ def _tls(tls: TlsOptions) -> dict[str, Any]:
 def _sasl(
     sasl: SaslOptions, token: TokenSource | None, passed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    config: dict[str, Any] = {"sasl.mechanism": sasl.mechanism}
+    config = configured("kafka.sasl", sasl)
     if sasl.mechanism != "OAUTHBEARER":
-        return config | {"sasl.username": sasl.username, "sasl.password": sasl.password}
+        return config
     if token is not None:
         return config | {"oauth_cb": _TokenCallback(token)}
     if any(key.startswith("sasl.oauthbearer.") for key in passed):
@@ -223,7 +178,7 @@ class _TokenCallback:
 def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKeys) -> SdkError:
     """Return the error of a refused key, naming the setting it came from."""
     text = " ".join(error.args[0].str().split())
-    known = {**config, **dict.fromkeys(_ALIASES)}
+    known = {*config, *BY_NAME}
     named = [word for word in re.findall(r"[a-z][a-z0-9.]*[a-z0-9]", text) if word in known]
     if not named:
         return ConfigurationError(
@@ -231,7 +186,7 @@ def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKey
         )
     # A word such as "acks" may stand in the text by chance: dotted keys speak more surely.
     key = next((word for word in named if "." in word), named[0])
-    key = key if key in config else _ALIASES[key]
+    key = BY_NAME[key].name if key in BY_NAME else key
     return ConfigurationError(
         f"{_setting(key, passed)} is refused by librdkafka: {text}",
         path=key,
@@ -243,4 +198,4 @@ def _setting(key: str, passed: PassedKeys) -> str:
     for table, keys in passed.items():
         if key in keys:
             return f"key {key!r} of the table [{table}]"
-    return f"setting {_SETTINGS.get(key, key)}"
+    return f"setting {BY_NAME[key].setting or key if key in BY_NAME else key}"

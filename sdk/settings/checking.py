@@ -55,7 +55,7 @@ PLACEHOLDERS = ("domain", "event", "event_kebab", "event_snake", "event_dotted",
 
 def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return a did-you-mean for a mistyped name, or ``otherwise`` when nothing is near."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else otherwise
 
 
@@ -131,9 +131,7 @@ def servers(_: Any, attribute: Any, value: tuple[str, ...]) -> None:
 
 def filled_list(_: Any, attribute: Any, value: tuple[str, ...]) -> None:
     """Accept a list of texts with at least one entry and no empty one."""
-    if not all(isinstance(entry, str) for entry in value):
-        raise ConfigurationError("must be text or a list of texts", path=attribute.name)
-    if not value or not all(entry.strip() for entry in value):
+    if not value or not all(isinstance(entry, str) and entry.strip() for entry in value):
         raise ConfigurationError("must not be empty or have an empty entry", path=attribute.name)
 
 
@@ -156,11 +154,10 @@ def registry_urls(_: Any, attribute: Any, value: tuple[str, ...]) -> None:
 def _is_http_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        port_ok = parts.port is None or parts.port > 0
+        plain = parts.port != 0 and not (parts.query or parts.fragment or "@" in parts.netloc)
     except ValueError:
         return False
-    plain = not (parts.query or parts.fragment or "@" in parts.netloc or " " in text)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port_ok and plain
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain and " " not in text
 
 
 def source_uri(_: Any, attribute: Any, value: str | None) -> None:
@@ -277,10 +274,8 @@ def key_paths(cls: type[Any], path: SettingPath = ()) -> Iterator[SettingPath]:
 
 def parse_json(text: str) -> Any:
     """Return the value of a JSON object or array, or the text itself if it is neither."""
-    if text.lstrip()[:1] not in {"[", "{"}:
-        return text
     try:
-        return json.loads(text)
+        return json.loads(text) if text.lstrip()[:1] in {"[", "{"} else text
     except (ValueError, RecursionError):
         return text
 
@@ -292,22 +287,19 @@ class _MismatchError(TypeError):
         super().__init__(f"must be {expected}, but is {_kind(value)}")
         self.expected = expected
         token = value.partition(" ")[0] if isinstance(value, str) else ""
-        self.remedy = (
-            f"tokens such as {token} are not evaluated; write the value itself"
-            if token.startswith("@")
-            else None
-        )
+        remedy = f"tokens such as {token} are not evaluated; write the value itself"
+        self.remedy = remedy if token.startswith("@") else None
 
 
 def _kind(value: object) -> str:
-    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    kinds: tuple[tuple[Any, str], ...] = (
         (bool, "true or false"),
         (int, "a whole number"),
         (float, "a decimal number"),
         (str, "text"),
-        ((list, tuple), "a list"),
+        (list | tuple, "a list"),
         (Mapping, "a table"),
-        ((date, time), "a date or time"),
+        (date | time, "a date or time"),
     )
     return next((name for kind, name in kinds if isinstance(value, kind)), type(value).__name__)
 
@@ -353,11 +345,9 @@ def _value(value: object, declared: Any, path: SettingPath, findings: list[Findi
         if get_origin(declared) is Mapping:
             return _mapping(value, get_args(declared)[1], path, findings)
         if (table := table_of(declared)) is not None:
-            if declared is not table and value in (None, False):
-                return None
-            return _table(
-                {} if declared is not table and value is True else value, table, path, findings
-            )
+            if declared is not table and (value is None or isinstance(value, bool)):
+                return _table({}, table, path, findings) if value else None
+            return _table(value, table, path, findings)
         return _scalar(value, declared)
     except _MismatchError as error:
         findings.append(Finding(path, str(error), error.remedy, error.expected))
@@ -388,28 +378,24 @@ def table_of(declared: Any) -> type[Any] | None:
     return next((each for each in (declared, *get_args(declared)) if attrs.has(each)), None)
 
 
-_NAMES: Mapping[Any, str] = {
-    str: "text",
-    int: "a whole number",
-    bool: "true or false",
-    float: "a finite number",
-    Scalar: "text, a number, or true or false",
-    WrittenOut: "text",
+_NAMES: Mapping[Any, tuple[str, Any]] = {
+    str: ("text", str),
+    int: ("a whole number", int),
+    bool: ("true or false", bool),
+    float: ("a finite number", int | float),
+    Scalar: ("text, a number, or true or false", Scalar),
+    WrittenOut: ("text", Scalar),
 }
+"""Declared type → its name, and what may be given for it."""
 
 
-def _scalar(value: object, declared: Any) -> Any:
+def _scalar(value: Any, declared: Any) -> Any:
     if get_origin(declared) is types.UnionType and type(None) in get_args(declared):
         if value is None:
             return None
         (declared,) = (each for each in get_args(declared) if each is not type(None))
-    name = _NAMES[declared]
-    if declared is float:
-        fits = isinstance(value, int | float) and isfinite(value)
-    else:
-        fits = isinstance(value, Scalar if declared == WrittenOut else declared)
-    if not fits or (isinstance(value, bool) and declared in (int, float)):
+    name, kind = _NAMES[declared]
+    fits = isinstance(value, kind) and not (isinstance(value, bool) and declared in (int, float))
+    if not fits or (declared is float and not isfinite(value)):
         raise _MismatchError(name, value)
-    if declared == WrittenOut and not isinstance(value, str):
-        return str(value).lower()
-    return value
+    return str(value).lower() if declared == WrittenOut and not isinstance(value, str) else value

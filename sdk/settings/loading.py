@@ -204,11 +204,8 @@ def _choose(
     label = repr(name) if environment else f"{name!r} (SDK_ENV)"
     known = {EMBEDDED: None}
     for tables in files.values():
-        known |= dict.fromkeys(
-            key
-            for key, value in tables.items()
-            if key not in _NAMES and key != _DEFAULT and isinstance(value, Mapping)
-        )
+        named = (key for key, value in tables.items() if isinstance(value, Mapping))
+        known |= dict.fromkeys(key for key in named if key not in _NAMES and key != _DEFAULT)
     if not name:
         if not files and not variables:
             return EMBEDDED
@@ -292,11 +289,7 @@ def _as_written(value: Any, text: str) -> Any:
 
 
 def _merge(
-    target: dict[str, Any],
-    values: Any,
-    source: _Source,
-    origins: _Origins,
-    path: SettingPath,
+    target: dict[str, Any], values: Any, source: _Source, origins: _Origins, path: SettingPath
 ) -> None:
     for key, value in values.items() if isinstance(values, Mapping) else ():
         here = (*path, key)
@@ -360,9 +353,9 @@ def _unknown_names(merged: dict[str, Any]) -> list[Finding]:
     findings = []
     for key in [key for key in merged if key not in _NAMES]:
         del merged[key]
-        meant = _meant(key)
         remedy = suggest(key, _NAMES, f"known: {', '.join(sorted(_NAMES))}")
-        if "did you mean" not in remedy and meant:
+        meant = _meant(key)
+        if meant and ("_" in key or "did you mean" not in remedy):
             parts = ", with two underscores between its parts" if "__" in meant else ""
             remedy = f"did you mean {meant}{parts}?"
         findings.append(Finding((key,), "is an unknown key", remedy))
