@@ -3,13 +3,31 @@
 from sdk.testing import InMemoryBroker, connect, run_until_idle
 
 broker = InMemoryBroker()
-with connect("contracts", broker=broker) as messaging:
-    place_order(messaging.producer)                      # the service's own code
-    assert broker.records("orders.created")[0].key == b"..."
-    run_until_idle(billing_consumer(messaging), broker, "billing")
+with connect(broker=broker) as messaging:            # contracts and routes from settings.toml
+place_order(messaging.producer)                  # the service's own code
+(order,) = broker.events(OrderCreated)
+assert order.order_id == ...
+run_until_idle(billing_consumer(messaging), broker, "billing")
 """
 
-from sdk.testing.broker import InMemoryBroker
-from sdk.testing.connection import connect, run_until_idle
+from __future__ import annotations
 
-__all__ = ["InMemoryBroker", "connect", "run_until_idle"]
+from typing import TYPE_CHECKING
+
+from sdk.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from sdk.testing.broker import InMemoryBroker as InMemoryBroker
+    from sdk.testing.connection import connect as connect
+    from sdk.testing.connection import run_until_idle as run_until_idle
+
+_HOMES = {
+    "InMemoryBroker": ".broker",
+    "connect": ".connection",
+    "run_until_idle": ".connection",
+}
+
+__all__ = sorted(_HOMES)
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _HOMES)

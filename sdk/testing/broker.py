@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from attrs import define, evolve, field
-
-from sdk.abstractions import OnDelivery
+from sdk.abstractions import E, OnDelivery
 from sdk.errors import (
     BrokerError,
-    ClosedError,
+    ConfigurationError,
     DeliveryError,
     MessageTooLargeError,
     QueueFullError,
     SdkError,
 )
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord
+from sdk.testing.admin import InMemoryAdmin
 from sdk.testing.consumer import InMemoryConsumer
+from sdk.testing.faults import Faults, Operation
 from sdk.testing.groups import Group
-from sdk.testing.murmur2 import partition_of
+from sdk.testing.producer import InMemoryProducer
+from sdk.testing.reading import EventReader
+from sdk.testing.topics import Topic
 from sdk.topics import TopicDefinition
 
 
@@ -37,6 +38,10 @@ class InMemoryBroker:
         auto_create: Create a topic when it is first written to; False makes it an error.
         queue_limit: How many records a producer holds before it is full.
         max_message_bytes: Largest record value.
+
+    Attributes:
+        changed: Notified after every change; consumers wait on it.
+        faults: What is to fail.
     """
 
     def __init__(
@@ -48,16 +53,18 @@ class InMemoryBroker:
         max_message_bytes: int = 1_000_000,
     ) -> None:
         self.changed = threading.Condition()
+        self.faults = Faults()
         self._partitions = partitions
         self._auto_create = auto_create
         self._queue_limit = queue_limit
         self._max_message_bytes = max_message_bytes
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, Topic] = {}
         self._groups: dict[str, Group] = {}
-        self._faults: dict[str, deque[SdkError]] = {}
         self._held: deque[tuple[ProducerRecord, OnDelivery]] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._turn = itertools.count()
+        self._reader: EventReader | None = None
+
+    # Clients
 
     def producer(self) -> InMemoryProducer:
         """Return a new producing client."""
@@ -71,11 +78,36 @@ class InMemoryBroker:
         """Return a new client that creates and describes topics."""
         return InMemoryAdmin(self)
 
+    # What tests look at
+
     def records(self, topic: str) -> list[ConsumerRecord]:
         """Return everything in a topic, in the order in which it was acknowledged."""
         with self.changed:
             known = self._topics.get(topic)
             return [] if known is None else list(known.written)
+
+    def events(self, event_class: type[E], topic: str | None = None) -> list[E]:
+        """Return the published events of a class, decoded, in the order of their acknowledgement.
+
+        Events of other versions are read as ``event_class``; tombstones are left out.
+
+        Args:
+            event_class: A generated class.
+            topic: Where to look; by default in every topic that the class is read from.
+
+        Raises:
+            ConfigurationError: The broker is not connected (`sdk.testing.connect`).
+            DeserializationError: A record in the topic is not an event.
+        """
+        if self._reader is None:
+            raise ConfigurationError(
+                "the broker holds bytes and knows no schemas",
+                remedy="pass it to sdk.testing.connect, which can decode events",
+            )
+        topics = self._reader.topics(event_class) if topic is None else (topic,)
+        return self._reader.read(
+            event_class, (each for name in topics for each in self.records(name))
+        )
 
     def committed(self, group_id: str) -> dict[tuple[str, int], int]:
         """Return the offsets that a group has committed, by (topic, partition)."""
@@ -95,6 +127,8 @@ class InMemoryBroker:
             done = all(group.committed.get(place, 0) >= end for place, end in ends.items() if end)
             return bool(group.members()) and done
 
+    # What tests make happen
+
     def hold(self) -> None:
         """Acknowledge nothing until `release`."""
         with self.changed:
@@ -112,21 +146,16 @@ class InMemoryBroker:
             self._append(record, on_delivery)
         self._after_deliveries()
 
-    def fail(self, operation: str, *errors: SdkError) -> None:
-        """Answer the next calls of an operation with these errors, one each.
+    def fail(self, operation: Operation, *errors: SdkError) -> None:
+        """Let the next calls of an operation end in these errors, one each.
 
         Args:
             operation: ``deliver``, ``poll``, ``commit``, ``describe`` or ``create``.
             *errors: What the calls end in, in order.
         """
-        with self.changed:
-            self._faults.setdefault(operation, deque()).extend(errors)
+        self.faults.plan(operation, *errors)
 
-    def fault(self, operation: str) -> SdkError | None:
-        """Take the next error that `fail` has planned for an operation, if any."""
-        with self.changed:
-            faults = self._faults.get(operation)
-            return faults.popleft() if faults else None
+    # What clients need
 
     def group(self, group_id: str) -> Group:
         """Return a consumer group, new if need be."""
@@ -151,16 +180,14 @@ class InMemoryBroker:
         return self._topics[topic].partitions[partition]
 
     def define(self, definition: TopicDefinition) -> None:
-        """Create a topic; one that exists already is left as it is."""
+        """Create a topic; one that exists already is left as it is.
+
+        Raises:
+            ConfigurationError: Kafka would refuse the name.
+        """
         with self.changed:
             if definition.name not in self._topics:
-                partitions = definition.partitions or self._partitions
-                self._topics[definition.name] = _Topic(
-                    evolve(
-                        definition, partitions=partitions, replication=definition.replication or 1
-                    ),
-                    [[] for _ in range(partitions)],
-                )
+                self._topics[definition.name] = Topic(definition, self._partitions)
             self.changed.notify_all()
 
     def definition(self, topic: str) -> TopicDefinition | None:
@@ -168,6 +195,19 @@ class InMemoryBroker:
         with self.changed:
             known = self._topics.get(topic)
             return None if known is None else known.definition
+
+    def everything(self) -> list[ConsumerRecord]:
+        """Return the records of all topics."""
+        with self.changed:
+            return [record for topic in self._topics.values() for record in topic.written]
+
+    def read_with(self, reader: EventReader) -> None:
+        """Decode events with ``reader`` from now on."""
+        self._reader = reader
+
+    def fault(self, operation: Operation) -> SdkError | None:
+        """Take the next error that is planned for an operation, if any."""
+        return self.faults.take(operation)
 
     def accept(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
@@ -205,7 +245,7 @@ class InMemoryBroker:
         return len(abandoned)
 
     def listen(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called after records were acknowledged or have failed."""
+        """Register a callback to run after records were acknowledged or have failed."""
         self._listeners.append(call)
 
     def _after_deliveries(self) -> None:
@@ -213,24 +253,14 @@ class InMemoryBroker:
             call()
 
     def _append(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
-        error = self.fault("deliver")
-        if error is None:
-            try:
-                written = self._write(record)
-            except BrokerError as refused:
-                error = refused
-        if error is not None:
+        try:
+            self.faults.raise_planned("deliver")
+            written = self._write(record)
+        except SdkError as error:
             on_delivery(None, error)
             return
-        on_delivery(
-            DeliveryReport(
-                topic=written.topic,
-                partition=written.partition,
-                offset=written.offset,
-                timestamp=written.timestamp,
-            ),
-            None,
-        )
+        report = DeliveryReport(written.topic, written.partition, written.offset, written.timestamp)
+        on_delivery(report, None)
 
     def _write(self, record: ProducerRecord) -> ConsumerRecord:
         with self.changed:
@@ -238,99 +268,6 @@ class InMemoryBroker:
                 if not self._auto_create:
                     raise BrokerError("no such topic", topic=record.topic)
                 self.define(TopicDefinition(name=record.topic))
-            topic = self._topics[record.topic]
-            partition = self._place(record, len(topic.partitions))
-            log = topic.partitions[partition]
-            written = ConsumerRecord(
-                topic=record.topic,
-                partition=partition,
-                offset=len(log),
-                value=record.value,
-                key=record.key,
-                headers=record.headers,
-                timestamp=record.timestamp,
-            )
-            log.append(written)
-            topic.written.append(written)
+            written = self._topics[record.topic].append(record)
             self.changed.notify_all()
             return written
-
-    def _place(self, record: ProducerRecord, partitions: int) -> int:
-        if record.partition is not None:
-            if not 0 <= record.partition < partitions:
-                raise BrokerError(
-                    "no such partition", topic=record.topic, partition=record.partition
-                )
-            return record.partition
-        if record.key is None:
-            return next(self._turn) % partitions
-        return partition_of(record.key, partitions)
-
-
-class InMemoryProducer:
-    """A `BrokerProducer` of an `InMemoryBroker`."""
-
-    def __init__(self, broker: InMemoryBroker) -> None:
-        self._broker = broker
-        self._closed = False
-
-    def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
-        """Queue a record and return at once."""
-        if self._closed:
-            raise ClosedError("the producing client is closed")
-        self._broker.accept(record, on_delivery)
-
-    def after_deliveries(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
-        self._broker.listen(call)
-
-    def flush(self, timeout: float) -> int:
-        """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
-        deadline = time.monotonic() + timeout
-        while (left := self._broker.held()) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        return left
-
-    def close(self, timeout: float) -> int:
-        """Flush, then release the client; return the number of records not delivered."""
-        self.flush(timeout)
-        self._closed = True
-        return self._broker.abandon()
-
-    def trouble(self) -> SdkError | None:
-        """Return what keeps the client from delivering anything now: nothing ever does."""
-        return None
-
-
-class InMemoryAdmin:
-    """A `BrokerAdmin` of an `InMemoryBroker`."""
-
-    def __init__(self, broker: InMemoryBroker) -> None:
-        self._broker = broker
-
-    def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
-        """Return those of ``topics`` that exist, as the broker has them."""
-        self._raise_fault("describe")
-        found = {topic: self._broker.definition(topic) for topic in topics}
-        return {topic: known for topic, known in found.items() if known is not None}
-
-    def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
-        self._raise_fault("create")
-        for definition in topics:
-            self._broker.define(definition)
-
-    def close(self) -> None:
-        """Release the client."""
-
-    def _raise_fault(self, operation: str) -> None:
-        error = self._broker.fault(operation)
-        if error is not None:
-            raise error
-
-
-@define
-class _Topic:
-    definition: TopicDefinition
-    partitions: list[list[ConsumerRecord]]
-    written: list[ConsumerRecord] = field(factory=list)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -12,10 +14,15 @@ from sdk.abstractions import Observer
 from sdk.consuming.consumer import Consumer
 from sdk.events import Catalog
 from sdk.messaging import Messaging, find_catalog
-from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings
+from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings, load_settings
+from sdk.settings.checking import EMBEDDED
 from sdk.testing.broker import InMemoryBroker
+from sdk.testing.reading import EventReader
 from sdk.topics import TopicRouter
 from sdk.transport import open_transport
+
+if TYPE_CHECKING:
+    from sdk.settings.loading import SettingsPaths
 
 _KAFKA = KafkaOptions(bootstrap_servers=("in-memory:1",))
 _LOOK_SECONDS = 0.01
@@ -25,23 +32,29 @@ def connect(
     contracts: str | ModuleType | Catalog | None = None,
     *,
     broker: InMemoryBroker | None = None,
-    settings: Settings | None = None,
+    settings: Settings | SettingsPaths | None = None,
+    environment: str | None = None,
     observers: Iterable[Observer] = (),
 ) -> Messaging:
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
     Events are checked, encoded and framed by the real serializers, against a registry inside this
-    process that registers what it does not know.
+    process that registers what it does not know. The service's own settings are loaded, so that
+    topics, formats and limits are those of production; addresses and credentials are not used.
 
     Args:
-        contracts: The generated contracts package (module or its name), or a catalog.
+        contracts: The generated contracts package (module or its name), or a catalog; by default
+            what the setting ``contracts`` names.
         broker: Where records go, to be looked into by the test; a new one by default.
-        settings: Routes, formats and the like; addresses in them are not used.
+        settings: Path or paths of settings files, or settings made by hand; by default what
+            `sdk.connect` would load, and defaults where there is nothing to load.
+        environment: Whose settings; by default the variable ``SDK_ENV``, else ``embedded``.
         observers: See what happens to messages.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
     """
-    given = settings or Settings(
-        environment="testing", kafka=_KAFKA, registry=RegistryOptions(url=("embedded",))
-    )
+    given = settings if isinstance(settings, Settings) else _load(environment, settings)
     usable = evolve(
         given,
         kafka=_KAFKA,
@@ -71,7 +84,16 @@ def connect(
         observers=observers,
     )
     messaging.closes(transport.close)
+    reader = EventReader(transport.serializer, topics)
+    kept.read_with(reader)
+    # Assertions often stand after the with block, when the registry is gone.
+    messaging.closes(lambda: reader.remember(kept.everything()))
     return messaging
+
+
+def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
+    # Without a name the embedded environment is meant: no test needs a server's address.
+    return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=settings)
 
 
 def run_until_idle(

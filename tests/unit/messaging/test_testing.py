@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from contracts.orders import OrderCreated
 from contracts.orders.order_created import v1
+from contracts.payments import PaymentDeclined
 
-from sdk.errors import BrokerUnavailableError, ClosedError, HandlerError, SerializationError
+from sdk.errors import (
+    BrokerUnavailableError,
+    ClosedError,
+    ConfigurationError,
+    HandlerError,
+    SerializationError,
+)
+from sdk.records import ProducerRecord
 from sdk.settings import KafkaOptions, RegistryOptions, RoutingOptions, Settings, TopicOptions
 from sdk.testing import InMemoryBroker, connect, run_until_idle
-from tests.unit.messaging.story import new_order, old_order
+from sdk.topics import TopicDefinition
+from tests.unit.messaging.story import declined, new_order, old_order
 
 
 def test_events_go_the_whole_way_in_memory() -> None:
@@ -45,6 +55,59 @@ def test_settings_route_and_shape_topics() -> None:
     assert delivery.topic == "orders.created"
     assert broker.partitions("orders.created") == 7
     assert broker.partitions("payments.payment-declined") == 2
+
+
+def test_settings_of_the_service_are_loaded(tmp_path: Path) -> None:
+    """Routes of a settings file hold in memory too, whatever servers the file names."""
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        'contracts = "contracts"\n'
+        '[default.kafka]\nbootstrap_servers = "kafka.example.com:9092"\n'
+        '[[default.topics]]\nevent = "OrderCreated"\nname = "orders.created"\n'
+    )
+    broker = InMemoryBroker()
+    with connect(broker=broker, settings=file) as messaging:
+        messaging.producer.produce(new_order(1)).result(timeout=5)
+    assert broker.events(OrderCreated) == [new_order(1)]
+    assert len(broker.records("orders.created")) == 1
+
+
+def test_published_events_are_decoded() -> None:
+    """Events come back as the class asked for, without other events and tombstones."""
+    broker = InMemoryBroker()
+    with connect("contracts", broker=broker) as messaging:
+        for event in (old_order(1), declined(2), new_order(3)):
+            messaging.producer.produce(event).result(timeout=5)
+        messaging.producer.produce_tombstone(OrderCreated, "4").result(timeout=5)
+        assert [order.order_id.int for order in broker.events(OrderCreated)] == [1, 3]
+        assert broker.events(OrderCreated, "orders.order-created")[1] == new_order(3)
+        assert broker.events(OrderCreated, "payments.payment-declined") == []
+        assert broker.events(PaymentDeclined) == [declined(2)]
+
+
+def test_bytes_without_a_connection_are_not_decoded() -> None:
+    """A broker that no connection uses says why it cannot return events."""
+    with pytest.raises(ConfigurationError, match="knows no schemas"):
+        InMemoryBroker().events(OrderCreated)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a b", "ü", "x" * 250])
+def test_topic_names_that_kafka_refuses_are_refused(name: str) -> None:
+    """Neither declaring such a topic nor publishing to it works."""
+    broker = InMemoryBroker()
+    with pytest.raises(ConfigurationError, match="is not a topic name"):
+        broker.define(TopicDefinition(name=name))
+    outcomes: list[object] = []
+    broker.producer().produce(
+        ProducerRecord(topic=name, value=b""), lambda report, error: outcomes.append(error)
+    )
+    assert [type(outcome) for outcome in outcomes] == [ConfigurationError]
+
+
+def test_unknown_operations_cannot_be_made_to_fail() -> None:
+    """A mistyped operation is an error of its own, not a failure that never comes."""
+    with pytest.raises(ConfigurationError, match="deliver, poll, commit"):
+        InMemoryBroker().fail("delivery", BrokerUnavailableError("gone"))  # type: ignore[arg-type]
 
 
 def test_faults_are_seen_by_the_service() -> None:
