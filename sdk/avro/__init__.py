@@ -18,30 +18,32 @@ from sdk.lazy import lazy_names
 if TYPE_CHECKING:
     from sdk.avro.codec.codecs import Decoder as Decoder
     from sdk.avro.codec.codecs import Encoder as Encoder
+    from sdk.avro.codec.codecs import branch_written as branch_written
     from sdk.avro.codec.codecs import decode as decode
-    from sdk.avro.codec.codecs import decode_value as decode_value
     from sdk.avro.codec.codecs import decoder_for as decoder_for
     from sdk.avro.codec.codecs import encode as encode
-    from sdk.avro.codec.codecs import encode_value as encode_value
     from sdk.avro.codec.codecs import encoder_for as encoder_for
-    from sdk.avro.codec.limits import Limits as Limits
     from sdk.avro.duration import Duration as Duration
+    from sdk.avro.limits import Limits as Limits
     from sdk.avro.resolution.evolution import compatibility as compatibility
     from sdk.avro.schema import parse_schema as parse_schema
+    from sdk.avro.schema.canonical import meaning as meaning
+    from sdk.avro.schema.canonical import same_meaning as same_meaning
 
 _HOMES = {
     "Decoder": ".codec.codecs",
     "Duration": ".duration",
     "Encoder": ".codec.codecs",
-    "Limits": ".codec.limits",
+    "Limits": ".limits",
+    "branch_written": ".codec.codecs",
     "compatibility": ".resolution.evolution",
     "decode": ".codec.codecs",
-    "decode_value": ".codec.codecs",
     "decoder_for": ".codec.codecs",
     "encode": ".codec.codecs",
-    "encode_value": ".codec.codecs",
     "encoder_for": ".codec.codecs",
+    "meaning": ".schema.canonical",
     "parse_schema": ".schema",
+    "same_meaning": ".schema.canonical",
 }
 
 __all__ = sorted(_HOMES)

@@ -6,15 +6,16 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
-from sdk.avro.codec import interpreter
 from sdk.avro.codec.binding import Binding, bind
-from sdk.avro.codec.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.codec.lowering import decode_plan, encode_plan
-from sdk.avro.codec.plan import Plan
+from sdk.avro.codec.wire import MalformedError, read_int
+from sdk.avro.codec.writing_as import encode_plan_as
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
+from sdk.avro.resolution.actions import Resolution
 from sdk.avro.resolution.resolving import resolve
-from sdk.avro.schema import NamedSchema, Schema, parse_schema
+from sdk.avro.schema import NamedSchema, Schema, UnionSchema, parse_schema
 from sdk.avro.schema.canonical import normalized_hash
-from sdk.errors import IncompatibleSchemaError
+from sdk.errors import DeserializationError, IncompatibleSchemaError
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
 """JSON text, what it would load as, or a parsed schema."""
@@ -134,24 +135,48 @@ def decode(cls: type[_T], data: bytes, writer_schema: SchemaSource | None = None
     return decoder(data)
 
 
-def encoder_for(cls: type[_T], *, limits: Limits = DEFAULT_LIMITS) -> Encoder[_T]:
+def encoder_for(
+    cls: type[_T],
+    *,
+    written_as: SchemaSource | None = None,
+    references: Iterable[Reference] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Encoder[_T]:
     """Return the function that writes events of a class; it is made at first use and kept.
+
+    With ``written_as``, events are written as another schema than the class's own, such as a
+    registered version with one more field, or a union at the root of which the class is one
+    branch: ``["null", record]`` or several event types of one subject. That every event can be
+    written so, and nothing of it is lost, is proved before the function is returned.
 
     Args:
         cls: A generated class.
+        written_as: The schema that readers will be given; by default that of the class.
+        references: Schemas whose types ``written_as`` names, in dependency order.
         limits: What one event may cost.
 
     Raises:
+        IncompatibleSchemaError: Some events cannot be written as this schema without loss.
+        InvalidSchemaError: A schema is not valid Avro.
         SchemaError: The class does not fit its schema.
-        InvalidSchemaError: Its schema is not valid Avro.
     """
     from sdk.avro.codec.compiled import compile_encoder
 
+    other = None if written_as is None else _parsed(written_as, references, limits)
+
     def make() -> Encoder[_T]:
         bound = binding(cls)
-        return compile_encoder(encode_plan(bound.schema, bound.types), limits)
+        if other is None:
+            plan = encode_plan(bound.schema, bound.types)
+        else:
+            plan = encode_plan_as(_resolved(bound.schema, other, bound), bound.schema, bound.types)
+        return compile_encoder(plan, limits)
 
-    key: Any = cls if limits is DEFAULT_LIMITS else (cls, limits)
+    key: Any = cls
+    if other is not None:
+        key = (cls, normalized_hash(other), limits)
+    elif limits is not DEFAULT_LIMITS:
+        key = (cls, limits)
     return _encoders.get_or_make(key, make)
 
 
@@ -178,11 +203,12 @@ def decoder_for(
     from sdk.avro.codec.compiled import compile_decoder
 
     bound = binding(cls)
-    writer = bound.schema if writer_schema is None else _parsed(writer_schema, references)
+    writer = bound.schema if writer_schema is None else _parsed(writer_schema, references, limits)
     key = (cls, normalized_hash(writer), normalized_hash(bound.schema), limits)
 
     def make() -> Decoder[_T]:
-        return compile_decoder(_plan_between(writer, bound), limits)
+        resolution = _resolved(writer, bound.schema, bound)
+        return compile_decoder(decode_plan(resolution, bound.schema, bound.types), limits)
 
     return _decoders.get_or_make(key, make)
 
@@ -196,61 +222,41 @@ def binding(cls: type[Any]) -> Binding:
     return _bindings.get_or_make((cls,), lambda: bind(cls))
 
 
-def _plan_between(writer: Schema, bound: Binding) -> Plan:
+def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:
+    """Return what a body was written as: a branch where the schema is a union, else the schema.
+
+    Args:
+        schema: The writer's schema, parsed.
+        data: What ends with the body.
+        start: Where the body starts.
+
+    Raises:
+        DeserializationError: The union has no branch of the index that was written.
+    """
+    if not isinstance(schema, UnionSchema):
+        return schema
     try:
-        resolution = resolve(writer, bound.schema)
+        index, _ = read_int(data, start)
+    except (IndexError, MalformedError) as error:
+        raise DeserializationError(
+            f"the branch of the union cannot be read: {error}", byte_offset=start
+        ) from error
+    if not 0 <= index < len(schema.branches):
+        raise DeserializationError(
+            f"index {index} is not one of the {len(schema.branches)} branches", byte_offset=start
+        )
+    return schema.branches[index]
+
+
+def _resolved(writer: Schema, reader: Schema, bound: Binding) -> Resolution:
+    try:
+        return resolve(writer, reader)
     except IncompatibleSchemaError as error:
         error.event = bound.schema.name
         raise
-    return decode_plan(resolution, bound.schema, bound.types)
 
 
-def _parsed(source: SchemaSource, references: Iterable[Reference]) -> Schema:
+def _parsed(source: SchemaSource, references: Iterable[Reference], limits: Limits) -> Schema:
     if isinstance(source, str | list | Mapping):
-        return parse_schema(source, references=tuple(references))
+        return parse_schema(source, references=tuple(references), limits=limits)
     return source
-
-
-# --- values without classes ---------------------------------------------------------------------
-
-
-def encode_value(schema: Schema, value: Any, prefix: bytes = b"") -> bytes:
-    """Write a value that is made of dicts, lists, symbols and plain Python values.
-
-    Records are dicts with exactly the fields, enums their symbols, logical types their Python
-    values or what is on the wire. A value of a union may be a pair of branch name and value, or a
-    record with the key ``-type``, where its class does not tell the branch: what fastavro returns
-    with ``return_record_name`` can be written as it is.
-
-    Args:
-        schema: A parsed schema.
-        value: What to write.
-        prefix: Bytes to put before it.
-
-    Raises:
-        SerializationError: The value does not fit the schema; ``path`` names the place.
-    """
-    key = ("write", normalized_hash(schema))
-    plan = _decoders.get_or_make(key, lambda: encode_plan(schema))
-    return interpreter.write(plan, value, prefix)
-
-
-def decode_value(
-    data: bytes, writer: Schema, reader: Schema | None = None, *, limits: Limits = DEFAULT_LIMITS
-) -> Any:
-    """Read a value as dicts, lists, symbols and plain Python values.
-
-    Args:
-        data: The bare body.
-        writer: The schema that it was written with, parsed.
-        reader: The schema that is asked for; by default the writer's.
-        limits: What the payload may cost.
-
-    Raises:
-        DeserializationError: The bytes cannot be read.
-        IncompatibleSchemaError: The one schema can never read what the other wrote.
-    """
-    asked = writer if reader is None else reader
-    key = ("read", normalized_hash(writer), normalized_hash(asked))
-    plan = _decoders.get_or_make(key, lambda: decode_plan(resolve(writer, asked), asked))
-    return interpreter.read(plan, data, 0, limits)

@@ -27,10 +27,10 @@ from decimal import (
 from typing import Any, Final
 from uuid import UUID
 
-from sdk.avro.codec.limits import Limits
 from sdk.avro.codec.plan import Call, Fixed, Logical
 from sdk.avro.codec.wire import MalformedError, long_bytes, minimal_bytes, read_long
 from sdk.avro.duration import Duration
+from sdk.avro.limits import Limits
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH: Final = datetime(1970, 1, 1)

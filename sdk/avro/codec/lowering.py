@@ -55,10 +55,11 @@ from sdk.avro.schema import (
     Schema,
     UnionSchema,
 )
+from sdk.avro.schema.model import logical_of
 from sdk.errors import SchemaError
 
-Classes = Mapping[str, type[Any]] | None
-"""Avro full name → class; None for a plan without classes."""
+Classes = Mapping[str, type[Any]]
+"""Avro full name → class."""
 
 _PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
     "null": (type(None),),
@@ -72,38 +73,36 @@ _PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
 }
 
 
-def encode_plan(schema: Schema, classes: Classes = None) -> Plan:
-    """Make the plan that writes values of a schema.
+def encode_plan(schema: RecordSchema, classes: Classes) -> Plan:
+    """Make the plan that writes the events of a schema.
 
     Args:
         schema: What is written.
-        classes: Classes of the named types; None if values are dicts, lists and symbols.
+        classes: Classes of its named types.
 
     Raises:
         SchemaError: A class is missing or does not fit its type.
     """
-    lowering = _Lowering(classes)
-    root = lowering.schema(schema)
-    return lowering.plan(getattr(schema, "name", schema.type), root)
+    lowering = Lowering(classes)
+    return lowering.plan(schema.name, lowering.schema(schema))
 
 
-def decode_plan(resolution: Resolution, reader: Schema, classes: Classes = None) -> Plan:
+def decode_plan(resolution: Resolution, reader: RecordSchema, classes: Classes) -> Plan:
     """Make the plan that reads what a resolution describes.
 
     Args:
         resolution: What must be done.
         reader: The schema that is asked for.
-        classes: Classes of the reader's named types; None for dicts, lists and symbols.
+        classes: Classes of the reader's named types.
 
     Raises:
         SchemaError: A class is missing or does not fit its type.
     """
     lowering = _ReadLowering(resolution, classes)
-    root = lowering.node(resolution.root)
-    return lowering.plan(getattr(reader, "name", reader.type), root)
+    return lowering.plan(reader.name, lowering.node(resolution.root))
 
 
-class _Lowering:
+class Lowering:
     """Turns schemas into operations; each record becomes one entry of the table."""
 
     def __init__(self, classes: Classes) -> None:
@@ -114,11 +113,13 @@ class _Lowering:
         self.shapes: dict[int, Shape] = {}
 
     def plan(self, event: str, root: Op) -> Plan:
+        """Return the plan, once all records that wait are lowered."""
         while self.pending:  # records are queued: their number must not make the recursion deep
             self.pending.pop()()
-        return finished(Plan(event, root, tuple(self.records), generic=self.classes is None))
+        return finished(Plan(event, root, tuple(self.records)))
 
     def record(self, key: tuple[str, int], make: Callable[[], RecordPlan]) -> Record:
+        """Return the operation of a record, which is lowered later and once for each key."""
         if key not in self.indexes:
             index = self.indexes[key] = len(self.records)
             self.records.append(RecordPlan("", (), "skip"))
@@ -129,9 +130,8 @@ class _Lowering:
             self.pending.append(fill)
         return Record(self.indexes[key])
 
-    def class_of(self, name: str) -> type[Any] | None:
-        if self.classes is None:
-            return None
+    def class_of(self, name: str) -> type[Any]:
+        """Return the class of a named type."""
         try:
             return self.classes[name]
         except KeyError:
@@ -139,33 +139,32 @@ class _Lowering:
                 f"no class stands for {name}", remedy="generate the classes again"
             ) from None
 
-    def shape(self, schema: RecordSchema) -> tuple[type[Any] | None, Shape]:
+    def shape(self, schema: RecordSchema) -> tuple[type[Any], Shape]:
+        """Return the class of a record and how its instances are made."""
         cls = self.class_of(schema.name)
         if id(schema) not in self.shapes:
-            names = tuple(each.name for each in schema.fields)
-            self.shapes[id(schema)] = (
-                Shape(names, names, "dict", ()) if cls is None else shape_of(cls, schema)
-            )
+            self.shapes[id(schema)] = shape_of(cls, schema)
         return cls, self.shapes[id(schema)]
 
     def leaf(self, schema: PrimitiveSchema | FixedSchema, wire: Wire) -> Op:
+        """Return a raw value with the conversion that the schema's logical type asks for."""
         logical = schema.logical
         if logical is None or logical.name not in RAW_TYPES:
             return wire
         return _converted(logical, wire)
 
     def fixed(self, schema: FixedSchema) -> Fixed:
+        """Return the operation of a fixed without its logical type."""
         if schema.logical is not None and schema.logical.name in RAW_TYPES:
             return Fixed(schema.size)
-        cls = bytes if self.classes is None else self.classes.get(schema.name, bytes)
+        cls = self.classes.get(schema.name, bytes)
         if not issubclass(cls, bytes):
-            raise SchemaError(f"class {cls.__name__} of fixed {schema.name} is no bytes")
+            raise SchemaError(f"class {cls.__name__} of fixed {schema.name} is not a bytes")
         return Fixed(schema.size, cls)
 
-    def members(self, schema: EnumSchema) -> tuple[type[Any] | None, tuple[Any, ...]]:
+    def members(self, schema: EnumSchema) -> tuple[type[Any], tuple[Any, ...]]:
+        """Return the class of an enum and its members in the order of the symbols."""
         cls = self.class_of(schema.name)
-        if cls is None:
-            return None, schema.symbols
         try:
             return cls, tuple(cls(symbol) for symbol in schema.symbols)
         except (ValueError, TypeError) as error:
@@ -175,6 +174,7 @@ class _Lowering:
             ) from error
 
     def schema(self, schema: Schema) -> Op:
+        """Return the operation that reads and writes a schema as it is."""
         match schema:
             case PrimitiveSchema():
                 return self.leaf(schema, Primitive(schema.type))
@@ -189,10 +189,11 @@ class _Lowering:
                 return Map(self.schema(schema.values))
             case UnionSchema():
                 branches = tuple(self.schema(branch) for branch in schema.branches)
-                return Union(branches, self.choices(schema, branches))
+                return Union(branches, self.choices(schema))
         return self.record(("write", id(schema)), lambda: self.written(schema))
 
     def written(self, schema: RecordSchema) -> RecordPlan:
+        """Return the plan of a record that is read and written as it is."""
         cls, shape = self.shape(schema)
         fields = tuple(
             FieldPlan(each.name, self.schema(each.schema), attribute, argument)
@@ -202,38 +203,36 @@ class _Lowering:
         )
         return RecordPlan(schema.name, fields, shape.build, cls, presets=shape.presets)
 
-    def choices(
-        self, schema: UnionSchema, branches: tuple[Op, ...]
-    ) -> dict[type[Any], tuple[int, ...]]:
+    def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
         """Return which branches may take a value of which class, best first.
 
         A branch for the exact class comes before one that takes it by widening, and ``double``
         before ``float``, because it loses nothing; else the order of the schema decides.
         """
         found: dict[type[Any], list[tuple[int, int]]] = {}
-        for index, (branch, op) in enumerate(zip(schema.branches, branches, strict=True)):
-            for cls in self.python_types(branch, op):
-                rank = int(isinstance(op, Primitive) and op.kind in ("float", "double"))
-                rank += int(isinstance(op, Primitive) and op.kind == "float")
+        for index, branch in enumerate(schema.branches):
+            for cls in self.python_types(branch):
+                rank = {"double": 1, "float": 2}.get(branch.type, 0)
                 found.setdefault(cls, []).append((rank, index))
         return {cls: tuple(i for _, i in sorted(ranked)) for cls, ranked in found.items()}
 
-    def python_types(self, schema: Schema, op: Op) -> tuple[type[Any], ...]:
-        match op:
-            case Logical() | Call():
-                return (RAW_TYPES[op.name],)
-            case Primitive():
-                return _PYTHON[op.kind]
-            case Fixed():
-                return (op.cls,)
-            case Enum():
-                return (op.cls or str,)
-            case Array():
+    def python_types(self, schema: Schema) -> tuple[type[Any], ...]:
+        """Return the classes whose values a branch of a union takes."""
+        logical = logical_of(schema)
+        if logical is not None and logical.name in RAW_TYPES:
+            return (RAW_TYPES[logical.name],)
+        match schema:
+            case PrimitiveSchema():
+                return _PYTHON[schema.type]
+            case FixedSchema():
+                return (self.fixed(schema).cls,)
+            case ArraySchema():
                 return (tuple, list)
-            case Map():
+            case MapSchema():
                 return (dict,)
-        name = schema.name if isinstance(schema, RecordSchema) else ""
-        return (self.class_of(name) or dict,)
+            case UnionSchema():
+                return ()
+        return (self.class_of(schema.name),)
 
     def skipped(self, schema: Schema) -> Op:
         """Return what must be moved past; no classes and no conversions."""
@@ -253,11 +252,12 @@ class _Lowering:
         return self.record(("skip", id(schema)), lambda: self.skipped_record(schema))
 
     def skipped_record(self, schema: RecordSchema) -> RecordPlan:
+        """Return the plan of a record that is moved past."""
         fields = (FieldPlan(each.name, self.skipped(each.schema)) for each in schema.fields)
         return RecordPlan(schema.name, tuple(fields), "skip")
 
 
-class _ReadLowering(_Lowering):
+class _ReadLowering(Lowering):
     """Turns a resolution into operations."""
 
     def __init__(self, resolution: Resolution, classes: Classes) -> None:

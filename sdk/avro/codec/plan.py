@@ -14,6 +14,7 @@ Operations by direction:
 * reading and writing: `Primitive`, `Fixed`, `Logical`, `Call`, `Enum`, `Array`, `Map`, `Union`,
   `Record`
 * reading only: `Promote`, `Refuse`, `Skip`, and the ``defaults`` of a `RecordPlan`
+* writing only: `Constant`
 
 `PLAN_VERSION` grows with each change that an executor must know of; an executor refuses versions
 that it does not know.
@@ -26,7 +27,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
 
 
 @frozen
@@ -111,9 +112,9 @@ class Enum:
     Attributes:
         name: Full name of the enum, for errors.
         symbols: The symbols on the wire, for errors.
-        values: By index: the member (in a plan without classes, the symbol), or None for a symbol
-            that cannot be read.
-        cls: Class of the members; None in a plan without classes.
+        values: By index: the member, or None for a symbol that cannot be read or is never
+            written. (Where the enum is skipped, the symbol.)
+        cls: Class of the members; None where the enum is skipped.
     """
 
     name: str
@@ -124,7 +125,7 @@ class Enum:
 
 @frozen
 class Array:
-    """Items in blocks. The value is a tuple, in a plan without classes a list.
+    """Items in blocks. The value is a tuple.
 
     Attributes:
         items: Operation of one item.
@@ -183,6 +184,13 @@ class Skip:
     op: Op
 
 
+@frozen
+class Constant:
+    """A field that the event does not have: ``data`` is written, whatever the event."""
+
+    data: bytes
+
+
 Op = (
     Primitive
     | Promote
@@ -196,6 +204,7 @@ Op = (
     | Record
     | Refuse
     | Skip
+    | Constant
 )
 
 
@@ -206,7 +215,8 @@ class FieldPlan:
     Attributes:
         name: Avro name, for paths; the reader's where a reader has it.
         op: How the value is read or written.
-        attribute: Name of the attribute (or key) that holds the value; None where it is skipped.
+        attribute: Name of the attribute that holds the value; None where it is skipped, and where
+            a `Constant` is written.
         argument: Name by which the class's constructor takes the value.
     """
 
@@ -245,9 +255,9 @@ class RecordPlan:
         name: Full name of the reader's record (of the writer's, where it is skipped).
         fields: In wire order.
         build: ``slots``: fill the slots of a new ``cls``, whose constructor would do no more;
-            ``call``: call ``cls`` with the arguments; ``dict``: a dict by attribute; ``skip``:
-            nothing, the record only occurs below `Skip`.
-        cls: The class, or None for ``dict`` and ``skip``.
+            ``call``: call ``cls`` with the arguments; ``skip``: nothing, the record only occurs
+            below `Skip`.
+        cls: The class, or None for ``skip``.
         defaults: Fields that the writer does not have.
         presets: For ``slots``: further slots that the constructor would fill, with their values.
         recursive: Whether the record can contain itself, which is what depth counts.
@@ -270,14 +280,12 @@ class Plan:
         event: Full name of the event, for errors.
         root: Operation of the whole value.
         records: The records that the tree refers to.
-        generic: Whether values are dicts and lists instead of instances of generated classes.
         version: Format of the plan.
     """
 
     event: str
     root: Op
     records: tuple[RecordPlan, ...]
-    generic: bool = False
     version: int = PLAN_VERSION
 
 

@@ -9,6 +9,7 @@ from attrs import evolve
 from sdk.avro.codec.plan import (
     Array,
     Call,
+    Constant,
     Enum,
     Fixed,
     Logical,
@@ -85,7 +86,7 @@ def _least(op: Op, sizes: list[int]) -> int:
             return sizes[op.index]
         case Skip():
             return _least(op.op, sizes)
-        case Refuse():
+        case Refuse() | Constant():
             return 0  # inside a union; as an array's item it is refused whatever its size
         case Enum() | Array() | Map():
             return 1
@@ -136,7 +137,7 @@ def _recursive_records(plan: Plan) -> set[int]:
 
 def _mutable_records(plan: Plan) -> set[int]:
     """Return the records whose instances could be changed, or are not ours to share."""
-    mutable = {i for i, record in enumerate(plan.records) if record.build in ("dict", "call")}
+    mutable = {i for i, record in enumerate(plan.records) if record.build == "call"}
     while True:
         more = {
             index

@@ -9,13 +9,12 @@ from sdk.avro.schema.model import (
     EnumSchema,
     FieldSchema,
     FixedSchema,
-    LogicalType,
     NamedSchema,
-    PrimitiveSchema,
     RecordSchema,
     Schema,
     UnionSchema,
     children,
+    logical_of,
     short_name,
 )
 
@@ -41,11 +40,6 @@ def names_match(writer: NamedSchema, reader: NamedSchema) -> bool:
 def writer_fields(written: Mapping[str, FieldSchema], reader: FieldSchema) -> list[FieldSchema]:
     """Return the writer's fields, given by name, that a reader's field or its aliases name."""
     return [written[name] for name in (reader.name, *reader.aliases) if name in written]
-
-
-def logical_of(schema: Schema) -> LogicalType | None:
-    """Return the valid logical type of a schema, if it has one."""
-    return schema.logical if isinstance(schema, PrimitiveSchema | FixedSchema) else None
 
 
 def decimals_differ(writer: Schema, reader: Schema) -> bool:

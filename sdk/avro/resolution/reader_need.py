@@ -31,7 +31,6 @@ from sdk.avro.resolution.actions import (
     SkipField,
     Unreadable,
 )
-from sdk.avro.resolution.matching import logical_of
 from sdk.avro.resolution.resolving import attempt
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.model import (
@@ -44,6 +43,7 @@ from sdk.avro.schema.model import (
     PrimitiveSchema,
     Schema,
     UnionSchema,
+    logical_of,
     short_name,
 )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from sdk.avro.resolution.matching import logical_of
 from sdk.avro.schema.model import (
     NO_DEFAULT,
     ArraySchema,
@@ -18,6 +18,7 @@ from sdk.avro.schema.model import (
     RecordSchema,
     Schema,
     UnionSchema,
+    logical_of,
 )
 from sdk.avro.schema.printing import Piece, render
 
@@ -30,16 +31,26 @@ def canonical_form(schema: Schema) -> str:
     It keeps what is needed to parse data and drops the rest: two schemas of one form may still
     differ in defaults, aliases and logical types.
     """
-    written: set[str] = set()
+    return _rendered(schema, _canonical)
 
-    def pieces(each: Schema, _: str) -> list[Piece]:
-        if isinstance(each, NamedSchema):
-            if each.name in written:
-                return [f'"{each.name}"']
-            written.add(each.name)
-        return _canonical(each)
 
-    return render(schema, pieces)
+def meaning(schema: Schema) -> str:
+    """Return the Parsing Canonical Form with the logical types kept.
+
+    Two schemas of one meaning write the same bytes for the same values, so either may stand for
+    the other on the wire. They may differ in docs, defaults, aliases, properties such as
+    ``avro.java.string``, and the order of their keys.
+    """
+    return _rendered(schema, _meaningful)
+
+
+def same_meaning(one: Schema, other: Schema) -> bool:
+    """Tell whether two schemas write the same bytes for the same values (see `meaning`).
+
+    Whether values of a schema can be written as another one that differs is told by
+    `sdk.avro.encoder_for` with ``written_as``.
+    """
+    return meaning(one) == meaning(other)
 
 
 def fingerprint(schema: Schema) -> str:
@@ -66,6 +77,11 @@ def normalized_hash(schema: Schema) -> str:
     Unlike the fingerprint it covers defaults, aliases, logical types and enum defaults; unlike the
     text it does not depend on white space, docs, order of keys, or how names are qualified.
     """
+    return hashlib.sha256(_rendered(schema, _codec_relevant).encode()).hexdigest()
+
+
+def _rendered(schema: Schema, pieces_of: Callable[[Schema], list[Piece]]) -> str:
+    """Render a schema; named types are written out once and referred to by full name after."""
     written: set[str] = set()
 
     def pieces(each: Schema, _: str) -> list[Piece]:
@@ -73,9 +89,9 @@ def normalized_hash(schema: Schema) -> str:
             if each.name in written:
                 return [f'"{each.name}"']
             written.add(each.name)
-        return _codec_relevant(each)
+        return pieces_of(each)
 
-    return hashlib.sha256(render(schema, pieces).encode()).hexdigest()
+    return render(schema, pieces)
 
 
 @cache
@@ -108,6 +124,13 @@ def _canonical(schema: Schema) -> list[Piece]:
                 pieces += [f'{comma}{{"name":"{each.name}","type":', (each.schema, ""), "}"]
             return [*pieces, "]}"]
     return [f'"{schema.type}"']
+
+
+def _meaningful(schema: Schema) -> list[Piece]:
+    logical = logical_of(schema)
+    if logical is None:
+        return _canonical(schema)
+    return [*_canonical(schema), f"@{logical.name}({logical.precision},{logical.scale})"]
 
 
 def _codec_relevant(schema: Schema) -> list[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,6 +29,13 @@ _RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "long": (-(2**63), 2**63 - 1),
 }
 _MAX_DEPTH: Final = 200
+_BLANKS: Final = "".join(map(chr, range(0x21)))
+_JAVA_DECIMAL: Final = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[fFdD]?|([+-]?(?:NaN|Infinity))"
+)
+_JAVA_HEX: Final = re.compile(
+    r"([+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+)[fFdD]?"
+)
 
 Problem = tuple[str, str, bool]
 """JSON pointer below the default, message, and whether it is a warning only."""
@@ -111,6 +119,25 @@ def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
     if schema.type in ("string", "bytes", "enum", "fixed"):
         return isinstance(value, str)
     return _scalar_problem(schema, value) is None
+
+
+def java_double(text: str) -> float | None:
+    """Return the number that Java's ``Double.valueOf`` reads in a text; None where it raises.
+
+    Java's parser takes the default of a float or double as text too, which allows ``"NaN"``.
+    """
+    text = text.strip(_BLANKS)
+    if found := _JAVA_HEX.fullmatch(text):
+        return _floating_hex(found[1])
+    found = _JAVA_DECIMAL.fullmatch(text)
+    return None if found is None else float(found[1] or found[2])
+
+
+def _floating_hex(text: str) -> float:
+    try:
+        return float.fromhex(text)
+    except OverflowError:
+        return -math.inf if text[0] == "-" else math.inf
 
 
 class _Checker:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sdk.avro.schema.defaults import java_double
 from sdk.avro.schema.defects import Defects, shown
-from sdk.avro.schema.logical_names import is_known, logical_problem, logical_type
+from sdk.avro.schema.logical_names import logical_problem, logical_type
 from sdk.avro.schema.model import (
     NO_DEFAULT,
     EnumSchema,
@@ -95,21 +96,17 @@ def read_logical(
     props: Mapping[str, Any],
     path: str,
     defects: Defects,
-    *,
-    strict: bool,
 ) -> LogicalType | None:
     """Return the logical type that a schema's properties declare, or None for an invalid one.
 
-    Avro ignores it, and so do we. Where a schema is to be published, a logical type that we know
-    and that cannot hold here is refused: an amount would silently be bytes.
+    An invalid one is ignored with a warning, as Avro says: the value is of the plain type.
     """
     if "logicalType" not in props:
         return None
     problem = logical_problem(kind, size, props)
     if problem is None:
         return logical_type(props)
-    tell = defects.error if strict and is_known(props["logicalType"]) else defects.warn
-    tell(
+    defects.warn(
         f"{path}/logicalType",
         f"{problem}; every reader ignores it",
         "correct the annotation or remove it",
@@ -131,11 +128,12 @@ def read_field(
         props={key: value for key, value in source.items() if key not in _FIELD_KEYS},
     )
     if schema.type in ("float", "double") and isinstance(made.default, str):
-        try:  # Java reads a textual default as a number, which allows "NaN"
-            made.default = float(made.default)
-        except ValueError:
-            message = f"default {shown(made.default)} is no {schema.type}"
+        number = java_double(made.default)
+        if number is None:
+            message = f"default {shown(made.default)} is not a {schema.type}"
             defects.error(f"{path}/default", message, "give a number")
+        else:
+            made.default = number
     if "logicalType" in made.props:
         defects.warn(
             f"{path}/logicalType",

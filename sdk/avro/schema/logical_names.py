@@ -26,11 +26,6 @@ _BASES: Final[Mapping[str, tuple[str, ...]]] = {
 _SIZES: Final[Mapping[str, int]] = {"uuid": 16, "duration": 12}
 
 
-def is_known(name: object) -> bool:
-    """Tell whether Avro defines a logical type of this name."""
-    return isinstance(name, str) and name in _BASES
-
-
 def logical_type(props: Mapping[str, Any]) -> LogicalType:
     """Return the logical type that valid properties name."""
     name = props["logicalType"]
@@ -48,7 +43,7 @@ def logical_problem(kind: str, size: int | None, props: Mapping[str, Any]) -> st
         props: Properties, among them ``logicalType``.
     """
     name = props["logicalType"]
-    if not is_known(name):
+    if not isinstance(name, str) or name not in _BASES:
         return f"unknown logical type {name!r}"
     if kind not in _BASES[name]:
         return f"logical type {name} does not go with {kind}, only with {' or '.join(_BASES[name])}"

@@ -137,6 +137,11 @@ def short_name(full_name: str) -> str:
     return full_name.rpartition(".")[2]
 
 
+def logical_of(schema: Schema) -> LogicalType | None:
+    """Return the valid logical type of a schema, or None."""
+    return schema.logical if isinstance(schema, PrimitiveSchema | FixedSchema) else None
+
+
 def children(schema: Schema) -> tuple[Schema, ...]:
     """Return the schemas that a schema directly contains, in declaration order."""
     match schema:

@@ -1,6 +1,8 @@
 """Names and namespaces (Avro 1.12 specification, "Names").
 
 Unicode letters and digits are allowed, as Java allows them; the specification names ASCII only.
+The parts of a namespace may hold hyphens and start with digits, as Java allowed until 1.11: other
+tools still write such schemas.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ def is_name(text: object) -> bool:
             for letter in text
         )
     )
+
+
+def is_namespace_part(text: str) -> bool:
+    """Tell whether a text may stand between the dots of a namespace."""
+    return is_name("_" + text.replace("-", "_")) and text != ""
 
 
 def full_name(name: str, namespace: str) -> str:
@@ -62,9 +69,14 @@ def read_name(
         return ""
     if not all(map(is_name, spaces)):
         where = "namespace" if "." not in source["name"] and "namespace" in source else "name"
-        message = f"{shown('.'.join(spaces))} is no namespace"
-        defects.error(f"{path}/{where}", message, "join names by single dots")
-        return ""
+        told = shown(".".join(spaces))
+        if not all(map(is_namespace_part, spaces)):
+            remedy = "join names by single dots"
+            defects.error(f"{path}/{where}", f"{told} is not a namespace", remedy)
+            return ""
+        if "." in source["name"] or "namespace" in source:  # else told where it was inherited from
+            message = f"{told} is a namespace that Java's parser refuses since 1.12"
+            defects.warn(f"{path}/{where}", message, NAME_REMEDY)
     if name in PRIMITIVES:
         message = f"a type may not be called {name}"
         defects.error(f"{path}/name", message, "rename it or add a namespace")

@@ -8,10 +8,11 @@ are about to be published.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field
 
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.schema import definitions
 from sdk.avro.schema.defaults import default_defects
 from sdk.avro.schema.defects import Defect, Defects, shown
@@ -43,9 +44,6 @@ from sdk.avro.schema.names import (
 )
 from sdk.errors import InvalidSchemaError
 
-MAX_DEPTH: Final = 200
-"""How many types may stand inside one another before a schema is refused as hostile."""
-
 _STRUCTURE = frozenset(("type", "fields", "items", "values"))
 
 Reference = str | Mapping[str, Any] | NamedSchema
@@ -56,6 +54,7 @@ def parse_schema(
     *,
     references: Iterable[Reference] | Mapping[str, NamedSchema] = (),
     strict: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Schema:
     """Parse an Avro 1.12 schema.
 
@@ -65,8 +64,9 @@ def parse_schema(
         references: Schemas whose named types the source may use: JSON, in dependency order, or
             nodes that were parsed before, alone or by full name.
         strict: Also refuse what Java's parser lets pass: defaults that do not match their type,
-            logical types that their base cannot hold, aliases that conflict, enums and unions
-            that have no value, keys given twice. Java's parser is the measure otherwise.
+            aliases that conflict, enums and unions that have no value, keys given twice. Java's
+            parser is the measure otherwise.
+        limits: How large and how deeply nested the source, and each reference, may be.
 
     Returns:
         The root of the schema; each named type is one object wherever it is used.
@@ -75,7 +75,7 @@ def parse_schema(
         InvalidSchemaError: The source is not JSON or not valid Avro; ``path`` is the JSON pointer
             of the first defect. `check_schema` returns all of them.
     """
-    schema, defects = _parse(source, _known_names(references), strict)
+    schema, defects = _parse(source, _known_names(references, limits), strict, limits)
     if not defects.errors:
         return schema
     first = next(defect for defect in defects.found if not defect.warning)
@@ -99,34 +99,51 @@ def check_schema(
     Raises:
         InvalidSchemaError: A reference is not valid Avro.
     """
-    known = _known_names(references)
+    known = _known_names(references, DEFAULT_LIMITS)
     try:
-        return tuple(_parse(source, known, strict)[1].found)
+        return tuple(_parse(source, known, strict, DEFAULT_LIMITS)[1].found)
     except InvalidSchemaError as error:  # not JSON, so there is nothing else to tell
         return (Defect(error.path or "", error.message, error.remedy or ""),)
 
 
 def _parse(
-    source: str | Mapping[str, Any] | list[Any], known: dict[str, NamedSchema], strict: bool
+    source: str | Mapping[str, Any] | list[Any],
+    known: dict[str, NamedSchema],
+    strict: bool,
+    limits: Limits,
 ) -> tuple[Schema, Defects]:
-    parser = _Parser(known=known, strict=strict)
-    if not isinstance(source, str):
-        return parser.parse(source), parser.defects
-    document = read_json(source)  # holds the objects whose ids follow
-    for holder, key in document.duplicates:
-        parser.duplicates.setdefault(id(holder), []).append(key)
-    return parser.parse(document.value), parser.defects
+    parser = _Parser(known=known, strict=strict, max_depth=limits.max_schema_depth)
+    value: Any = source
+    if isinstance(source, str):
+        if len(source) > limits.max_schema_length:
+            raise InvalidSchemaError(
+                f"the schema has {len(source)} characters, more than {limits.max_schema_length}",
+                remedy="raise the limit max_schema_length if the schema can be trusted",
+                path="",
+            )
+        document = read_json(source)  # holds the objects whose ids follow
+        value = document.value
+        for holder, key in document.duplicates:
+            parser.duplicates.setdefault(id(holder), []).append(key)
+    try:
+        return parser.parse(value), parser.defects
+    except RecursionError as error:  # the limit was raised beyond what this thread's stack holds
+        raise InvalidSchemaError(
+            "the schema is nested too deeply for this thread",
+            remedy="name inner types and refer to them",
+            path="",
+        ) from error
 
 
 def _known_names(
-    references: Iterable[Reference] | Mapping[str, NamedSchema],
+    references: Iterable[Reference] | Mapping[str, NamedSchema], limits: Limits
 ) -> dict[str, NamedSchema]:
     known: dict[str, NamedSchema] = {}
     for reference in references.values() if isinstance(references, Mapping) else references:
         schema = (
             reference
             if isinstance(reference, NamedSchema)
-            else parse_schema(reference, references=known)
+            else parse_schema(reference, references=known, limits=limits)
         )
         known.update((each.name, each) for each in named_types(schema))
     return known
@@ -138,6 +155,7 @@ class _Parser:
 
     known: dict[str, NamedSchema]
     strict: bool
+    max_depth: int
     defects: Defects = field(factory=Defects)
     duplicates: dict[int, list[str]] = field(factory=dict)
     declared: dict[str, NamedSchema] = field(factory=dict)
@@ -156,7 +174,7 @@ class _Parser:
 
     def declare(self, source: Any, namespace: str, depth: int) -> None:
         """Make an empty node for each definition, so that references may come before it."""
-        if depth > MAX_DEPTH:
+        if depth > self.max_depth:
             return
         if isinstance(source, list):
             for branch in source:
@@ -177,7 +195,7 @@ class _Parser:
                         self.declare(each.get("type"), namespace_of(name), depth + 1)
 
     def schema(self, source: Any, namespace: str, path: str, depth: int) -> Schema:
-        if depth > MAX_DEPTH:
+        if depth > self.max_depth:
             return self.broken(path, "nested too deeply", "name inner types and refer to them")
         if isinstance(source, str):
             return self.reference(source, namespace, path)
@@ -198,9 +216,7 @@ class _Parser:
             )
         if kind in PRIMITIVES:
             props = definitions.properties(source, kind)
-            logical = definitions.read_logical(
-                kind, None, props, path, self.defects, strict=self.strict
-            )
+            logical = definitions.read_logical(kind, None, props, path, self.defects)
             return PrimitiveSchema(kind, logical, props)
         if kind in ("array", "map"):
             return self.container(source, kind, namespace, path, depth)
@@ -211,7 +227,9 @@ class _Parser:
     def reference(self, name: str, namespace: str, path: str) -> Schema:
         if name in PRIMITIVES:
             return PrimitiveSchema(name)
-        for candidate in (full_name(name, namespace), name):
+        # a leading dot is right in names and aliases only: as a reference Java does not know it
+        candidates = () if name.startswith(".") else (full_name(name, namespace), name)
+        for candidate in candidates:
             found = self.known.get(candidate) or self.declared.get(candidate)
             if found is not None:
                 return found
@@ -251,7 +269,7 @@ class _Parser:
             return self.broken(path, f"{kind} without {key}", f'add "{key}": the inner type')
         inner = self.schema(source[key], namespace, f"{path}/{key}", depth + 1)
         props = definitions.properties(source, kind)
-        definitions.read_logical(kind, None, props, path, self.defects, strict=self.strict)
+        definitions.read_logical(kind, None, props, path, self.defects)
         return ArraySchema(inner, props) if kind == "array" else MapSchema(inner, props)
 
     def named(
@@ -276,9 +294,7 @@ class _Parser:
             case FixedSchema():
                 definitions.read_size(node, source, path, self.defects)
                 size = node.size
-        logical = definitions.read_logical(
-            kind, size, node.props, path, self.defects, strict=self.strict
-        )
+        logical = definitions.read_logical(kind, size, node.props, path, self.defects)
         if isinstance(node, FixedSchema):
             node.logical = logical
         return self.known.get(name) or self.declared.get(name) or node
@@ -345,7 +361,7 @@ class _Parser:
             message = f"key {key} stands twice in one object"
             self.defects.error(path + pointer(key), message, "remove one")
         for key, value in source.items():
-            if key not in _STRUCTURE and is_deeper(value, MAX_DEPTH):
+            if key not in _STRUCTURE and is_deeper(value, self.max_depth):
                 self.defects.error(path + pointer(key), "nested too deeply", "flatten the value")
 
     def check_redefinitions(self) -> None:

@@ -19,10 +19,11 @@ from attrs import evolve, field, frozen
 
 from sdk import avro
 from sdk.avro.codec import interpreter
+from sdk.avro.codec.codecs import binding
 from sdk.avro.codec.compiled import compile_decoder, compile_encoder
-from sdk.avro.codec.limits import DEFAULT_LIMITS
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.codec.plan import PLAN_VERSION
+from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import (
@@ -341,15 +342,15 @@ def test_plan_is_data() -> None:
 
 def test_plan_of_another_version_is_refused() -> None:
     """An executor runs only the format that it was made for."""
-    schema = parse_schema('"long"')
-    plan = evolve(encode_plan(schema), version=PLAN_VERSION + 1)
+    bound = binding(event_class(record(("f", "long"))))
+    plan = evolve(encode_plan(bound.schema, bound.types), version=PLAN_VERSION + 1)
     for run in (
         lambda: compile_encoder(plan, DEFAULT_LIMITS),
         lambda: compile_decoder(plan, DEFAULT_LIMITS),
         lambda: interpreter.write(plan, 1),
         lambda: interpreter.read(plan, b"\0"),
     ):
-        with pytest.raises(ValueError, match="plan of version 2"):
+        with pytest.raises(ValueError, match=f"plan of version {PLAN_VERSION + 1}"):
             run()
 
 

@@ -16,9 +16,10 @@ from sdk.avro import Limits
 from sdk.avro.codec import interpreter
 from sdk.avro.codec.codecs import binding
 from sdk.avro.codec.compiled import compile_decoder
-from sdk.avro.codec.limits import DEFAULT_LIMITS
 from sdk.avro.codec.lowering import decode_plan
 from sdk.avro.codec.plan import Plan
+from sdk.avro.codec.wire import long_bytes
+from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError, SdkError
@@ -288,9 +289,9 @@ def test_long_decimals_do_not_cost_quadratic_time() -> None:
         record(("f", {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}))
     )
     size = DEFAULT_LIMITS.max_decimal_bytes
-    assert avro.decode(cls, avro.wire.long_bytes(size) + b"\0" * size).f == 0
+    assert avro.decode(cls, long_bytes(size) + b"\0" * size).f == 0
     with pytest.raises(DeserializationError, match="bytes, more than"):
-        avro.decode(cls, avro.wire.long_bytes(size + 1) + b"\0" * (size + 1))
+        avro.decode(cls, long_bytes(size + 1) + b"\0" * (size + 1))
 
 
 def test_blocks_that_tell_their_size_are_read() -> None:

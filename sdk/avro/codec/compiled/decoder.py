@@ -15,9 +15,9 @@ from sdk.avro.codec import interpreter
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec.compiled import bulk
 from sdk.avro.codec.compiled.leaf_readers import LeafReaders, Store
-from sdk.avro.codec.limits import Limits
 from sdk.avro.codec.plan import Op, Plan, check_version
 from sdk.avro.codec.plan_analysis import inlined_records, is_large
+from sdk.avro.limits import Limits
 
 Fallback = Callable[[bytes, int, Exception], Any]
 
@@ -254,7 +254,7 @@ class _Decoder(LeafReaders):
         code.line(store(f"{code.value(record.cls)}(**{values})"))
 
     def default(self, default: ops.DefaultPlan) -> str:
-        plan = Plan(self.plan.event, default.op, self.plan.records, self.plan.generic)
+        plan = Plan(self.plan.event, default.op, self.plan.records)
         if not default.fresh:
             return self.code.value(interpreter.read(plan, default.data))
         if isinstance(default.op, ops.Map) and default.data == b"\0":

@@ -19,10 +19,10 @@ from sdk.avro.codec import plan as ops
 from sdk.avro.codec.compiled import bulk
 from sdk.avro.codec.compiled.leaf_writers import LeafWriters, length_piece
 from sdk.avro.codec.compiled.source import Source
-from sdk.avro.codec.limits import Limits
 from sdk.avro.codec.plan import Op, Plan, check_version
 from sdk.avro.codec.plan_analysis import inlined_records, is_large
 from sdk.avro.codec.wire import long_bytes
+from sdk.avro.limits import Limits
 
 _FEW: Final = 8
 """Branches of up to so many pieces are kept in variables, longer ones in the list."""
@@ -173,8 +173,10 @@ class _Encoder(LeafWriters):
             case ops.Enum():
                 name = self.named(value)
                 self.expect(name, self.code.value(op.cls))
-                table = {each.value: long_bytes(i) for i, each in enumerate(op.values)}
+                table = {x.value: long_bytes(i) for i, x in enumerate(op.values) if x is not None}
                 self.pieces.append(f"{self.code.value(table)}[{name}._value_]")
+            case ops.Constant():
+                self.pieces.append(self.code.value(op.data))
             case ops.Array():
                 self.array(op, value)
             case ops.Map():

@@ -29,7 +29,6 @@ from sdk.avro.codec.compiled.support import (
     skip_block,
     span,
 )
-from sdk.avro.codec.limits import Limits
 from sdk.avro.codec.logical import (
     EPOCH,
     EPOCH_ORDINAL,
@@ -41,6 +40,7 @@ from sdk.avro.codec.logical import (
     from_wire,
 )
 from sdk.avro.codec.wire import UNZIGZAG, as_bytes, to_float32
+from sdk.avro.limits import Limits
 
 Store = Callable[[str], str]
 """Makes the statement that keeps the value of an expression."""

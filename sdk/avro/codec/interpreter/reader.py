@@ -9,9 +9,9 @@ from typing import Any, Final, NoReturn
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec import wire
 from sdk.avro.codec.interpreter.path import place
-from sdk.avro.codec.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.codec.logical import from_wire
 from sdk.avro.codec.plan import Op, Plan, check_version
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.errors import DeserializationError
 
 _FLOAT: Final = struct.Struct("<f")
@@ -203,7 +203,7 @@ class _Reader:
             self.path.append(f"[{index}]")
             items.append(_READERS[type(op.items)](self, op.items))
             self.path.pop()
-        return items if self.plan.generic else tuple(items)
+        return tuple(items)
 
     def map(self, op: ops.Map) -> dict[str, Any]:
         entries = {}
@@ -231,10 +231,10 @@ class _Reader:
             if each.attribute is not None:
                 values[each.attribute] = value
         for default in record.defaults:
-            plan = ops.Plan(self.plan.event, default.op, self.plan.records, self.plan.generic)
+            plan = ops.Plan(self.plan.event, default.op, self.plan.records)
             values[default.attribute] = read(plan, default.data)
         self.depth -= record.recursive
-        return values if record.cls is None else self.build(record, values, start)
+        return self.build(record, values, start)
 
     def enter(self, record: ops.RecordPlan, start: int) -> None:
         self.depth += record.recursive

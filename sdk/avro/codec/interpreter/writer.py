@@ -9,9 +9,9 @@ from typing import Any, Final, NoReturn
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec import wire
 from sdk.avro.codec.interpreter.path import place
-from sdk.avro.codec.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.codec.logical import to_wire
 from sdk.avro.codec.plan import Op, Plan, check_version
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.errors import SerializationError
 
 _DOUBLE: Final = struct.Struct("<d")
@@ -92,19 +92,12 @@ class _Writer:
         self.out += data
 
     def logical(self, op: ops.Logical | ops.Call, value: Any) -> None:
-        try:
-            raw = to_wire(op)(value)
-        except TypeError:
-            if not self.plan.generic:
-                raise
-            raw = value  # dicts may hold what is on the wire instead
-        self.write(op.wire, raw)
+        self.write(op.wire, to_wire(op)(value))
 
     def enum(self, op: ops.Enum, value: Any) -> None:
-        if op.cls is not None and type(value) is not op.cls:
+        assert op.cls is not None
+        if type(value) is not op.cls:
             raise TypeError(f"expected {op.cls.__name__}, got {type(value).__name__}")
-        if value not in op.values:
-            raise ValueError(f"{value!r} is no symbol of enum {op.name}")
         self.out += wire.long_bytes(op.values.index(value))
 
     def array(self, op: ops.Array, value: Any) -> None:
@@ -131,10 +124,7 @@ class _Writer:
         self.out += b"\0"
 
     def union(self, op: ops.Union, value: Any) -> None:
-        if self.plan.generic:
-            value, candidates = self.named_branch(op, value)
-        else:
-            candidates = candidates_of(op, type(value))
+        candidates = candidates_of(op, type(value))
         if not candidates:
             raise TypeError(f"no branch of the union takes {type(value).__name__}")
         *others, last = candidates
@@ -151,48 +141,23 @@ class _Writer:
         self.out += wire.long_bytes(index)
         _WRITERS[type(op.branches[index])](self, op.branches[index], value)
 
-    def named_branch(self, op: ops.Union, value: Any) -> tuple[Any, tuple[int, ...]]:
-        """Return a dict-shaped value and its candidates; pairs and ``-type`` name a branch."""
-        name, inner = None, value
-        if isinstance(value, tuple) and len(value) == 2:
-            name, inner = value
-        elif isinstance(value, Mapping) and "-type" in value:
-            name, inner = value["-type"], {k: v for k, v in value.items() if k != "-type"}
-        named = [i for i, each in enumerate(op.branches) if self.name_of(each) == name]
-        if name is not None and named:
-            return inner, tuple(named)
-        return value, candidates_of(op, type(value)) or tuple(range(len(op.branches)))
-
-    def name_of(self, op: Op) -> str | None:
-        match op:
-            case ops.Record():
-                return self.plan.records[op.index].name
-            case ops.Enum():
-                return op.name
-            case ops.Primitive():
-                return op.kind
-        return None
-
     def record(self, op: ops.Record, value: Any) -> None:
         record = self.plan.records[op.index]
-        if record.cls is None:
-            if not isinstance(value, Mapping):
-                raise TypeError(f"expected dict, got {type(value).__name__}")
-            strange = {each.name for each in record.fields} ^ set(value)
-            if strange:
-                raise ValueError(f"record {record.name}: {strange!r} is missing or not known")
-        elif type(value) is not record.cls:
+        assert record.cls is not None
+        if type(value) is not record.cls:
             raise TypeError(f"expected {record.cls.__name__}, got {type(value).__name__}")
         self.depth += record.recursive
         if self.depth > self.limits.max_depth:
             self.fail(f"more than {self.limits.max_depth} records inside each other")
         for each in record.fields:
-            assert each.attribute is not None
             self.path.append(f".{each.name}")
-            item = value[each.attribute] if record.cls is None else getattr(value, each.attribute)
+            item = None if each.attribute is None else getattr(value, each.attribute)
             _WRITERS[type(each.op)](self, each.op, item)
             self.path.pop()
         self.depth -= record.recursive
+
+    def constant(self, op: ops.Constant, _: None) -> None:
+        self.out += op.data
 
 
 def candidates_of(op: ops.Union, cls: type[Any]) -> tuple[int, ...]:
@@ -224,4 +189,5 @@ _WRITERS: Final[Mapping[type[Any], Callable[[_Writer, Any, Any], None]]] = {
     ops.Map: _Writer.map,
     ops.Union: _Writer.union,
     ops.Record: _Writer.record,
+    ops.Constant: _Writer.constant,
 }

@@ -1,4 +1,4 @@
-"""What one payload may cost."""
+"""What one payload, and one schema, may cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _positive(instance: Any, attribute: Attribute[int], value: Any) -> None:
 
 @frozen(kw_only=True)
 class Limits:
-    """Bounds that hold for every payload, so that hostile bytes cost little time and memory.
+    """Bounds of payloads and schemas, so that hostile bytes cost little time and memory.
 
     Beyond them, memory is bounded by the payload itself: every count is checked against the bytes
     that are left before anything is built.
@@ -31,12 +31,17 @@ class Limits:
             one payload may have.
         max_decimal_bytes: Longest unscaled value of a decimal, if its precision does not need
             more. Converting a long number takes time that grows with the square of its length.
+        max_schema_length: Longest text of one schema, in characters. What resolving two schemas
+            costs grows with the product of their sizes.
+        max_schema_depth: How many types may be defined inside each other in one schema.
     """
 
     max_payload_bytes: int = field(default=256 * 1024 * 1024, validator=_positive)
     max_depth: int = field(default=200, validator=_positive)
     max_zero_size_items: int = field(default=65_536, validator=_positive)
     max_decimal_bytes: int = field(default=1024, validator=_positive)
+    max_schema_length: int = field(default=1024 * 1024, validator=_positive)
+    max_schema_depth: int = field(default=200, validator=_positive)
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -1,0 +1,166 @@
+"""Plans that write events as another schema than their own, where nothing is lost by it."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from sdk.avro.codec.default_bytes import default_bytes
+from sdk.avro.codec.lowering import Classes, Lowering
+from sdk.avro.codec.plan import (
+    Array,
+    Constant,
+    Enum,
+    FieldPlan,
+    Map,
+    Op,
+    Plan,
+    Primitive,
+    RecordPlan,
+    Refuse,
+    Union,
+)
+from sdk.avro.resolution.actions import (
+    Node,
+    Promote,
+    Read,
+    ReadArray,
+    ReadBranch,
+    ReadEnum,
+    ReadField,
+    ReadMap,
+    ReadRecord,
+    ReadUnion,
+    RecordResolution,
+    Resolution,
+    Unreadable,
+)
+from sdk.avro.schema import RecordSchema, Schema, UnionSchema
+from sdk.avro.schema.model import logical_of
+from sdk.errors import IncompatibleSchemaError
+
+_SAME_BYTES: Final = {("int", "long"), ("string", "bytes")}
+_EXACT: Final = {("int", "double"), ("float", "double")}
+_NEVER: Final = Refuse("events of this class are never written as this branch")
+
+
+def encode_plan_as(resolution: Resolution, own: RecordSchema, classes: Classes) -> Plan:
+    """Make the plan that writes events of one schema as another.
+
+    Every value must arrive whole: a field that the other schema lacks, a symbol that it does not
+    know, a number that it would round, and another logical type are refused here, not when a
+    value comes. Fields that only the other schema has are written with its defaults.
+
+    Args:
+        resolution: How data of ``own`` is read as the other schema.
+        own: The schema of the events.
+        classes: Classes of its named types.
+
+    Raises:
+        IncompatibleSchemaError: A value could be lost; ``path`` is the JSON pointer inside the
+            other schema, as far as it has the place.
+        SchemaError: A class is missing or does not fit its type.
+    """
+    lowering = _WriteAs(resolution, classes)
+    return lowering.plan(own.name, lowering.node(resolution.root, own))
+
+
+class _WriteAs(Lowering):
+    """Turns a resolution, whose writer is our own schema, into operations that write."""
+
+    def __init__(self, resolution: Resolution, classes: Classes) -> None:
+        super().__init__(classes)
+        self.resolution = resolution
+
+    def node(self, node: Node, own: Schema) -> Op:
+        match node:
+            case Unreadable():
+                _refuse(node.message, node.path)
+            case Read() | Promote():
+                return self.scalar(node, own)
+            case ReadEnum():
+                return self.symbols(node)
+            case ReadArray():
+                return Array(self.node(node.items, own.items))  # type: ignore[union-attr]
+            case ReadMap():
+                return Map(self.node(node.values, own.values))  # type: ignore[union-attr]
+            case ReadBranch():
+                branches: list[Op] = [_NEVER] * len(node.reader.branches)
+                branches[node.index] = self.node(node.value, own)
+                choices = dict.fromkeys(self.python_types(own), (node.index,))
+                return Union(tuple(branches), choices)
+            case ReadUnion():
+                assert isinstance(own, UnionSchema)
+                return self.union(node, own)
+            case ReadRecord():
+                resolved = self.resolution.records[node.index]
+                return self.record(("as", node.index), lambda: self.fields(resolved))
+        raise AssertionError(node)
+
+    def scalar(self, node: Read | Promote, own: Schema) -> Op:
+        mine, theirs = logical_of(own), logical_of(node.reader)
+        if theirs is not None and mine != theirs:
+            _refuse(f"{own.type} would be written as the logical type {theirs.name}")
+        if isinstance(node, Promote) and (own.type, node.reader.type) not in _SAME_BYTES:
+            if (own.type, node.reader.type) not in _EXACT or mine is not None:
+                _refuse(f"{own.type} cannot be written as {node.reader.type} without loss")
+            return Primitive(node.reader.type)
+        return self.schema(own)
+
+    def symbols(self, node: ReadEnum) -> Enum:
+        cls, members = self.members(node.writer)
+        lost = set(node.writer.symbols) - set(node.reader.symbols)
+        if lost:
+            _refuse(f"enum {node.reader.name} has no symbol {', '.join(sorted(lost))}")
+        by_symbol = dict(zip(node.writer.symbols, members, strict=True))
+        values = tuple(by_symbol.get(symbol) for symbol in node.reader.symbols)
+        return Enum(node.reader.name, node.reader.symbols, values, cls)
+
+    def union(self, node: ReadUnion, own: UnionSchema) -> Union:
+        """Map the branches of our own union to those of the other one."""
+        places: list[int] = []
+        written: dict[int, Op] = {}
+        size = 0
+        for branch, schema in zip(node.branches, own.branches, strict=True):
+            if isinstance(branch, Unreadable):
+                _refuse(branch.message, branch.path)
+            if not isinstance(branch, ReadBranch):
+                _refuse("a union cannot be written as one of its branches")
+            op = self.node(branch.value, schema)
+            if written.setdefault(branch.index, op) != op:
+                _refuse(f"two branches would both be written as branch {branch.index}")
+            places.append(branch.index)
+            size = len(branch.reader.branches)
+        branches = tuple(written.get(index, _NEVER) for index in range(size))
+        choices = {
+            cls: tuple(dict.fromkeys(places[index] for index in indexes))
+            for cls, indexes in self.choices(own).items()
+        }
+        return Union(branches, choices)
+
+    def fields(self, resolved: RecordResolution) -> RecordPlan:
+        own, other = resolved.writer, resolved.reader
+        cls, shape = self.shape(own)
+        placed: dict[int, FieldPlan] = {}
+        for position, (each, field) in enumerate(zip(resolved.fields, own.fields, strict=True)):
+            if not isinstance(each, ReadField):
+                _refuse(f"field {field.name} would be lost", resolved.path)
+            try:
+                op = self.node(each.value, field.schema)
+            except IncompatibleSchemaError as error:
+                error.path = error.path or f"{resolved.path}/fields/{each.index}"
+                raise
+            placed[each.index] = FieldPlan(
+                field.name, op, shape.attributes[position], shape.arguments[position]
+            )
+        for default in resolved.defaults:
+            added = other.fields[default.index]
+            data = Constant(default_bytes(added.schema, default.value))
+            placed[default.index] = FieldPlan(added.name, data)
+        fields = tuple(placed[index] for index in range(len(other.fields)))
+        return RecordPlan(own.name, fields, shape.build, cls, presets=shape.presets)
+
+
+def _refuse(message: str, path: str | None = None) -> NoReturn:
+    raise IncompatibleSchemaError(
+        message, path=path, remedy="write with a schema that holds all that the event has"
+    )
