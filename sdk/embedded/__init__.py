@@ -22,10 +22,17 @@ of KIP-848 work as on Kafka. It has no
 * lookups by time: they find the end of the partition;
 * TLS, SASL or authorization: it listens on the loopback interface only;
 * classic groups fit for use: every rebalance waits for a session timeout, and members with
-  different assignment strategies end the process. Clients must join by ``group.protocol=consumer``.
+  different assignment strategies end the process. Clients must join by ``group.protocol=consumer``;
+* clients that are not built on librdkafka: it answers their first request, ApiVersions 3 or later,
+  with a malformed refusal. Java's client (4.3) reads a throttle time of twenty minutes from it and
+  then finds no topic in the metadata, franz-go gives up. No setting of the mock cluster changes
+  this;
+* checks of topic names: what a foreign client produces to is created, whatever its name. Our own
+  clients refuse names that Kafka refuses.
 
 The registry answers as Confluent's 7.9 does, and knows Avro only: a JSON Schema or Protobuf schema
-is refused as an invalid schema type. It has no credentials, no TLS and no persistence either.
+is refused as an invalid schema type. It parses, prints and compares schemas with `sdk.avro`, as the
+codec and the generator do. It has no credentials, no TLS and no persistence either.
 """
 
 from __future__ import annotations

@@ -1,43 +1,108 @@
-"""The embedded broker: a mock cluster that knows its topics."""
+"""The embedded broker: librdkafka's mock cluster, hosted by this process.
+
+The cluster is real to clients: any process of the machine may connect. It forgets everything with
+this process; what else it lacks is listed in `sdk.embedded`.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
+import threading
+import time
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import confluent_kafka
+from confluent_kafka import admin
 
 from sdk.closing import Closing
-from sdk.embedded.mock_cluster import DEFAULT_PARTITIONS, MockCluster
+from sdk.embedded.librdkafka import load_library, new_handle
+from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
+from sdk.kafka.config import make_client
+from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 from sdk.topics import TopicDefinition
 
+DEFAULT_PARTITIONS: Final = 4
+"""Partition count of topics that are created by being used."""
+
+API_KEYS: Final = {
+    "produce": 0,
+    "fetch": 1,
+    "list_offsets": 2,
+    "metadata": 3,
+    "offset_commit": 8,
+    "offset_fetch": 9,
+    "find_coordinator": 10,
+    "init_producer_id": 22,
+    "consumer_group_heartbeat": 68,
+}
+"""Requests that can be made to fail, and Kafka's numbers of them."""
+
+_HEARTBEAT_MS: Final = 200
+_SESSION_MS: Final = 6_000
+_TOPIC_EXISTS: Final = 36
+_METADATA_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.001
+"""Before each request to the cluster's own thread: while that thread is still finishing the one
+before, it misses the signal of the next, and notices it only a second later."""
+_PARTITIONS: Final = range(1, 10_001)
+_BROKERS: Final = range(1, 65)
+
 logger = logging.getLogger("sdk.embedded")
+_admin: Any = admin
 
 
 class EmbeddedBroker(Closing):
     """Kafka brokers inside this process, which clients of any process may reach.
 
     Args:
-        brokers: How many.
+        brokers: How many, 1 to 64.
         topics: Topics to create at once; one without a partition count gets the default.
+
+    Raises:
+        ConfigurationError: The number is out of range, a topic is refused, or the installed
+            confluent_kafka does not export librdkafka's functions.
     """
 
     def __init__(self, brokers: int = 1, topics: Iterable[TopicDefinition] = ()) -> None:
-        self._cluster = MockCluster(brokers)
+        if brokers not in _BROKERS:
+            raise ConfigurationError(
+                f"an embedded broker cannot be a cluster of {brokers} brokers",
+                remedy="ask for 1 to 64",
+            )
+        self._library = load_library()
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._brokers = brokers
+        self._handle = new_handle(self._library)
+        self._cluster: int | None = self._library.rd_kafka_mock_cluster_new(self._handle, brokers)
+        if not self._cluster:
+            self._library.rd_kafka_destroy(self._handle)
+            raise ConfigurationError(f"a mock cluster of {brokers} brokers cannot be created")
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self._library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(
+            self._cluster, _HEARTBEAT_MS
+        )
+        self._library.rd_kafka_mock_set_group_consumer_session_timeout_ms(
+            self._cluster, _SESSION_MS
+        )
+        self._bootstrap_servers: str = self._library.rd_kafka_mock_cluster_bootstraps(
+            self._cluster
+        ).decode()
         self.create_topics(topics)
 
     @property
     def bootstrap_servers(self) -> str:
         """``host:port`` of every broker, separated by commas."""
-        return self._cluster.bootstrap_servers
-
-    @property
-    def cluster(self) -> MockCluster:
-        """The cluster itself, whose faults tests may play with."""
-        return self._cluster
+        self._alive()
+        return self._bootstrap_servers
 
     def create_topics(self, topics: Iterable[TopicDefinition]) -> list[str]:
         """Create topics; one that exists already is left as it is.
 
-        Replication and configuration are not looked at.
+        Replication and configuration are ignored.
 
         Returns:
             The names of those that were created.
@@ -45,25 +110,106 @@ class EmbeddedBroker(Closing):
         Raises:
             ConfigurationError: A name or a partition count is refused.
         """
-        created = []
-        for topic in topics:
-            count = DEFAULT_PARTITIONS if topic.partitions is None else topic.partitions
-            if self._cluster.create_topic(topic.name, count):
-                created.append(topic.name)
-                logger.debug("created topic %s", topic.name)
-        return created
+        return [topic.name for topic in topics if self._create_topic(topic)]
 
     def topics(self) -> dict[str, TopicDefinition]:
-        """Return all topics by name, as they are: none has a configuration.
+        """Return all topics by name, also those that were created by being used.
 
         Raises:
             BrokerUnavailableError: Every broker was set down.
         """
-        return self._cluster.topics()
+        client = make_client(_admin.AdminClient, {"bootstrap.servers": self.bootstrap_servers}, {})
+        try:
+            found = client.list_topics(timeout=_METADATA_SECONDS).topics
+        except confluent_kafka.KafkaException as error:
+            raise BrokerUnavailableError("the embedded broker does not answer") from error
+        return {
+            name: TopicDefinition(
+                name=name,
+                partitions=len(topic.partitions),
+                replication=max(
+                    (len(each.replicas) for each in topic.partitions.values()), default=1
+                ),
+            )
+            for name, topic in found.items()
+        }
+
+    # Faults, for tests
+
+    def fail_requests(self, api: str, errors: Sequence[int]) -> None:
+        """Let the next requests of one kind fail, one for each error.
+
+        Args:
+            api: One of `API_KEYS`.
+            errors: Kafka's error codes, such as ``KafkaError.TOPIC_AUTHORIZATION_FAILED``; 0 lets
+                a request through.
+        """
+        codes = (ctypes.c_int * len(errors))(*errors)
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._alive(), API_KEYS[api], len(errors), codes
+        )
+
+    def clear_failures(self, api: str) -> None:
+        """Forget the failures that `fail_requests` left."""
+        self._library.rd_kafka_mock_clear_request_errors(self._alive(), API_KEYS[api])
+
+    def set_broker(self, *, up: bool, broker: int = 1) -> None:
+        """Take a broker off the network, or bring it back."""
+        name = "rd_kafka_mock_broker_set_up" if up else "rd_kafka_mock_broker_set_down"
+        self._request(name, broker)
+
+    def set_round_trip(self, milliseconds: int, broker: int = 1) -> None:
+        """Delay a broker's answers."""
+        self._request("rd_kafka_mock_broker_set_rtt", broker, milliseconds)
 
     def close(self) -> None:
-        """Stop the brokers; all that they kept is gone."""
-        self._cluster.close()
+        """Stop the brokers; what they kept is gone. A forked child's copy is only forgotten."""
+        with self._lock:
+            cluster, self._cluster = self._cluster, None
+            if cluster is None or os.getpid() != self._process:
+                return
+            time.sleep(_PAUSE_SECONDS)
+            self._library.rd_kafka_mock_cluster_destroy(cluster)
+            self._library.rd_kafka_destroy(self._handle)
+
+    def _create_topic(self, topic: TopicDefinition) -> bool:
+        count = DEFAULT_PARTITIONS if topic.partitions is None else topic.partitions
+        if not is_topic_name(topic.name):
+            raise ConfigurationError(f"{topic.name!r} is not a topic name", remedy=TOPIC_NAME_RULE)
+        if count not in _PARTITIONS:  # librdkafka would end the process
+            raise ConfigurationError(
+                f"topic {topic.name!r} cannot have {count} partitions",
+                topic=topic.name,
+                remedy=f"ask for 1 to {_PARTITIONS[-1]}",
+            )
+        with self._lock:
+            code = self._request(
+                "rd_kafka_mock_topic_create", topic.name.encode(), count, min(3, self._brokers)
+            )
+        if code not in (0, _TOPIC_EXISTS):
+            raise ConfigurationError(
+                f"the embedded broker refuses topic {topic.name!r} "
+                f"({confluent_kafka.KafkaError(code).name()})",
+                topic=topic.name,
+            )
+        if code == 0:
+            logger.debug("created topic %s", topic.name)
+        return bool(code == 0)
+
+    def _request(self, function: str, *arguments: Any) -> Any:
+        cluster = self._alive()
+        time.sleep(_PAUSE_SECONDS)
+        return getattr(self._library, function)(cluster, *arguments)
+
+    def _alive(self) -> int:
+        if os.getpid() != self._process:
+            raise ClosedError(
+                "the embedded broker belongs to the process that forked this one",
+                remedy="connect after forking, or export SDK_KAFKA__BOOTSTRAP_SERVERS",
+            )
+        if self._cluster is None:
+            raise ClosedError("the embedded broker was closed")
+        return self._cluster
 
 
 class EmbeddedAdmin:

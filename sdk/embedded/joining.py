@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from attrs import evolve, frozen
 
 from sdk.abstractions import BrokerAdmin
-from sdk.embedded.cluster_id import is_mock_cluster
+from sdk.embedded.quirks import adapt_consumer, is_mock_cluster
 from sdk.settings import Settings
 from sdk.topics import TopicDefinition
 
@@ -40,7 +40,7 @@ def join(settings: Settings, topics: Iterable[TopicDefinition] = ()) -> Joined:
         topics: Created at once on an embedded broker of this process.
 
     Raises:
-        ConfigurationError: The embedded broker is not to be had, or refuses a topic.
+        ConfigurationError: The embedded broker is unavailable, or refuses a topic.
     """
     admin: BrokerAdmin | None = None
     with ExitStack() as leases:
@@ -62,7 +62,7 @@ def _with_broker(
     from sdk.embedded.broker import EmbeddedAdmin
     from sdk.embedded.sharing import lease_broker
 
-    broker = leases.enter_context(lease_broker())
+    broker = leases.enter_context(lease_broker()).value
     broker.create_topics(topics)
     servers = tuple(broker.bootstrap_servers.split(","))
     settings = evolve(settings, kafka=evolve(settings.kafka, bootstrap_servers=servers))
@@ -85,13 +85,11 @@ def _with_host(settings: Settings) -> tuple[Settings, BrokerAdmin | None]:
 def _with_registry(settings: Settings, leases: ExitStack) -> Settings:
     from sdk.embedded.sharing import lease_registry
 
-    registry = leases.enter_context(lease_registry())
+    registry = leases.enter_context(lease_registry()).value
     return evolve(settings, registry=evolve(settings.registry, url=(registry.url,)))
 
 
 def _fitted(settings: Settings) -> Settings:
-    from sdk.embedded.mock_cluster import adapt_consumer
-
     consumer, dropped = adapt_consumer(settings.consumer)
     if dropped:
         logger.warning(

@@ -6,26 +6,19 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from functools import cache
+from typing import Generic, TypeVar
 
+from sdk.closing import Closing
 from sdk.embedded.broker import EmbeddedBroker
 from sdk.embedded.host import EmbeddedRegistry
 
 logger = logging.getLogger("sdk.embedded")
 
-
-class Closable(Protocol):
-    """What has an end."""
-
-    def close(self) -> None:
-        """Release what is held."""
+T = TypeVar("T", bound=Closing)
 
 
-T = TypeVar("T", bound=Closable)
-
-
-class Lease(Generic[T]):
+class Lease(Closing, Generic[T]):
     """A share of something; the last share that is closed closes the thing itself.
 
     Attributes:
@@ -34,103 +27,66 @@ class Lease(Generic[T]):
 
     def __init__(self, value: T, release: Callable[[], None]) -> None:
         self.value = value
-        self._release = release
-        self._once = threading.Lock()
-        self._closed = False
-
-    def __enter__(self) -> T:
-        return self.value
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._release: Callable[[], None] | None = release
+        self._process = os.getpid()
 
     def close(self) -> None:
-        """Give the share back; a second call does nothing."""
-        with self._once:
-            closed, self._closed = self._closed, True
-        if not closed:
-            self._release()
+        """Give the share back; a second call does nothing, nor does one in a forked child."""
+        release, self._release = self._release, None
+        if release is not None and os.getpid() == self._process:
+            release()
 
 
 class Shared(Generic[T]):
-    """Makes a thing at the first lease and closes it with the last.
+    """Creates a thing at the first lease and closes it with the last.
 
-    A forked child does not inherit the thing: its first lease makes another.
+    A forked child does not inherit the thing: its first lease creates another.
 
     Args:
-        make: Makes the thing.
+        create: Creates the thing.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._process = os.getpid()
+    def __init__(self, create: Callable[[], T]) -> None:
+        self._create = create
         self._lock = threading.Lock()
         self._value: T | None = None
         self._leases = 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
 
     def lease(self) -> Lease[T]:
         """Return a share of the thing."""
-        if os.getpid() != self._process:
-            self._forget()
         with self._lock:
             if self._value is None:
-                self._value = self._make()
+                warn_once()
+                self._value = self._create()
             self._leases += 1
-            return Lease(self._value, self._releaser())
+            return Lease(self._value, self._release)
 
-    def _releaser(self) -> Callable[[], None]:
-        process = self._process
-
-        def release() -> None:
-            if os.getpid() != process:
-                return
-            with self._lock:
-                self._leases -= 1
-                value = self._value
-                if self._leases or value is None:
-                    return
-                self._value = None
-            value.close()
-
-        return release
+    def _release(self) -> None:
+        with self._lock:
+            self._leases -= 1
+            if not self._leases and self._value is not None:
+                value, self._value = self._value, None
+                value.close()
 
     def _forget(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._value = None
         self._leases = 0
 
 
-_told = threading.Event()
-
-
+@cache
 def warn_once() -> None:
-    """Say, once in a process, that what is embedded keeps nothing."""
-    if not _told.is_set():
-        _told.set()
-        logger.warning(
-            "the embedded broker and registry keep nothing: messages and schemas are gone when "
-            "this process ends"
-        )
+    """Warn, once in a process, that what is embedded keeps nothing."""
+    logger.warning(
+        "the embedded broker and registry keep nothing: messages and schemas are gone when this "
+        "process ends"
+    )
 
 
-def _make_broker() -> EmbeddedBroker:
-    warn_once()
-    return EmbeddedBroker()
-
-
-def _make_registry() -> EmbeddedRegistry:
-    warn_once()
-    return EmbeddedRegistry()
-
-
-_broker: Shared[EmbeddedBroker] = Shared(_make_broker)
-_registry: Shared[EmbeddedRegistry] = Shared(_make_registry)
+_broker: Shared[EmbeddedBroker] = Shared(EmbeddedBroker)
+_registry: Shared[EmbeddedRegistry] = Shared(EmbeddedRegistry)
 
 
 def lease_broker() -> Lease[EmbeddedBroker]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sdk.embedded import EmbeddedAdmin, EmbeddedBroker
-from sdk.embedded.mock_cluster import adapt_consumer
+from sdk.embedded.quirks import adapt_consumer
 from sdk.settings import ConsumerOptions, KafkaOptions
 from sdk.testing import InMemoryBroker
 from tests.conformance.broker_suite import BrokerSuite

@@ -56,7 +56,7 @@ def test_other_processes_ask_the_host_for_topics(host: Embedded) -> None:
 
 def test_the_host_refuses_impossible_topics(host: Embedded) -> None:
     """What the broker refuses reaches the asking process in words."""
-    with pytest.raises(BrokerError, match="'a b' is no topic name"):
+    with pytest.raises(BrokerError, match="'a b' is not a topic name"):
         HostAdmin(host.url).create([TopicDefinition(name="a b")])
 
 
@@ -87,8 +87,8 @@ def test_one_broker_and_registry_serve_the_whole_process() -> None:
     assert ask(two.value.url) == 200
     second.close()
     two.close()
-    with lease_broker() as broker:
-        assert broker is not second.value
+    with lease_broker() as third:
+        assert third.value is not second.value
 
 
 def test_leases_may_be_taken_by_many_threads() -> None:
@@ -125,8 +125,8 @@ def test_a_forked_child_gets_parts_of_its_own() -> None:
         "child = os.fork()\n"
         "if child == 0:\n"
         "    with lease_broker() as own, lease_registry() as other:\n"
-        "        different = own.bootstrap_servers != servers and other.url != url\n"
-        "        urllib.request.urlopen(other.url + '/subjects', timeout=10).read()\n"
+        "        different = own.value.bootstrap_servers != servers and other.value.url != url\n"
+        "        urllib.request.urlopen(other.value.url + '/subjects', timeout=10).read()\n"
         "    broker.close(); registry.close()\n"
         "    os._exit(7 if different else 1)\n"
         "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
@@ -200,7 +200,7 @@ def test_services_on_real_servers_start_without_the_parts() -> None:
         "    kafka=KafkaOptions(bootstrap_servers=('kafka.example.org:9092',)),\n"
         "    registry=RegistryOptions(url=('https://registry.example.org',)))\n"
         "assert join(real).settings is real\n"
-        "parts = {'sdk.embedded.mock_cluster', 'sdk.embedded.host', 'http.server'}\n"
+        "parts = {'sdk.embedded.broker', 'sdk.embedded.host', 'http.server'}\n"
         "print(sorted(parts & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -313,7 +313,7 @@ def test_the_command_hosts_until_it_is_told_to_stop(
     ("arguments", "complaint"),
     [
         (("--settings", "missing.toml"), "missing.toml"),
-        (("--topic", "a b"), "no topic name"),
+        (("--topic", "a b"), "not a topic name"),
         (("--topic", "a:0"), "'0' is no whole number from 1 on"),
         (("--topic", "a:many"), "'many' is no whole number"),
         (("--partitions", "0"), "'0' is no whole number from 1 on"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from sdk.embedded.mock_cluster import MockCluster
+from sdk.embedded import EmbeddedBroker
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -29,6 +29,7 @@ from sdk.kafka.health import Trouble
 from sdk.kafka.producer import ConfluentProducer
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+from sdk.topics import TopicDefinition
 from tests.conformance.brokers import Member
 
 NOWHERE = KafkaOptions(bootstrap_servers=("127.0.0.1:1",))
@@ -36,14 +37,13 @@ RECORD = ProducerRecord(topic="orders", value=b"v", key=b"k")
 
 
 @pytest.fixture
-def cluster() -> Iterator[MockCluster]:
+def cluster() -> Iterator[EmbeddedBroker]:
     """Host a broker whose answers a test may spoil."""
-    with MockCluster() as cluster:
-        cluster.create_topic("orders", 1)
+    with EmbeddedBroker(topics=[TopicDefinition(name="orders", partitions=1)]) as cluster:
         yield cluster
 
 
-def kafka_of(cluster: MockCluster) -> KafkaOptions:
+def kafka_of(cluster: EmbeddedBroker) -> KafkaOptions:
     """Return the options that reach a cluster."""
     return KafkaOptions(bootstrap_servers=tuple(cluster.bootstrap_servers.split(",")))
 
@@ -69,7 +69,7 @@ def outcome(
     return found
 
 
-def test_acknowledgement_tells_the_place(cluster: MockCluster) -> None:
+def test_acknowledgement_tells_the_place(cluster: EmbeddedBroker) -> None:
     """The report of a delivered record names topic, partition and offset."""
     report = outcome(kafka_of(cluster))
     assert isinstance(report, DeliveryReport)
@@ -84,7 +84,9 @@ def test_acknowledgement_tells_the_place(cluster: MockCluster) -> None:
         (KafkaError.INVALID_RECORD, BrokerError),
     ],
 )
-def test_refusals_are_classed(cluster: MockCluster, code: int, error_class: type[SdkError]) -> None:
+def test_refusals_are_classed(
+    cluster: EmbeddedBroker, code: int, error_class: type[SdkError]
+) -> None:
     """What the broker answers to a record becomes the error that says what to do about it."""
     cluster.fail_requests("produce", [code])
     error = outcome(kafka_of(cluster), enable_idempotence=False)
@@ -92,7 +94,7 @@ def test_refusals_are_classed(cluster: MockCluster, code: int, error_class: type
     assert error.topic == "orders"
 
 
-def test_passing_failures_are_retried(cluster: MockCluster) -> None:
+def test_passing_failures_are_retried(cluster: EmbeddedBroker) -> None:
     """Failures that pass by themselves are librdkafka's business: the record is delivered."""
     cluster.fail_requests("produce", [KafkaError.NOT_ENOUGH_REPLICAS, KafkaError.REQUEST_TIMED_OUT])
     assert isinstance(outcome(kafka_of(cluster)), DeliveryReport)
@@ -138,7 +140,7 @@ def test_too_large_record_is_refused_at_once() -> None:
     producer.close(0)
 
 
-def test_denied_topic_stops_a_consumer(cluster: MockCluster) -> None:
+def test_denied_topic_stops_a_consumer(cluster: EmbeddedBroker) -> None:
     """A consumer that may not read a topic raises, and does not wait for ever."""
     cluster.fail_requests("fetch", [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 20)
     options = ConsumerOptions(group_protocol="consumer")
