@@ -1,13 +1,28 @@
-# Everything runs in .venv at the root; it is made on first use and again when pyproject.toml changes.
+# Everything runs in .venv at the root. It is made on first use, updated when pyproject.toml changes,
+# and made anew if its Python is too old or is not the one named by PYTHON=...
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-integration check bench
+RECENT := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+NAMED := $(filter environment command,$(origin PYTHON))
+USABLE := $(shell $(BIN)/python $(RECENT) 2>/dev/null \
+	$(if $(NAMED),&& test "$$($(BIN)/python -V)" = "$$($(PYTHON) -V 2>&1)") && echo yes)
+
+.PHONY: demo test test-integration check bench new-venv
+
+ifneq ($(USABLE),yes)
+$(READY): new-venv
+endif
+
+new-venv:
+	@$(PYTHON) $(RECENT) 2>/dev/null || { echo "Python 3.11 or newer is needed, but $(PYTHON) is" \
+		"$$($(PYTHON) -V 2>&1 || true); name another one: make PYTHON=python3.12"; exit 1; } >&2
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
 
 $(READY): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing what pyproject.toml and constraints.txt name"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -17,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/python samples/demo.py
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
