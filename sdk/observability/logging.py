@@ -1,18 +1,23 @@
-"""Logging through structlog, set up only when settings ask for it.
+"""Logging through structlog, set up only if settings ask for it.
 
-Our modules log to stdlib loggers named ``sdk.…``, as do libraries of the host, librdkafka's lines
-come as ``sdk.librdkafka``, and the host may use structlog itself; one handler renders them all.
+The SDK's modules log to stdlib loggers named ``sdk.…``, librdkafka's lines among them as
+``sdk.librdkafka``. By default only these are set up; the rest of the process is the application's.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, TextIO
+from uuid import UUID
 
 from sdk.errors import ConfigurationError
 from sdk.settings import LoggingOptions
@@ -34,14 +39,17 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> None:
-    """Send all log records of the process to one place, in one form.
+    """Render log records as settings say, those of the SDK or, if asked, of the whole process.
 
-    The root logger and the loggers of ``overrides`` get their levels; other handlers stay as they
-    are. A second call replaces what the first has set up. structlog's own loggers take the same
-    way.
+    With the scope ``sdk``, records of the SDK are written here and by no other handler, and neither
+    the root logger nor structlog's configuration is touched. With ``everything``, the root logger
+    gets the handler and the level, in place of handlers that write to the console; handlers of
+    other kinds stay. structlog's own loggers take the same way then, unless the application has
+    configured structlog itself. Loggers named in ``overrides`` get their levels in both cases. A
+    second call replaces what the first has set up.
 
     Args:
-        options: Levels, form and enrichment; ``options.configure`` is the caller's to heed.
+        options: Scope, levels, form and enrichment; the caller heeds ``options.configure``.
         stream: Where lines go; standard error by default.
 
     Raises:
@@ -58,6 +66,8 @@ def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> 
     handler = _Handler(target, options.overrides)
     handler.setFormatter(_formatter(options, target))
     _install(handler, options)
+    if options.scope == "sdk" or structlog.is_configured():
+        return
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -73,15 +83,27 @@ def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> 
 
 
 def _install(handler: _Handler, options: LoggingOptions) -> None:
-    root = logging.getLogger()
-    for former in [known for known in root.handlers if isinstance(known, _Handler)]:
-        root.removeHandler(former)
-        for name in former.overrides:
-            logging.getLogger(name).setLevel(logging.NOTSET)
-    root.addHandler(handler)
-    root.setLevel(options.level)
+    root, own = logging.getLogger(), logging.getLogger("sdk")
+    for logger in (root, own):
+        for former in [known for known in logger.handlers if isinstance(known, _Handler)]:
+            logger.removeHandler(former)
+            for name in (*former.overrides, "sdk"):
+                logging.getLogger(name).setLevel(logging.NOTSET)
+    everything = options.scope == "everything"
+    own.propagate = everything
+    target = root if everything else own
+    if everything:
+        for other in [known for known in root.handlers if _writes_to_console(known)]:
+            root.removeHandler(other)
+    target.addHandler(handler)
+    target.setLevel(options.level)
     for name, level in options.overrides.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _writes_to_console(handler: logging.Handler) -> bool:
+    # A subclass, such as the one for files, has its own reasons.
+    return type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr)
 
 
 def _formatter(options: LoggingOptions, stream: TextIO) -> logging.Formatter:
@@ -91,7 +113,7 @@ def _formatter(options: LoggingOptions, stream: TextIO) -> logging.Formatter:
     if options.format == "json":
         render = [
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(_to_json),
         ]
     else:
         colours = stream.isatty() and "NO_COLOR" not in os.environ
@@ -128,11 +150,43 @@ def _enricher(options: LoggingOptions) -> _Processor:
     return enrich
 
 
+def _to_json(event: EventDict, **_: Any) -> str:
+    """Return a line's JSON; values that JSON does not know become text, and no line is lost."""
+    try:
+        return json.dumps(event, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps({str(key): _encodable(value) for key, value in event.items()})
+
+
+def _encodable(value: object) -> object:
+    """Return a value for JSON even if it has keys of other types or contains itself."""
+    try:
+        named = {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
+        return json.loads(json.dumps(named, default=_plain))
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def _plain(value: object) -> object:
+    """Return a value in the form in which other programs read it."""
+    if isinstance(value, UUID | Decimal | PurePath):
+        return str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    return repr(value)
+
+
 _OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
 def _add_extra(_: Any, __: str, event: EventDict) -> EventDict:
-    """Add the ``extra`` of a stdlib call; the message keeps its name."""
+    """Add the ``extra`` of a stdlib call; one named ``event`` does not replace the message."""
     for name, value in event["_record"].__dict__.items():
         if name not in _OWN_ATTRIBUTES:
             event["extra_event" if name == "event" else name] = value
@@ -140,7 +194,7 @@ def _add_extra(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def _catch_exception(_: Any, __: str, event: EventDict) -> EventDict:
-    """Hold on to the exception at hand, before a handler of another thread formats the record."""
+    """Keep the current exception: a handler may format the record in another thread."""
     if event.get("exc_info") is True:
         event["exc_info"] = sys.exc_info()
     return event

@@ -280,7 +280,9 @@ class LoggingOptions:
     """The ``[logging]`` table.
 
     Attributes:
-        configure: Set up logging in `connect`; False leaves it to the host.
+        configure: Set up logging in `connect`; False leaves it to the application.
+        scope: ``sdk`` sets up the SDK's own loggers only, ``everything`` the root logger and
+            structlog too.
         level: Minimum level.
         overrides: Logger name → level.
         format: ``console`` or ``json``.
@@ -289,6 +291,7 @@ class LoggingOptions:
     """
 
     configure: bool = False
+    scope: str = field(default="sdk", validator=checks.one_of("sdk", "everything"))
     level: str = field(default="INFO", converter=_upper, validator=checks.log_levels)
     overrides: Mapping[str, str] = field(
         factory=dict, converter=_upper_values, validator=checks.log_levels

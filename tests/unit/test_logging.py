@@ -10,8 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -28,8 +31,13 @@ def clean() -> Iterator[None]:
     """Leave the process's logging as it was found."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    structlog.reset_defaults()
     yield
     configure_logging(LoggingOptions(), io.StringIO())  # takes the former levels back
+    own = logging.getLogger("sdk")
+    own.handlers.clear()
+    own.setLevel(logging.NOTSET)
+    own.propagate = True
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -37,9 +45,9 @@ def clean() -> Iterator[None]:
 
 
 def configured(**options: Any) -> io.StringIO:
-    """Configure logging with these options and return where its lines go."""
+    """Configure the logging of everything with these options and return where its lines go."""
     stream = io.StringIO()
-    configure_logging(LoggingOptions(**options), stream)
+    configure_logging(LoggingOptions(**{"scope": "everything", **options}), stream)
     return stream
 
 
@@ -81,7 +89,7 @@ def test_colours_on_a_terminal() -> None:
     """On a terminal, lines are coloured, unless NO_COLOR asks for none."""
     terminal = Terminal()
     configure_logging(LoggingOptions(), terminal)
-    logging.getLogger("a").warning("x")
+    logging.getLogger("sdk.a").warning("x")
     assert ("\x1b" in terminal.getvalue()) == ("NO_COLOR" not in os.environ)
 
 
@@ -181,6 +189,75 @@ def test_odd_values() -> None:
     (line,) = lines(stream)
     assert line["value"].startswith("<object object")
     assert line["text"] == "\ud800"
+
+
+def test_values() -> None:
+    """Identifiers, amounts and times are written as values, wherever they stand."""
+    stream = configured(format="json")
+    number = UUID("12345678-1234-5678-1234-567812345678")
+    when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    extra = {"order": number, "lines": [{"total": Decimal("12.50")}], "when": when, "raw": b"k"}
+    logging.getLogger("sdk").info("x", extra=extra)
+    (line,) = lines(stream)
+    assert (line["order"], line["lines"], line["raw"]) == (str(number), [{"total": "12.50"}], "k")
+    assert datetime.fromisoformat(line["when"]) == when
+
+
+def test_keys_of_other_types() -> None:
+    """A mapping whose keys are no texts, or that holds itself, does not lose the line."""
+    stream = configured(format="json")
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    logging.getLogger("sdk").info("x", extra={"by_order": {UUID(int=1): 1}})
+    logging.getLogger("sdk").info("y", extra={"circle": circle})
+    first, second = lines(stream)
+    assert first["by_order"] == {"00000000-0000-0000-0000-000000000001": 1}
+    assert second["event"] == "y"
+
+
+def test_only_the_sdk() -> None:
+    """By default, loggers of the application, the root level and structlog stay as they were."""
+    root, before = logging.getLogger(), structlog.get_config()
+    level, handlers = root.level, list(root.handlers)
+    stream = configured(scope="sdk", format="json", level="DEBUG")
+    logging.getLogger("sdk.x").debug("ours")
+    logging.getLogger("application").warning("theirs")
+    assert [line["event"] for line in lines(stream)] == ["ours"]
+    assert (root.level, root.handlers) == (level, handlers)
+    assert structlog.get_config() == before
+
+
+@pytest.mark.parametrize("scope", ["sdk", "everything"])
+def test_beside_basic_config(scope: str) -> None:
+    """Beside `logging.basicConfig`, every line of the SDK is printed once."""
+    done = run(
+        "import logging\n"
+        "from sdk.observability.logging import configure_logging\n"
+        "from sdk.settings import LoggingOptions\n"
+        "logging.basicConfig(level='INFO')\n"
+        f"configure_logging(LoggingOptions(scope={scope!r}))\n"
+        "logging.getLogger('sdk').info('hello')\n"
+        "logging.getLogger('application').info('hello')\n"
+    )
+    assert done.stderr.count("hello") == 2
+
+
+def test_structlog_of_the_application() -> None:
+    """A configuration of structlog that the application has made stays, whatever the scope."""
+    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
+    before = structlog.get_config()
+    configured(scope="everything")
+    assert structlog.get_config() == before
+
+
+def test_from_everything_to_the_sdk() -> None:
+    """Configuring again with the smaller scope takes the larger one back."""
+    former = configured(scope="everything", format="json")
+    stream = configured(scope="sdk", format="json")
+    logging.getLogger("sdk").info("ours")
+    logging.getLogger("application").info("theirs")
+    assert [line["event"] for line in lines(stream)] == ["ours"]
+    assert former.getvalue() == ""
 
 
 def test_twice_is_once() -> None:
