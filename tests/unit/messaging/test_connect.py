@@ -224,16 +224,19 @@ def test_route_of_an_unknown_event_is_refused() -> None:
 
 def test_logging_is_left_alone_unless_asked() -> None:
     """Connecting sets up logging only where the settings say so."""
-    root = logging.getLogger()
+    root, own = logging.getLogger(), logging.getLogger("sdk")
     before = list(root.handlers), root.level
+    own_before = list(own.handlers), own.level, own.propagate
     try:
         with sdk.connect(settings=EMBEDDED):
-            assert (list(root.handlers), root.level) == before
+            assert (list(own.handlers), own.level, own.propagate) == own_before
         asked = evolve(EMBEDDED, logging=LoggingOptions(configure=True, level="ERROR"))
         with sdk.connect(settings=asked):
-            assert root.level == logging.ERROR
+            assert own.level == logging.ERROR
+        assert (list(root.handlers), root.level) == before
     finally:
-        root.handlers[:], root.level = before
+        own.handlers[:], own.propagate = own_before[0], own_before[2]
+        own.setLevel(own_before[1])
 
 
 def test_observers_are_attached_to_the_producer() -> None:
