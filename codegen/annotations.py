@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from codegen.scope import Scope
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
     FixedSchema,
+    LogicalType,
     MapSchema,
     PrimitiveSchema,
     RecordSchema,
@@ -50,10 +51,12 @@ def annotation(schema: Schema, scope: Scope) -> str:
 
 
 def converter(schema: Schema, scope: Scope) -> str | None:
-    """Return the converter that lets the constructor take lists and dicts, if one is needed."""
-    if not _has_container(schema):
+    """Return what makes a field's value of what the constructor takes, if anything must."""
+    if _is_in_millis(schema):
+        name, inner = "to_millis", schema
+    elif not _has_container(schema):
         return None
-    if isinstance(schema, ArraySchema) and not _has_container(schema.items):
+    elif isinstance(schema, ArraySchema) and not _has_container(schema.items):
         name, inner = "to_tuple", schema.items
     elif isinstance(schema, MapSchema) and not _has_container(schema.values):
         name, inner = "to_map", schema.values
@@ -62,27 +65,65 @@ def converter(schema: Schema, scope: Scope) -> str | None:
     return f"{scope.use('sdk.events', name)}[{_accepted(inner, scope)}]"
 
 
-def validator(schema: Schema, scope: Scope) -> str | None:
-    """Return the validator of a value, where its type allows more than the schema does.
+def validators(schema: Schema, scope: Scope) -> list[str]:
+    """Return the validators of a value: what its schema asks for beyond its Python type."""
+    return [_validator_source(each, scope) for each in _validators(schema)]
 
-    Only plain and nullable fields are validated; what stands inside arrays, maps and wider unions
-    is checked when the event is written.
+
+_Validator = tuple[Any, ...]
+"""Name of a validator in `sdk.events`, and what it is called with; nothing if it is not called."""
+
+
+def _validators(schema: Schema) -> list[_Validator]:
+    """Return validators; those of a union's branches stand beside each other.
+
+    A validator looks only at values of its own type. Where branches of one type ask for different
+    things, none is checked: only the encoder knows which of them takes a value.
     """
-    if isinstance(schema, UnionSchema):
-        others = [branch for branch in schema.branches if branch.type != "null"]
-        return validator(others[0], scope) if len(others) == 1 else None
-    logical = schema.logical if isinstance(schema, PrimitiveSchema | FixedSchema) else None
-    if logical is not None and logical.name == "decimal":
-        name = scope.use("sdk.events", "decimal_digits")
-        return f"{name}({logical.precision}, {logical.scale})"
-    if isinstance(schema, FixedSchema) and logical is None:
-        return f"{scope.use('sdk.events', 'fixed_size')}({schema.size})"
-    if logical is None or logical.name.endswith("-nanos"):
-        if schema.type == "int":
-            return scope.use("sdk.events", "int32")
-        if schema.type == "long":
-            return scope.use("sdk.events", "int64")
-    return None
+    match schema:
+        case ArraySchema(items=inner) | MapSchema(values=inner):
+            found = _validators(inner)
+            return [("each", *found)] if found else []
+        case UnionSchema():
+            by_class: dict[str, set[tuple[_Validator, ...]]] = {}
+            for branch in schema.branches:
+                by_class.setdefault(_class(branch), set()).add(tuple(_validators(branch)))
+            alike = [found for found in by_class.values() if len(found) == 1]
+            return sorted((each for (found,) in alike for each in found), key=str)
+        case PrimitiveSchema() | FixedSchema():
+            return _scalar_validators(schema)
+    return []
+
+
+def _scalar_validators(schema: PrimitiveSchema | FixedSchema) -> list[_Validator]:
+    logical = schema.logical
+    kind, _, unit = logical.name.rpartition("-") if logical is not None else ("", "", "")
+    if logical is not None and unit != "nanos":
+        if logical.name == "decimal":
+            return [("decimal_digits", logical.precision, logical.scale or 0)]
+        zone = {"timestamp": "aware", "local-timestamp": "naive", "time": "naive"}.get(kind)
+        return [(zone,)] if zone else []
+    if isinstance(schema, FixedSchema):
+        return [("fixed_size", schema.size)]
+    name = {"int": "int32", "long": "int64", "float": "float32"}.get(schema.type)
+    return [(name,)] if name else []
+
+
+def _class(schema: Schema) -> str:
+    """Return the class by which validators know their values."""
+    if not isinstance(schema, PrimitiveSchema | FixedSchema):
+        return schema.type
+    logical = schema.logical.name if schema.logical else ""
+    if logical in _DATETIME:
+        return _DATETIME[logical]
+    return _IMPORTED[logical][1] if logical in _IMPORTED else _PRIMITIVES.get(schema.type, "bytes")
+
+
+def _validator_source(validator: _Validator, scope: Scope) -> str:
+    name, *arguments = validator
+    scope.use("sdk.events", name)
+    inner = (_validator_source(a, scope) if isinstance(a, tuple) else str(a) for a in arguments)
+    return f"{name}({', '.join(inner)})" if arguments else name
 
 
 def told_apart(schema: Schema) -> Iterator[FixedSchema]:
@@ -163,6 +204,25 @@ def _is_bytes(schema: Schema) -> bool:
     return isinstance(schema, FixedSchema | PrimitiveSchema) and (
         schema.type in ("bytes", "fixed") and schema.logical is None
     )
+
+
+def _is_in_millis(schema: Schema) -> bool:
+    """Tell whether all times of day and timestamps of a value are counted in milliseconds."""
+    units = set(_units(schema))
+    return units == {"millis"}
+
+
+def _units(schema: Schema) -> Iterator[str]:
+    match schema:
+        case ArraySchema(items=inner) | MapSchema(values=inner):
+            yield from _units(inner)
+        case UnionSchema():
+            for branch in schema.branches:
+                yield from _units(branch)
+        case PrimitiveSchema(logical=LogicalType(name=name)) if (
+            _DATETIME.get(name, "date") != "date"
+        ):
+            yield name.rpartition("-")[2]
 
 
 def _has_container(schema: Schema) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from codegen.annotations import annotation, converter, told_apart, validator
+from codegen.annotations import annotation, converter, told_apart, validators
 from codegen.default_values import UnholdableDefaultError, default_source, is_mutable
 from codegen.findings import Finding
 from codegen.layout import Built, Layout
@@ -202,6 +202,8 @@ class _Builder:
         if isinstance(node, FixedSchema):
             return FixedModel(name, node.name, node.doc, node.size, is_root)
         scope.use("attrs", "frozen")
+        if node.fields:
+            scope.use("sdk.events", "checked")
         fields = tuple(self._field(unit, node, each, scope) for each in node.fields)
         return RecordModel(name, node.name, node.doc, fields, is_root)
 
@@ -223,9 +225,11 @@ class _Builder:
         made = converter(each.schema, scope)
         if made is not None:
             options.append(("converter", made))
-        checked = validator(each.schema, scope)
-        if checked is not None:
-            options.append(("validator", checked))
+        checks = validators(each.schema, scope)
+        if checks:
+            options.append(
+                ("validator", checks[0] if len(checks) == 1 else f"[{', '.join(checks)}]")
+            )
         if attribute.startswith("_"):
             options.append(("alias", f'"{attribute}"'))
         if options or (value or "").startswith(_CALLS):

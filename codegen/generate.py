@@ -1,8 +1,7 @@
 """The command: schemas in, a package of typed event classes out.
 
 Run ``python codegen/generate.py`` from the root, or ``sdk-generate`` where the SDK is installed.
-Nothing is written unless every schema is valid, every version compatible and every class proved
-equal to its schema.
+Nothing is written unless every schema is valid and every version compatible.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ if not __package__:  # run as a script: the folder above holds the packages
 from codegen.builder import Contracts, build
 from codegen.examples import check_examples
 from codegen.findings import Finding
-from codegen.identity import prove_identity
 from codegen.immutability import changed_versions
 from codegen.linker import link, schema_warnings
 from codegen.loader import load
@@ -85,7 +83,7 @@ class Generated:
 
 
 def generate(options: Options, progress: Progress) -> Generated:
-    """Make the text of every generated file, and prove it; nothing is written.
+    """Make the text of every generated file; nothing is written.
 
     Args:
         options: Where to read, and how much.
@@ -111,10 +109,6 @@ def generate(options: Options, progress: Progress) -> Generated:
         findings = concern(findings, loaded.roots, chosen, options.domains, shown)
         contracts = narrow(contracts, chosen, keys, partial(_stands, options.output))
     files = _render(contracts, options.package, progress)
-    findings.extend(
-        Finding(str(options.output / path), 1, 1, "", reason, "report this defect of the generator")
-        for path, reason in prove_identity(files, progress)
-    )
     warnings: Iterable[Finding] = ()
     if not (options.check or options.diff):
         warnings = sorted(schema_warnings(linked.units))

@@ -250,7 +250,8 @@ def _event(is_root: bool) -> str:
 
 def _record(model: RecordModel) -> str:
     doc = docstring(_said(model.doc) or f"Record {model.full_name}.", "    ")
-    lines = [f"@frozen(kw_only=True)\nclass {model.name}:\n{doc}"]
+    checked = ", field_transformer=checked" if model.fields else ""
+    lines = [f"@frozen(kw_only=True{checked})\nclass {model.name}:\n{doc}"]
     if model.is_root:
         lines.append(_event(True).rstrip("\n"))
     if model.fields:

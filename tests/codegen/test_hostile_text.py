@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codegen.builder import Contracts, build
-from codegen.identity import prove_identity
 from codegen.linker import link
 from codegen.literals import bytes_literal, docstring, schema_literal, text_literal
 from codegen.progress import Progress
 from codegen.render import render_module
 from codegen.sources import Root, SchemaFile
+from tests.codegen.identity import differences
+from tests.codegen.tree import executed
 
 POISON = [
     '"""',
@@ -143,11 +144,10 @@ def test_no_schema_text_runs_or_breaks_the_module(
         return
     source, _ = generated(value, path)
     assert all(isinstance(node, ALLOWED) for node in ast.parse(source).body)
-    assert not list(prove_identity({"shop/r/v1.py": source}, Progress(io.StringIO())))
-    space: dict[str, Any] = {"__name__": "generated"}
-    exec(compile(source, "generated", "exec", dont_inherit=True), space)
-    cls = space["R"]
-    assert [member.value for member in space["E"]] == symbols
+    module = executed(source)
+    cls = module.R
+    assert list(differences(cls)) == []
+    assert [member.value for member in module.E] == symbols
     names = [each.name for each in cls.__attrs_attrs__]
     assert len(set(names)) == len(value["fields"])
     event = cls()

@@ -86,6 +86,14 @@ def run(*arguments: str) -> Run:
     return Run(status, out.getvalue(), err.getvalue())
 
 
+def executed(source: str) -> ModuleType:
+    """Run the source of a generated module that imports no other, and return the module."""
+    module = ModuleType("generated")
+    sys.modules["generated"] = module
+    exec(compile(source, "generated", "exec", dont_inherit=True), vars(module))
+    return module
+
+
 def texts(folder: Path) -> dict[str, str]:
     """Return the text files below a folder: path → text."""
     return {

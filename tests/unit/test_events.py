@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from attrs import field, frozen
+from attrs import field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,18 +20,24 @@ from sdk.events import (
     Catalog,
     CatalogEntry,
     EventInfo,
+    aware,
+    checked,
     decimal_digits,
+    each,
     fixed_size,
+    float32,
     freeze,
     int32,
     int64,
     lazy_names,
+    naive,
     to_map,
+    to_millis,
     to_tuple,
 )
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Sample:
     """A class as the generator makes them."""
 
@@ -42,8 +50,20 @@ class Sample:
     price: Decimal | None = field(default=None, validator=decimal_digits(5, 2))
     code: bytes | None = field(default=None, validator=fixed_size(2))
     tags: tuple[str, ...] = field(default=(), converter=to_tuple[str])
-    counts: Any = field(factory=dict, converter=to_map[int])
-    anything: Any = field(default=None, converter=freeze[Any])
+    counts: Mapping[str, int] = field(factory=dict, converter=to_map[int])
+    nested: Mapping[str, tuple[Mapping[str, tuple[int, ...]] | tuple[int, ...], ...]] | str = field(
+        default="", converter=freeze[Any]
+    )
+    ratio: float = field(default=0.0, validator=float32)
+    ratios: tuple[float, ...] = field(
+        default=(), converter=to_tuple[float], validator=each(float32)
+    )
+    day: dt.date | None = None
+    at: dt.datetime | None = field(default=None, validator=aware, converter=to_millis[Any])
+    local: dt.datetime | None = field(default=None, validator=naive)
+    opens: dt.time | None = field(default=None, validator=naive)
+    both: str | int | None = None
+    inner: Sample | None = None
 
 
 @pytest.mark.parametrize(
@@ -106,6 +126,84 @@ def test_decimals_are_judged_by_arithmetic(value: Decimal) -> None:
         assert fits
 
 
+NOON = dt.datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message", "path"),
+    [
+        ("small", "1", "expected int, not str", "small"),
+        ("small", True, "expected int, not bool", "small"),
+        ("small", None, "expected int, not None", "small"),
+        ("price", 1.5, "expected Decimal, not float", "price"),
+        ("code", "ab", "expected bytes, not str", "code"),
+        ("tags", ["a", 1], "expected str, not int", "tags[1]"),
+        ("counts", {"a": "b"}, "expected int, not str", "counts['a']"),
+        ("counts", {1: 1}, "expected a key of class str, not int", "counts[1]"),
+        ("nested", {"x": [[1, "2"]]}, "expected int, not str", "nested['x'][0][1]"),
+        ("nested", {"x": [{"y": [None]}]}, "expected int, not None", "nested['x'][0]['y'][0]"),
+        ("nested", 5, "expected a map or str, not int", "nested"),
+        ("ratio", 1e39, "does not fit a float of 32 bits", "ratio"),
+        ("ratio", 2**60 + 1, "has no exact float", "ratio"),
+        ("ratio", 10**400, "has no exact float", "ratio"),
+        ("ratios", [1.0, 1e39], "does not fit a float of 32 bits", "ratios[1]"),
+        ("day", NOON, "expected date, not datetime", "day"),
+        ("day", "2026-01-02", "expected date, not str", "day"),
+        ("at", NOON.replace(tzinfo=None), "has no time zone", "at"),
+        ("at", NOON.date(), "expected datetime, not date", "at"),
+        ("local", NOON, "has a time zone", "local"),
+        ("opens", NOON.timetz(), "has a time zone", "opens"),
+        ("both", 1.5, "expected str or int or None, not float", "both"),
+        ("inner", {"small": 1}, "expected Sample, not dict", "inner"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_refused_with_its_place(
+    name: str, value: Any, message: str, path: str
+) -> None:
+    """The constructor checks types at any depth, and names event, place and remedy."""
+    with pytest.raises(InvalidValueError) as refused:
+        Sample(**{name: value})
+    assert message in str(refused.value)
+    assert refused.value.event == "shop.Sample"
+    assert refused.value.path == path
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ratio", 3),
+        ("small", enum.IntEnum("Level", "LOW").LOW),  # type: ignore[attr-defined]
+        ("code", bytearray(b"ab")),
+        ("code", memoryview(b"ab")),
+        ("ratios", (1, 2.5)),
+        ("counts", {}),
+        ("both", 1),
+        ("both", "x"),
+        ("inner", Sample()),
+        ("day", dt.date(2026, 1, 2)),
+        ("local", NOON.replace(tzinfo=None)),
+        ("at", NOON.replace(microsecond=123000)),
+        ("opens", dt.time(9)),
+    ],
+)
+def test_what_the_encoder_takes_the_constructor_takes_too(name: str, value: Any) -> None:
+    """Values that have one exact form on the wire are accepted as they are."""
+    assert getattr(Sample(**{name: value}), name) == value
+
+
+def test_times_are_cut_to_the_unit_of_the_schema() -> None:
+    """What is finer than a millisecond is cut off downwards, so the event is what is sent."""
+    assert Sample(at=NOON).at == NOON.replace(microsecond=123000)
+    assert to_millis[Any]([{"x": dt.time(1, 2, 3, 999999)}]) == ({"x": dt.time(1, 2, 3, 999000)},)
+
+
+def test_checks_can_be_turned_off_as_any_validation() -> None:
+    """The switch of attrs turns all checks off."""
+    with validators.disabled():
+        assert Sample(small="x").small == "x"  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", ["text", b"bytes", {"a": 1}, 5, None])
 def test_what_is_no_array_is_refused(value: Any) -> None:
     """Text is iterable, but hardly an array of letters."""
@@ -123,22 +221,23 @@ def test_what_is_no_map_is_refused(value: Any) -> None:
 def test_arrays_and_maps_are_copied_at_any_depth() -> None:
     """What the caller changes afterwards does not show in the event."""
     inner = [1, 2]
-    given_map = {"x": [inner, {"y": inner}]}
-    sample = Sample(tags=["a"], counts={"b": 1}, anything=given_map)
+    given_map: Any = {"x": [inner, {"y": inner}]}
+    sample = Sample(tags=["a"], counts={"b": 1}, nested=given_map)
     inner.append(3)
     given_map["z"] = []
     assert sample.tags == ("a",)
-    assert sample.anything == {"x": ((1, 2), {"y": (1, 2)})}
-    assert Sample(anything="text").anything == "text"
+    assert sample.nested == {"x": ((1, 2), {"y": (1, 2)})}
+    assert Sample(nested="text").nested == "text"
 
 
-def test_converters_and_validators_are_of_one_module() -> None:
-    """Decoders know by the module's name what they may bypass."""
+def test_converters_and_validators_are_of_one_package() -> None:
+    """Decoders know by the package's name what they may bypass."""
     hooks = [each.converter for each in Sample.__attrs_attrs__] + [  # type: ignore[attr-defined]
         each.validator
         for each in Sample.__attrs_attrs__  # type: ignore[attr-defined]
     ]
-    assert {hook.__module__ for hook in hooks if hook is not None} == {"sdk.events"}
+    modules = {hook.__module__ for hook in hooks if hook is not None}
+    assert modules == {"sdk.events.checks", "sdk.events.fields"}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sdk.avro.schema import RecordSchema
 from sdk.errors import InvalidSchemaError, SchemaError
 
 _OURS: Final = "sdk.events"
-"""Converters and validators of this module state what a plan guarantees anyway."""
+"""Converters and validators of this package state what a plan guarantees anyway."""
 
 
 @frozen
@@ -128,7 +128,8 @@ def _hooks(attribute: attrs.Attribute[Any]) -> Iterator[Any]:
 
 
 def _is_ours(hook: Any) -> bool:
-    return getattr(hook, "__module__", None) == _OURS
+    module = str(getattr(hook, "__module__", ""))
+    return module == _OURS or module.startswith(f"{_OURS}.")
 
 
 def _presets(cls: type[Any]) -> tuple[tuple[str, Any], ...]:

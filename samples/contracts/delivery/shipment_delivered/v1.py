@@ -9,16 +9,16 @@ import datetime as dt
 from typing import ClassVar
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, aware, checked
 
 from ...common.address.v1 import Address
 
 __all__ = ["ShipmentDelivered"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class ShipmentDelivered:
     """A parcel has reached its recipient."""
 
@@ -30,7 +30,7 @@ class ShipmentDelivered:
     order_id: UUID
     """The order that the parcel belongs to."""
 
-    delivered_at: dt.datetime
+    delivered_at: dt.datetime = field(validator=aware)
     """When the parcel was handed over."""
 
     delivered_to: Address

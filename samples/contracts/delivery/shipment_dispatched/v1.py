@@ -12,14 +12,14 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, to_map
+from sdk.events import EventInfo, aware, checked, each, int32, to_map
 
 from ...common.address.v1 import Address
 
 __all__ = ["ShipmentDispatched"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class ShipmentDispatched:
     """A parcel of an order has left the warehouse."""
 
@@ -31,7 +31,7 @@ class ShipmentDispatched:
     order_id: UUID
     """The order that the parcel belongs to."""
 
-    dispatched_at: dt.datetime
+    dispatched_at: dt.datetime = field(validator=aware)
     """When the carrier took the parcel over."""
 
     carrier: str
@@ -46,7 +46,7 @@ class ShipmentDispatched:
     destination: Address
     """Where the parcel goes."""
 
-    contents: Mapping[str, int] = field(factory=dict, converter=to_map[int])
+    contents: Mapping[str, int] = field(factory=dict, converter=to_map[int], validator=each(int32))
     """Pieces in the parcel by stock keeping unit."""
 
     expected_on: dt.date | None = None

@@ -10,9 +10,9 @@ from enum import Enum
 from typing import ClassVar
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, aware, checked
 
 __all__ = ["CancellationReason", "OrderCancelled"]
 
@@ -29,7 +29,7 @@ class CancellationReason(Enum):
     OUT_OF_STOCK = "OUT_OF_STOCK"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class OrderCancelled:
     """An order will not be fulfilled. Whatever was paid for it is to be refunded."""
 
@@ -38,7 +38,7 @@ class OrderCancelled:
     order_id: UUID
     """The order, as in OrderCreated."""
 
-    cancelled_at: dt.datetime
+    cancelled_at: dt.datetime = field(validator=aware)
     """When the cancellation took effect."""
 
     reason: CancellationReason

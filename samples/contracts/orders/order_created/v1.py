@@ -12,12 +12,12 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits
+from sdk.events import EventInfo, aware, checked, decimal_digits
 
 __all__ = ["OrderCreated"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class OrderCreated:
     """A customer has placed an order and the shop has accepted it."""
 
@@ -26,7 +26,7 @@ class OrderCreated:
     order_id: UUID
     """Identifies the order in every event about it."""
 
-    created_at: dt.datetime
+    created_at: dt.datetime = field(validator=aware)
     """When the shop accepted the order."""
 
     total_amount: Decimal = field(validator=decimal_digits(12, 2))

@@ -12,14 +12,14 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits, int32, to_tuple
+from sdk.events import EventInfo, aware, checked, decimal_digits, int32, to_tuple
 
 from ...common.currency.v1 import Currency
 
 __all__ = ["OrderCreated", "OrderLine"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class OrderLine:
     """One article of an order."""
 
@@ -33,7 +33,7 @@ class OrderLine:
     """Price of one piece, taxes included."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class OrderCreated:
     """A customer has placed an order and the shop has accepted it."""
 
@@ -42,7 +42,7 @@ class OrderCreated:
     order_id: UUID
     """Identifies the order in every event about it."""
 
-    created_at: dt.datetime
+    created_at: dt.datetime = field(validator=aware)
     """When the shop accepted the order."""
 
     total_amount: Decimal = field(validator=decimal_digits(12, 2))

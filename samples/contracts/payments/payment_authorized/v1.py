@@ -13,7 +13,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits
+from sdk.events import EventInfo, aware, checked, decimal_digits
 
 from ...common.currency.v1 import Currency
 
@@ -32,7 +32,7 @@ class PaymentMethod(Enum):
     WALLET = "WALLET"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class PaymentAuthorized:
     """The payment provider has reserved an order's amount on the customer's means of payment."""
 
@@ -44,7 +44,7 @@ class PaymentAuthorized:
     order_id: UUID
     """The order that is paid for."""
 
-    authorized_at: dt.datetime
+    authorized_at: dt.datetime = field(validator=aware)
     """When the provider answered."""
 
     amount: Decimal = field(validator=decimal_digits(12, 2))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits
+from sdk.events import EventInfo, aware, checked, decimal_digits
 
 from ...common.currency.v1 import Currency
 
@@ -33,7 +33,7 @@ class DeclineReason(Enum):
     PROVIDER_ERROR = "PROVIDER_ERROR"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class PaymentDeclined:
     """The payment provider has refused an order's payment."""
 
@@ -45,7 +45,7 @@ class PaymentDeclined:
     order_id: UUID
     """The order that was to be paid for."""
 
-    declined_at: dt.datetime
+    declined_at: dt.datetime = field(validator=aware)
     """When the provider answered."""
 
     amount: Decimal = field(validator=decimal_digits(12, 2))

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 from ..shop.third.v1 import Third
 
 __all__ = ["Bare"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Bare:
     """Record Bare."""
 

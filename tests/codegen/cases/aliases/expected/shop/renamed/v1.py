@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 __all__ = ["Kind", "Renamed"]
 
@@ -21,7 +21,7 @@ class Kind(Enum):
     A = "A"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Renamed:
     """Record shop.Renamed."""
 

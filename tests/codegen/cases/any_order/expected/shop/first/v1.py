@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 from ..sub.second.v1 import Second
 from ..third.v1 import Third
@@ -17,7 +17,7 @@ from ..third.v1 import Third
 __all__ = ["First"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class First:
     """Record shop.First."""
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32
+from sdk.events import EventInfo, checked, int32
 
 __all__ = ["Third"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Third:
     """Record shop.Third."""
 

@@ -10,27 +10,30 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, freeze, to_map, to_tuple
+from sdk.events import EventInfo, checked, each, freeze, int32, int64, to_map, to_tuple
 
 __all__ = ["Basket", "Item"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Item:
     """Record shop.Item."""
 
     sku: str
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Basket:
     """Record shop.Basket."""
 
     __event__: ClassVar[EventInfo]
 
-    numbers: tuple[int, ...] = field(converter=to_tuple[int])
+    numbers: tuple[int, ...] = field(converter=to_tuple[int], validator=each(int32))
     prices: Mapping[str, float] = field(converter=to_map[float])
-    matrix: tuple[tuple[int, ...], ...] = field(converter=freeze[Sequence[Sequence[int]]])
+    matrix: tuple[tuple[int, ...], ...] = field(
+        converter=freeze[Sequence[Sequence[int]]],
+        validator=each(each(int64)),
+    )
     by_day: Mapping[str, tuple[str, ...]] = field(converter=freeze[Mapping[str, Sequence[str]]])
     days: tuple[Mapping[str, bool], ...] = field(converter=freeze[Sequence[Mapping[str, bool]]])
     items: tuple[Item, ...] = field(converter=to_tuple[Item])

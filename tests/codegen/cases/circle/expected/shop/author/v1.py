@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, to_tuple
+from sdk.events import EventInfo, checked, to_tuple
 
 from ..genre.v1 import Genre
 
@@ -24,7 +24,7 @@ class Cover(Enum):
     HARD = "HARD"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Book:
     """Record shop.Book."""
 
@@ -35,7 +35,7 @@ class Book:
     cover: Cover
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Author:
     """Record shop.Author."""
 

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, to_tuple
+from sdk.events import EventInfo, checked, to_tuple
 
 from ..author.v1 import Book
 
 __all__ = ["Shelf"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Shelf:
     """Record shop.Shelf."""
 

@@ -17,11 +17,17 @@ from attrs import field, frozen
 from sdk.events import (
     Duration,
     EventInfo,
+    aware,
+    checked,
     decimal_digits,
+    each,
     fixed_size,
+    float32,
     int32,
     int64,
+    naive,
     to_map,
+    to_millis,
     to_tuple,
 )
 
@@ -35,7 +41,7 @@ class Colour(Enum):
     BLUE = "BLUE"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Point:
     """Record shop.Point."""
 
@@ -44,7 +50,7 @@ class Point:
     tags: Mapping[str, str] = field(factory=dict, converter=to_map[str])
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Defaults:
     """Record shop.Defaults."""
 
@@ -54,17 +60,21 @@ class Defaults:
     flag: bool = True
     small: int = field(default=-7, validator=int32)
     big: int = field(default=9007199254740993, validator=int64)
-    ratio: float = 1.0
+    ratio: float = field(default=1.0, validator=float32)
     weight: float = 1.5e300
     data: bytes = b'\x00\xff"'
     text: str = 'it\'s "quoted"\n\\ {x} \u202e'
     code: bytes = field(default=b"ab", validator=fixed_size(2))
     colour: Colour = Colour.BLUE
-    numbers: tuple[int, ...] = field(default=(1, 2), converter=to_tuple[int])
-    one: tuple[int, ...] = field(default=(1,), converter=to_tuple[int])
-    empty: tuple[int, ...] = field(default=(), converter=to_tuple[int])
+    numbers: tuple[int, ...] = field(default=(1, 2), converter=to_tuple[int], validator=each(int32))
+    one: tuple[int, ...] = field(default=(1,), converter=to_tuple[int], validator=each(int32))
+    empty: tuple[int, ...] = field(default=(), converter=to_tuple[int], validator=each(int32))
     labels: Mapping[str, str] = field(factory=dict, converter=to_map[str])
-    counts: Mapping[str, int] = field(factory=lambda: {'a "b"': 1}, converter=to_map[int])
+    counts: Mapping[str, int] = field(
+        factory=lambda: {'a "b"': 1},
+        converter=to_map[int],
+        validator=each(int64),
+    )
     point: Point = field(factory=lambda: Point(y=3))
     path: tuple[Point, ...] = field(
         factory=lambda: (Point(x=1, y=2), Point(y=3)),
@@ -73,11 +83,22 @@ class Defaults:
     first: str | None = "x"
     later: str | None = "second branch"
     day: dt.date = dt.date(1969, 12, 31)
-    clock: dt.time = dt.time(23, 59, 59, 999000)
-    clock_us: dt.time = dt.time(0, 0)
-    moment: dt.datetime = dt.datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=dt.UTC)
-    moment_us: dt.datetime = dt.datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=dt.UTC)
-    local: dt.datetime = dt.datetime(1970, 1, 1)
+    clock: dt.time = field(
+        default=dt.time(23, 59, 59, 999000),
+        converter=to_millis[dt.time],
+        validator=naive,
+    )
+    clock_us: dt.time = field(default=dt.time(0, 0), validator=naive)
+    moment: dt.datetime = field(
+        default=dt.datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=dt.UTC),
+        converter=to_millis[dt.datetime],
+        validator=aware,
+    )
+    moment_us: dt.datetime = field(
+        default=dt.datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=dt.UTC),
+        validator=aware,
+    )
+    local: dt.datetime = field(default=dt.datetime(1970, 1, 1), validator=naive)
     nanos: int = field(default=5, validator=int64)
     price: Decimal = field(default=Decimal("12.34"), validator=decimal_digits(6, 2))
     debt: Decimal = field(default=Decimal("-0.01"), validator=decimal_digits(6, 2))
@@ -85,7 +106,7 @@ class Defaults:
     id: UUID = field(default=UUID("00000000-0000-0000-0000-00000000002a"))
     term: Duration = field(default=Duration(months=1, days=2, milliseconds=3))
     not_a_number: float = float("nan")
-    endless: float = float("-inf")
+    endless: float = field(default=float("-inf"), validator=float32)
     self_made: Defaults | None = None
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, to_tuple
+from sdk.events import EventInfo, checked, to_tuple
 
 __all__ = ["Grade", "Odd", "State", "Ticket"]
 
@@ -49,7 +49,7 @@ class Odd(Enum):
     I_ = "I"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Ticket:
     """Record shop.Ticket."""
 

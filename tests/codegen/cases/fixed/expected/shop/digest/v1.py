@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, fixed_size
+from sdk.events import EventInfo, checked, fixed_size
 
 __all__ = ["Digest", "Sha1", "Sha256"]
 
@@ -29,7 +29,7 @@ class Sha256(bytes):
     __slots__ = ()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Digest:
     """Record shop.Digest."""
 

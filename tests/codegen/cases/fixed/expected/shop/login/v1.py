@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, fixed_size
+from sdk.events import EventInfo, checked, fixed_size
 
 from ..token.v1 import Token
 
 __all__ = ["Login"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Login:
     """Record shop.Login."""
 

@@ -12,12 +12,12 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits, int32, to_tuple
+from sdk.events import EventInfo, aware, checked, decimal_digits, int32, to_millis, to_tuple
 
 __all__ = ["Booked", "Stay"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Stay:
     """How long a guest stays."""
 
@@ -25,7 +25,7 @@ class Stay:
     nights: int = field(default=1, validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Booked:
     """A guest has booked."""
 
@@ -34,13 +34,13 @@ class Booked:
     id: UUID
     """The booking."""
 
-    at: dt.datetime
+    at: dt.datetime = field(converter=to_millis[dt.datetime], validator=aware)
     price: Decimal = field(validator=decimal_digits(9, 2))
     stay: Stay
     wishes: tuple[str, ...] = field(default=(), converter=to_tuple[str])
     note: str | None = None
     second: Stay | None = None
-    record: dt.datetime
+    record: dt.datetime = field(validator=aware)
 
 
 Booked.__event__ = EventInfo(

@@ -12,25 +12,36 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from sdk.events import Duration, EventInfo, decimal_digits, int64, to_tuple
+from sdk.events import (
+    Duration,
+    EventInfo,
+    aware,
+    checked,
+    decimal_digits,
+    each,
+    int64,
+    naive,
+    to_millis,
+    to_tuple,
+)
 
 __all__ = ["Everything"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Everything:
     """Record shop.Everything."""
 
     __event__: ClassVar[EventInfo]
 
     day: dt.date
-    time_ms: dt.time
-    time_us: dt.time
-    at_ms: dt.datetime
-    at_us: dt.datetime
+    time_ms: dt.time = field(converter=to_millis[dt.time], validator=naive)
+    time_us: dt.time = field(validator=naive)
+    at_ms: dt.datetime = field(converter=to_millis[dt.datetime], validator=aware)
+    at_us: dt.datetime = field(validator=aware)
     at_ns: int = field(validator=int64)
-    local_ms: dt.datetime
-    local_us: dt.datetime
+    local_ms: dt.datetime = field(converter=to_millis[dt.datetime], validator=naive)
+    local_us: dt.datetime = field(validator=naive)
     local_ns: int = field(validator=int64)
     amount: Decimal = field(validator=decimal_digits(10, 2))
     whole: Decimal = field(validator=decimal_digits(5, 0))
@@ -40,7 +51,10 @@ class Everything:
     short_id: UUID
     term: Duration
     maybe_amount: Decimal | None = field(default=None, validator=decimal_digits(10, 2))
-    amounts: tuple[Decimal, ...] = field(converter=to_tuple[Decimal])
+    amounts: tuple[Decimal, ...] = field(
+        converter=to_tuple[Decimal],
+        validator=each(decimal_digits(10, 2)),
+    )
     unknown: int = field(validator=int64)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32
+from sdk.events import EventInfo, checked, int32
 
 __all__ = ["GlobalEnum", "GlobalException", "GlobalLambda", "GlobalList", "GlobalV1"]
 
@@ -21,7 +21,7 @@ class GlobalEnum(Enum):
     A = "A"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class GlobalList:
     """Record shop.global.list."""
 
@@ -34,14 +34,14 @@ class GlobalException:
     """Record shop.global.Exception."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class GlobalV1:
     """Record shop.global.v1."""
 
     x: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class GlobalLambda:
     """Record shop.global.lambda."""
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 __all__ = ["Address"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Address:
     """Record geo.Address."""
 

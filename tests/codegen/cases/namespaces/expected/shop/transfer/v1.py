@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32, int64
+from sdk.events import EventInfo, checked, int32, int64
 
 from ...geo.address.v1 import Address
 from ...geo.home.address.v1 import Address as HomeAddress
@@ -17,28 +17,28 @@ from ...geo.home.address.v1 import Address as HomeAddress
 __all__ = ["BaseMoney", "Money", "TargetMoney", "Transfer"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class BaseMoney:
     """Record bank.base.Money."""
 
     amount: int = field(validator=int64)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class TargetMoney:
     """Record bank.target.Money."""
 
     amount: float
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Money:
     """Record shop.Money."""
 
     amount: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Transfer:
     """Record shop.Transfer."""
 

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, freeze, to_tuple
+from sdk.events import EventInfo, checked, freeze, to_tuple
 
 __all__ = ["Edge", "Node"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Edge:
     """Record shop.Edge."""
 
@@ -23,7 +23,7 @@ class Edge:
     target: Node | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Node:
     """Record shop.Node."""
 

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, freeze, to_map, to_tuple
+from sdk.events import EventInfo, checked, freeze, to_map, to_tuple
 
 __all__ = ["Tree"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Tree:
     """Record shop.Tree."""
 

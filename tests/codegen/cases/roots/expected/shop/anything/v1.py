@@ -9,19 +9,19 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32
+from sdk.events import EventInfo, checked, int32
 
 __all__ = ["SCHEMA", "Anything", "Left", "Right"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Left:
     """Record shop.Left."""
 
     x: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Right:
     """Record shop.Right."""
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, decimal_digits, freeze
+from sdk.events import EventInfo, checked, decimal_digits, freeze
 
 from ..amount.v1 import SCHEMA as SHOP_AMOUNT_SCHEMA
 
@@ -33,7 +33,7 @@ class _X:
     """Record shop._X."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Many:
     """Record shop.Many."""
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, fixed_size
+from sdk.events import EventInfo, checked, fixed_size
 
 from ..anything.v1 import SCHEMA as SHOP_ANYTHING_SCHEMA, Left
 from ..colour.v1 import Colour
@@ -18,7 +18,7 @@ from ..hash.v1 import Hash
 __all__ = ["Uses"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Uses:
     """Record shop.Uses."""
 

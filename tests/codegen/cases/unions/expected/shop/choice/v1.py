@@ -11,26 +11,26 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, freeze, int32, to_map
+from sdk.events import EventInfo, aware, checked, each, freeze, int32, int64, to_map, to_millis
 
 __all__ = ["Choice", "Left", "Right"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Left:
     """Record shop.Left."""
 
     x: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Right:
     """Record shop.Right."""
 
     x: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Choice:
     """Record shop.Choice."""
 
@@ -49,12 +49,17 @@ class Choice:
     list_or_text: str | tuple[int, ...] | Mapping[str, Left] | None = field(
         default=None,
         converter=freeze[str | Sequence[int] | Mapping[str, Left] | None],
+        validator=each(int64),
     )
-    moment: dt.date | dt.datetime | None
+    moment: dt.date | dt.datetime | None = field(
+        converter=to_millis[dt.date | dt.datetime | None],
+        validator=aware,
+    )
     single: int = field(validator=int32)
     optional_list: tuple[int, ...] | None = field(
         default=None,
         converter=freeze[Sequence[int] | None],
+        validator=each(int32),
     )
 
 

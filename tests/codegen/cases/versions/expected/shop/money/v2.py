@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int64
+from sdk.events import EventInfo, checked, int64
 
 __all__ = ["Money"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Money:
     """Record shop.Money."""
 

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 from ..money.v1 import Money
 
 __all__ = ["Paid"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Paid:
     """Record shop.Paid."""
 

@@ -9,19 +9,19 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32
+from sdk.events import EventInfo, checked, int32
 
 __all__ = ["Alpha", "Beta", "Inner", "Other"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Inner:
     """Record shop.through.Inner."""
 
     x: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Alpha:
     """Record shop.through.Alpha."""
 
@@ -30,14 +30,14 @@ class Alpha:
     inner: Inner
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Other:
     """Record shop.through.Other."""
 
     y: int = field(validator=int32)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Beta:
     """Record shop.through.Beta."""
 

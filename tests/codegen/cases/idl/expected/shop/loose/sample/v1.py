@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, to_map
+from sdk.events import EventInfo, checked, to_map
 
 from ..kind.v1 import Kind
 
 __all__ = ["Sample"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Sample:
     """Record shop.loose.Sample."""
 

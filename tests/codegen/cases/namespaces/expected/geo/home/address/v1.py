@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from sdk.events import EventInfo, int32
+from sdk.events import EventInfo, checked, int32
 
 from ...address.v1 import Address as GeoAddress
 
 __all__ = ["Address"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Address:
     """Record geo.home.Address."""
 

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from sdk.events import EventInfo
+from sdk.events import EventInfo, checked
 
 from ..mood.v1 import Mood
 
 __all__ = ["Message"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class Message:
     """Record shop.chat.Message."""
 

@@ -1,0 +1,106 @@
+"""Finds event classes by full name and version, importing only those that are asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from attrs import frozen
+
+from sdk.errors import ConfigurationError
+
+
+@frozen
+class CatalogEntry:
+    """Where the class of one event version lives; loaded only when asked for.
+
+    Attributes:
+        full_name: Avro full name.
+        version: Our version number.
+        module: Absolute module name.
+        class_name: Name of the class inside the module.
+    """
+
+    full_name: str
+    version: int
+    module: str
+    class_name: str
+
+    def load(self) -> type[Any]:
+        """Import the module and return the class."""
+        loaded: type[Any] = getattr(importlib.import_module(self.module), self.class_name)
+        return loaded
+
+
+class Catalog:
+    """Finds event classes by full name and version without importing the others.
+
+    A generated contracts package carries one as ``CATALOG``.
+
+    Args:
+        entries: One for each event version.
+    """
+
+    def __init__(self, entries: Iterable[CatalogEntry]) -> None:
+        self._entries: dict[str, dict[int, CatalogEntry]] = {}
+        for entry in entries:
+            self._entries.setdefault(entry.full_name, {})[entry.version] = entry
+
+    def __iter__(self) -> Iterator[CatalogEntry]:
+        for versions in self._entries.values():
+            for version in sorted(versions):
+                yield versions[version]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries.values()))
+
+    def full_name(self, name: str) -> str:
+        """Return the full name that a short or full name stands for.
+
+        Raises:
+            ConfigurationError: No event, or more than one, has this name.
+        """
+        if name in self._entries:
+            return name
+        found = sorted(known for known in self._entries if known.rpartition(".")[2] == name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigurationError(
+                f"event name {name!r} fits {' and '.join(found)}", remedy="use the full name"
+            )
+        near = get_close_matches(name, [*self._entries, *self._short_names()], n=1)
+        raise ConfigurationError(
+            f"no event is called {name!r}",
+            remedy=f"did you mean {near[0]!r}?" if near else "generate its class first",
+        )
+
+    def find(self, name: str, version: int | None = None) -> type[Any]:
+        """Return the class of an event, by short or full name; the newest version by default.
+
+        Raises:
+            ConfigurationError: The name is unknown or ambiguous, or there is no such version.
+        """
+        full_name = self.full_name(name)
+        versions = self._entries[full_name]
+        wanted = max(versions) if version is None else version
+        if wanted not in versions:
+            raise ConfigurationError(
+                f"event {full_name} has no version {wanted}",
+                remedy=f"known versions: {', '.join(map(str, sorted(versions)))}",
+            )
+        return versions[wanted].load()
+
+    def versions(self, name: str) -> tuple[type[Any], ...]:
+        """Return the classes of all versions of an event, oldest first.
+
+        Raises:
+            ConfigurationError: The name is unknown or ambiguous.
+        """
+        versions = self._entries[self.full_name(name)]
+        return tuple(versions[version].load() for version in sorted(versions))
+
+    def _short_names(self) -> list[str]:
+        return [full_name.rpartition(".")[2] for full_name in self._entries]

@@ -1,0 +1,216 @@
+"""Checks what a constructor was given against the annotations of its class, at any depth.
+
+Events are constructed often and wrongly seldom, so there are two steps. One function of each class,
+made from its annotations, compares the classes of all values. Where one is not exactly the
+annotated class, the value is examined: what the codec takes too (an int for a float, say) is
+accepted, and anything else refused with its place.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from types import NoneType
+from typing import Any, Final, get_args, get_origin
+
+import attrs
+
+from sdk.events.fields import refuse
+
+Problem = tuple[str, str, str]
+"""Path below a value, what is wrong there, and the remedy."""
+
+_REMEDIES: Final[Mapping[str, str]] = {
+    "Decimal": 'pass a Decimal, such as Decimal("1.50")',
+    "UUID": "pass a UUID, such as UUID(text)",
+    "datetime": "pass a datetime, such as datetime.fromisoformat(text)",
+    "date": "pass a date, such as date.fromisoformat(text)",
+    "time": "pass a time, such as time.fromisoformat(text)",
+    "bytes": "pass bytes, such as text.encode()",
+}
+
+
+def checked(cls: type[Any], attributes: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Have the constructor of a class check the types of all its fields.
+
+    This is a field transformer: ``@frozen(kw_only=True, field_transformer=checked)``. Annotations
+    must be text (``from __future__ import annotations``) of the forms that generated modules have.
+    All fields are checked at once, by the validator of one of them: attrs runs validators when
+    every field is set.
+    """
+    if not attributes:
+        return attributes
+    host = max(range(len(attributes)), key=lambda index: attributes[index].validator is None)
+    check = _check_of(cls, attributes)
+    own = attributes[host].validator
+    validator = check if own is None else attrs.validators.and_(own, check)
+    attributes[host] = attributes[host].evolve(validator=validator)
+    return attributes
+
+
+def _check_of(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> Callable[..., None]:
+    """Return a validator of all fields.
+
+    Its source consists of annotations, which the module itself evaluates too. Names of classes are
+    looked up when it runs, so that records may hold each other.
+    """
+    annotations = {each.name: str(each.type) for each in attributes}
+    lines = ["def make(examine):", " def check(self, attribute, value):"]
+    for name, annotation in annotations.items():
+        refused = f"examine(self, {name!r})"
+        lines += [f"  v = self.{name}", *_source(ast.parse(annotation, mode="eval").body, refused)]
+    source = "\n".join((*lines, " return check"))
+    names, made = vars(sys.modules[cls.__module__]), dict[str, Any]()
+    exec(compile(source, f"<checks of {cls.__qualname__}>", "exec"), names, made)  # noqa: S102
+
+    @cache
+    def wanted(name: str) -> Any:
+        return eval(annotations[name], names)  # noqa: S307
+
+    def examine(instance: Any, name: str) -> None:
+        problem = _problem(wanted(name), getattr(instance, name))
+        if problem is not None:
+            path, message, remedy = problem
+            refuse(instance, name + path, message, remedy)
+
+    check: Callable[..., None] = made["make"](examine)
+    check.__module__ = __name__
+    return check
+
+
+def _source(node: ast.expr, refused: str) -> Iterator[str]:
+    """Yield statements that refuse ``v`` unless it has exactly the annotated classes.
+
+    Containers inside containers are not looked into, but always examined.
+    """
+    branches = list(_branches(node))
+    yield f"  if {_is_one_of(branches, 'v')}: pass"
+    for branch in branches:
+        match branch:
+            case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[items, _])):
+                yield "  elif v.__class__ is tuple:"
+                yield "   for i in v:"
+                yield f"    if not ({_is_one_of(_branches(items), 'i')}): {refused}; break"
+            case ast.Subscript(slice=ast.Tuple(elts=[_, values])):
+                yield "  elif v.__class__ is dict:"
+                yield "   for k, i in v.items():"
+                fits = f"k.__class__ is str and ({_is_one_of(_branches(values), 'i')})"
+                yield f"    if not ({fits}): {refused}; break"
+    yield f"  else: {refused}"
+
+
+def _branches(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        yield from _branches(node.left)
+        yield from _branches(node.right)
+    else:
+        yield node
+
+
+def _is_one_of(branches: Iterable[ast.expr], name: str) -> str:
+    """Return an expression: a value has exactly the class of a branch that is not a container."""
+    tests = (
+        f"{name} is None"
+        if isinstance(each, ast.Constant)
+        else f"{name}.__class__ is {ast.unparse(each)}"
+        for each in branches
+        if not isinstance(each, ast.Subscript)
+    )
+    return " or ".join(tests) or "False"
+
+
+def _problem(wanted: Any, value: Any) -> Problem | None:
+    """Return what is wrong with a value of a type, or None."""
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin is tuple:
+        return _problem_of_items(parts[0], value)
+    if origin is not None and issubclass(origin, Mapping):
+        return _problem_of_values(parts[1], value)
+    if parts:
+        return _problem_of_union(parts, value)
+    if wanted is NoneType or wanted is None:
+        return None if value is None else ("", f"expected None, not {_kind(value)}", "pass None")
+    return None if _fits(wanted, value) else _unfit(wanted, value)
+
+
+def _problem_of_items(wanted: Any, value: Any) -> Problem | None:
+    if not isinstance(value, tuple):
+        return "", f"expected an array, not {_kind(value)}", "pass a list or tuple"
+    return _first((f"[{index}]", wanted, item) for index, item in enumerate(value))
+
+
+def _problem_of_values(wanted: Any, value: Any) -> Problem | None:
+    if not isinstance(value, Mapping):
+        return "", f"expected a map, not {_kind(value)}", "pass a dict with text keys"
+    for key in value:
+        if not isinstance(key, str):
+            return f"[{key!r}]", f"expected a key of class str, not {_kind(key)}", "use text keys"
+    return _first((f"[{key!r}]", wanted, item) for key, item in value.items())
+
+
+def _problem_of_union(branches: tuple[Any, ...], value: Any) -> Problem | None:
+    problems = [_problem(branch, value) for branch in branches]
+    if None in problems:
+        return None
+    deeper = [each for each in problems if each is not None and each[0]]
+    others = [branch for branch in branches if branch is not NoneType]
+    if deeper:
+        return deeper[0]
+    if len(others) == 1:
+        return _problem(others[0], value)
+    names = " or ".join(map(_name, branches))
+    return "", f"expected {names}, not {_kind(value)}", "pass one of them"
+
+
+def _first(items: Iterable[tuple[str, Any, Any]]) -> Problem | None:
+    for step, wanted, item in items:
+        problem = _problem(wanted, item)
+        if problem is not None:
+            path, message, remedy = problem
+            return step + path, message, remedy
+    return None
+
+
+def _fits(wanted: type[Any], value: Any) -> bool:
+    """Tell whether the codec takes a value for a class."""
+    if wanted is float:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, float) or (whole and _is_exact_float(value))
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if wanted is bytes:
+        return isinstance(value, bytes | bytearray | memoryview)
+    if wanted is dt.date:
+        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if attrs.has(wanted):
+        return type(value) is wanted
+    return isinstance(value, wanted)
+
+
+def _is_exact_float(value: int) -> bool:
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def _unfit(wanted: type[Any], value: Any) -> Problem:
+    name = _name(wanted)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return "", f"{value} has no exact float", "pass a float"
+    return "", f"expected {name}, not {_kind(value)}", _REMEDIES.get(name, f"pass {name}")
+
+
+def _name(wanted: Any) -> str:
+    if get_origin(wanted) is tuple:
+        return "an array"
+    if get_args(wanted):
+        return "a map"
+    return "None" if wanted is NoneType else wanted.__name__
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
