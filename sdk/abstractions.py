@@ -129,8 +129,8 @@ TokenSource = Callable[[], tuple[str, float | datetime]]
 
 
 OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]
-"""Called once a record, from whatever thread the client takes acknowledgements in, with either a
-report or an error."""
+"""Called once for each record, in the thread that takes acknowledgements, with a report or an
+error."""
 
 
 class BrokerProducer(Protocol):
@@ -139,13 +139,18 @@ class BrokerProducer(Protocol):
     def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Queue a record and return at once.
 
+        Args:
+            record: One that `sdk.publishing.checks.check_record` accepts.
+            on_delivery: Called once with the outcome, unless this raises.
+
         Raises:
             QueueFullError: The local queue is full now.
             MessageTooLargeError: The record can never be queued.
+            ClosedError: The client is closed.
         """
 
     def after_deliveries(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
+        """Register a callback to run after each batch of delivery callbacks."""
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
@@ -153,11 +158,12 @@ class BrokerProducer(Protocol):
     def close(self, timeout: float) -> int:
         """Flush, then release the client; return the number of records not delivered.
 
-        Each record that was not delivered is told to its ``on_delivery`` before this returns.
+        The ``on_delivery`` of each record that was not delivered has been called with an error
+        before this returns.
         """
 
-    def trouble(self) -> SdkError | None:
-        """Return what keeps the client from delivering anything now, if it knows."""
+    def connection_error(self) -> SdkError | None:
+        """Return what keeps the client from reaching Kafka at present, if it knows."""
 
 
 class ConsumerListener(Protocol):

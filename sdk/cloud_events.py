@@ -28,6 +28,8 @@ TIME = "ce_time"
 DATA_SCHEMA = "ce_dataschema"
 SUBJECT = "ce_subject"
 EVENT_VERSION = "ce_eventversion"
+CORRELATION_ID = "ce_correlationid"
+CAUSATION_ID = "ce_causationid"
 CONTENT_TYPE = "content-type"
 
 _Header = tuple[str, bytes | None]

@@ -28,7 +28,9 @@ class Happening:
 
 @frozen
 class RecordQueued(Happening):
-    """The client has taken a record and will deliver it.
+    """A record is about to be queued; `RecordDelivered` or `DeliveryFailed` follows.
+
+    Neither follows where `Producer.produce` itself raises.
 
     Attributes:
         record: What is sent.

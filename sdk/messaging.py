@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sdk.abstractions import BrokerConsumer, Observer, TokenSource
+from sdk import correlation
+from sdk.abstractions import BrokerConsumer, Interceptor, Observer, TokenSource
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog
 from sdk.observers import Observers
+from sdk.once import Once
 from sdk.provisioning import provision
-from sdk.publishing.producer import Producer, ProducerFactory, ProducerParts
+from sdk.publishing.encoder import Encoder
+from sdk.publishing.producer import Producer
 from sdk.retry import backoff
 from sdk.settings import Settings
+from sdk.signals import exit_on_sigterm
 from sdk.topics import TopicRouter
 from sdk.transport import Transport, open_transport
 
@@ -35,6 +40,7 @@ def connect(
     contracts: str | ModuleType | Catalog | None = None,
     token: TokenSource | None = None,
     observers: Iterable[Observer] = (),
+    interceptors: Iterable[Interceptor] = (),
 ) -> Messaging:
     """Read the settings and return everything wired; the single call that a service makes.
 
@@ -44,7 +50,9 @@ def connect(
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
         token: Returns a fresh OAUTHBEARER token and when it expires; called by the Kafka clients.
-        observers: See what happens to messages.
+        observers: Called with what happens to messages.
+        interceptors: Called in turn with each record that is made of an event, before it is sent;
+            each returns the record to go on with.
 
     Returns:
         The connection, to be used as a context manager: ``with`` or ``async with``.
@@ -66,7 +74,9 @@ def connect(
         if loaded.routing.provision != "none":
             with closing(transport.admin()) as admin:
                 provision(admin, topics.definitions(), loaded.routing.provision)
-        messaging = Messaging(catalog, topics, transport, observers=observers)
+        messaging = Messaging(
+            catalog, topics, transport, observers=observers, interceptors=interceptors
+        )
         messaging.closes(opened.pop_all().close)
     return messaging
 
@@ -78,7 +88,8 @@ class Messaging(ClosingDeliveries):
         catalog: The events that this service knows.
         topics: Event classes → topics.
         transport: How clients are made.
-        observers: See what happens to messages.
+        observers: Called with what happens to messages.
+        interceptors: As for `connect`.
 
     Attributes:
         settings: The options.
@@ -93,15 +104,20 @@ class Messaging(ClosingDeliveries):
         transport: Transport,
         *,
         observers: Iterable[Observer] = (),
+        interceptors: Iterable[Interceptor] = (),
     ) -> None:
         self.settings = transport.settings
         self.catalog = catalog
         self.topics = topics
         self._transport = transport
         self._observers = Observers(observers)
-        self._factory = ProducerFactory(self._producer_parts)
+        self._interceptors = (*interceptors, correlation.carry_on)
+        self._making = threading.Lock()
+        self._producer: Producer | None = None
+        self._encoders: Once[None, Encoder] = Once()
         self._consumers: list[Consumer] = []
         self._opened = ExitStack()
+        self._opened.callback(exit_on_sigterm())
         self._closed = False
         self._process = os.getpid()
 
@@ -113,7 +129,23 @@ class Messaging(ClosingDeliveries):
             ConfigurationError: librdkafka refuses a setting.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
-        return self._factory.get()
+        if self._producer is not None:
+            return self._producer
+        with self._making:
+            self._check_usable()
+            if self._producer is None:
+                self._producer = self._make_producer()
+            return self._producer
+
+    @property
+    def encoder(self) -> Encoder:
+        """Makes records of events without sending them, and without a client of Kafka.
+
+        Raises:
+            ClosedError: The connection was closed, or belongs to the parent process.
+        """
+        self._check_usable()
+        return self._encoders.get(None, self._make_encoder)
 
     def consumer(
         self, group_id: str | None = None, *, on_error: ErrorPolicy = stop_on_error
@@ -167,7 +199,7 @@ class Messaging(ClosingDeliveries):
         """
         self._check_usable()
         # Made first, so that it connects to Kafka while the registry is asked.
-        self._factory.get()
+        _ = self.producer
         classes = event_classes or tuple(entry.load() for entry in self.catalog)
         self._transport.serializer().warm_up(
             [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
@@ -184,12 +216,16 @@ class Messaging(ClosingDeliveries):
         Raises:
             UndeliveredError: Records were not delivered; each has been logged.
         """
-        if self._closed or os.getpid() != self._process:
+        if os.getpid() != self._process:
             return
-        self._closed = True
+        with self._making:
+            if self._closed:
+                return
+            self._closed = True
         with ExitStack() as stack:
             stack.enter_context(self._opened)
-            stack.callback(self._factory.close, timeout)
+            if self._producer is not None:
+                stack.callback(self._producer.close, timeout)
             for consumer in self._consumers:
                 stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
 
@@ -210,27 +246,32 @@ class Messaging(ClosingDeliveries):
         self._check_usable()
         return self._transport.consumer(group)
 
-    def _producer_parts(self) -> ProducerParts:
-        self._check_usable()
-        options = self.settings.producer
-        # First, so that it connects while the serializer's libraries are being loaded.
+    def _make_producer(self) -> Producer:
+        # The client first, so that it connects while the serializer's libraries are being loaded.
         broker = self._transport.producer()
         try:
-            serializer = self._transport.serializer()
-            keys = self._transport.keys()
+            encoder = self.encoder
         except BaseException:
             broker.close(0)
             raise
-        headers = CloudEventHeaders(self.settings.source, serializer.content_type)
-        return ProducerParts(
-            broker=broker,
-            serializer=serializer,
-            keys=keys,
-            topics=self.topics,
-            standard_headers=headers if options.cloud_events else None,
+        options = self.settings.producer
+        return Producer(
+            broker,
+            encoder,
             observers=self._observers,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
             close_timeout=options.close_timeout_ms / 1000,
+        )
+
+    def _make_encoder(self) -> Encoder:
+        serializer = self._transport.serializer()
+        headers = CloudEventHeaders(self.settings.source, serializer.content_type)
+        return Encoder(
+            serializer,
+            self._transport.keys(),
+            self.topics,
+            headers if self.settings.producer.cloud_events else None,
+            self._interceptors,
         )
 
 

@@ -12,7 +12,7 @@ from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError
 from sdk.kafka.config import common_config, make_client
 from sdk.kafka.failures import broker_failure, is_missing
-from sdk.kafka.health import Trouble
+from sdk.kafka.health import ClientHealth
 from sdk.settings import KafkaOptions
 from sdk.topics import TopicDefinition
 
@@ -37,12 +37,12 @@ class ConfluentAdmin:
     def __init__(
         self, kafka: KafkaOptions, token: TokenSource | None = None, timeout: float = _SECONDS
     ) -> None:
-        self._trouble = Trouble("reach Kafka")
+        self._health = ClientHealth("reach Kafka")
         self._timeout = timeout
         # Kept as long as this object: a client that goes away fails what it was asked for.
         self._client: Any = make_client(
             _api.AdminClient,
-            common_config(kafka, token) | {"error_cb": self._trouble.hear},
+            common_config(kafka, token) | {"error_cb": self._health.record},
             {"kafka": kafka.librdkafka},
         )
 
@@ -113,7 +113,7 @@ class ConfluentAdmin:
         try:
             yield
         except KafkaException as error:
-            self._client.poll(0)  # has the client tell the trouble that it met meanwhile
-            if isinstance(self._trouble.error, AuthenticationError):
-                raise self._trouble.error from error
+            self._client.poll(0)  # runs the error callback for what happened meanwhile
+            if isinstance(self._health.error, AuthenticationError):
+                raise self._health.error from error
             raise broker_failure(error.args[0], doing, **where) from error

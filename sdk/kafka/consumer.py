@@ -15,7 +15,7 @@ from sdk.abstractions import ConsumerListener, TokenSource
 from sdk.errors import BrokerError, BrokerUnavailableError, FencedError, SdkError
 from sdk.kafka.config import consumer_config, make_client
 from sdk.kafka.failures import broker_failure, is_missing
-from sdk.kafka.health import Trouble
+from sdk.kafka.health import ClientHealth
 from sdk.records import END, ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
@@ -49,11 +49,11 @@ class ConfluentConsumer:
         group_id: str,
         token: TokenSource | None = None,
     ) -> None:
-        self._trouble = Trouble("reach Kafka")
+        self._health = ClientHealth("reach Kafka")
         config = consumer_config(kafka, options, group_id, token)
         self._client: Any = make_client(
             Client,
-            config | {"error_cb": self._trouble.hear, "on_commit": self._on_commit},
+            config | {"error_cb": self._health.record, "on_commit": self._on_commit},
             {"consumer": options.librdkafka, "kafka": kafka.librdkafka},
         )
         self._listener: ConsumerListener | None = None
@@ -86,7 +86,7 @@ class ConfluentConsumer:
         try:
             first = self._client.poll(timeout)
             if first is None:
-                self._raise_trouble()
+                self._raise_unhealthy()
                 return []
             messages = [first]
             if max_records > 1:
@@ -243,8 +243,8 @@ class ConfluentConsumer:
         except KafkaException as error:
             raise broker_failure(error.args[0], f"{doing} partitions") from error
 
-    def _raise_trouble(self) -> None:
-        error = self._trouble.fatal or self._trouble.refusal
+    def _raise_unhealthy(self) -> None:
+        error = self._health.fatal or self._health.refusal
         if error is not None:
             raise error.with_traceback(None)
 

@@ -1,4 +1,4 @@
-"""What keeps a client from its brokers: librdkafka tells it apart from the messages it fails."""
+"""What keeps a client from its brokers: librdkafka reports it apart from the records it fails."""
 
 from __future__ import annotations
 
@@ -13,55 +13,58 @@ from sdk.kafka.failures import broker_failure, is_refusal
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 5.0
-"""Seconds for which another broker of the cluster may still take a client that one refused."""
+"""Seconds for which another broker of the cluster may still accept a client that one refused."""
 
 
-class Trouble:
+class ClientHealth:
     """Remembers the last error of the client as a whole, until a broker answers again.
 
-    A wrong password fails no message: the client's error callback hears of it, and the messages
-    time out much later. Joining the two is what this is for.
+    A wrong password fails no record: the client's error callback is called, and the records time
+    out much later. This joins the two.
 
     Args:
         doing: What the client does, such as ``reach Kafka``.
 
     Attributes:
-        stands: Whether there is anything to `clear`.
+        failing: Whether there is anything to `clear`.
     """
 
     def __init__(self, doing: str) -> None:
-        self.stands = False
+        self.failing = False
         self._doing = doing
         self._error: SdkError | None = None
         self._fatal: SdkError | None = None
         self._refused_since: float | None = None
-        self._told: set[int] = set()
+        self._logged: set[int] = set()
 
-    def hear(self, error: KafkaError) -> None:
-        """Take an error from the client's error callback."""
+    def record(self, error: KafkaError) -> None:
+        """Remember an error from the client's error callback; log each kind once."""
         failure = broker_failure(error, self._doing)
-        self.stands = True
+        self.failing = True
         if error.fatal():
             self._fatal = failure
         if is_refusal(error):
             self._refused_since = self._refused_since or time.monotonic()
             self._error = failure
-        elif self._refused_since is None:
+        elif self._refused_since is None and not (
+            self._error is not None and error.code() == KafkaError._ALL_BROKERS_DOWN
+        ):
+            # That all brokers are down says less than why the last of them is.
             self._error = failure
-        if error.code() not in self._told:
-            self._told.add(error.code())
+        if error.code() not in self._logged:
+            self._logged.add(error.code())
             logger.warning("%s", failure)
 
     def clear(self) -> None:
-        """Forget it: a broker has answered."""
-        self.stands = False
+        """Forget the error: a broker has answered."""
+        self.failing = False
         self._error = None
         self._refused_since = None
-        self._told.clear()
+        self._logged.clear()
 
     @property
     def error(self) -> SdkError | None:
-        """The trouble that stands, or None."""
+        """What keeps the client from its brokers at present, or None."""
         return self._fatal or self._error
 
     @property

@@ -1,4 +1,4 @@
-"""librdkafka's producer behind our seam, with one thread that takes its acknowledgements."""
+"""librdkafka's producer behind our seam, with one thread that polls for delivery reports."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from confluent_kafka import Producer as Client
 from sdk.abstractions import OnDelivery, TokenSource
 from sdk.errors import (
     AuthenticationError,
+    BrokerUnavailableError,
     ClosedError,
     DeliveryTimeoutError,
     QueueFullError,
     SdkError,
-    SerializationError,
 )
 from sdk.kafka.config import make_client, producer_config
 from sdk.kafka.failures import broker_failure
-from sdk.kafka.health import Trouble
-from sdk.kafka.signals import held_signals
+from sdk.kafka.health import ClientHealth
+from sdk.kafka.signals import deferred_signals, interruption
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
 
@@ -55,8 +55,8 @@ class ConfluentProducer:
     def __init__(
         self, kafka: KafkaOptions, options: ProducerOptions, token: TokenSource | None = None
     ) -> None:
-        self._trouble = Trouble("reach Kafka")
-        config = producer_config(kafka, options, token) | {"error_cb": self._trouble.hear}
+        self._health = ClientHealth("reach Kafka")
+        config = producer_config(kafka, options, token) | {"error_cb": self._health.record}
         self._client: Any = make_client(
             Client, config, {"producer": options.librdkafka, "kafka": kafka.librdkafka}
         )
@@ -73,7 +73,7 @@ class ConfluentProducer:
         self._poller.start()
 
     def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
-        """Queue a record and return at once."""
+        """Queue a checked record and return at once."""
         topic, value, key, headers, partition, timestamp = record
         try:
             self._client.produce(
@@ -88,24 +88,20 @@ class ConfluentProducer:
             )
             self._produced += 1
             if not self._produced % _TAKEN_WHILE_PRODUCING and self._takes_inline:
-                with held_signals():
+                with deferred_signals():
                     self._take(0)
         except BufferError as error:
             raise QueueFullError("the local queue is full", topic=record.topic) from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError._FATAL:
-                self._take(0)  # tells what it was
-            raise self._failure(error.args[0], topic, partition) from error
+                self._take(0)  # has the client report what it was
+            raise self._failure(error.args[0], record, None) from error
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
-        except (TypeError, ValueError, OverflowError) as error:
-            if "header key" in str(error) and all(isinstance(name, str) for name, _ in headers):
-                # Nothing is wrong with the headers. The client hears signals while it reads them,
-                # and puts its own error in the place of what a handler raises.
-                raise KeyboardInterrupt from error
-            raise SerializationError(
-                f"the client cannot take the record: {error}", topic=record.topic
-            ) from error
+        except TypeError as error:
+            # Nothing is wrong with a checked record. The client runs Python's signal handlers
+            # while it reads header names, and raises this in place of what a handler raised.
+            raise interruption() from error
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
@@ -130,24 +126,24 @@ class ConfluentProducer:
             self._client = None
         return left
 
-    def trouble(self) -> SdkError | None:
-        """Return what keeps the client from delivering anything now, if it knows."""
-        return self._trouble.error
+    def connection_error(self) -> SdkError | None:
+        """Return what keeps the client from reaching Kafka at present, if it knows."""
+        return self._health.error
 
     def after_deliveries(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever one or more ``on_delivery`` in a row have been called."""
+        """Register a callback to run after each batch of delivery callbacks."""
         self._after_deliveries = call
 
     def _flush(self, client: Any, timeout: float) -> int:
-        """Flush in short turns, between which signals are heard; return what is left."""
+        """Flush in short turns, between which signal handlers run; return what is left."""
         deadline = time.monotonic() + timeout
         while True:
             turn = min(_FLUSH_SECONDS, deadline - time.monotonic())
-            with held_signals():
+            with deferred_signals():
                 try:
                     left: int = client.flush(max(0.0, turn))
                 except KafkaException as error:
-                    self._trouble.hear(error.args[0])
+                    self._health.record(error.args[0])
                     left = len(client)
             if not left or turn <= 0:
                 return left
@@ -178,12 +174,12 @@ class ConfluentProducer:
         try:
             if client.poll(timeout):
                 self._after_deliveries()
-            if self._trouble.refusal is not None or self._trouble.fatal is not None:
+            if self._health.refusal is not None or self._health.fatal is not None:
                 # No broker takes us: waiting for the delivery time-out would not change it.
                 client.purge(blocking=False)
         except KafkaException as error:
             # A fatal error is raised, once, where others are called back.
-            self._trouble.hear(error.args[0])
+            self._health.record(error.args[0])
         except Exception:
             logger.exception("taking acknowledgements failed")
 
@@ -195,10 +191,10 @@ class ConfluentProducer:
         message: Any,
     ) -> None:
         if error is not None:
-            on_delivery(None, self._failure(error, record.topic, message.partition()))
+            on_delivery(None, self._failure(error, record, message.partition()))
             return
-        if self._trouble.stands:
-            self._trouble.clear()
+        if self._health.failing:
+            self._health.clear()
         kind, stamped = message.timestamp()
         if stamped == _MOCK_APPEND_TIME:
             stamped = record.timestamp or _time_of_producing(message)
@@ -206,22 +202,62 @@ class ConfluentProducer:
         report = DeliveryReport(record.topic, message.partition(), message.offset(), timestamp)
         on_delivery(report, None)
 
-    def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
-        trouble = self._trouble.error
-        known = None if partition is None or partition < 0 else partition
+    def _failure(
+        self, error: KafkaError, record: ProducerRecord, partition: int | None
+    ) -> SdkError:
+        """Return our error for a record that failed for good, with the cause as far as known.
+
+        Args:
+            error: What the client says of the record.
+            record: What was to be sent.
+            partition: Which partition the client had chosen; negative if it knew none yet, None
+                where it refuses the record at once.
+        """
+        topic = record.topic
+        failure = broker_failure(
+            error,
+            "deliver the record",
+            topic=topic,
+            partition=None if partition is None or partition < 0 else partition,
+        )
         purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
-        failure = broker_failure(error, "deliver the record", topic=topic, partition=known)
-        fatal = self._trouble.fatal
+        fatal = self._health.fatal
         if fatal is not None and (purged or error.fatal() or error.code() == KafkaError._FATAL):
             return type(fatal)(fatal.message, topic=topic, remedy=fatal.remedy)
-        timed_out = purged or isinstance(failure, DeliveryTimeoutError)
-        if timed_out and isinstance(trouble, AuthenticationError):
-            return AuthenticationError(trouble.message, topic=topic, remedy=trouble.remedy)
+        if not purged and not isinstance(failure, DeliveryTimeoutError):
+            return failure
         if purged:
             failure.message = "the producer was closed before the record was acknowledged"
-            if trouble is not None:
-                failure.message += f": {trouble.message}"
+        cause = self._health.error
+        if cause is not None:
+            failure.message += f": {cause.message}"
+            failure.remedy = cause.remedy
+        if self._was_never_sent(record, partition):
+            failure.message += "; nothing was sent"
+            if not purged:
+                failure_class = BrokerUnavailableError if cause is None else type(cause)
+                return failure_class(failure.message, topic=topic, remedy=failure.remedy)
+        elif isinstance(cause, AuthenticationError):
+            return AuthenticationError(failure.message, topic=topic, remedy=failure.remedy)
         return failure
+
+    def _was_never_sent(self, record: ProducerRecord, partition: int | None) -> bool:
+        """Whether no broker can have got a record that failed: the client knew none to send it to.
+
+        The client chooses a partition when it learns from a broker how many there are; a record
+        that names its partition waits for the partition's leader to become known.
+        """
+        if partition is None or (partition < 0 and record.partition is None):
+            return True
+        return self._cluster_id() is None
+
+    def _cluster_id(self) -> str | None:
+        """Return the cluster's id, None if no broker has ever answered this client."""
+        try:
+            found: str | None = self._client.cluster_id(0)
+        except (KafkaException, AttributeError, RuntimeError):
+            return None
+        return found
 
 
 def _time_of_producing(message: Any) -> int:

@@ -1,4 +1,4 @@
-"""Holding signals back while the client calls us: what their handlers raise there would be lost."""
+"""Deferring signals while the client calls us: what their handlers raise there would be lost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-_HELD: Final = (signal.SIGINT, signal.SIGTERM)
+from sdk.signals import TerminationExit
+
+_DEFERRED: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def held_signals() -> Iterator[None]:
-    """Have the handlers of SIGINT and SIGTERM called after the block instead of inside it.
+def deferred_signals() -> Iterator[None]:
+    """Run the handlers of SIGINT and SIGTERM after the block instead of inside it.
 
-    Python calls them in the main thread between any two of its instructions. Where that is inside
+    Python runs them in the main thread between any two of its instructions. Where that is inside
     a callback, the client drops what they raise, and with it the outcome of a record.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -24,7 +26,7 @@ def held_signals() -> Iterator[None]:
     came: list[int] = []
     try:
         with ExitStack() as restored:
-            for number in _HELD:
+            for number in _DEFERRED:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     restored.callback(signal.signal, number, handler)
@@ -33,3 +35,11 @@ def held_signals() -> Iterator[None]:
     finally:
         for each in came:
             signal.raise_signal(each)
+
+
+def interruption() -> BaseException:
+    """Return what a signal handler has just raised, where the client has replaced it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(handler, TerminationExit) and handler.came:
+        return handler.exit()
+    return KeyboardInterrupt()

@@ -1,4 +1,4 @@
-"""Delivery: what `produce` hands back, to be waited on by a thread or awaited by an event loop."""
+"""Delivery: what `produce` returns, to be waited for by a thread or awaited in an event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _FAILURES_KEPT = 10_000
 
 _Waiter = tuple[Callable[[Any], None], Any]
-"""How somebody who waits is woken: a function, and what it is called with."""
+"""How a thread or a task that waits is woken: a function and its argument."""
 
 
 class Delivery:
@@ -26,16 +26,17 @@ class Delivery:
     Giving up waiting, by a time-out or by cancelling the task, does not call the record back.
 
     Attributes:
-        event: The event, or None for a tombstone.
-        record: What is sent.
+        event: The event; None for a tombstone and for a record that was sent as it is.
+        record: What is sent. Where an event loop runs and the event's schema id is still being
+            looked up, only its topic is known.
     """
 
-    __slots__ = ("_office", "_outcome", "_waiters", "event", "record")
+    __slots__ = ("_outcome", "_tracker", "_waiters", "event", "record")
 
-    def __init__(self, event: Any, record: ProducerRecord, office: DeliveryOffice) -> None:
+    def __init__(self, event: Any, record: ProducerRecord, tracker: DeliveryTracker) -> None:
         self.event = event
         self.record = record
-        self._office = office
+        self._tracker = tracker
         self._outcome: DeliveryReport | SdkError | None = None
         self._waiters: list[_Waiter] | None = None
 
@@ -83,29 +84,29 @@ class Delivery:
 
         Raises:
             DeliveryTimeoutError: No answer within ``timeout``; the record is still on its way.
-            SdkError: The record failed for good, for the reason that the class tells.
+            SdkError: The record failed for good, for the reason that the class names.
         """
         if self._outcome is None:
-            gate = threading.Lock()
-            gate.acquire()
-            self._add((_open, gate))
+            settled = threading.Lock()
+            settled.acquire()
+            self._add((_release, settled))
             patience = -1 if timeout is None else timeout
-            if self._outcome is None and not gate.acquire(timeout=patience):
-                raise self._office.overdue(self.record, patience)
+            if self._outcome is None and not settled.acquire(timeout=patience):
+                raise self._tracker.overdue(self.record, patience)
         return self._settled()
 
     def __await__(self) -> Generator[Any, None, DeliveryReport]:
         if self._outcome is None:
             loop = asyncio.get_running_loop()
-            alarm = self._office.alarms.get(loop) or self._office.alarm(loop)
+            waker = self._tracker.wakers.get(loop) or self._tracker.waker(loop)
             future = loop.create_future()
-            self._add((alarm.set, future))
+            self._add((waker.due, future))
             if self._outcome is None:
                 yield from future
         return self._settled()
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Take the outcome, once, from the client's own thread, and wake whoever waits.
+        """Take the outcome, once, in the thread that takes acknowledgements; wake who waits.
 
         A delivery is itself the `OnDelivery` of its record: of the objects that live as long as a
         record is under way, the garbage collector sees one less.
@@ -115,7 +116,7 @@ class Delivery:
         self._outcome = report if error is None else error
         waiters = self._waiters
         if error is not None:
-            self._office.failed(self, watched=waiters is not None)
+            self._tracker.failed(self, watched=waiters is not None)
         if waiters is not None:
             for wake, whom in waiters:
                 wake(whom)
@@ -125,7 +126,7 @@ class Delivery:
         return f"<Delivery to {self.record.topic}: {state}>"
 
     def _add(self, waiter: _Waiter) -> None:
-        with self._office.lock:
+        with self._tracker.lock:
             if self._waiters is None:
                 self._waiters = [waiter]
             else:
@@ -136,49 +137,50 @@ class Delivery:
         if type(outcome) is DeliveryReport:
             return outcome
         assert isinstance(outcome, SdkError)
-        self._office.seen(self)
+        self._tracker.seen(self)
         raise outcome.with_traceback(None)
 
 
-class DeliveryOffice:
-    """What the deliveries of one producer share: failures nobody looked at, and loops to wake.
+class DeliveryTracker:
+    """What the deliveries of one producer share: unseen failures, and the event loops to wake.
 
     Args:
-        trouble: Tells what keeps the client from delivering anything just now, such as refused
-            credentials; None when nothing is known.
+        connection_error: Returns what keeps the client from reaching Kafka at present, such as
+            refused credentials; None when nothing is known.
+
+    Attributes:
+        lock: Guards the waiters of all deliveries.
+        wakers: Those of the event loops in which a delivery was awaited.
     """
 
-    def __init__(self, trouble: Callable[[], SdkError | None]) -> None:
+    def __init__(self, connection_error: Callable[[], SdkError | None]) -> None:
         self.lock = threading.Lock()
-        self._trouble = trouble
-        self.alarms: dict[asyncio.AbstractEventLoop, _Alarm] = {}
+        self.wakers: dict[asyncio.AbstractEventLoop, _Waker] = {}
+        self._connection_error = connection_error
         self._failures: dict[int, Delivery] = {}
 
-    def alarm(self, loop: asyncio.AbstractEventLoop) -> _Alarm:
-        """Return the alarm of an event loop, new if need be."""
+    def waker(self, loop: asyncio.AbstractEventLoop) -> _Waker:
+        """Return the waker of an event loop, new if need be."""
         with self.lock:
-            for known in [known for known in self.alarms if known.is_closed()]:
-                del self.alarms[known]
-            return self.alarms.setdefault(loop, _Alarm(loop))
+            for closed in [known for known in self.wakers if known.is_closed()]:
+                del self.wakers[closed]
+            return self.wakers.setdefault(loop, _Waker(loop))
 
-    def ring(self) -> None:
-        """Wake the event loops in which somebody waits for what was settled by now."""
-        for alarm in tuple(self.alarms.values()):
-            alarm.ring()
+    def wake(self) -> None:
+        """Wake the tasks that wait for deliveries which have been settled by now."""
+        for waker in tuple(self.wakers.values()):
+            waker.wake()
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
-        """Return the error of a wait that ended before the record's fate was known."""
-        trouble = self._trouble()
-        if trouble is not None:
-            return trouble
-        return DeliveryTimeoutError(
+        """Return the error of a wait that ended before the outcome was known."""
+        return self._connection_error() or DeliveryTimeoutError(
             f"no acknowledgement within {timeout:g} s; the record is still on its way",
             topic=record.topic,
             remedy="wait longer, or look at the broker",
         )
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:
-        """Keep a failed delivery until somebody looks at it, and log it if nobody waits."""
+        """Keep a failed delivery until its error is seen, and log it if nobody waits."""
         with self.lock:
             self._failures[id(delivery)] = delivery
             if len(self._failures) > _FAILURES_KEPT:
@@ -192,7 +194,7 @@ class DeliveryOffice:
             self._failures.pop(id(delivery), None)
 
     def take_failures(self) -> tuple[Delivery, ...]:
-        """Return the failed deliveries that nobody looked at, and forget them."""
+        """Return the failed deliveries whose errors nobody has seen, and forget them."""
         with self.lock:
             failures = tuple(self._failures.values())
             self._failures.clear()
@@ -200,36 +202,40 @@ class DeliveryOffice:
 
 
 def describe(delivery: Delivery) -> str:
-    """Return one line that tells which event a delivery carries; never its fields."""
-    name = "tombstone" if delivery.event is None else type(delivery.event).__event__.full_name
-    key = delivery.record.key
-    return f"{name} with key {'none' if key is None else key.decode(errors='replace')!r}"
+    """Return one line that names the event and key of a delivery; never the event's fields."""
+    record = delivery.record
+    if delivery.event is not None:
+        name = type(delivery.event).__event__.full_name
+    else:
+        name = "tombstone" if record.value is None else "record"
+    key = "none" if record.key is None else record.key.decode(errors="replace")
+    return f"{name} with key {key!r}"
 
 
-class _Alarm:
-    """Wakes futures of one event loop from other threads, a batch of them by one wake-up."""
+class _Waker:
+    """Wakes tasks of one event loop from other threads, with one call for many of them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        self._loop = loop
         self._due: deque[asyncio.Future[None]] = deque()
-        self.set = self._due.append
+        self.due = self._due.append
 
-    def ring(self) -> None:
-        """Complete in the loop, soon, whatever is due; called from any thread."""
-        if self._due and not self.loop.is_closed():
+    def wake(self) -> None:
+        """Complete in the loop, soon, every future that is due; called from any thread."""
+        if self._due and not self._loop.is_closed():
             try:
-                self.loop.call_soon_threadsafe(self._wake)
+                self._loop.call_soon_threadsafe(self._complete)
             except RuntimeError:  # it was closed meanwhile, and nobody waits in it any more
                 self._due.clear()
 
-    def _wake(self) -> None:
+    def _complete(self) -> None:
         due = self._due
         while due:
             future = due.popleft()
-            if not future.done():
+            if not future.done():  # its task may have been cancelled
                 future.set_result(None)
 
 
-def _open(gate: threading.Lock) -> None:
-    if gate.locked():
-        gate.release()
+def _release(lock: threading.Lock) -> None:
+    if lock.locked():
+        lock.release()

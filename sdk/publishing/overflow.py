@@ -1,92 +1,176 @@
-"""Records that met a full queue where nobody may be made to wait."""
+"""What cannot be sent yet where an event loop runs, which must not be made to wait.
+
+Two things take time: room in a full queue, and looking up the schema id of an event that is
+published for the first time. A thread simply waits; for an event loop, the overflow does it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import define
 
 from sdk.abstractions import BrokerProducer, OnDelivery
-from sdk.errors import QueueFullError, SdkError
+from sdk.errors import QueueFullError, SdkError, SerializationError
+from sdk.happenings import QueueWaited
+from sdk.observers import Observers
+from sdk.publishing.delivery import Delivery
 from sdk.records import ProducerRecord
 
 QUEUE_RETRY = 0.005
-"""Seconds between two looks at a full queue, which thousands of records leave meanwhile."""
+"""Seconds between two attempts at a full queue, which thousands of records leave meanwhile."""
 
 
-@frozen
+@define(eq=False)
 class _Waiting:
-    record: ProducerRecord
+    delivery: Delivery
     settle: OnDelivery
-    deadline: float
-    timeout: float
+    encode: Callable[[], ProducerRecord] | None
+    since: float
 
 
-class Backlog:
-    """Records that met a full queue in a thread whose event loop must not be blocked.
+class Overflow:
+    """Deliveries that wait in order, topic by topic; a thread for each such topic sends them.
 
-    They are queued in order as room appears, by timers of the loop, or by whoever closes.
+    While a topic has some, all that is published to it from an event loop goes behind them, so
+    that the order within a key is kept. Topics do not wait for each other.
+
+    Args:
+        broker: The client.
+        wake: Wakes the event loops after deliveries have failed here.
+        timeout: How long a record waits for room in a full queue, seconds.
+        observers: Who is told how long records have waited.
+
+    Attributes:
+        waiting: Topic → its deliveries, in order; a topic without any is absent.
     """
 
-    def __init__(self, broker: BrokerProducer, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        broker: BrokerProducer,
+        wake: Callable[[], None],
+        timeout: float,
+        observers: Observers | None = None,
+    ) -> None:
         self._broker = broker
-        self._ring = ring
-        # Reentrant: queueing a record may take acknowledgements, and whoever hears of one may
-        # produce again.
-        self._lock = threading.RLock()
-        self._timers: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
-        self.waiting: deque[_Waiting] = deque()
+        self._wake = wake
+        self._timeout = timeout
+        self._observers = observers
+        # Reentrant: sending a record may take acknowledgements, and their observers may produce.
+        self._changed = threading.Condition(threading.RLock())
+        self.waiting: dict[str, deque[_Waiting]] = {}
 
-    def add(self, record: ProducerRecord, settle: OnDelivery, timeout: float) -> None:
-        """Have a record queued when there is room, or failed after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        with self._lock:
-            self.waiting.append(_Waiting(record, settle, deadline, timeout))
-        loop = asyncio.get_running_loop()
-        if loop not in self._timers:
-            self._timers.add(loop)
-            loop.call_later(QUEUE_RETRY, self._retry, loop)
+    def add(
+        self,
+        delivery: Delivery,
+        settle: OnDelivery,
+        encode: Callable[[], ProducerRecord] | None = None,
+    ) -> None:
+        """Take a delivery over: it will be sent, or fail.
 
-    def drain_until(self, deadline: float) -> int:
-        """Queue what waits, blocking this thread until ``deadline``; return what is left."""
-        while not self._drain() and time.monotonic() < deadline:
-            time.sleep(QUEUE_RETRY)
-        return len(self.waiting)
+        Args:
+            delivery: What `Producer.produce` returns.
+            settle: What the client calls with the outcome.
+            encode: Makes the record, where that takes time; None if the delivery has it.
+        """
+        topic = delivery.record.topic
+        with self._changed:
+            queue = self.waiting.get(topic)
+            if queue is None:
+                queue = self.waiting[topic] = deque()
+                threading.Thread(
+                    target=self._serve,
+                    args=(topic, queue),
+                    name=f"sdk-overflow {topic}",
+                    daemon=True,
+                ).start()
+            queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
 
-    def give_up(self) -> None:
-        """Fail whatever still waits."""
-        while self.waiting:
-            waiting = self.waiting.popleft()
-            waiting.settle(None, stayed_full(waiting.record, waiting.timeout))
-        self._ring()
+    def wait_until_empty(self, deadline: float, topic: str | None = None) -> int:
+        """Wait for the deliveries of a topic, or for all; return how many are left at the end.
 
-    def _retry(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._drain():
-            self._timers.discard(loop)
-        else:
-            loop.call_later(QUEUE_RETRY, self._retry, loop)
+        Args:
+            deadline: In terms of `time.monotonic`.
+            topic: None means all topics.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not (self.waiting if topic is None else topic in self.waiting),
+                max(0.0, deadline - time.monotonic()),
+            )
+            return sum(map(len, self.waiting.values()))
 
-    def _drain(self) -> bool:
-        with self._lock:
-            while self.waiting:
-                first = self.waiting[0]
+    def give_up(self, error: SdkError) -> None:
+        """Fail everything that still waits."""
+        with self._changed:
+            left = [waiting for queue in self.waiting.values() for waiting in queue]
+            for queue in self.waiting.values():
+                queue.clear()
+            self.waiting.clear()
+        for waiting in left:
+            waiting.settle(None, error)
+        self._wake()
+
+    def _serve(self, topic: str, queue: deque[_Waiting]) -> None:
+        """Send the deliveries of one topic in order, until there are none."""
+        while True:
+            with self._changed:
+                if not queue:
+                    if self.waiting.get(topic) is queue:
+                        del self.waiting[topic]
+                    self._changed.notify_all()
+                    return
+                first = queue[0]
+            error = self._encode(first)
+            if error is None:
+                error = self._send(first, queue)
+            if error is not None:
+                self._drop(first, queue, error)
+
+    def _encode(self, waiting: _Waiting) -> SdkError | None:
+        if waiting.encode is None:
+            return None
+        try:
+            waiting.delivery.record = waiting.encode()
+        except Exception as error:  # noqa: BLE001 - it reaches whoever waits for the delivery
+            return error if isinstance(error, SdkError) else _unexpected(error, waiting)
+        waiting.encode = None
+        waiting.since = time.monotonic()
+        return None
+
+    def _send(self, first: _Waiting, queue: deque[_Waiting]) -> SdkError | None:
+        """Send the first delivery, waiting for room; return why it cannot be sent."""
+        waited = False
+        while True:
+            with self._changed:
+                if not queue or queue[0] is not first:
+                    return None  # given up meanwhile
                 try:
-                    self._broker.produce(first.record, first.settle)
+                    self._broker.produce(first.delivery.record, first.settle)
+                    queue.popleft()
+                    break
                 except QueueFullError:
-                    if time.monotonic() < first.deadline:
-                        return False
-                    first.settle(None, stayed_full(first.record, first.timeout))
-                    self._ring()
+                    if time.monotonic() - first.since >= self._timeout:
+                        return stayed_full(first.delivery.record, self._timeout)
                 except SdkError as error:
-                    first.settle(None, error)
-                    self._ring()
-                self.waiting.popleft()
-        return True
+                    return error
+            waited = True
+            time.sleep(QUEUE_RETRY)
+        if waited and self._observers is not None:
+            seconds = time.monotonic() - first.since
+            self._observers.notify(QueueWaited(first.delivery.record.topic, seconds))
+        return None
+
+    def _drop(self, first: _Waiting, queue: deque[_Waiting], error: SdkError) -> None:
+        with self._changed:
+            if not queue or queue[0] is not first:
+                return
+            queue.popleft()
+        first.settle(None, error)
+        self._wake()
 
 
 def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
@@ -98,10 +182,10 @@ def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
     )
 
 
-def event_loop_runs() -> bool:
-    """Whether an event loop runs in this thread, which then must not be blocked."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+def _unexpected(error: Exception, waiting: _Waiting) -> SdkError:
+    failure = SerializationError(
+        f"the record cannot be made: {type(error).__name__}: {error}",
+        topic=waiting.delivery.record.topic,
+    )
+    failure.__cause__ = error
+    return failure

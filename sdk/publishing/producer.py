@@ -8,63 +8,26 @@ import os
 import threading
 import time
 import weakref
+from asyncio import _get_running_loop  # what `get_running_loop` raises on costs more
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
-from attrs import field, frozen
-
-from sdk.abstractions import (
-    BrokerProducer,
-    Interceptor,
-    KeySerializer,
-    MessageSerializer,
-    OnDelivery,
-    StandardHeaders,
-    TopicResolver,
-)
+from sdk.abstractions import BrokerProducer, OnDelivery
 from sdk.closing import ClosingDeliveries
-from sdk.errors import ClosedError, QueueFullError, SdkError, SerializationError, UndeliveredError
-from sdk.happenings import DeliveryFailed, RecordDelivered
+from sdk.errors import ClosedError, QueueFullError, SdkError, UndeliveredError
+from sdk.events import Event
+from sdk.happenings import DeliveryFailed, QueueWaited, RecordDelivered, RecordQueued
 from sdk.observers import Observers
-from sdk.publishing.delivery import Delivery, DeliveryOffice, describe
-from sdk.publishing.options import HeaderInput, check_place, own_headers
-from sdk.publishing.overflow import QUEUE_RETRY, Backlog, event_loop_runs, stayed_full
-from sdk.records import DeliveryReport, Header, ProducerRecord
+from sdk.publishing.checks import HeaderInput, check_record
+from sdk.publishing.delivery import Delivery, DeliveryTracker, describe
+from sdk.publishing.encoder import FROM_EVENT, Encoder
+from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full
+from sdk.records import DeliveryReport, ProducerRecord
 
 logger = logging.getLogger(__name__)
-
-FROM_EVENT: Final[Any] = type("FromEvent", (), {"__repr__": lambda self: "FROM_EVENT"})()
-"""Default of ``key``: the value of the event's key field. None means a record without a key."""
-
-
-@frozen(kw_only=True)
-class ProducerParts:
-    """What a producer is made of.
-
-    Attributes:
-        broker: The long-lived client.
-        serializer: Events → record values.
-        keys: Keys → record keys.
-        topics: Event classes → topics.
-        standard_headers: The headers that every record of an event class carries, or None.
-        observers: Who sees what happens.
-        interceptors: Called in turn with each record that was made of an event.
-        queue_full_timeout: How long a full queue is waited for, seconds.
-        close_timeout: How long closing waits for acknowledgements, seconds.
-    """
-
-    broker: BrokerProducer
-    serializer: MessageSerializer
-    keys: KeySerializer
-    topics: TopicResolver
-    standard_headers: StandardHeaders | None = None
-    observers: Observers = field(factory=Observers)
-    interceptors: tuple[Interceptor, ...] = ()
-    queue_full_timeout: float = 10.0
-    close_timeout: float = 30.0
 
 
 class Producer(ClosingDeliveries):
@@ -73,23 +36,35 @@ class Producer(ClosingDeliveries):
     Closing it, by `close` or as a context manager, waits for what is still under way.
 
     Args:
-        parts: The collaborators.
+        broker: The long-lived client; the producer takes ownership and closes it.
+        encoder: Makes records of events.
+        observers: Called with what happens.
+        queue_full_timeout: How long a record waits for room in a full queue, seconds.
+        close_timeout: How long closing waits for acknowledgements, seconds.
+
+    Attributes:
+        record: `Encoder.record`: (event, and what `produce` takes) → its record; sends nothing.
     """
 
-    def __init__(self, parts: ProducerParts) -> None:
-        self._broker = parts.broker
-        self._serializer = parts.serializer
-        self._keys = parts.keys
-        self._topics = parts.topics
-        self._standard_headers = parts.standard_headers
-        self._observers = parts.observers or None
-        self._interceptors = parts.interceptors
-        self._close_timeout = parts.close_timeout
-        self._queue_full_timeout = parts.queue_full_timeout
-        self._office = DeliveryOffice(parts.broker.trouble)
-        parts.broker.after_deliveries(self._office.ring)
-        self._backlog = Backlog(parts.broker, self._office.ring)
-        self._routes: dict[type[Any], _Route] = {}
+    def __init__(
+        self,
+        broker: BrokerProducer,
+        encoder: Encoder,
+        *,
+        observers: Observers | None = None,
+        queue_full_timeout: float = 10.0,
+        close_timeout: float = 30.0,
+    ) -> None:
+        self.record = encoder.record
+        self._broker = broker
+        self._encoder = encoder
+        self._observers = observers or None
+        self._close_timeout = close_timeout
+        self._queue_full_timeout = queue_full_timeout
+        self._tracker = DeliveryTracker(broker.connection_error)
+        broker.after_deliveries(self._tracker.wake)
+        self._overflow = Overflow(broker, self._tracker.wake, queue_full_timeout, self._observers)
+        self._ready: set[tuple[type[Any], type[Any], str | None]] = set()
         self._unusable: str | None = None
         self._closing = threading.Lock()
         atexit.register(self._close_at_exit)
@@ -98,7 +73,7 @@ class Producer(ClosingDeliveries):
 
     def produce(
         self,
-        event: Any,
+        event: Event,
         *,
         key: object = FROM_EVENT,
         headers: HeaderInput = (),
@@ -109,7 +84,9 @@ class Producer(ClosingDeliveries):
         """Queue an event and return at once.
 
         A full queue is waited for, up to the setting ``producer.queue_full_timeout_ms``: here, or
-        in the `await` of the delivery where an event loop runs in this thread.
+        in the `await` of the delivery where an event loop runs in this thread. There, an event
+        whose schema id has to be looked up is also serialized in the background, and what is
+        wrong with it is raised by the `await`.
 
         Args:
             event: Instance of a generated event class.
@@ -118,60 +95,62 @@ class Producer(ClosingDeliveries):
                 with the name of a standard header replaces it.
             topic: Destination, instead of the one that settings route the event to.
             partition: Partition, instead of the one that the key chooses.
-            timestamp: Milliseconds since the epoch or an aware datetime; now by default.
+            timestamp: Milliseconds since the epoch or an aware datetime; None means now.
 
         Returns:
             The delivery, to be waited on or awaited.
 
         Raises:
-            SerializationError: The event or its key does not fit its schema; nothing was sent.
+            SerializationError: The event or its key does not fit its schema, or no client could
+                send the record; nothing was sent.
             RoutingError: The event has no topic.
-            RegistryError: The schema's id could not be had.
+            RegistryError: The schema id is unavailable.
             QueueFullError: The queue stayed full.
             MessageTooLargeError: The record is larger than the client sends.
             ClosedError: The producer was closed, or belongs to the parent process.
         """
         if self._unusable is not None:
             raise ClosedError(self._unusable, remedy="open a connection of its own")
-        event_class = type(event)
-        route = self._routes.get(event_class) or self._route(event_class)
-        if topic is not None or partition is not None or timestamp is not None:
-            timestamp = check_place(topic, partition, timestamp)
-        if topic is None:
-            topic = route.topic
-        if key is FROM_EVENT:
-            key = None if route.key_field is None else getattr(event, route.key_field)
-        if type(key) is UUID:
-            key = str(key)  # once, for key and headers alike
-        if headers:
-            message_headers = self._headers(event_class, key, headers)
-        else:
-            standard = self._standard_headers
-            message_headers = [] if standard is None else standard(event_class, key)
-        value = self._serializer.encode(event, topic, message_headers)
-        record_key = None if key is None else self._keys.encode(key, event_class, topic)
-        record = ProducerRecord(
-            topic, value, record_key, tuple(message_headers), partition, timestamp
+        if _get_running_loop() is not None:
+            kind = (type(event), type(key), topic)
+            if kind not in self._ready and not self._becomes_ready(kind, event, key):
+                return self._encode_later(
+                    event,
+                    self._encoder.topic_of(type(event), topic),
+                    partial(
+                        self.record,
+                        event,
+                        key=key,
+                        headers=headers,
+                        topic=topic,
+                        partition=partition,
+                        timestamp=timestamp,
+                    ),
+                )
+        record = self.record(
+            event, key=key, headers=headers, topic=topic, partition=partition, timestamp=timestamp
         )
         return self._send(event, record)
 
     def produce_tombstone(
         self,
-        event_class: type[Any],
+        event_class: type[Event],
         key: object,
         *,
         headers: HeaderInput = (),
         topic: str | None = None,
         partition: int | None = None,
+        timestamp: int | datetime | None = None,
     ) -> Delivery:
         """Queue a null value for ``key``: compaction removes what the topic has under it.
 
         Args:
             event_class: Class whose topic is meant.
-            key: As in `produce`.
+            key: As in `produce`, but not None.
             headers: As in `produce`.
             topic: As in `produce`.
             partition: As in `produce`.
+            timestamp: As in `produce`.
 
         Returns:
             The delivery, to be waited on or awaited.
@@ -182,20 +161,39 @@ class Producer(ClosingDeliveries):
         """
         if self._unusable is not None:
             raise ClosedError(self._unusable, remedy="open a connection of its own")
-        if key is None:
-            raise SerializationError(
-                "a tombstone needs a key", event=event_class.__event__.full_name
-            )
-        route = self._routes.get(event_class) or self._route(event_class)
-        check_place(topic, partition, None)
-        topic = topic or route.topic
-        record = ProducerRecord(
+        encode = partial(
+            self._encoder.tombstone,
+            event_class,
+            key,
+            headers=headers,
             topic=topic,
-            value=None,
-            key=self._keys.encode(key, event_class, topic),
-            headers=tuple(self._headers(event_class, key, headers)),
             partition=partition,
+            timestamp=timestamp,
         )
+        if _get_running_loop() is not None:
+            topic = self._encoder.topic_of(event_class, topic)
+            if not self._encoder.ready(None, key, topic):
+                return self._encode_later(None, topic, encode)
+        return self._send(None, encode())
+
+    def send(self, record: ProducerRecord) -> Delivery:
+        """Queue a record as it stands: no serializer, standard header or interceptor touches it.
+
+        Args:
+            record: Such as one made by `record`, stored meanwhile, or forwarded from a consumer.
+
+        Returns:
+            The delivery, to be waited on or awaited.
+
+        Raises:
+            SerializationError: No client could send the record; nothing was sent.
+            QueueFullError: As in `produce`.
+            MessageTooLargeError: As in `produce`.
+            ClosedError: As in `produce`.
+        """
+        if self._unusable is not None:
+            raise ClosedError(self._unusable, remedy="open a connection of its own")
+        check_record(record)
         return self._send(None, record)
 
     def flush(self, timeout: float | None = None) -> int:
@@ -213,7 +211,7 @@ class Producer(ClosingDeliveries):
         if self._unusable is not None:
             raise ClosedError(self._unusable, remedy="open a connection of its own")
         deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
-        left = self._backlog.drain_until(deadline)
+        left = self._overflow.wait_until_empty(deadline)
         return left + self._broker.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float | None = None) -> None:
@@ -223,8 +221,8 @@ class Producer(ClosingDeliveries):
             timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
 
         Raises:
-            UndeliveredError: Records failed, now or earlier, and nobody looked at their
-                deliveries; each has been logged, and the error lists them.
+            UndeliveredError: Records failed, now or earlier, and nobody has seen their errors;
+                each has been logged, and this error lists them.
         """
         with self._closing:
             if self._unusable is not None:
@@ -232,10 +230,14 @@ class Producer(ClosingDeliveries):
             self._unusable = "the producer is closed"
         atexit.unregister(self._close_at_exit)
         deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
-        self._backlog.drain_until(deadline)
-        self._backlog.give_up()
-        self._broker.close(max(0.0, deadline - time.monotonic()))
-        failures = self._office.take_failures()
+        try:
+            self._overflow.wait_until_empty(deadline)
+        finally:
+            self._overflow.give_up(
+                ClosedError("the producer was closed before the record was sent")
+            )
+            self._broker.close(max(0.0, deadline - time.monotonic()))
+        failures = self._tracker.take_failures()
         if failures:
             raise UndeliveredError(
                 f"{len(failures)} record(s) were not delivered, the first of them "
@@ -243,58 +245,66 @@ class Producer(ClosingDeliveries):
                 failures=failures,
             )
 
-    def _route(self, event_class: type[Any]) -> _Route:
-        info = getattr(event_class, "__event__", None)
-        if info is None:
-            raise SerializationError(
-                f"{getattr(event_class, '__qualname__', type(event_class).__qualname__)} "
-                "is not a generated event class",
-                remedy="produce an instance of a class from the contracts package",
-            )
-        route = _Route(self._topics.resolve(event_class).name, info.key_field)
-        return self._routes.setdefault(event_class, route)
-
-    def _headers(self, event_class: type[Any], key: object, headers: HeaderInput) -> list[Header]:
-        make = self._standard_headers
-        standard = [] if make is None else make(event_class, key)
-        if not headers:
-            return standard
-        own = own_headers(headers)
-        names = {name for name, _ in own}
-        return [header for header in standard if header[0] not in names] + own
-
     def _send(self, event: Any, record: ProducerRecord) -> Delivery:
-        observers = self._observers
-        for intercept in self._interceptors:
-            record = intercept(record)
-        delivery = Delivery(event, record, self._office)
+        delivery = Delivery(event, record, self._tracker)
         settle: OnDelivery = delivery
-        if observers is not None:
-            settle = partial(_settle_observed, observers, delivery, time.monotonic())
-        if self._backlog.waiting and event_loop_runs():
-            self._backlog.add(record, settle, self._queue_full_timeout)
-            return delivery
+        if self._observers is not None:
+            self._observers.notify(RecordQueued(record))
+            settle = partial(_settle_observed, self._observers, delivery, time.monotonic())
         try:
-            self._broker.produce(record, settle)
+            # Nothing overtakes what already waits to be sent to this topic.
+            if self._overflow.waiting and record.topic in self._overflow.waiting:
+                self._wait(delivery, settle)
+            else:
+                self._broker.produce(record, settle)
         except QueueFullError:
-            self._wait_for_room(record, settle)
+            self._wait(delivery, settle)
         return delivery
 
-    def _wait_for_room(self, record: ProducerRecord, settle: OnDelivery) -> None:
-        if event_loop_runs():
-            self._backlog.add(record, settle, self._queue_full_timeout)
+    def _wait(self, delivery: Delivery, settle: OnDelivery) -> None:
+        """Send a record when there is room: here, or in the background of an event loop."""
+        if _get_running_loop() is not None:
+            self._overflow.add(delivery, settle)
             return
-        deadline = time.monotonic() + self._queue_full_timeout
+        record = delivery.record
+        started = time.monotonic()
+        deadline = started + self._queue_full_timeout
+        self._overflow.wait_until_empty(deadline, record.topic)
         while True:
-            time.sleep(QUEUE_RETRY)
             try:
                 self._broker.produce(record, settle)
                 break
             except QueueFullError as error:
                 if self._unusable is not None:
                     raise ClosedError(self._unusable) from error
-                if time.monotonic() > deadline:
+                if time.monotonic() >= deadline:
                     raise stayed_full(record, self._queue_full_timeout) from error
+            time.sleep(QUEUE_RETRY)
+        if self._observers is not None:
+            self._observers.notify(QueueWaited(record.topic, time.monotonic() - started))
+
+    def _becomes_ready(
+        self, kind: tuple[type[Any], type[Any], str | None], event: Event, key: object
+    ) -> bool:
+        """Whether an event can be serialized without a request; if so, its kind is remembered."""
+        event_class, _, topic = kind
+        ready = self._encoder.ready(event, key, self._encoder.topic_of(event_class, topic))
+        if ready:
+            self._ready.add(kind)
+        return ready
+
+    def _encode_later(
+        self, event: Any, topic: str, encode: Callable[[], ProducerRecord]
+    ) -> Delivery:
+        """Make a record in the background, in this context, and send it then."""
+        delivery = Delivery(event, ProducerRecord(topic, None), self._tracker)
+        encode = partial(copy_context().run, encode)
+        settle: OnDelivery = delivery
+        if self._observers is not None:
+            encode = partial(_encode_observed, self._observers, encode)
+            settle = partial(_settle_observed, self._observers, delivery, time.monotonic())
+        self._overflow.add(delivery, settle, encode)
+        return delivery
 
     def _close_at_exit(self) -> None:
         try:
@@ -308,56 +318,10 @@ class Producer(ClosingDeliveries):
         atexit.unregister(self._close_at_exit)
 
 
-class ProducerFactory:
-    """The place where the producer of a process is made, once, and where it is closed.
-
-    Args:
-        make_parts: Builds the collaborators, the client among them, when the producer is first
-            asked for.
-    """
-
-    def __init__(self, make_parts: Callable[[], ProducerParts]) -> None:
-        self._make_parts = make_parts
-        self._lock = threading.Lock()
-        self._producer: Producer | None = None
-        self._closed = False
-
-    def get(self) -> Producer:
-        """Return the long-lived producer; all callers share it.
-
-        Raises:
-            ConfigurationError: The client refuses a setting.
-            ClosedError: The factory was closed.
-        """
-        producer = self._producer
-        if producer is not None:
-            return producer
-        with self._lock:
-            if self._closed:
-                raise ClosedError("the producer is closed", remedy="open a new connection")
-            if self._producer is None:
-                self._producer = Producer(self._make_parts())
-            return self._producer
-
-    def close(self, timeout: float | None = None) -> None:
-        """Close the producer, if it was ever made.
-
-        Args:
-            timeout: As in `Producer.close`.
-
-        Raises:
-            UndeliveredError: As in `Producer.close`.
-        """
-        with self._lock:
-            self._closed = True
-        if self._producer is not None:
-            self._producer.close(timeout)
-
-
-@frozen
-class _Route:
-    topic: str
-    key_field: str | None
+def _encode_observed(observers: Observers, encode: Callable[[], ProducerRecord]) -> ProducerRecord:
+    record = encode()
+    observers.notify(RecordQueued(record))
+    return record
 
 
 def _settle_observed(

@@ -16,6 +16,7 @@ from sdk.errors import (
     QueueFullError,
     SdkError,
 )
+from sdk.publishing.checks import check_record
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord
 from sdk.testing.admin import InMemoryAdmin
 from sdk.testing.consumer import InMemoryConsumer
@@ -211,6 +212,7 @@ class InMemoryBroker:
 
     def accept(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
+        check_record(record)
         size = len(record.value or b"") + len(record.key or b"")
         if size > self._max_message_bytes:
             raise MessageTooLargeError(

@@ -46,6 +46,6 @@ class InMemoryProducer:
         self._closed = True
         return self._broker.abandon()
 
-    def trouble(self) -> SdkError | None:
+    def connection_error(self) -> SdkError | None:
         """Return what prevents deliveries now: nothing ever does."""
         return None

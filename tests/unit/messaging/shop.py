@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from sdk.consuming.consumer import Consumer, ConsumerParts
 from sdk.events import Catalog, CatalogEntry, EventInfo
-from sdk.publishing.producer import Producer, ProducerParts
+from sdk.publishing.encoder import Encoder
+from sdk.publishing.producer import Producer
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
 from sdk.settings import RoutingOptions, TopicOptions
 from sdk.testing import InMemoryBroker
@@ -106,15 +107,18 @@ class Shop:
         )
     )
 
-    def producer(self, **parts: Any) -> Producer:
-        """Return a producer; ``parts`` replace those that it would have."""
+    def encoder(self, **parts: Any) -> Encoder:
+        """Return an encoder; ``parts`` replace those that it would have."""
         usual = {
-            "broker": self.broker.producer(),
             "serializer": JsonMessageSerializer(),
             "keys": TextKeySerializer(),
             "topics": self.topics,
         }
-        return Producer(ProducerParts(**{**usual, **parts}))
+        return Encoder(**{**usual, **parts})
+
+    def producer(self, *, encoder: Encoder | None = None, **options: Any) -> Producer:
+        """Return a producer; ``options`` are those of `Producer`."""
+        return Producer(self.broker.producer(), encoder or self.encoder(), **options)
 
     def consumer(self, group_id: str = "billing", **parts: Any) -> Consumer:
         """Return a consumer; ``parts`` replace those that it would have."""

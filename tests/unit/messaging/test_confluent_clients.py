@@ -25,7 +25,7 @@ from sdk.errors import (
 from sdk.kafka.config import consumer_config, producer_config
 from sdk.kafka.consumer import ConfluentConsumer
 from sdk.kafka.failures import broker_failure
-from sdk.kafka.health import Trouble
+from sdk.kafka.health import ClientHealth
 from sdk.kafka.producer import ConfluentProducer
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
@@ -108,14 +108,14 @@ def test_silence_ends_in_a_time_out() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_trouble_is_known_while_it_lasts() -> None:
+def test_connection_error_is_known_while_it_lasts() -> None:
     """A client that reaches no broker knows so before any message has timed out."""
     producer = ConfluentProducer(NOWHERE, ProducerOptions())
     deadline = time.monotonic() + 10
-    while producer.trouble() is None:
+    while producer.connection_error() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert isinstance(producer.trouble(), BrokerUnavailableError)
+    assert isinstance(producer.connection_error(), BrokerUnavailableError)
     assert producer.close(0) == 0
 
 
@@ -270,10 +270,10 @@ def test_fatal_errors_are_classed_by_their_cause(name: str, error_class: type[Sd
 
 def test_refusal_outlives_outages_until_a_broker_answers() -> None:
     """Refused credentials are told rather than the outage that follows, until they are taken."""
-    trouble = Trouble("reach Kafka")
-    trouble.hear(KafkaError(KafkaError._AUTHENTICATION))
-    trouble.hear(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    assert isinstance(trouble.error, AuthenticationError)
-    assert trouble.refusal is None, "another broker may still take the client"
-    trouble.clear()
-    assert trouble.error is None
+    health = ClientHealth("reach Kafka")
+    health.record(KafkaError(KafkaError._AUTHENTICATION))
+    health.record(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert isinstance(health.error, AuthenticationError)
+    assert health.refusal is None, "another broker may still take the client"
+    health.clear()
+    assert health.error is None

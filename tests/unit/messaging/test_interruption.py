@@ -12,7 +12,7 @@ import pytest
 from sdk.embedded import EmbeddedBroker
 from sdk.errors import SdkError
 from sdk.kafka.producer import ConfluentProducer
-from sdk.kafka.signals import held_signals
+from sdk.kafka.signals import deferred_signals
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
 
@@ -71,7 +71,7 @@ def test_ctrl_c_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_held_signals_are_heard_once_afterwards(number: signal.Signals) -> None:
+def test_deferred_signals_are_heard_once_afterwards(number: signal.Signals) -> None:
     """A handler is called after the block, and is in its place again."""
     heard: list[int] = []
 
@@ -80,7 +80,7 @@ def test_held_signals_are_heard_once_afterwards(number: signal.Signals) -> None:
 
     before = signal.signal(number, handler)
     try:
-        with held_signals():
+        with deferred_signals():
             signal.raise_signal(number)
             assert heard == []
         assert heard == [number]
@@ -94,7 +94,7 @@ def test_other_threads_hold_nothing() -> None:
     seen: list[object] = []
 
     def look() -> None:
-        with held_signals():
+        with deferred_signals():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=look)

@@ -26,9 +26,7 @@ from sdk.errors import (
 )
 from sdk.happenings import DeliveryFailed, Happening, RecordDelivered
 from sdk.observers import Observers
-from sdk.publishing.producer import ProducerFactory, ProducerParts
 from sdk.records import ProducerRecord
-from sdk.serialization import JsonMessageSerializer, TextKeySerializer
 from sdk.testing import InMemoryBroker
 from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop
 
@@ -98,7 +96,7 @@ def test_given_header_replaces_the_standard_one() -> None:
     """A header with the name of a standard header takes its place."""
     shop = Shop()
     standard = CloudEventHeaders("/orders", "application/json")
-    with shop.producer(standard_headers=standard) as producer:
+    with shop.producer(encoder=shop.encoder(standard_headers=standard)) as producer:
         producer.produce(OrderCreated(order_id="o-1"), headers={"ce_id": "mine"})
     headers = shop.broker.records(TOPIC)[0].headers
     assert [value for name, value in headers if name == "ce_id"] == [b"mine"]
@@ -165,7 +163,7 @@ def test_tombstone_is_a_null_value_under_the_key() -> None:
     """A tombstone has the key, no value, and the headers that tell what it removes."""
     shop = Shop()
     standard = CloudEventHeaders("/orders", "application/json")
-    with shop.producer(standard_headers=standard) as producer:
+    with shop.producer(encoder=shop.encoder(standard_headers=standard)) as producer:
         producer.produce_tombstone(OrderCreated, "o-1").result(timeout=5)
     (record,) = shop.broker.records(TOPIC)
     assert (record.key, record.value) == (b"o-1", None)
@@ -507,7 +505,7 @@ def test_observers_see_deliveries_and_failures() -> None:
 def test_interceptors_may_add_headers() -> None:
     """What an interceptor returns is what is sent."""
     shop = Shop()
-    with shop.producer(interceptors=(add_trace,)) as producer:
+    with shop.producer(encoder=shop.encoder(interceptors=[add_trace])) as producer:
         delivery = producer.produce(OrderCreated(order_id="o-1"))
     assert shop.broker.records(TOPIC)[0].header("trace") == b"1"
     assert ("trace", b"1") in delivery.record.headers
@@ -524,31 +522,6 @@ def test_broken_observer_stops_nothing(caplog: pytest.LogCaptureFixture) -> None
         assert producer.produce(OrderCreated(order_id="o-1")).result(timeout=5).offset == 0
     (logged,) = caplog.records
     assert "broken raised on RecordDelivered" in logged.getMessage()
-
-
-def test_factory_makes_one_producer() -> None:
-    """All callers share the producer of a factory, and after closing there is none."""
-    shop = Shop()
-    made: list[ProducerParts] = []
-
-    def parts() -> ProducerParts:
-        made.append(
-            ProducerParts(
-                broker=shop.broker.producer(),
-                serializer=JsonMessageSerializer(),
-                keys=TextKeySerializer(),
-                topics=shop.topics,
-            )
-        )
-        return made[-1]
-
-    factory = ProducerFactory(parts)
-    assert made == []
-    assert factory.get() is factory.get()
-    assert len(made) == 1
-    factory.close()
-    with pytest.raises(ClosedError):
-        factory.get().produce(OrderCreated(order_id="o-1"))
 
 
 async def _await(delivery: Any) -> Any:

@@ -1,0 +1,214 @@
+"""The encoder: event → `ProducerRecord`, without any client and without sending."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from attrs import frozen
+
+from sdk.abstractions import (
+    Interceptor,
+    KeySerializer,
+    MessageSerializer,
+    StandardHeaders,
+    TopicResolver,
+)
+from sdk.errors import SerializationError
+from sdk.events import Event
+from sdk.publishing.checks import HeaderInput, check_record, header_pairs, milliseconds
+from sdk.records import Header, ProducerRecord
+
+logger = logging.getLogger(__name__)
+
+FROM_EVENT: Final[Any] = type("FromEvent", (), {"__repr__": lambda self: "FROM_EVENT"})()
+"""Default of ``key``: the value of the event's key field. None means a record without a key."""
+
+
+class Encoder:
+    """Makes records of events: routed, keyed, serialized, with standard headers.
+
+    It serves all threads, and whoever wants the bytes without sending them: an outbox, a test, a
+    tool that compares.
+
+    Args:
+        serializer: Events → record values.
+        keys: Keys → record keys.
+        topics: Event classes → topics.
+        standard_headers: The headers that every record of an event class carries, or None.
+        interceptors: Called in turn with each record; each returns the record to go on with. What
+            one raises reaches the caller, and nothing is sent.
+    """
+
+    def __init__(
+        self,
+        serializer: MessageSerializer,
+        keys: KeySerializer,
+        topics: TopicResolver,
+        standard_headers: StandardHeaders | None = None,
+        interceptors: Iterable[Interceptor] = (),
+    ) -> None:
+        self._serializer = serializer
+        self._keys = keys
+        self._topics = topics
+        self._standard_headers = standard_headers
+        self._interceptors = tuple(interceptors)
+        self._routes: dict[type[Any], _Route] = {}
+        self._without_key: set[type[Any]] = set()
+
+    def record(
+        self,
+        event: Event,
+        *,
+        key: object = FROM_EVENT,
+        headers: HeaderInput = (),
+        topic: str | None = None,
+        partition: int | None = None,
+        timestamp: int | datetime | None = None,
+    ) -> ProducerRecord:
+        """Return the record of an event, as `Producer.produce` would send it.
+
+        Args:
+            event: Instance of a generated event class.
+            key: str, int, UUID or bytes; None for none. By default the event's key field.
+            headers: Further headers; order and repeats are kept, and None is a null value. One
+                with the name of a standard header replaces it.
+            topic: Destination, instead of the one that settings route the event to.
+            partition: Partition, instead of the one that the key chooses.
+            timestamp: Milliseconds since the epoch or an aware datetime; None means now.
+
+        Raises:
+            SerializationError: The event or its key does not fit its schema, or no client could
+                send the record.
+            RoutingError: The event has no topic.
+            RegistryError: The schema id is unavailable.
+        """
+        event_class = type(event)
+        route = self._routes.get(event_class) or self._route(event_class)
+        # What comes from settings and serializers is valid; only what the caller adds is checked.
+        plain = not headers and topic is None and partition is None and timestamp is None
+        if topic is None:
+            topic = route.topic
+        if key is FROM_EVENT:
+            key_field = route.key_field
+            key = self._no_key(event_class) if key_field is None else getattr(event, key_field)
+        if type(key) is UUID:
+            key = str(key)  # once, for key and headers alike
+        make = self._standard_headers
+        made = [] if make is None else make(event_class, key)
+        if not plain:
+            made = _joined(made, headers)
+            timestamp = milliseconds(timestamp)
+            check_record(ProducerRecord(topic, None, None, tuple(made), partition, timestamp))
+        value = self._serializer.encode(event, topic, made)
+        record = sent = ProducerRecord(
+            topic,
+            value,
+            None if key is None else self._keys.encode(key, event_class, topic),
+            tuple(made),
+            partition,
+            timestamp,  # type: ignore[arg-type]  # a number or None by now
+        )
+        for intercept in self._interceptors:
+            sent = intercept(sent)
+        if sent is not record:
+            check_record(sent)
+        return sent
+
+    def tombstone(
+        self,
+        event_class: type[Event],
+        key: object,
+        *,
+        headers: HeaderInput = (),
+        topic: str | None = None,
+        partition: int | None = None,
+        timestamp: int | datetime | None = None,
+    ) -> ProducerRecord:
+        """Return a null value for ``key``: compaction removes what the topic has under it.
+
+        Args:
+            event_class: Class whose topic is meant.
+            key: As in `record`, but not None.
+            headers: As in `record`.
+            topic: As in `record`.
+            partition: As in `record`.
+            timestamp: As in `record`.
+
+        Raises:
+            SerializationError: The key is None, or no client could send the record.
+            SdkError: As in `record`.
+        """
+        if key is None:
+            raise SerializationError(
+                "a tombstone needs a key: compacted topics refuse records without one",
+                event=getattr(getattr(event_class, "__event__", None), "full_name", None),
+                remedy="pass the key, or send(ProducerRecord(topic, None)) if you mean it",
+            )
+        route = self._routes.get(event_class) or self._route(event_class)
+        topic = route.topic if topic is None else topic
+        make = self._standard_headers
+        made = tuple(_joined([] if make is None else make(event_class, key), headers))
+        record = ProducerRecord(topic, None, None, made, partition, milliseconds(timestamp))
+        check_record(record)
+        record = record._replace(key=self._keys.encode(key, event_class, topic))
+        for intercept in self._interceptors:
+            record = intercept(record)
+        check_record(record)
+        return record
+
+    def topic_of(self, event_class: type[Any], topic: str | None = None) -> str:
+        """Return the topic that a record of this class goes to, if the caller asks for ``topic``.
+
+        Raises:
+            SerializationError: It is not a generated event class.
+            RoutingError: The event has no topic.
+        """
+        route = self._routes.get(event_class) or self._route(event_class)
+        return route.topic if topic is None else topic
+
+    def ready(self, event: Event | None, key: object, topic: str) -> bool:
+        """Whether the record of an event, or a tombstone, can be made without a request."""
+        if event is None:
+            return self._keys.ready(key, topic)
+        if key is FROM_EVENT:
+            key_field = event.__event__.key_field
+            key = None if key_field is None else getattr(event, key_field)
+        return self._serializer.ready(type(event), topic) and self._keys.ready(key, topic)
+
+    def _route(self, event_class: type[Any]) -> _Route:
+        info = getattr(event_class, "__event__", None)
+        if info is None:
+            raise SerializationError(
+                f"{getattr(event_class, '__qualname__', type(event_class).__qualname__)} "
+                "is not a generated event class",
+                remedy="produce an instance of a class from the contracts package",
+            )
+        route = _Route(self._topics.resolve(event_class).name, info.key_field)
+        return self._routes.setdefault(event_class, route)
+
+    def _no_key(self, event_class: type[Any]) -> None:
+        """Say once for each class that its events are not kept in order."""
+        if event_class not in self._without_key:
+            self._without_key.add(event_class)
+            logger.warning(
+                "events of %s have no key, so their order is not kept; name a key field in the"
+                " event's event.toml, pass key=..., or pass key=None if that is meant",
+                event_class.__event__.full_name,
+            )
+
+
+@frozen
+class _Route:
+    topic: str
+    key_field: str | None
+
+
+def _joined(standard: list[Header], headers: HeaderInput) -> list[Header]:
+    """Return standard headers, those that the caller gives in their place, and further ones."""
+    own = header_pairs(headers)
+    names = [name for name, _ in own]
+    return [header for header in standard if header[0] not in names] + own
