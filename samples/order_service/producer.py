@@ -8,15 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from order_service.orders import first_order, grown_order, open_messaging, stop_printing
-from sdk import Delivery, Messaging, SdkError
+from sdk import Delivery, Event, Messaging, SdkError
 
-_KINDS = {1: (first_order,), 2: (grown_order,), None: (first_order, grown_order)}
+_KINDS: dict[int | None, tuple[Callable[[], Event], ...]] = {
+    1: (first_order,),
+    2: (grown_order,),
+    None: (first_order, grown_order),
+}
 
 
 def publish(messaging: Messaging, count: int, version: int | None = None) -> Iterator[Delivery]:

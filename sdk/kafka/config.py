@@ -22,6 +22,13 @@ PassedKeys = Mapping[str, Mapping[str, Any]]
 
 client_logger = logging.getLogger("sdk.librdkafka")
 
+
+def _is_news(line: logging.LogRecord) -> bool:
+    """Whether a line is not one more failed connection: `sdk.kafka.health` logs the first."""
+    return not (isinstance(line.args, tuple) and line.args[:1] == ("FAIL",))
+
+
+client_logger.addFilter(_is_news)
 _CLASSIC_ONLY = (
     "session.timeout.ms",
     "heartbeat.interval.ms",

@@ -46,10 +46,9 @@ class ClientHealth:
         if is_refusal(error):
             self._refused_since = self._refused_since or time.monotonic()
             self._error = failure
-        elif self._refused_since is None and not (
-            self._error is not None and error.code() == KafkaError._ALL_BROKERS_DOWN
-        ):
-            # That all brokers are down says less than why the last of them is.
+        elif self._error is not None and error.code() == KafkaError._ALL_BROKERS_DOWN:
+            return  # why the last of them is down says more
+        elif self._refused_since is None:
             self._error = failure
         if error.code() not in self._logged:
             self._logged.add(error.code())

@@ -94,7 +94,12 @@ class Encoder:
             topic = route.topic
         if key is FROM_EVENT:
             key_field = route.key_field
-            key = self._no_key(event_class) if key_field is None else getattr(event, key_field)
+            if key_field is None:
+                key = None
+                if event_class not in self._without_key:
+                    self._warn_of_no_key(event_class)
+            else:
+                key = getattr(event, key_field)
         if type(key) is UUID:
             key = str(key)  # once, for key and headers alike
         make = self._standard_headers
@@ -190,15 +195,13 @@ class Encoder:
         route = _Route(self._topics.resolve(event_class).name, info.key_field)
         return self._routes.setdefault(event_class, route)
 
-    def _no_key(self, event_class: type[Any]) -> None:
-        """Say once for each class that its events are not kept in order."""
-        if event_class not in self._without_key:
-            self._without_key.add(event_class)
-            logger.warning(
-                "events of %s have no key, so their order is not kept; name a key field in the"
-                " event's event.toml, pass key=..., or pass key=None if that is meant",
-                event_class.__event__.full_name,
-            )
+    def _warn_of_no_key(self, event_class: type[Any]) -> None:
+        self._without_key.add(event_class)
+        logger.warning(
+            "events of %s have no key, so their order is not kept; name a key field in the event's"
+            " event.toml, pass key=..., or pass key=None if that is meant",
+            event_class.__event__.full_name,
+        )
 
 
 @frozen

@@ -35,8 +35,8 @@ class _Waiting:
 class Overflow:
     """Deliveries that wait in order, topic by topic; a thread for each such topic sends them.
 
-    While a topic has some, all that is published to it from an event loop goes behind them, so
-    that the order within a key is kept. Topics do not wait for each other.
+    While a topic has some, all that is published to it goes behind them, so that the order within
+    a key is kept. Topics do not wait for each other.
 
     Args:
         broker: The client.
@@ -89,18 +89,11 @@ class Overflow:
                 ).start()
             queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
 
-    def wait_until_empty(self, deadline: float, topic: str | None = None) -> int:
-        """Wait for the deliveries of a topic, or for all; return how many are left at the end.
-
-        Args:
-            deadline: In terms of `time.monotonic`.
-            topic: None means all topics.
-        """
+    def wait_until_empty(self, deadline: float) -> int:
+        """Wait, until ``deadline`` in terms of `time.monotonic`; return how many are left."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: not (self.waiting if topic is None else topic in self.waiting),
-                max(0.0, deadline - time.monotonic()),
-            )
+            left = max(0.0, deadline - time.monotonic())
+            self._changed.wait_for(lambda: not self.waiting, left)
             return sum(map(len, self.waiting.values()))
 
     def give_up(self, error: SdkError) -> None:

@@ -251,35 +251,31 @@ class Producer(ClosingDeliveries):
         if self._observers is not None:
             self._observers.notify(RecordQueued(record))
             settle = partial(_settle_observed, self._observers, delivery, time.monotonic())
-        try:
+        if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
-            if self._overflow.waiting and record.topic in self._overflow.waiting:
-                self._wait(delivery, settle)
-            else:
-                self._broker.produce(record, settle)
+            self._overflow.add(delivery, settle)
+            return delivery
+        try:
+            self._broker.produce(record, settle)
         except QueueFullError:
-            self._wait(delivery, settle)
+            if _get_running_loop() is not None:
+                self._overflow.add(delivery, settle)
+            else:
+                self._wait_for_room(record, settle)
         return delivery
 
-    def _wait(self, delivery: Delivery, settle: OnDelivery) -> None:
-        """Send a record when there is room: here, or in the background of an event loop."""
-        if _get_running_loop() is not None:
-            self._overflow.add(delivery, settle)
-            return
-        record = delivery.record
+    def _wait_for_room(self, record: ProducerRecord, settle: OnDelivery) -> None:
         started = time.monotonic()
-        deadline = started + self._queue_full_timeout
-        self._overflow.wait_until_empty(deadline, record.topic)
         while True:
+            time.sleep(QUEUE_RETRY)
             try:
                 self._broker.produce(record, settle)
                 break
             except QueueFullError as error:
                 if self._unusable is not None:
                     raise ClosedError(self._unusable) from error
-                if time.monotonic() >= deadline:
+                if time.monotonic() - started >= self._queue_full_timeout:
                     raise stayed_full(record, self._queue_full_timeout) from error
-            time.sleep(QUEUE_RETRY)
         if self._observers is not None:
             self._observers.notify(QueueWaited(record.topic, time.monotonic() - started))
 

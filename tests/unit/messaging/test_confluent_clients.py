@@ -100,12 +100,24 @@ def test_passing_failures_are_retried(cluster: EmbeddedBroker) -> None:
     assert isinstance(outcome(kafka_of(cluster)), DeliveryReport)
 
 
-def test_silence_ends_in_a_time_out() -> None:
-    """Without any broker a record ends as a time-out after ``delivery_timeout_ms``."""
+@pytest.mark.parametrize("partition", [None, 0])
+def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) -> None:
+    """Without any broker a record fails in time, with the reason, and is known not to be sent."""
     started = time.monotonic()
-    error = outcome(NOWHERE, delivery_timeout_ms=200)
-    assert type(error) is DeliveryTimeoutError
+    error = outcome(NOWHERE, RECORD._replace(partition=partition), delivery_timeout_ms=200)
+    assert type(error) is BrokerUnavailableError
+    assert "Connection refused" in error.message
+    assert "nothing was sent" in error.message
+    assert "copy" not in str(error)
     assert time.monotonic() - started < 10
+
+
+def test_one_line_tells_of_an_unreachable_broker(caplog: pytest.LogCaptureFixture) -> None:
+    """However often the client tries to connect, the log says once what is wrong."""
+    outcome(NOWHERE, delivery_timeout_ms=2_000)
+    lines = [line.getMessage() for line in caplog.records if line.name.startswith("sdk")]
+    assert len(lines) == 1
+    assert "Connection refused" in lines[0]
 
 
 def test_connection_error_is_known_while_it_lasts() -> None:
