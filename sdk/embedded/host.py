@@ -12,9 +12,9 @@ from sdk.closing import Closing
 from sdk.embedded.broker import EmbeddedBroker
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
-from sdk.embedded.registry.registry import SchemaRegistry
 from sdk.embedded.registry.routing import Request, Route
 from sdk.embedded.registry.server import RegistryServer
+from sdk.embedded.registry.service import RegistryService
 from sdk.errors import BrokerError, BrokerUnavailableError, ConfigurationError
 from sdk.topics import TopicDefinition
 
@@ -37,7 +37,7 @@ class EmbeddedRegistry(Closing):
 
     def __init__(self, port: int = 0, broker: EmbeddedBroker | None = None) -> None:
         routes = [] if broker is None else _topic_routes(broker)
-        self._server = RegistryServer(SchemaRegistry(routes), port)
+        self._server = RegistryServer(RegistryService(routes), port)
 
     @property
     def url(self) -> str:
@@ -165,7 +165,7 @@ def _topic_routes(broker: EmbeddedBroker) -> list[Route]:
         try:
             return {"created": broker.create_topics(topics)}
         except ConfigurationError as error:
-            raise answers.RestError(422, 422, str(error)) from None
+            raise answers.RestError(422, str(error)) from None
 
     return [Route("GET", TOPICS_PATH, list_topics), Route("POST", TOPICS_PATH, create_topics)]
 

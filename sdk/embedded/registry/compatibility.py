@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sdk.avro.schema.model import RecordSchema
-from sdk.embedded.registry.avro_text import AvroText
+from sdk.embedded.registry.schemas import AvroText
 
 _SHOWN_SCHEMA = 10 * 1024
 Previous = tuple[int, AvroText]

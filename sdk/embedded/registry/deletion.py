@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.reading import Reading, version_number
 from sdk.embedded.registry.scopes import Scopes
 from sdk.embedded.registry.store import SchemaVersion, Store
 
@@ -11,23 +10,27 @@ from sdk.embedded.registry.store import SchemaVersion, Store
 class Deletion:
     """Checks mode and references, and deletes."""
 
-    def __init__(self, store: Store, scopes: Scopes, reading: Reading) -> None:
+    def __init__(self, store: Store, scopes: Scopes) -> None:
         self._store = store
         self._scopes = scopes
-        self._reading = reading
 
-    def delete_version(self, subject: str, version: str, *, permanent: bool) -> int:
+    def delete_version(self, subject: str, number: int, *, named: str, permanent: bool) -> int:
         """Delete one version and return its number.
 
+        Args:
+            subject: Whose version it is.
+            number: The version, or `LATEST`.
+            named: How the request named it.
+            permanent: Remove a version that was soft-deleted before.
+
         Raises:
-            RestError: 40401, 40402, 40406, 40407, 42202, 42205 or 42206.
+            RestError: 40401, 40402, 40406, 40407, 42205 or 42206.
         """
-        number = version_number(version)
-        row = self._reading.get(subject, number, deleted=True)
+        row = self._store.get(subject, number, deleted=True)
         if row is None:
-            raise self._reading.missing(subject, number, deleted=True)
+            raise self._store.missing(subject, number, deleted=True)
         if row.deleted and not permanent:
-            raise answers.version_soft_deleted(subject, version)
+            raise answers.version_soft_deleted(subject, named)
         self._check(subject, [row])
         if not permanent:
             self._store.soft_delete(row)
@@ -63,7 +66,7 @@ class Deletion:
 
     def _check(self, subject: str, rows: list[SchemaVersion]) -> None:
         if self._scopes.is_read_only(subject):
-            raise answers.not_permitted(f"Subject {subject} is in read-only mode")
+            raise answers.read_only(subject)
         for row in rows:
             if self._store.referenced_by(subject, row.version):
                 raise answers.reference_exists(subject, row.version)

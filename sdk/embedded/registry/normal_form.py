@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, Final
 
 from sdk.avro.schema.model import (
     NO_DEFAULT,
     ArraySchema,
-    EnumSchema,
-    FieldSchema,
     FixedSchema,
     MapSchema,
     NamedSchema,
@@ -17,11 +15,12 @@ from sdk.avro.schema.model import (
     RecordSchema,
     Schema,
     UnionSchema,
+    children,
+    logical_of,
 )
-from sdk.avro.schema.printing import Piece, json_text, render
+from sdk.avro.schema.names import full_name, namespace_of
 
-_NONE: Mapping[str, Any] = {}
-_LEADING = frozenset(
+_LEADING: Final = frozenset(
     (
         "decimal",
         "date",
@@ -36,97 +35,53 @@ _LEADING = frozenset(
 """Logical types whose properties come first: those that the registry's Avro, 1.11, knows."""
 
 
-def normal_form(schema: Schema, *, known: Iterable[str] = ()) -> str:
-    """Return a schema as JSON with properties and aliases sorted and all names in full.
+def normalize_schema(root: Schema, known: Container[str] = ()) -> None:
+    """Sort properties and aliases of a schema and of all schemas inside it, in place.
 
-    Docs, defaults, orders and aliases are kept, as Confluent's registry keeps them; parsed and
-    printed again, the result is what the registry stores.
+    Docs, defaults, orders and aliases are kept, as Confluent's registry keeps them; and a type
+    outside all namespaces moves into the one around it, as it does there.
 
     Args:
-        schema: What to print.
-        known: Full names that are only named, because references define them.
+        root: The schema; its nodes are changed.
+        known: Full names of types that stay as they are, because references define them.
     """
-    written = set(known)
-
-    def pieces(each: Schema, _: str) -> list[Piece]:
-        match each:
-            case PrimitiveSchema() if not each.props:
-                return [json_text(each.type)]
-            case PrimitiveSchema():
-                return [f'{{"type":"{each.type}"', _properties(each.props, _leading(each)), "}"]
-            case UnionSchema():
-                return ["[", *_joined([(branch, "") for branch in each.branches]), "]"]
-            case ArraySchema():
-                head = '{"type":"array","items":'
-                return [head, (each.items, ""), _properties(each.props), "}"]
-            case MapSchema():
-                head = '{"type":"map","values":'
-                return [head, (each.values, ""), _properties(each.props), "}"]
-        if each.name in written:
-            return [json_text(each.name)]
-        written.add(each.name)
-        return _named(each)
-
-    return render(schema, pieces)
-
-
-def _named(schema: NamedSchema) -> list[Piece]:
-    pieces: list[Piece] = [f'{{"name":{json_text(schema.name)},"type":"{schema.type}"']
-    leading: Mapping[str, Any] = _NONE
-    match schema:
-        case EnumSchema():
-            pieces.append(f',"symbols":{json_text(list(schema.symbols))}')
-        case FixedSchema():
-            pieces.append(f',"size":{schema.size}')
-            leading = _leading(schema)
-        case RecordSchema():
-            fields = [_field(field) for field in schema.fields]
-            pieces.append(',"fields":[')
-            for index, field in enumerate(fields):
-                pieces += [",", *field] if index else field
-            pieces.append("]")
-    if schema.doc:
-        pieces.append(f',"doc":{json_text(schema.doc)}')
-    if schema.aliases:
-        pieces.append(f',"aliases":{json_text(sorted(set(schema.aliases)))}')
-    if isinstance(schema, EnumSchema) and schema.default is not None:
-        pieces.append(f',"default":{json_text(schema.default)}')
-    return [*pieces, _properties(schema.props, leading), "}"]
+    seen: set[int] = set()
+    pending: list[tuple[Schema, str]] = [(root, "")]
+    while pending:
+        schema, namespace = pending.pop()
+        if id(schema) in seen or (isinstance(schema, NamedSchema) and schema.name in known):
+            continue
+        seen.add(id(schema))
+        if isinstance(schema, NamedSchema):
+            schema.name = full_name(schema.name, namespace)
+            schema.aliases = tuple(
+                sorted({full_name(alias, namespace) for alias in schema.aliases})
+            )
+            schema.doc = schema.doc or None
+            namespace = namespace_of(schema.name)
+        pending += ((inner, namespace) for inner in reversed(children(schema)))
+        if not isinstance(schema, UnionSchema):
+            schema.props = {**_leading(schema), **_sorted(schema.props)}
+        if isinstance(schema, RecordSchema):
+            schema.is_error = False
+            for field in schema.fields:
+                field.aliases = tuple(sorted(set(field.aliases)))
+                field.props = _sorted(field.props)
+                if field.default is not NO_DEFAULT:
+                    field.default = _sorted(_typed(field.schema, field.default))
 
 
-def _field(field: FieldSchema) -> list[Piece]:
-    tail = f',"order":"{field.order}"'
-    if field.doc is not None:
-        tail += f',"doc":{json_text(field.doc)}'
-    if field.aliases:
-        tail += f',"aliases":{json_text(sorted(set(field.aliases)))}'
-    if field.default is not NO_DEFAULT:
-        tail += f',"default":{json_text(_sorted(_typed(field.schema, field.default)))}'
-    head = f'{{"name":{json_text(field.name)},"type":'
-    return [head, (field.schema, ""), tail + _properties(field.props), "}"]
-
-
-def _leading(schema: PrimitiveSchema | FixedSchema) -> dict[str, Any]:
+def _leading(schema: Schema) -> dict[str, Any]:
     """Return the properties of a valid logical type."""
-    logical = schema.logical
+    if not isinstance(schema, PrimitiveSchema | FixedSchema):
+        return {}
+    logical = logical_of(schema)
     if schema.props.get("logicalType") == "uuid":  # Avro 1.11 takes it on any of these types
         return {"logicalType": "uuid"}
     if logical is None or logical.name not in _LEADING:
         return {}
-    found: dict[str, Any] = {"logicalType": logical.name}
-    if logical.precision is not None:
-        found["precision"] = logical.precision
-    if logical.scale:
-        found["scale"] = logical.scale
-    return found
-
-
-def _properties(props: Mapping[str, Any], leading: Mapping[str, Any] = _NONE) -> str:
-    """Print properties by name; ``leading`` ones come first."""
-    ordered = {**leading, **dict(sorted(props.items()))}
-    return "".join(
-        f",{json_text(name)}:{json_text(_sorted(value))}" for name, value in ordered.items()
-    )
+    names = ("logicalType", "precision") + (("scale",) if logical.scale else ())
+    return {name: _sorted(schema.props[name]) for name in names if name in schema.props}
 
 
 def _typed(schema: Schema, value: Any) -> Any:
@@ -155,10 +110,3 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sorted(item) for item in value]
     return value
-
-
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    joined: list[Piece] = []
-    for index, piece in enumerate(pieces):
-        joined += [",", piece] if index else [piece]
-    return joined

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from sdk.embedded.registry import answers, compatibility
-from sdk.embedded.registry.avro_text import AvroText, Schemas
 from sdk.embedded.registry.bodies import Body
 from sdk.embedded.registry.documents import (
     CONFLUENT_VERSION,
@@ -18,7 +17,7 @@ from sdk.embedded.registry.documents import (
     merge_metadata,
     merge_rule_sets,
 )
-from sdk.embedded.registry.reading import Reading
+from sdk.embedded.registry.schemas import AvroText, Schemas
 from sdk.embedded.registry.scopes import Config, Scopes
 from sdk.embedded.registry.store import AVRO, SchemaDocument, SchemaVersion, Store
 from sdk.embedded.registry.subjects import QualifiedSubject, context_of
@@ -80,16 +79,10 @@ class Registered:
 class Registration:
     """Checks schemas against mode, level and history, and stores them."""
 
-    def __init__(self, store: Store, scopes: Scopes, reading: Reading) -> None:
+    def __init__(self, store: Store, scopes: Scopes, schemas: Schemas) -> None:
         self._store = store
         self._scopes = scopes
-        self._reading = reading
-        self._schemas = Schemas(reading)
-
-    @property
-    def schemas(self) -> Schemas:
-        """The parser of stored schemas."""
-        return self._schemas
+        self._schemas = schemas
 
     def register(self, subject: str, request: SchemaRequest, *, normalize: bool) -> Registered:
         """Store a schema, or find that it is stored already.
@@ -123,8 +116,9 @@ class Registration:
             same = self._with_references_inlined(live, document, parsed)
             if same is not None and request.id in (-1, same.id):
                 return Registered(same, changed)
-        if not importing:
-            self._check_compatible(subject, config, document, parsed, live)
+        problems = [] if importing else self._problems(config, document, parsed, live)
+        if problems:
+            raise answers.incompatible(subject, ", ".join(problems))
         row = self._numbered(subject, document, request, known, next_version, importing=importing)
         self._store_version(row, rows)
         return Registered(row, changed)
@@ -137,16 +131,11 @@ class Registration:
         Raises:
             RestError: 42201.
         """
-        found = self._look_up_here(subject, document, normalize=normalize, deleted=deleted)
-        parsed = QualifiedSubject.parse(subject)
-        if found is not None or not parsed.in_default_context:
-            return found
-        for context in self._store.contexts():
-            qualified = str(QualifiedSubject(context, parsed.name))
-            found = self._look_up_here(qualified, document, normalize=normalize, deleted=deleted)
-            if found is not None:
-                return found
-        return None
+        found = (
+            self._look_up_here(name, document, normalize=normalize, deleted=deleted)
+            for name in self._store.everywhere(subject)
+        )
+        return next((row for row in found if row is not None), None)
 
     def compare(
         self,
@@ -224,7 +213,7 @@ class Registration:
     def _check_mode(self, subject: str, schema_id: int) -> None:
         mode = self._scopes.mode_in_scope(subject)
         if self._scopes.is_read_only(subject):
-            raise answers.not_permitted(f"Subject {subject} is in read-only mode")
+            raise answers.read_only(subject)
         if schema_id >= 0 and mode != "IMPORT":
             raise answers.not_permitted(f"Subject {subject} is not in import mode")
         if schema_id < 0 and mode != "READWRITE":
@@ -281,18 +270,6 @@ class Registration:
         if request.version == 0 and row is not None and not row.deleted:
             return row
         return found[0]
-
-    def _check_compatible(
-        self,
-        subject: str,
-        config: Config,
-        document: SchemaDocument,
-        parsed: AvroText,
-        live: Sequence[SchemaVersion],
-    ) -> None:
-        found = self._problems(config, document, parsed, live)
-        if found:
-            raise answers.incompatible(subject, found)
 
     def _problems(
         self,

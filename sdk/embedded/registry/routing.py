@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, field, frozen
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.store import LATEST
 from sdk.embedded.registry.subjects import EVERY_CONTEXT, normalize_context
 
 MEDIA_TYPES: Final = (
@@ -67,12 +68,32 @@ class Request:
         """
         return _number(self.params[name])
 
-    def page(self, items: Iterable[Any], default: int, most: int) -> list[Any]:
+    def version(self) -> int:
+        """Return the version that the path names; `LATEST` for ``latest`` and ``-1``.
+
+        Raises:
+            RestError: 42202.
+        """
+        text = self.params["version"]
+        stripped = text.strip()
+        if stripped.lower() == "latest":
+            return LATEST
+        digits = stripped.removeprefix("+")
+        if not digits.removeprefix("-").isdecimal():
+            raise answers.invalid_version(text)
+        number = int(digits[:20])
+        if number not in _INT_RANGE:
+            raise answers.invalid_version(text)
+        if number <= 0 and number != LATEST:
+            raise answers.invalid_version(number)
+        return number
+
+    def page(self, items: Iterable[Any], most: int) -> list[Any]:
         """Return the part of a listing that ``offset`` and ``limit`` ask for."""
         offset, limit = self.number("offset", 0), self.number("limit", -1)
         if offset < 0:
             raise answers.internal_error()
-        size = limit if 0 < limit <= most else default
+        size = limit if 0 < limit <= most else most
         return list(items)[offset : offset + size]
 
     def body(self) -> Body:
@@ -104,6 +125,7 @@ class NoContent:
     """An answer without a body (HTTP 204)."""
 
 
+H = TypeVar("H", bound=Callable[..., Any])
 Handler = Callable[[Request], Any]
 """Answers a request with a JSON value, `RawText` or `NoContent`."""
 
@@ -136,6 +158,27 @@ class Route:
             elif part != segment:
                 return None
         return params
+
+
+def route(method: str, template: str) -> Callable[[H], H]:
+    """Mark a method as the handler of a path; it may be marked several times."""
+
+    def mark(handler: H) -> H:
+        marks = [*getattr(handler, "__routes__", ()), (method, template)]
+        handler.__routes__ = marks  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+def routes_of(resource: object) -> list[Route]:
+    """Return the routes that an object's methods were marked with."""
+    methods = (getattr(resource, name) for name in dir(resource))
+    return [
+        Route(method, template, handler)
+        for handler in methods
+        for method, template in getattr(handler, "__routes__", ())
+    ]
 
 
 class Router:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.reading import LATEST, Reading, version_number
-from sdk.embedded.registry.registration import Registration, SchemaRequest
-from sdk.embedded.registry.routing import NoContent, Request, Route
-from sdk.embedded.registry.scopes import MODES, Config, Scopes, Subject
-from sdk.embedded.registry.store import SchemaVersion, Store
+from sdk.embedded.registry.registration import SchemaRequest
+from sdk.embedded.registry.resources import Resources
+from sdk.embedded.registry.routing import NoContent, Request, route
+from sdk.embedded.registry.scopes import MODES, Config, Subject
+from sdk.embedded.registry.store import LATEST, SchemaVersion
 from sdk.embedded.registry.subjects import (
     DEFAULT_CONTEXT,
     QualifiedSubject,
@@ -24,43 +24,11 @@ VERSION: Final = "7.9.10"
 _CONTEXT_LIMIT: Final = 2_000
 
 
-class ScopeResources:
+class ScopeResources(Resources):
     """Everything that is set for a subject, a context or the whole registry."""
 
-    def __init__(
-        self, store: Store, scopes: Scopes, reading: Reading, registration: Registration
-    ) -> None:
-        self._store = store
-        self._scopes = scopes
-        self._reading = reading
-        self._registration = registration
-
-    @property
-    def routes(self) -> list[Route]:
-        """The paths."""
-        compatibility = "/compatibility/subjects/{subject}/versions"
-        return [
-            Route("GET", "/config", self.get_config),
-            Route("PUT", "/config", self.put_config),
-            Route("DELETE", "/config", self.delete_config),
-            Route("GET", "/config/{subject}", self.get_config),
-            Route("PUT", "/config/{subject}", self.put_config),
-            Route("DELETE", "/config/{subject}", self.delete_config),
-            Route("GET", "/mode", self.get_mode),
-            Route("PUT", "/mode", self.put_mode),
-            Route("GET", "/mode/{subject}", self.get_mode),
-            Route("PUT", "/mode/{subject}", self.put_mode),
-            Route("DELETE", "/mode/{subject}", self.delete_mode),
-            Route("POST", compatibility, self.compare_with_all),
-            Route("POST", f"{compatibility}/{{version}}", self.compare_with_one),
-            Route("GET", "/contexts", self.list_contexts),
-            Route("DELETE", "/contexts/{context}", self.delete_context),
-            Route("GET", "/", lambda _: {}),
-            Route("POST", "/", lambda _: {}),
-            Route("GET", "/v1/metadata/id", lambda _: _IDENTITY),
-            Route("GET", "/v1/metadata/version", lambda _: {"version": VERSION, "commitId": ""}),
-        ]
-
+    @route("GET", "/config")
+    @route("GET", "/config/{subject}")
     def get_config(self, request: Request) -> Any:
         """GET /config and /config/S."""
         subject = _scope(request)
@@ -71,6 +39,8 @@ class ScopeResources:
             raise answers.no_subject_level(str(subject))
         return config.as_json()
 
+    @route("PUT", "/config")
+    @route("PUT", "/config/{subject}")
     def put_config(self, request: Request) -> Any:
         """PUT /config and /config/S; the answer repeats the request."""
         body = request.body()
@@ -82,10 +52,14 @@ class ScopeResources:
         told = config.as_json("compatibility")
         return told | ({"compatibility": body.text("compatibility")} if config.level else {})
 
+    @route("DELETE", "/config")
+    @route("DELETE", "/config/{subject}")
     def delete_config(self, request: Request) -> Any:
         """DELETE /config and /config/S; the answer is what was set."""
         return self._scopes.delete_config(_scope(request)).as_json()
 
+    @route("GET", "/mode")
+    @route("GET", "/mode/{subject}")
     def get_mode(self, request: Request) -> Any:
         """GET /mode and /mode/S."""
         subject = _scope(request)
@@ -96,6 +70,8 @@ class ScopeResources:
             raise answers.no_subject_mode(str(subject))
         return {"mode": mode}
 
+    @route("PUT", "/mode")
+    @route("PUT", "/mode/{subject}")
     def put_mode(self, request: Request) -> Any:
         """PUT /mode and /mode/S; the answer repeats the request."""
         mode = request.body().text("mode")
@@ -109,32 +85,37 @@ class ScopeResources:
         self._scopes.set_mode(subject, mode.upper(), force=request.flag("force"))
         return {"mode": mode}
 
+    @route("DELETE", "/mode/{subject}")
     def delete_mode(self, request: Request) -> Any:
         """DELETE /mode/S; the answer is what was set."""
         return {"mode": self._scopes.delete_mode(normalize(request.params["subject"]))}
 
+    @route("POST", "/compatibility/subjects/{subject}/versions/{version}")
     def compare_with_one(self, request: Request) -> Any:
         """POST /compatibility/subjects/S/versions/V."""
         schema = SchemaRequest.read(request.body())
-        subject = self._subject(request)
-        number = version_number(request.params["version"])
-        row = self._reading.get(subject, number, deleted=False)
+        subject = self.subject(request)
+        number = request.version()
+        row = self._store.get(subject, number, deleted=False)
         if row is None and number != LATEST:
             raise answers.version_not_found(number)
         return self._verdict(request, subject, schema, [row] if row else [])
 
+    @route("POST", "/compatibility/subjects/{subject}/versions")
     def compare_with_all(self, request: Request) -> Any:
         """POST /compatibility/subjects/S/versions: what registering would compare."""
         schema = SchemaRequest.read(request.body())
-        subject = self._subject(request)
+        subject = self.subject(request)
         rows = [row for row in self._store.versions(subject) if not row.deleted]
         return self._verdict(request, subject, schema, rows)
 
+    @route("GET", "/contexts")
     def list_contexts(self, request: Request) -> Any:
         """GET /contexts."""
         contexts = [DEFAULT_CONTEXT, *self._store.contexts()]
-        return request.page(contexts, _CONTEXT_LIMIT, _CONTEXT_LIMIT)
+        return request.page(contexts, _CONTEXT_LIMIT)
 
+    @route("DELETE", "/contexts/{context}")
     def delete_context(self, request: Request) -> Any:
         """DELETE /contexts/C: forget an empty context."""
         prefix = normalize(request.params["context"])
@@ -147,13 +128,9 @@ class ScopeResources:
         self, request: Request, subject: str, schema: SchemaRequest, rows: list[SchemaVersion]
     ) -> dict[str, Any]:
         verbose = request.flag("verbose")
-        normalized = self._scopes.config_in_scope(subject).normalize
         try:
             found = self._registration.compare(
-                subject,
-                schema.document,
-                rows,
-                normalize=request.flag("normalize") or bool(normalized),
+                subject, schema.document, rows, normalize=self.normalizes(request, subject)
             )
         except answers.RestError as error:
             if not verbose:
@@ -162,8 +139,21 @@ class ScopeResources:
         verdict: dict[str, Any] = {"is_compatible": not found}
         return verdict | ({"messages": found} if verbose else {})
 
-    def _subject(self, request: Request) -> str:
-        return normalize(self._scopes.alias(request.params["subject"]))
+    @route("GET", "/")
+    @route("POST", "/")
+    def root(self, _: Request) -> Any:
+        """Answer an empty object."""
+        return {}
+
+    @route("GET", "/v1/metadata/id")
+    def identity(self, _: Request) -> Any:
+        """Tell which cluster this is."""
+        return _IDENTITY
+
+    @route("GET", "/v1/metadata/version")
+    def version(self, _: Request) -> Any:
+        """Tell the release."""
+        return {"version": VERSION, "commitId": ""}
 
 
 _IDENTITY: Final = {

@@ -231,7 +231,7 @@ class Scopes:
 
     def _check_writable(self, subject: Subject) -> None:
         if self.is_read_only(subject):
-            raise answers.not_permitted(f"Subject {_shown(subject)} is in read-only mode")
+            raise answers.read_only(subject or "null")
 
 
 def _outwards(subject: Subject) -> Iterator[Subject]:
@@ -246,7 +246,3 @@ def _outwards(subject: Subject) -> Iterator[Subject]:
     yield subject
     parsed = QualifiedSubject.parse(subject)
     yield None if parsed.in_default_context else parsed.prefix
-
-
-def _shown(subject: Subject) -> str:
-    return "null" if subject is None else subject

@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.registry import SchemaRegistry
 from sdk.embedded.registry.routing import NoContent, RawText, Request, negotiate
+from sdk.embedded.registry.service import RegistryService
 from sdk.errors import ConfigurationError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -38,7 +38,7 @@ class RegistryServer:
         ConfigurationError: The port is taken.
     """
 
-    def __init__(self, registry: SchemaRegistry, port: int = 0) -> None:
+    def __init__(self, registry: RegistryService, port: int = 0) -> None:
         try:
             self._server = _Server((LOOPBACK, port), _Handler)
         except OSError as error:
@@ -88,7 +88,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    registry: SchemaRegistry
+    registry: RegistryService
 
     def __init__(self, *args: Any) -> None:
         self._connections: set[socket.socket] = set()
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     @property
-    def _registry(self) -> SchemaRegistry:
+    def _registry(self) -> RegistryService:
         return cast("_Server", self.server).registry
 
     def _request(self) -> Request:
@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > _MAX_CONTENT:
             self.close_connection = True
-            raise answers.RestError(413, 413, "Request Entity Too Large")
+            raise answers.too_large()
         return self.rfile.read(int(length))
 
     def _chunks(self) -> bytes:
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             size = int(self.rfile.readline(_CHUNK_LINE).partition(b";")[0], 16)
             if len(content) + size > _MAX_CONTENT:
                 self.close_connection = True
-                raise answers.RestError(413, 413, "Request Entity Too Large")
+                raise answers.too_large()
             content += self.rfile.read(size)
             line = self.rfile.readline(_CHUNK_LINE)
             if size == 0:

@@ -1,4 +1,4 @@
-"""What the registry remembers: versions, ids, references, contexts, levels and modes."""
+"""What the registry remembers: versions, ids, references and contexts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 
 from attrs import define, evolve, field, frozen
 
+from sdk.embedded.registry import answers
 from sdk.embedded.registry.documents import Metadata, Reference, RuleSet
 from sdk.embedded.registry.subjects import (
     DEFAULT_CONTEXT,
@@ -20,6 +21,8 @@ from sdk.embedded.registry.subjects import (
 )
 
 AVRO = "AVRO"
+LATEST = -1
+"""Stands for the highest version number."""
 _LAST = "\U0010ffff"
 
 
@@ -110,6 +113,39 @@ class Store:
         """Return all versions of one subject, deleted ones too, in ascending order."""
         return [row for _, row in sorted(self._subjects.get(subject, {}).items())]
 
+    def get(self, subject: str, version: int, *, deleted: bool) -> SchemaVersion | None:
+        """Return one version of exactly this subject; `LATEST` is never a deleted one."""
+        if version == LATEST:
+            return self.latest(subject)
+        row = self.version(subject, version)
+        return row if row is not None and (deleted or not row.deleted) else None
+
+    def demand(self, subject: str, version: int, *, deleted: bool) -> SchemaVersion:
+        """Return one version; a subject without context is looked for in all of them.
+
+        Raises:
+            RestError: 40401 or 40402.
+        """
+        rows = (self.get(name, version, deleted=deleted) for name in self.everywhere(subject))
+        row = next((row for row in rows if row is not None), None)
+        if row is None:
+            raise self.missing(subject, version, deleted=deleted)
+        return row
+
+    def missing(self, subject: str, version: int, *, deleted: bool) -> answers.RestError:
+        """Return the refusal for a version that is not there."""
+        if self.has(subject, deleted=deleted):
+            return answers.version_not_found(version)
+        return answers.subject_not_found(subject)
+
+    def everywhere(self, subject: str) -> Iterator[str]:
+        """Yield a subject and, if it names no context, its namesakes in the other contexts."""
+        yield subject
+        parsed = QualifiedSubject.parse(subject)
+        if parsed.in_default_context:
+            for context in self.contexts():
+                yield str(QualifiedSubject(context, parsed.name))
+
     def latest(self, subject: str) -> SchemaVersion | None:
         """Return the highest version that is not deleted."""
         return next((row for row in reversed(self.versions(subject)) if not row.deleted), None)
@@ -180,6 +216,15 @@ class Store:
         subject = str(parsed) if parsed.name else next(iter(versions))
         version = versions.get(subject)
         return None if version is None else self.version(subject, version)
+
+    def by_id_anywhere(self, schema_id: int, subject: str | None) -> SchemaVersion | None:
+        """Return a version with an id; the subject, if given, tells where to look first."""
+        parsed = QualifiedSubject.parse(subject or "")
+        scopes = [subject] if subject is None or not parsed.name else [*self.everywhere(subject)]
+        if parsed.name and parsed.in_default_context:
+            scopes.append(parsed.prefix)
+        rows = (self.by_id(schema_id, scope) for scope in scopes)
+        return next((row for row in rows if row is not None), None)
 
     def by_guid(self, guid: str) -> tuple[str, SchemaVersion] | None:
         """Return the first context that knows a GUID, and a version that has it."""

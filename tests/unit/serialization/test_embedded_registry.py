@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka.schema_registry import Rule, RuleKind, RuleMode, RuleSet, Schema
 from confluent_kafka.schema_registry import SchemaRegistryClient as ConfluentClient
 
-from sdk.embedded.registry.registry import SchemaRegistry
 from sdk.embedded.registry.server import RegistryServer
+from sdk.embedded.registry.service import RegistryService
 from sdk.errors import (
     IncompatibleSchemaError,
     InvalidSchemaError,
@@ -30,7 +30,7 @@ from tests.unit.serialization.test_json_format import V1, V2
 @pytest.fixture
 def url() -> Iterator[str]:
     """Address of an embedded registry without schemas."""
-    server = RegistryServer(SchemaRegistry())
+    server = RegistryServer(RegistryService())
     yield server.url
     server.close()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from attrs import evolve, frozen
 
+from sdk.avro.limits import Limits
 from sdk.avro.resolution.registry_rule import incompatibilities
 from sdk.avro.schema.defaults import java_accepts_default
 from sdk.avro.schema.model import NO_DEFAULT, RecordSchema, Schema, named_types
@@ -14,11 +16,13 @@ from sdk.avro.schema.parsing import parse_schema
 from sdk.avro.schema.printing import json_text, to_json
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.documents import Reference
-from sdk.embedded.registry.normal_form import normal_form
-from sdk.embedded.registry.reading import Reading
-from sdk.embedded.registry.store import AVRO, SchemaDocument, SchemaVersion
+from sdk.embedded.registry.normal_form import normalize_schema
+from sdk.embedded.registry.store import AVRO, SchemaDocument, SchemaVersion, Store
 from sdk.embedded.registry.subjects import beside
 from sdk.errors import InvalidSchemaError
+
+_LIMITS: Final = Limits(max_schema_length=64 * 2**20, max_schema_depth=1_000)
+"""Confluent's registry has no limits of its own but those of its JSON parser and its log."""
 
 
 @frozen
@@ -46,8 +50,8 @@ class AvroText:
 class Schemas:
     """Parses schemas; references are looked up in the registry."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def canonical(
         self, subject: str, document: SchemaDocument, *, normalize: bool, new: bool
@@ -70,7 +74,7 @@ class Schemas:
             references, texts = self._references(subject, document.references, deleted=not new)
             parsed = _parsed(document.text or "", texts, strict=normalize and new)
             if normalize:
-                parsed = _normalized(parsed, texts)
+                parsed = _normalized(parsed.text, texts)
                 references = tuple(
                     sorted(set(references), key=lambda each: (each.subject, each.version))
                 )
@@ -115,7 +119,7 @@ class Schemas:
             if each.name is None or each.subject is None or each.version is None:
                 raise ValueError(f"Invalid reference: {each}")
             target = beside(subject, each.subject)
-            row = self._reading.get(target, each.version, deleted=deleted)
+            row = self._store.get(target, each.version, deleted=deleted)
             if row is None:
                 raise ValueError(
                     f'No schema reference found for subject "{target}" and version {each.version}'
@@ -127,9 +131,13 @@ class Schemas:
         return tuple(numbered)
 
 
+def _parse(text: str, references: tuple[str, ...]) -> Schema:
+    return parse_schema(text, references=references, limits=_LIMITS)
+
+
 @lru_cache(maxsize=1024)
 def _parsed(text: str, references: tuple[str, ...], *, strict: bool = False) -> AvroText:
-    schema = parse_schema(text, references=references)
+    schema = _parse(text, references)
     if strict:
         _check_defaults(schema)
     return AvroText(schema, to_json(schema, known=_defined_names(references)), to_json(schema))
@@ -147,16 +155,17 @@ def _check_defaults(schema: Schema) -> None:
                 )
 
 
-def _normalized(parsed: AvroText, references: tuple[str, ...]) -> AvroText:
-    return _parsed(normal_form(parsed.schema, known=_defined_names(references)), references)
+def _normalized(text: str, references: tuple[str, ...]) -> AvroText:
+    schema = _parse(text, references)
+    known = _defined_names(references)
+    normalize_schema(schema, known)
+    return _parsed(to_json(schema, known=known), references)
 
 
 @lru_cache(maxsize=1024)
 def _defined_names(references: tuple[str, ...]) -> frozenset[str]:
     """Return the full names of all types that references define."""
-    parsed = (
-        parse_schema(text, references=references[:index]) for index, text in enumerate(references)
-    )
+    parsed = (_parse(text, references[:index]) for index, text in enumerate(references))
     return frozenset(each.name for schema in parsed for each in named_types(schema))
 
 

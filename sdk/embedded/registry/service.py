@@ -1,0 +1,46 @@
+"""The schema registry without its network: state, and the table of what it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sdk.embedded.registry.resources import SchemaResources, SubjectResources
+from sdk.embedded.registry.routing import Request, Route, Router, routes_of
+from sdk.embedded.registry.scope_resources import ScopeResources
+from sdk.embedded.registry.scopes import Scopes
+from sdk.embedded.registry.store import Store
+
+
+class RegistryService:
+    """Answers requests as Confluent's registry 7.9 does, from memory.
+
+    Requests are answered one at a time, so each sees the registry at rest.
+
+    Args:
+        more: Further routes to serve beside the registry's own, which do not wait for it.
+    """
+
+    def __init__(self, more: Iterable[Route] = ()) -> None:
+        store = Store()
+        scopes = Scopes(store)
+        kinds = (SubjectResources, SchemaResources, ScopeResources)
+        self._lock = threading.Lock()
+        self._own = Router(route for kind in kinds for route in routes_of(kind(store, scopes)))
+        self._more = Router(more)
+
+    def answer(self, request: Request) -> Any:
+        """Answer one request.
+
+        Raises:
+            RestError: The refusal to send.
+        """
+        if self._more.methods(request.path):
+            return self._more.answer(request)
+        with self._lock:
+            return self._own.answer(request)
+
+    def methods(self, path: Sequence[str]) -> list[str]:
+        """Return the methods that a path answers to."""
+        return [*self._own.methods(path), *self._more.methods(path)]
