@@ -23,6 +23,7 @@
     │   ├── MessageTooLargeError     the broker or client refuses its size
     │   └── UndeliveredError         closing: these deliveries failed and nobody looked at them
     ├── HandlerError                 a handler raised; its record was not committed
+    ├── DependencyDown               raised by handlers: what they need is out of reach
     ├── FencedError                  another instance has taken over; stop
     └── ClosedError                  used after close, or in a forked child
 
@@ -224,6 +225,28 @@ class UndeliveredError(DeliveryError):
 
 class HandlerError(SdkError):
     """A handler raised (its exception is the cause); its record was not committed."""
+
+
+class DependencyDown(SdkError):  # noqa: N818 - a handler states a fact, not a mistake
+    """Raised by a handler when something it needs is down, so that consuming rests meanwhile.
+
+    The consumer opens a circuit for the dependency: the partitions rest, no attempt is counted,
+    and after a while one record goes first; when its handler returns, everything goes on.
+
+        raise DependencyDown("payments-db", retry_after=5)
+
+    Args:
+        dependency: Name of what is down; each name is a circuit of its own.
+        retry_after: Seconds to wait before the next try; by default a growing wait is chosen.
+        **context: As for `SdkError`.
+    """
+
+    def __init__(
+        self, dependency: str, *, retry_after: float | None = None, **context: Any
+    ) -> None:
+        super().__init__(f"{dependency} is down", **context)
+        self.dependency = dependency
+        self.retry_after = retry_after
 
 
 class FencedError(SdkError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -57,16 +57,37 @@ SUBJECT_STRATEGIES: Mapping[str, SubjectNameStrategy] = {
 
 RETRY_SUFFIX = "-retry"
 DEAD_LETTER_SUFFIX = "-dlt"
+PARKED_SUFFIX = "-parked"
 
 
-def retry_topic_name(topic: str, delay_ms: int) -> str:
-    """Return the retry topic that waits ``delay_ms``, as Spring for Apache Kafka names it."""
-    return f"{topic}{RETRY_SUFFIX}-{delay_ms}"
+def retry_suffixes(delays_ms: Sequence[int], group: str | None = None) -> tuple[str, ...]:
+    """Return what the retry topic of each delay adds to its source's name.
+
+    The names are those of Spring for Apache Kafka: ``-retry-1000``, ``-retry-10000``; equal delays
+    share a topic, and ``-retry`` alone is the topic where there is but one delay.
+
+    Args:
+        delays_ms: Delay before each further attempt, milliseconds.
+        group: Consumer group, if the topics are its own.
+    """
+    stem = f"{_group_part(group)}{RETRY_SUFFIX}"
+    if len(set(delays_ms)) == 1:
+        return (stem,) * len(delays_ms)
+    return tuple(f"{stem}-{delay}" for delay in delays_ms)
 
 
-def dead_letter_topic_name(topic: str) -> str:
-    """Return the dead-letter topic of a topic, as Spring for Apache Kafka names it."""
-    return f"{topic}{DEAD_LETTER_SUFFIX}"
+def dead_letter_topic_name(topic: str, group: str | None = None) -> str:
+    """Return the dead-letter topic of a topic, as Spring for Apache Kafka names it.
+
+    Args:
+        topic: Source topic.
+        group: Consumer group, if the dead-letter topic is its own.
+    """
+    return f"{topic}{_group_part(group)}{DEAD_LETTER_SUFFIX}"
+
+
+def _group_part(group: str | None) -> str:
+    return "" if group is None else f"-{group}"
 
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from sdk.lazy import lazy_names
 from sdk.settings.checking import Scalar
+from sdk.settings.failures import DeadLetterOptions, FailuresOptions, RetryTopicsOptions
 from sdk.settings.options import (
     ConsumerOptions,
+    InPlaceRetryOptions,
     KafkaOptions,
     LoggingOptions,
     ProducerOptions,
@@ -29,11 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConsumerOptions",
+    "DeadLetterOptions",
+    "FailuresOptions",
+    "InPlaceRetryOptions",
     "KafkaOptions",
     "LoggingOptions",
     "ProducerOptions",
     "RegistryOptions",
     "RetryOptions",
+    "RetryTopicsOptions",
     "RoutingOptions",
     "SaslOptions",
     "Scalar",

@@ -9,6 +9,7 @@ from attrs import Factory, field, frozen
 from sdk.errors import ConfigurationError
 from sdk.settings import checking as checks
 from sdk.settings.checking import Scalar, WrittenOut
+from sdk.settings.failures import DeadLetterOptions, FailuresOptions, RetryTopicsOptions
 
 
 @frozen(kw_only=True)
@@ -145,6 +146,10 @@ class ConsumerOptions:
         group_protocol: ``classic`` or ``consumer`` (KIP-848).
         session_timeout_ms: For the classic protocol, milliseconds.
         max_poll_records: Records taken at once.
+        retry: Further attempts in place; the key, or the partition, waits meanwhile.
+        retry_topics: Set for further attempts by way of retry topics.
+        dead_letter: Set for dead letters; with retry topics they are on unless it says otherwise.
+        failures: Which failure is retried, dead-lettered, skipped, or stops the consumer.
         librdkafka: Further keys, passed through as they are.
     """
 
@@ -155,7 +160,19 @@ class ConsumerOptions:
     group_protocol: str = field(default="classic", validator=checks.one_of("classic", "consumer"))
     session_timeout_ms: int = field(default=45_000, validator=checks.between(1, 3_600_000))
     max_poll_records: int = field(default=500, validator=checks.between(1, 1_000_000))
+    retry: InPlaceRetryOptions = field(factory=lambda: InPlaceRetryOptions())
+    retry_topics: RetryTopicsOptions | None = None
+    dead_letter: DeadLetterOptions | None = None
+    failures: FailuresOptions = field(factory=FailuresOptions)
     librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
+
+    @property
+    def dead_letters(self) -> DeadLetterOptions | None:
+        """The dead-letter options in force; None where failed records stop the consumer."""
+        options = self.dead_letter
+        if options is None:
+            return None if self.retry_topics is None else DeadLetterOptions()
+        return options if options.enabled else None
 
 
 @frozen(kw_only=True)
@@ -180,6 +197,14 @@ class RetryOptions:
                 f"must be at least base_delay_ms ({self.base_delay_ms}), not {self.max_delay_ms}",
                 path="max_delay_ms",
             )
+
+
+@frozen(kw_only=True)
+class InPlaceRetryOptions(RetryOptions):
+    """The ``[consumer.retry]`` table: as ``[retry]``, for failed handlers, with shorter defaults."""
+
+    retry_count: int = field(default=2, validator=checks.between(0, 1000))
+    max_delay_ms: int = field(default=1_000, validator=checks.between(0, 3_600_000))
 
 
 @frozen(kw_only=True)

@@ -19,7 +19,7 @@ from sdk.topics import (
     TopicDefinition,
     TopicRouter,
     dead_letter_topic_name,
-    retry_topic_name,
+    retry_suffixes,
     templated_name,
     words,
 )
@@ -85,8 +85,12 @@ def test_subject_strategies() -> None:
 
 def test_retry_and_dead_letter_names() -> None:
     """Retry and dead-letter topics are named as Spring for Apache Kafka names them."""
-    assert retry_topic_name("orders", 4000) == "orders-retry-4000"
+    assert retry_suffixes([1000, 4000]) == ("-retry-1000", "-retry-4000")
+    assert retry_suffixes([1000, 4000, 4000])[1:] == ("-retry-4000", "-retry-4000")
+    assert retry_suffixes([500, 500]) == ("-retry", "-retry")
+    assert retry_suffixes([500], "billing") == ("-billing-retry",)
     assert dead_letter_topic_name("orders") == "orders-dlt"
+    assert dead_letter_topic_name("orders", "billing") == "orders-billing-dlt"
 
 
 @pytest.mark.parametrize(
