@@ -201,7 +201,7 @@ class RetryOptions:
 
 @frozen(kw_only=True)
 class InPlaceRetryOptions(RetryOptions):
-    """The ``[consumer.retry]`` table: as ``[retry]``, for failed handlers, with shorter defaults."""
+    """The ``[consumer.retry]`` table: as ``[retry]``, for handlers, with shorter defaults."""
 
     retry_count: int = field(default=2, validator=checks.between(0, 1000))
     max_delay_ms: int = field(default=1_000, validator=checks.between(0, 3_600_000))
