@@ -40,19 +40,23 @@ LONGEST_RETRY_AFTER = 60.0
 logger = logging.getLogger(__name__)
 
 
-def backoff(options: RetryOptions, attempt: int) -> float:
-    """Return how long to wait after a failed attempt, without jitter.
+def backoff(
+    options: RetryOptions, attempt: int, uniform: Callable[[], float] | None = None
+) -> float:
+    """Return how long to wait after a failed attempt.
 
     Args:
-        options: The ``[retry]`` table.
+        options: The ``[retry]`` table, or one like it.
         attempt: Number of the attempt that failed; the first is 1.
+        uniform: Returns a random number from 0 up to 1, for the share ``jitter`` of the wait that
+            is random; None for the whole wait.
 
     Returns:
         Seconds: ``base_delay_ms``, doubled with each attempt, ``max_delay_ms`` at most.
     """
     doublings = min(attempt - 1, 62)
     delay: float = min(options.base_delay_ms * 2**doublings, options.max_delay_ms) / 1000
-    return delay
+    return delay if uniform is None else delay * (1 - options.jitter * uniform())
 
 
 @frozen
@@ -109,9 +113,7 @@ class RetryPolicy:
         longest = self.options.max_delay_ms / 1000
         if asked > max(longest, LONGEST_RETRY_AFTER):
             return GIVE_UP
-        delay = backoff(self.options, attempt)
-        delay *= 1 - self.options.jitter * self.uniform()
-        return RetryDecision(True, max(delay, asked))
+        return RetryDecision(True, max(backoff(self.options, attempt, self.uniform), asked))
 
     def call(self, function: Callable[[], T], *, name: str | None = None) -> T:
         """Run a function until it succeeds or the policy gives up.

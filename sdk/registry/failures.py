@@ -23,6 +23,7 @@ from sdk.errors import (
     SchemaError,
     SchemaNotFoundError,
 )
+from sdk.redaction import hide
 
 _LONGEST = 300
 _NOT_FOUND = range(40401, 40500)
@@ -193,12 +194,3 @@ def _seconds(value: str) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def hide(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without userinfo of URLs and without any of the secrets."""
-    text = re.sub(r"://[^/@\s]*@", "://", text)
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return text

@@ -39,7 +39,8 @@ from sdk.errors import (
     SerializationError,
 )
 from sdk.records import ConsumerRecord, Header
-from sdk.registry.failures import causes, hide
+from sdk.redaction import hide
+from sdk.registry.failures import causes
 
 Classed = Callable[..., Exception]
 """(error, doing, **context) → our error for what the registry client raised."""

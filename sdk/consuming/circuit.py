@@ -1,0 +1,191 @@
+"""Circuits: what a consumer waits for while something that it needs is out of reach.
+
+A handler that raises `DependencyDown` opens the circuit of that dependency. The partitions of the
+topic then rest: none of their records is handed over and no attempt is counted. When the wait is
+over, one record goes first, as a probe; when it is handled the circuit closes, and when it fails in
+the same way the next wait is twice as long. A registry that is out of reach opens a circuit for the
+one partition whose record needed it, because records of known schemas can still be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from attrs import Factory, define, field
+
+from sdk.errors import DependencyDown
+from sdk.happenings import CircuitClosed, CircuitOpened, Happening
+from sdk.records import ConsumerRecord, TopicPartition
+
+logger = logging.getLogger(__name__)
+
+REGISTRY = "schema-registry"
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+
+Place = tuple[str, int]
+_Identity = tuple[str, int, int]
+
+
+@define
+class _Circuit:
+    """One dependency that is down.
+
+    Attributes:
+        dependency: Its name.
+        until: When the next probe may go, on the monotonic clock.
+        failures: Failed probes, the failure that opened it included.
+        topics: Source topics that rest.
+        place: The one partition that rests, or None.
+        probe: The record that goes first, while it is being handled.
+    """
+
+    dependency: str
+    until: float
+    failures: int = 1
+    topics: set[str] = Factory(set)
+    place: Place | None = None
+    probe: _Identity | None = field(default=None)
+
+
+class Circuits:
+    """The open circuits of one consumer; false while there are none.
+
+    Args:
+        notify: Called with `CircuitOpened` and `CircuitClosed`.
+        monotonic: Seconds of a clock that never goes back.
+        source: Topic → the topic whose retries it holds, as `RetryTopics.source`.
+    """
+
+    def __init__(
+        self,
+        notify: Callable[[Happening], None] = lambda _: None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        source: Callable[[str], str] = str,
+    ) -> None:
+        self._notify = notify
+        self._monotonic = monotonic
+        self._source = source
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, Place | None], _Circuit] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def rest(self, record: ConsumerRecord, error: BaseException) -> None:
+        """Take note that a record cannot be handled now: its circuit opens, or stays open.
+
+        Args:
+            record: The record; it is to be handed over again when `wait` allows.
+            error: `DependencyDown` or `RegistryUnavailableError`; its ``retry_after`` counts.
+        """
+        dependency = error.dependency if isinstance(error, DependencyDown) else REGISTRY
+        place = None if isinstance(error, DependencyDown) else (record.topic, record.partition)
+        with self._lock:
+            circuit = self._open.get((dependency, place))
+            if circuit is None:
+                circuit = self._open[dependency, place] = _Circuit(dependency, 0.0, place=place)
+            elif circuit.probe == _identity(record):
+                circuit.failures += 1
+            else:  # it was under way when the circuit opened
+                circuit.topics.add(self._source(record.topic))
+                return
+            circuit.topics.add(self._source(record.topic))
+            circuit.probe = None
+            seconds = _wait(circuit.failures, error)
+            circuit.until = self._monotonic() + seconds
+        logger.warning(
+            "%s is down: %s %s for %.3g s from offset %d: %s",
+            dependency,
+            record.topic if place is None else f"{record.topic} [{record.partition}]",
+            "rests",
+            seconds,
+            record.offset,
+            error,
+        )
+        self._notify(CircuitOpened(dependency, seconds))
+
+    def wait(self, record: ConsumerRecord) -> float:
+        """Return how long a record must wait before it may be handed over.
+
+        Returns:
+            0 to hand it over, as the probe where a circuit is open for it; seconds after which to
+            ask again; infinity while another record is the probe: ask when `settled` or
+            `released` has returned True.
+        """
+        if not self._open:
+            return 0.0
+        identity = _identity(record)
+        with self._lock:
+            concerned = [
+                circuit for circuit in self._open.values() if self._covers(circuit, record)
+            ]
+            now = self._monotonic()
+            waits = [_before(circuit, identity, now) for circuit in concerned]
+            if any(waits):
+                return max(waits)
+            for circuit in concerned:
+                circuit.probe = identity
+            return 0.0
+
+    def settled(self, record: ConsumerRecord) -> bool:
+        """Take note that a record was handled, or failed for a reason of its own.
+
+        Returns:
+            Whether circuits closed, so that records which wait may be handed over.
+        """
+        if not self._open:
+            return False
+        identity = _identity(record)
+        with self._lock:
+            closed = [key for key, circuit in self._open.items() if circuit.probe == identity]
+            for key in closed:
+                del self._open[key]
+        for dependency, _ in closed:
+            logger.info("%s is back", dependency)
+            self._notify(CircuitClosed(dependency))
+        return bool(closed)
+
+    def released(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Take note that partitions are no longer ours: their probes and rests end.
+
+        Returns:
+            Whether records which wait may ask again.
+        """
+        gone = {(partition.topic, partition.partition) for partition in partitions}
+        with self._lock:
+            self._open = {
+                key: circuit for key, circuit in self._open.items() if circuit.place not in gone
+            }
+            freed = [c for c in self._open.values() if c.probe is not None and c.probe[:2] in gone]
+            for circuit in freed:
+                circuit.probe = None
+        return bool(freed)
+
+    def _covers(self, circuit: _Circuit, record: ConsumerRecord) -> bool:
+        if circuit.place is not None:
+            return circuit.place == (record.topic, record.partition)
+        return self._source(record.topic) in circuit.topics
+
+
+def _identity(record: ConsumerRecord) -> _Identity:
+    return record.topic, record.partition, record.offset
+
+
+def _before(circuit: _Circuit, identity: _Identity, now: float) -> float:
+    """Return how long a record waits for one circuit."""
+    if circuit.probe is not None:
+        return 0.0 if circuit.probe == identity else math.inf
+    return max(0.0, circuit.until - now)
+
+
+def _wait(failures: int, error: BaseException) -> float:
+    asked = getattr(error, "retry_after", None)
+    if asked is not None:
+        return float(max(0.0, asked))
+    return float(min(FIRST_WAIT * 2 ** min(failures - 1, 30), LONGEST_WAIT))

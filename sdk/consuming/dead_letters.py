@@ -1,0 +1,252 @@
+"""Dead letters: the headers that say where a record comes from and why it failed.
+
+They are Spring for Apache Kafka's, `sdk.consuming.headers` names them. The first origin and the
+last exception are kept, however often a record fails. Headers are read tolerantly, those of Spring
+Cloud Stream and SmallRye too, because they may be anybody's.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import frozen
+
+from sdk.consuming.headers import (
+    DEAD_LETTER_NAMES,
+    FAILURE_HEADERS,
+    REPLAY_COUNT,
+    RETRY_NAMES,
+    HeaderNames,
+    int32,
+    int64,
+    last_header,
+    read_integer,
+)
+from sdk.consuming.retry_topics import original_timestamp
+from sdk.errors import HandlerError
+from sdk.records import ConsumerRecord, Header
+from sdk.redaction import hide_credentials
+
+MESSAGE_BYTES: Final = 2048
+"""Longest exception message in the headers, bytes."""
+
+_FRAMES: Final = 60
+
+
+@frozen
+class Origin:
+    """Where a record stood when it failed first.
+
+    Attributes:
+        topic: Source topic.
+        partition: Its partition.
+        offset: Its offset.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@frozen(kw_only=True)
+class Reason:
+    """What the headers of a dead letter say; None wherever they do not.
+
+    Attributes:
+        topic: Topic in which the record failed first.
+        partition: Its partition.
+        offset: Its offset.
+        timestamp: Its timestamp, milliseconds since the epoch.
+        group: Consumer group whose handler failed.
+        exception: Qualified name of the exception's class.
+        cause: Qualified name of the class of its cause.
+        message: The exception's message.
+        stack_trace: The exception's stack trace.
+        replays: How often the record has been replayed.
+    """
+
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    timestamp: int | None
+    group: str | None
+    exception: str | None
+    cause: str | None
+    message: str | None
+    stack_trace: str | None
+    replays: int
+
+
+def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> list[Header]:
+    """Return the headers that say where a record comes from.
+
+    Args:
+        record: From its source topic or from a retry topic, whose headers name the origin.
+        group: Consumer group.
+        names: What the headers are called; each that the record has already stays as it is.
+    """
+    timestamp = original_timestamp(record)
+    fresh = (
+        ("topic", record.topic.encode()),
+        ("partition", int32(record.partition)),
+        ("offset", int64(record.offset)),
+        ("timestamp", int64(-1 if timestamp is None else timestamp)),
+        ("timestamp_type", _timestamp_type(timestamp)),
+        ("group", group.encode()),
+    )
+    headers: list[Header] = []
+    for attribute, value in fresh:
+        known = (last_header(record.headers, getattr(n, attribute)) for n in _ORIGINS)
+        kept = next((data for data in known if data is not None), value)
+        headers.append((getattr(names, attribute), kept))
+    return headers
+
+
+_ORIGINS = (DEAD_LETTER_NAMES, RETRY_NAMES)
+
+
+def _timestamp_type(timestamp: int | None) -> bytes:
+    return b"NoTimestampType" if timestamp is None else b"CreateTime"
+
+
+def exception_headers(
+    error: BaseException,
+    names: HeaderNames,
+    *,
+    secrets: Iterable[str] = (),
+    stack_trace_bytes: int = 8192,
+) -> list[Header]:
+    """Return the headers that say why a record failed.
+
+    Args:
+        error: The exception; of a `HandlerError`, what the handler raised is shown.
+        names: What the headers are called.
+        secrets: Texts that must not be sent.
+        stack_trace_bytes: Longest stack trace, bytes; 0 sends none.
+    """
+    if isinstance(error, HandlerError) and error.__cause__ is not None:
+        error = error.__cause__
+    headers: list[Header] = [(names.exception, qualified_name(error).encode())]
+    if error.__cause__ is not None:
+        headers.append((names.cause, qualified_name(error.__cause__).encode()))
+    message = hide_credentials(_message(error), secrets)
+    headers.append((names.message, capped(message, MESSAGE_BYTES)))
+    if stack_trace_bytes:
+        lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-_FRAMES)
+        trace = hide_credentials("".join(lines), secrets)
+        headers.append((names.stack_trace, capped(trace, stack_trace_bytes)))
+    return headers
+
+
+def qualified_name(error: BaseException) -> str:
+    """Return the dotted name of an exception's class; that of a builtin has no module."""
+    kind = type(error)
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a defect of somebody's __str__ must not lose the record
+        return "<the exception's message cannot be shown>"
+
+
+def capped(text: str, limit: int) -> bytes:
+    """Return a text as UTF-8 of at most ``limit`` bytes; what is left out is in the middle.
+
+    The beginning says where it started, and the end what went wrong; most of the room is for the
+    end.
+    """
+    data = text.encode("utf-8", errors="backslashreplace")
+    if len(data) <= limit:
+        return data
+    mark = f"\n... {len(data) - limit} bytes or more left out ...\n".encode()
+    room = limit - len(mark)
+    if room <= 0:
+        return _whole(data[:limit])
+    head = room // 3
+    return _whole(data[:head]) + mark + _whole(data[len(data) - (room - head) :])
+
+
+def _whole(data: bytes) -> bytes:
+    """Return UTF-8 without characters that a cut has left incomplete."""
+    return data.decode("utf-8", errors="ignore").encode()
+
+
+def original_headers(headers: Iterable[Header]) -> list[Header]:
+    """Return the headers that the original record had, in order, repeats kept."""
+    return [header for header in headers if header[0] not in FAILURE_HEADERS]
+
+
+def origin_of(record: ConsumerRecord) -> Origin | None:
+    """Return where a retried or dead-lettered record stood first, or None if it does not say."""
+    reason = reason_of(record)
+    if reason.topic is None or reason.partition is None or reason.offset is None:
+        return None
+    return Origin(reason.topic, reason.partition, reason.offset)
+
+
+def reason_of(record: ConsumerRecord) -> Reason:
+    """Return what the headers of a dead letter say, whoever wrote them."""
+    headers = dict(record.headers)
+    return Reason(
+        topic=_text(headers, "topic"),
+        partition=_number(headers, "partition"),
+        offset=_number(headers, "offset"),
+        timestamp=_number(headers, "timestamp"),
+        group=_text(headers, "group"),
+        exception=_text(headers, "exception"),
+        cause=_text(headers, "cause"),
+        message=_text(headers, "message"),
+        stack_trace=_text(headers, "stack_trace"),
+        replays=replays_of(record),
+    )
+
+
+def replays_of(record: ConsumerRecord) -> int:
+    """Return how often a record has been replayed; what cannot be read counts as never."""
+    data = record.header(REPLAY_COUNT) or b""
+    return int(data) if data.isdigit() and len(data) <= 9 else 0
+
+
+_KEY = "kafka_dlt-key-exception-"
+_ELSEWHERE = {
+    "topic": ("x-original-topic", "dead-letter-topic"),
+    "partition": ("x-original-partition", "dead-letter-partition"),
+    "offset": ("x-original-offset", "dead-letter-offset"),
+    "timestamp": ("x-original-timestamp",),
+    "exception": (
+        f"{_KEY}fqcn",
+        "x-exception-fqcn",
+        "dead-letter-exception-class-name",
+    ),
+    "cause": ("dead-letter-cause-class-name",),
+    "message": (f"{_KEY}message", "x-exception-message", "dead-letter-reason"),
+    "stack_trace": (f"{_KEY}stacktrace", "x-exception-stacktrace"),
+}
+"""What other frameworks call the same things."""
+
+
+def _found(headers: dict[str, bytes | None], attribute: str) -> tuple[bytes | None, bool]:
+    """Return a value, and whether its header is Spring's, where numbers are never digits."""
+    for names in _ORIGINS:
+        if (data := headers.get(getattr(names, attribute))) is not None:
+            return data, True
+    known = (headers.get(name) for name in _ELSEWHERE.get(attribute, ()))
+    return next((data for data in known if data is not None), None), False
+
+
+def _text(headers: dict[str, bytes | None], attribute: str) -> str | None:
+    data, _ = _found(headers, attribute)
+    return None if data is None else data.decode(errors="replace")
+
+
+def _number(headers: dict[str, bytes | None], attribute: str) -> int | None:
+    data, binary = _found(headers, attribute)
+    if data and not binary and data.isdigit():
+        return int(data)
+    number = read_integer(data)
+    return None if number is None or number < 0 else number

@@ -1,0 +1,136 @@
+"""Forwarding failed records, bytes as they are, to retry topics and dead-letter topics."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from sdk.consuming.dead_letters import exception_headers, origin_headers, original_headers
+from sdk.consuming.headers import (
+    ATTEMPTS,
+    BACKOFF_TIMESTAMP,
+    DEAD_LETTER_NAMES,
+    ORIGINAL_TIMESTAMP,
+    RETRY_NAMES,
+    HeaderNames,
+    big_integer,
+    int32,
+)
+from sdk.consuming.outcome import DeadLetter, Retry
+from sdk.consuming.retry_topics import RetryTopics, attempt_of, original_timestamp
+from sdk.errors import MessageTooLargeError
+from sdk.records import ConsumerRecord, Header, ProducerRecord
+
+if TYPE_CHECKING:
+    from sdk.publishing.delivery import Delivery
+
+
+class Sender(Protocol):
+    """Sends records as they are, as `Producer.send` does."""
+
+    def send(self, record: ProducerRecord) -> Delivery:
+        """Queue a record and return at once."""
+
+
+class Forwarder:
+    """Forwards the failed records of one consumer group.
+
+    A record is done only when its forward was acknowledged: wait for the delivery first.
+
+    Args:
+        sender: The producer.
+        topics: Names of the retry and dead-letter topics.
+        group: Consumer group.
+        now: Seconds since the epoch.
+        partitions: Topic → its partition count, or None where it is unknown. A record keeps its
+            partition; where the topic has fewer, its key decides.
+        secrets: Texts that no header may contain.
+        stack_trace_bytes: Longest stack trace in the headers, bytes; 0 sends none.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        topics: RetryTopics,
+        group: str,
+        *,
+        now: Callable[[], float] = time.time,
+        partitions: Callable[[str], int | None] = lambda _: None,
+        secrets: Iterable[str] = (),
+        stack_trace_bytes: int = 8192,
+    ) -> None:
+        self._sender = sender
+        self._topics = topics
+        self._group = group
+        self._now = now
+        self._partitions = partitions
+        self._secrets = tuple(secrets)
+        self._stack_trace_bytes = stack_trace_bytes
+
+    def retry(self, record: ConsumerRecord, outcome: Retry) -> Delivery:
+        """Forward a record to the retry topic ``outcome.topic``, due after ``outcome.delay``.
+
+        Key, value, headers and partition stay as they are. The timestamp is new, as in Spring, so
+        that retention counts from now; `original_timestamp` reads the old one.
+
+        Raises:
+            SdkError: As `Producer.send`; the record is not done.
+        """
+        assert outcome.topic is not None
+        due = self._now() + outcome.delay
+        first = original_timestamp(record)
+        attempt = attempt_of(record) + (outcome.error is not None)
+        marks: list[Header] = [
+            *origin_headers(record, self._group, RETRY_NAMES),
+            (ORIGINAL_TIMESTAMP, big_integer(-1 if first is None else first)),
+            (ATTEMPTS, int32(min(attempt, 2**31 - 1))),
+            (BACKOFF_TIMESTAMP, big_integer(math.ceil(due * 1000))),  # never due early
+        ]
+        return self._send(record, outcome.topic, outcome.error, RETRY_NAMES, marks)
+
+    def dead_letter(self, record: ConsumerRecord, outcome: DeadLetter) -> Delivery:
+        """Forward a record to the dead-letter topic of its source.
+
+        Key, value, headers, timestamp and partition stay as they are.
+
+        Raises:
+            SdkError: As `Producer.send`; the record is not done.
+        """
+        marks = origin_headers(record, self._group, DEAD_LETTER_NAMES)
+        if outcome.error is None:
+            marks.append((DEAD_LETTER_NAMES.message, outcome.reason.encode()))
+        if record.header(ATTEMPTS) is not None:
+            marks.append((ATTEMPTS, int32(attempt_of(record))))
+        topic = self._topics.dead_letter(record.topic)
+        timestamp = original_timestamp(record)
+        return self._send(record, topic, outcome.error, DEAD_LETTER_NAMES, marks, timestamp)
+
+    def _send(
+        self,
+        record: ConsumerRecord,
+        topic: str,
+        error: BaseException | None,
+        names: HeaderNames,
+        marks: list[Header],
+        timestamp: int | None = None,
+    ) -> Delivery:
+        count = self._partitions(topic)
+        partition = record.partition if count is None or record.partition < count else None
+
+        def forwarded(stack_trace_bytes: int) -> ProducerRecord:
+            headers = [*original_headers(record.headers)]
+            if error is not None:
+                headers += exception_headers(
+                    error, names, secrets=self._secrets, stack_trace_bytes=stack_trace_bytes
+                )
+            return ProducerRecord(
+                topic, record.value, record.key, (*headers, *marks), partition, timestamp
+            )
+
+        try:
+            return self._sender.send(forwarded(self._stack_trace_bytes))
+        except MessageTooLargeError:
+            # A record as large as the client takes has no room for a stack trace.
+            return self._sender.send(forwarded(0))

@@ -1,0 +1,83 @@
+"""What became of a record: the one vocabulary between deciding and doing.
+
+A record is done when its handler returned, when its forward was acknowledged, or when a rule
+skipped it; only then may its offset be committed.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Done:
+    """The handler returned, or there was nothing to do."""
+
+
+@frozen
+class Retry:
+    """The record is handled again after a while.
+
+    Attributes:
+        delay: Seconds to wait before that.
+        topic: Retry topic that the record is forwarded to; None hands it over again in place.
+        error: Why; None where the record has not failed itself but follows an earlier one of its
+            key into the retry topic.
+    """
+
+    delay: float
+    topic: str | None = None
+    error: BaseException | None = None
+
+
+@frozen
+class Rest:
+    """Something that is needed is out of reach: the record waits, and no attempt is counted.
+
+    `sdk.consuming.circuit.Circuits` says which partitions rest, for how long, and which record
+    goes first after that.
+
+    Attributes:
+        error: `DependencyDown` or `RegistryUnavailableError`.
+    """
+
+    error: BaseException
+
+
+@frozen
+class DeadLetter:
+    """The record is forwarded to the dead-letter topic.
+
+    Attributes:
+        reason: Class of the failure, such as ``poison``.
+        error: What was raised, or None if nothing was.
+    """
+
+    reason: str
+    error: BaseException | None = None
+
+
+@frozen
+class Skip:
+    """The record counts as done without having been handled.
+
+    Attributes:
+        reason: Why, such as ``no handler``.
+    """
+
+    reason: str
+
+
+@frozen
+class Stop:
+    """The consumer stops; the record and what follows it are not committed.
+
+    Attributes:
+        error: What `Consumer.run` raises.
+    """
+
+    error: BaseException
+
+
+Outcome = Done | Retry | Rest | DeadLetter | Skip | Stop
+DONE = Done()

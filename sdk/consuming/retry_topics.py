@@ -1,0 +1,155 @@
+"""Retry topics: their names, and what the headers of a record in one of them say.
+
+Names and headers follow Spring for Apache Kafka, so that Java services on its conventions can read
+our retries, and we theirs. What a header says is never trusted to be well-formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import evolve
+
+from sdk.consuming.headers import ATTEMPTS, BACKOFF_TIMESTAMP, ORIGINAL_TIMESTAMP, read_integer
+from sdk.errors import ConfigurationError
+from sdk.records import ConsumerRecord
+from sdk.settings import ConsumerOptions
+from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
+from sdk.topics import TopicDefinition, dead_letter_topic_name, retry_suffixes
+
+
+class RetryTopics:
+    """The retry topics and the dead-letter topic of each topic that a consumer group reads.
+
+    Args:
+        delays_ms: Delay before each further attempt, milliseconds; none without retry topics.
+        retry_group: Consumer group, if the retry topics carry its name.
+        dead_letter_group: Consumer group, if the dead-letter topics carry its name.
+    """
+
+    def __init__(
+        self,
+        delays_ms: Sequence[int] = (),
+        *,
+        retry_group: str | None = None,
+        dead_letter_group: str | None = None,
+    ) -> None:
+        suffixes = retry_suffixes(delays_ms, retry_group) if delays_ms else ()
+        self._stages = tuple(zip(suffixes, (delay / 1000 for delay in delays_ms), strict=True))
+        self._suffixes = tuple(dict.fromkeys(suffixes))
+        self._dead_letter_group = dead_letter_group
+
+    @classmethod
+    def configured(cls, options: ConsumerOptions, group: str) -> RetryTopics:
+        """Return those of a consumer group, as the ``[consumer]`` table has them."""
+        retries, dead = options.retry_topics, options.dead_letters
+        return cls(
+            retries.delays_ms if retries else (),
+            retry_group=group if retries and retries.per_group else None,
+            dead_letter_group=group if dead and dead.per_group else None,
+        )
+
+    def names(self, topic: str) -> tuple[str, ...]:
+        """Return the retry topics of a source topic, in the order of their delays.
+
+        Raises:
+            ConfigurationError: A name would not be a topic name.
+        """
+        return tuple(_checked(topic + suffix) for suffix in self._suffixes)
+
+    def dead_letter(self, topic: str) -> str:
+        """Return the dead-letter topic of a source topic or of one of its retry topics.
+
+        Raises:
+            ConfigurationError: The name would not be a topic name.
+        """
+        return _checked(dead_letter_topic_name(self.source(topic), self._dead_letter_group))
+
+    def is_retry(self, topic: str) -> bool:
+        """Return whether ``topic`` is a retry topic of ours."""
+        return bool(self._suffixes) and topic.endswith(self._suffixes)
+
+    def source(self, topic: str) -> str:
+        """Return the topic whose retries stand in ``topic``; a topic without retries is its own."""
+        if self.is_retry(topic):
+            longest = max((end for end in self._suffixes if topic.endswith(end)), key=len)
+            return topic[: -len(longest)]
+        return topic
+
+    def next(self, record: ConsumerRecord) -> tuple[str, float] | None:
+        """Return where a record that has failed is tried next.
+
+        Returns:
+            Retry topic and delay in seconds, or None if no further attempt is left.
+        """
+        attempt = attempt_of(record)
+        if attempt > len(self._stages):
+            return None
+        suffix, delay = self._stages[attempt - 1]
+        return _checked(self.source(record.topic) + suffix), delay
+
+    def definitions(
+        self, sources: Iterable[TopicDefinition], options: ConsumerOptions
+    ) -> list[TopicDefinition]:
+        """Return the retry and dead-letter topics that source topics need, as they should be.
+
+        Each has its source's partition count and replication factor, so that a record keeps its
+        partition.
+
+        Args:
+            sources: The topics that are consumed.
+            options: Retention of the topics, and whether there are dead letters.
+        """
+        retries, dead = options.retry_topics, options.dead_letters
+        made = []
+        for source in sources:
+            if retries is not None:
+                config = {"retention.ms": str(retries.retention_ms)}
+                made += [evolve(source, name=n, config=config) for n in self.names(source.name)]
+            if dead is not None:
+                config = {"retention.ms": str(dead.retention_ms)}
+                made.append(evolve(source, name=self.dead_letter(source.name), config=config))
+        return made
+
+
+def attempt_of(record: ConsumerRecord) -> int:
+    """Return which delivery of the event this is: 1 on its source topic, more in a retry topic.
+
+    As Spring does, one byte is accepted beside four, and what is malformed counts as 1.
+    """
+    data = record.header(ATTEMPTS) if record.headers else None
+    if data is None or len(data) not in (1, 4):
+        return 1
+    return max(1, int.from_bytes(data, "big", signed=len(data) == 4))
+
+
+def due_at(record: ConsumerRecord) -> float | None:
+    """Return when a record of a retry topic may be handled, seconds since the epoch.
+
+    Returns:
+        None for a record that says nothing, or nothing readable: it is due now.
+    """
+    milliseconds = read_integer(record.header(BACKOFF_TIMESTAMP))
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def original_timestamp(record: ConsumerRecord) -> int | None:
+    """Return the timestamp of the record that was retried, milliseconds since the epoch.
+
+    A record in a retry topic has a timestamp of its own, as in Spring: the retention of the topic
+    counts from it, so that an old event does not vanish while it waits.
+    """
+    original = read_integer(record.header(ORIGINAL_TIMESTAMP))
+    if original is None:
+        return record.timestamp
+    return None if original < 0 else original
+
+
+def _checked(name: str) -> str:
+    if not is_topic_name(name):
+        raise ConfigurationError(
+            f"the retry or dead-letter topic {name!r} would not be a topic name",
+            topic=name,
+            remedy=f"{TOPIC_NAME_RULE}; with per_group, this holds for the group as well",
+        )
+    return name

@@ -1,0 +1,43 @@
+"""Keeping secrets out of texts that are logged, raised or sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+HIDDEN = "***"
+
+_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)[a-z0-9+/_.~-]{8,}=*")
+_ASSIGNED = re.compile(
+    r"""(?ix)
+    \b( [\w.-]{0,40} (?: passw(?:or)?d | secret | token | api[_-]?key | credentials? ) )
+    (["']? \s* [=:] \s* ["']?)
+    [^\s"',;&)}\]]+
+    """
+)
+
+
+def hide(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text without userinfo of URLs and without any of the secrets."""
+    text = _USERINFO.sub("", text)
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def hide_credentials(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text that others wrote without what looks like a credential in it.
+
+    Args:
+        text: A message or a stack trace of any library.
+        secrets: Texts that are known to be secret.
+
+    Returns:
+        The text without them, without userinfo of URLs, bearer and basic tokens, and the values
+        of what is called a password, secret, token, key or credential.
+    """
+    text = hide(text, secrets)
+    text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
+    return _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
