@@ -10,7 +10,7 @@ NAMED := $(filter environment command,$(origin PYTHON))
 USABLE := $(shell $(BIN)/python $(RECENT) 2>/dev/null \
 	$(if $(NAMED),&& test "$$($(BIN)/python -V)" = "$$($(PYTHON) -V 2>&1)") && echo yes)
 
-.PHONY: demo test test-integration check bench new-venv
+.PHONY: demo test test-integration test-accel accel check bench new-venv
 
 ifneq ($(USABLE),yes)
 $(READY): new-venv
@@ -45,6 +45,14 @@ check: $(READY)
 # SDK_REGISTRY__URL name servers to use.
 test-integration: $(READY)
 	@$(BIN)/python -m pytest -q --timeout 180 tests/integration
+
+# Builds the native executor, which nothing needs, where a C compiler and Python's headers are there.
+accel: $(READY)
+	@accel/build $(BIN)/python
+
+# The native executor's own tests, and every test of the codec, on the native executor.
+test-accel: accel
+	@SDK_ACCEL=require $(BIN)/python -m pytest -q tests/accel tests/unit/avro
 
 # Writes its tables into benchmarks/README.md; publishing is measured on Apache Kafka (Java, no Docker).
 bench: $(READY)

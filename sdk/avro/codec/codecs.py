@@ -160,7 +160,7 @@ def encoder_for(
         InvalidSchemaError: A schema is not valid Avro.
         SchemaError: The class does not fit its schema.
     """
-    from sdk.avro.codec.compiled import compile_encoder
+    from sdk.avro.codec.native import executor
 
     other = None if written_as is None else _parsed(written_as, references, limits)
 
@@ -170,7 +170,7 @@ def encoder_for(
             plan = encode_plan(bound.schema, bound.types)
         else:
             plan = encode_plan_as(_resolved(bound.schema, other, bound), bound.schema, bound.types)
-        return compile_encoder(plan, limits)
+        return executor().compile_encoder(plan, limits)
 
     key: Any = cls
     if other is not None:
@@ -200,7 +200,7 @@ def decoder_for(
         InvalidSchemaError: The writer's schema is not valid Avro.
         SchemaError: The class does not fit its own schema.
     """
-    from sdk.avro.codec.compiled import compile_decoder
+    from sdk.avro.codec.native import executor
 
     bound = binding(cls)
     writer = bound.schema if writer_schema is None else _parsed(writer_schema, references, limits)
@@ -208,7 +208,8 @@ def decoder_for(
 
     def make() -> Decoder[_T]:
         resolution = _resolved(writer, bound.schema, bound)
-        return compile_decoder(decode_plan(resolution, bound.schema, bound.types), limits)
+        plan = decode_plan(resolution, bound.schema, bound.types)
+        return executor().compile_decoder(plan, limits)
 
     return _decoders.get_or_make(key, make)
 

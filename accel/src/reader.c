@@ -1,0 +1,662 @@
+/* Bytes -> events. */
+#include "vm.h"
+#include <string.h>
+
+typedef struct {
+    Table *table;
+    const uint8_t *p, *end;
+    Py_ssize_t depth, empty_items;
+} Reader;
+
+static PyObject *read_value(Reader *reader, const Op *op);
+static int skip_value(Reader *reader, const Op *op);
+
+/* --- the wire ----------------------------------------------------------------------------------- */
+
+/* Read a zigzag varint of at most 64 bits; one with needless bytes is refused. */
+static inline int
+read_long(Reader *reader, int64_t *value)
+{
+    const uint8_t *p = reader->p, *end = reader->end;
+    if (p >= end)
+        return -1;
+    uint64_t number = *p++;
+    if (number >= 128) {
+        int shift = 7;
+        uint64_t byte;
+        number &= 127;
+        do {
+            if (p >= end || shift > 63)
+                return -1;
+            byte = *p++;
+            if (shift == 63 && byte > 1)
+                return -1;
+            number |= (byte & 127) << shift;
+            shift += 7;
+        } while (byte >= 128);
+        if (byte == 0)
+            return -1;
+    }
+    reader->p = p;
+    *value = (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
+    return 0;
+}
+
+static inline int
+read_int(Reader *reader, int64_t *value)
+{
+    if (read_long(reader, value) < 0)
+        return -1;
+    return *value >= INT32_MIN && *value <= INT32_MAX ? 0 : -1;
+}
+
+/* Read a whole number of the wire type that a plan names. */
+static inline int
+read_whole(Reader *reader, OpCode wire, int64_t *value)
+{
+    return wire == OP_INT ? read_int(reader, value) : read_long(reader, value);
+}
+
+static inline const uint8_t *
+take(Reader *reader, int64_t size)
+{
+    if (size < 0 || size > reader->end - reader->p)
+        return NULL;
+    const uint8_t *taken = reader->p;
+    reader->p += size;
+    return taken;
+}
+
+/* Take bytes behind their length. */
+static inline const uint8_t *
+take_block(Reader *reader, int64_t *size)
+{
+    return read_long(reader, size) < 0 ? NULL : take(reader, *size);
+}
+
+static inline uint64_t
+little_endian(const uint8_t *bytes, int count)
+{
+    uint64_t number = 0;
+    while (count-- > 0)
+        number = number << 8 | bytes[count];
+    return number;
+}
+
+static inline float
+float_at(const uint8_t *bytes)
+{
+    uint32_t bits = (uint32_t)little_endian(bytes, 4);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline double
+double_at(const uint8_t *bytes)
+{
+    uint64_t bits = little_endian(bytes, 8);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* --- primitives --------------------------------------------------------------------------------- */
+
+static PyObject *
+read_boolean(Reader *reader)
+{
+    const uint8_t *byte = take(reader, 1);
+    if (byte == NULL || *byte > 1)
+        return NULL;
+    return PyBool_FromLong(*byte);
+}
+
+/* Read a number as a float, widening what stands on the wire. */
+static PyObject *
+read_floating(Reader *reader, const Op *op)
+{
+    const uint8_t *bytes;
+    int64_t whole;
+    switch (op->wire) {
+    case OP_DOUBLE:
+        bytes = take(reader, 8);
+        return bytes ? PyFloat_FromDouble(double_at(bytes)) : NULL;
+    case OP_FLOAT:
+        bytes = take(reader, 4);
+        return bytes ? PyFloat_FromDouble(float_at(bytes)) : NULL;
+    default:
+        if (read_whole(reader, op->wire, &whole) < 0)
+            return NULL;
+        /* One rounding, from the whole number to 32 bits, as Java's cast does. */
+        return PyFloat_FromDouble(op->code == OP_FLOAT ? (double)(float)whole : (double)whole);
+    }
+}
+
+static PyObject *
+read_text(Reader *reader)
+{
+    int64_t size;
+    const uint8_t *bytes = take_block(reader, &size);
+    return bytes ? PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL) : NULL;
+}
+
+static PyObject *
+read_bytes(Reader *reader)
+{
+    int64_t size;
+    const uint8_t *bytes = take_block(reader, &size);
+    return bytes ? PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)size) : NULL;
+}
+
+static PyObject *
+read_fixed(Reader *reader, const Op *op)
+{
+    const uint8_t *bytes = take(reader, op->size);
+    PyObject *made = bytes ? PyBytes_FromStringAndSize((const char *)bytes, op->size) : NULL;
+    if (made == NULL || op->object == (PyObject *)&PyBytes_Type)
+        return made;
+    PyObject *instance = PyObject_CallOneArg(op->object, made);
+    Py_DECREF(made);
+    return instance;
+}
+
+/* --- logical types ------------------------------------------------------------------------------ */
+
+/* Read the raw value from where it starts, and have Python convert it. */
+static PyObject *
+read_converted(Reader *reader, const Op *op, const uint8_t *start)
+{
+    reader->p = start;
+    PyObject *raw = read_value(reader, op->parts);
+    if (raw == NULL)
+        return NULL;
+    PyObject *value = PyObject_CallOneArg(op->object, raw);
+    Py_DECREF(raw);
+    return value;
+}
+
+static PyObject *
+read_temporal(Reader *reader, const Op *op)
+{
+    int64_t units;
+    if (read_whole(reader, op->parts->wire, &units) < 0)
+        return NULL;
+    switch (op->code) {
+    case OP_DATE:
+        return date_new(units);
+    case OP_TIME:
+        return time_new(units, op->unit);
+    default:
+        return datetime_new(units, op->unit, op->code == OP_LOCAL_TIMESTAMP);
+    }
+}
+
+static PyObject *
+read_decimal(Reader *reader, const Op *op)
+{
+    const uint8_t *start = reader->p, *bytes;
+    int64_t size = op->parts->size;
+    bytes = op->parts->code == OP_FIXED ? take(reader, size) : take_block(reader, &size);
+    if (bytes == NULL || size == 0)
+        return NULL;
+    if (op->bound == 0 || size > 8)
+        return read_converted(reader, op, start);
+    uint64_t unscaled = bytes[0] & 0x80 ? UINT64_MAX : 0;
+    for (int64_t i = 0; i < size; i++)
+        unscaled = unscaled << 8 | bytes[i];
+    int64_t number = (int64_t)unscaled;
+    if (number >= op->bound || number <= -op->bound)
+        return read_converted(reader, op, start);
+    return decimal_new(reader->table, op, number);
+}
+
+static PyObject *
+read_uuid(Reader *reader, const Op *op)
+{
+    const uint8_t *start = reader->p, *text;
+    uint8_t parsed[16];
+    int64_t size;
+    if (op->parts->code == OP_FIXED) {
+        const uint8_t *bytes = op->parts->size == 16 ? take(reader, 16) : NULL;
+        return bytes ? uuid_new(bytes) : NULL;
+    }
+    text = take_block(reader, &size);
+    if (text == NULL)
+        return NULL;
+    if (uuid_parse((const char *)text, (Py_ssize_t)size, parsed) < 0)
+        return read_converted(reader, op, start);
+    return uuid_new(parsed);
+}
+
+static PyObject *
+read_enum(Reader *reader, const Op *op)
+{
+    int64_t index;
+    if (read_int(reader, &index) < 0 || index < 0 || index >= op->size)
+        return NULL;
+    PyObject *value = PyTuple_GET_ITEM(op->object, (Py_ssize_t)index);
+    if (value == Py_None)
+        return NULL;
+    Py_INCREF(value);
+    return value;
+}
+
+/* --- arrays and maps ---------------------------------------------------------------------------- */
+
+/* Read the head of a block; return its count, 0 at the end and -1 where it cannot be right. With
+ * skipped, a block that says its size is jumped over, and the next one is read. */
+static int64_t
+next_block(Reader *reader, Py_ssize_t least, int skipped)
+{
+    for (;;) {
+        int64_t count, size;
+        if (read_long(reader, &count) < 0 || count == INT64_MIN)
+            return -1;
+        if (count == 0)
+            return 0;
+        if (count < 0) {
+            count = -count;
+            if (read_long(reader, &size) < 0 || size < 0 || size > reader->end - reader->p)
+                return -1;
+            if (skipped) {
+                reader->p += size;
+                continue;
+            }
+        }
+        if (least > 0) {
+            if (count > (reader->end - reader->p) / least)
+                return -1;
+        } else {
+            if (count > reader->table->max_zero_size_items - reader->empty_items)
+                return -1;
+            reader->empty_items += (Py_ssize_t)count;
+        }
+        return count;
+    }
+}
+
+#define FEW 32
+
+/* Items under construction: on the C stack while there are few, so that no list is made. */
+typedef struct {
+    PyObject *few[FEW];
+    PyObject **items;
+    Py_ssize_t count, room;
+} Items;
+
+static int
+items_grow(Items *items)
+{
+    Py_ssize_t room = items->room * 4;
+    PyObject **grown = PyMem_Realloc(items->items == items->few ? NULL : items->items,
+                                     (size_t)room * sizeof(PyObject *));
+    if (grown == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (items->items == items->few)
+        memcpy(grown, items->few, (size_t)items->count * sizeof(PyObject *));
+    items->items = grown;
+    items->room = room;
+    return 0;
+}
+
+/* Make a tuple of the items, which take their references along; NULL drops them. */
+static PyObject *
+items_end(Items *items, int failed)
+{
+    PyObject *tuple = failed ? NULL : PyTuple_New(items->count);
+    for (Py_ssize_t i = 0; i < items->count; i++) {
+        if (tuple == NULL)
+            Py_DECREF(items->items[i]);
+        else
+            PyTuple_SET_ITEM(tuple, i, items->items[i]);
+    }
+    if (items->items != items->few)
+        PyMem_Free(items->items);
+    return tuple;
+}
+
+static PyObject *
+read_array(Reader *reader, const Op *op)
+{
+    Items items;
+    items.items = items.few;
+    items.count = 0;
+    items.room = FEW;
+    int64_t left;
+    while ((left = next_block(reader, op->least, 0)) > 0) {
+        while (left-- > 0) {
+            PyObject *item = read_value(reader, op->parts);
+            if (item == NULL)
+                return items_end(&items, 1);
+            if (items.count == items.room && items_grow(&items) < 0) {
+                Py_DECREF(item);
+                return items_end(&items, 1);
+            }
+            items.items[items.count++] = item;
+        }
+    }
+    return items_end(&items, left < 0);
+}
+
+/* Return the place of a short key in the cache (FNV-1a). */
+static inline size_t
+key_place(const uint8_t *bytes, Py_ssize_t size)
+{
+    uint32_t hash = 2166136261u;
+    for (Py_ssize_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return (hash ^ hash >> 15) % KEY_CACHE_SIZE;
+}
+
+static PyObject *
+read_key(Reader *reader)
+{
+    int64_t size;
+    const uint8_t *bytes = take_block(reader, &size);
+    if (bytes == NULL)
+        return NULL;
+#ifndef Py_GIL_DISABLED
+    Table *table = reader->table;
+    if (size <= KEY_CACHE_LONGEST) {
+        if (table->keys == NULL &&
+            (table->keys = PyMem_Calloc(KEY_CACHE_SIZE, sizeof(PyObject *))) == NULL)
+            return PyErr_NoMemory();
+        PyObject **place = &table->keys[key_place(bytes, (Py_ssize_t)size)], *known = *place;
+        if (known != NULL && PyUnicode_GET_LENGTH(known) == size &&
+            memcmp(PyUnicode_1BYTE_DATA(known), bytes, (size_t)size) == 0) {
+            Py_INCREF(known);
+            return known;
+        }
+        PyObject *key = PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL);
+        if (key != NULL && PyUnicode_IS_ASCII(key)) {
+            Py_INCREF(key);
+            *place = key;
+            Py_XDECREF(known);
+        }
+        return key;
+    }
+#endif
+    return PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL);
+}
+
+static PyObject *
+read_map(Reader *reader, const Op *op)
+{
+    PyObject *map = PyDict_New();
+    if (map == NULL)
+        return NULL;
+    int64_t left;
+    while ((left = next_block(reader, op->least, 0)) > 0) {
+        while (left-- > 0) {
+            PyObject *key = read_key(reader);
+            PyObject *value = key ? read_value(reader, op->parts) : NULL;
+            int failed = value == NULL || PyDict_SetItem(map, key, value) < 0;
+            Py_XDECREF(key);
+            Py_XDECREF(value);
+            if (failed) {
+                Py_DECREF(map);
+                return NULL;
+            }
+        }
+    }
+    if (left < 0)
+        Py_CLEAR(map);
+    return map;
+}
+
+static PyObject *
+read_union(Reader *reader, const Op *op)
+{
+    int64_t index;
+    if (read_int(reader, &index) < 0 || index < 0 || index >= op->size)
+        return NULL;
+    return read_value(reader, &op->parts[index]);
+}
+
+/* --- records ------------------------------------------------------------------------------------ */
+
+static int
+enter(Reader *reader, const Record *record)
+{
+    if (!record->recursive)
+        return 0;
+    if (reader->depth >= reader->table->max_depth)
+        return -1;
+    if (Py_EnterRecursiveCall(" while reading an event"))
+        return -1;
+    reader->depth++;
+    return 0;
+}
+
+static void
+leave(Reader *reader, const Record *record)
+{
+    if (record->recursive) {
+        reader->depth--;
+        Py_LeaveRecursiveCall();
+    }
+}
+
+static PyObject *
+default_value(Reader *reader, const Default *value)
+{
+    if (value->value != NULL) {
+        Py_INCREF(value->value);
+        return value->value;
+    }
+    Reader inner = {reader->table, (const uint8_t *)value->data,
+                    (const uint8_t *)value->data + value->size, reader->depth, 0};
+    return read_value(&inner, &value->op);
+}
+
+static int
+fill(Reader *reader, const Record *record, PyObject *instance)
+{
+    for (Py_ssize_t i = 0; i < record->field_count; i++) {
+        const Field *field = &record->fields[i];
+        if (field->offset < 0) {
+            const Op *op = field->op.code == OP_SKIP ? field->op.parts : &field->op;
+            if (skip_value(reader, op) < 0)
+                return -1;
+            continue;
+        }
+        PyObject *value = read_value(reader, &field->op);
+        if (value == NULL)
+            return -1;
+        slot_store(instance, field->offset, value);
+    }
+    for (Py_ssize_t i = 0; i < record->default_count; i++) {
+        PyObject *value = default_value(reader, &record->defaults[i]);
+        if (value == NULL)
+            return -1;
+        slot_store(instance, record->defaults[i].offset, value);
+    }
+    for (Py_ssize_t i = 0; i < record->preset_count; i++) {
+        Py_INCREF(record->presets[i].value);
+        slot_store(instance, record->presets[i].offset, record->presets[i].value);
+    }
+    return 0;
+}
+
+static PyObject *
+read_record(Reader *reader, const Op *op)
+{
+    const Record *record = &reader->table->records[op->size];
+    if (record->cls == NULL || enter(reader, record) < 0)
+        return NULL;
+    PyObject *instance = record->cls->tp_alloc(record->cls, 0);
+    if (instance != NULL) {
+        if (fill(reader, record, instance) < 0)
+            Py_CLEAR(instance);
+        else if (record->untracked)
+            PyObject_GC_UnTrack(instance);
+    }
+    leave(reader, record);
+    return instance;
+}
+
+/* --- values that nobody wants ------------------------------------------------------------------- */
+
+static int
+skip_blocks(Reader *reader, const Op *op)
+{
+    int64_t left, size;
+    while ((left = next_block(reader, op->least, 1)) > 0)
+        while (left-- > 0)
+            if ((op->code == OP_MAP && take_block(reader, &size) == NULL) ||
+                skip_value(reader, op->parts) < 0)
+                return -1;
+    return (int)left;
+}
+
+static int
+skip_record(Reader *reader, const Op *op)
+{
+    const Record *record = &reader->table->records[op->size];
+    if (enter(reader, record) < 0)
+        return -1;
+    int failed = 0;
+    for (Py_ssize_t i = 0; !failed && i < record->field_count; i++)
+        failed = skip_value(reader, &record->fields[i].op);
+    leave(reader, record);
+    return failed;
+}
+
+static int
+skip_value(Reader *reader, const Op *op)
+{
+    int64_t number;
+    switch (op->code) {
+    case OP_NULL:
+        return 0;
+    case OP_BOOLEAN:
+        return take(reader, 1) ? 0 : -1;
+    case OP_INT:
+    case OP_ENUM:
+        return read_int(reader, &number);
+    case OP_LONG:
+        return read_long(reader, &number);
+    case OP_FLOAT:
+        return take(reader, 4) ? 0 : -1;
+    case OP_DOUBLE:
+        return take(reader, 8) ? 0 : -1;
+    case OP_BYTES:
+    case OP_STRING:
+        return take_block(reader, &number) ? 0 : -1;
+    case OP_FIXED:
+        return take(reader, op->size) ? 0 : -1;
+    case OP_ARRAY:
+    case OP_MAP:
+        return skip_blocks(reader, op);
+    case OP_UNION:
+        if (read_int(reader, &number) < 0 || number < 0 || number >= op->size)
+            return -1;
+        return skip_value(reader, &op->parts[number]);
+    case OP_RECORD:
+        return skip_record(reader, op);
+    default:
+        return -1;
+    }
+}
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+
+static PyObject *
+read_value(Reader *reader, const Op *op)
+{
+    int64_t number;
+    switch (op->code) {
+    case OP_NULL:
+        Py_RETURN_NONE;
+    case OP_BOOLEAN:
+        return read_boolean(reader);
+    case OP_INT:
+        return read_int(reader, &number) < 0 ? NULL : PyLong_FromLong((long)number);
+    case OP_LONG:
+        return read_whole(reader, op->wire, &number) < 0 ? NULL : PyLong_FromLongLong(number);
+    case OP_FLOAT:
+    case OP_DOUBLE:
+        return read_floating(reader, op);
+    case OP_BYTES:
+        return read_bytes(reader);
+    case OP_STRING:
+        return read_text(reader);
+    case OP_FIXED:
+        return read_fixed(reader, op);
+    case OP_DATE:
+    case OP_TIME:
+    case OP_TIMESTAMP:
+    case OP_LOCAL_TIMESTAMP:
+        return read_temporal(reader, op);
+    case OP_DECIMAL:
+        return read_decimal(reader, op);
+    case OP_UUID:
+        return read_uuid(reader, op);
+    case OP_CALL:
+        return read_converted(reader, op, reader->p);
+    case OP_ENUM:
+        return read_enum(reader, op);
+    case OP_ARRAY:
+        return read_array(reader, op);
+    case OP_MAP:
+        return read_map(reader, op);
+    case OP_UNION:
+        return read_union(reader, op);
+    case OP_RECORD:
+        return read_record(reader, op);
+    case OP_SKIP:
+        if (skip_value(reader, op->parts) < 0)
+            return NULL;
+        Py_RETURN_NONE;
+    case OP_REFUSE:
+        return NULL;
+    }
+    Py_UNREACHABLE();
+}
+
+/* Read an event that starts at `start` and ends with the data.
+ *
+ * Returns NULL with an exception, or without one where the interpreter must decide. */
+PyObject *
+read_event(Table *table, const uint8_t *data, Py_ssize_t size, Py_ssize_t start)
+{
+    if (start < 0 || start > size || size > table->max_payload_bytes)
+        return NULL;
+    Reader reader = {table, data + start, data + size, 0, 0};
+    PyObject *value = read_value(&reader, &table->root);
+    if (value != NULL && reader.p != reader.end)
+        Py_CLEAR(value);
+    return value;
+}
+
+/* Read the defaults that all events share. */
+int
+read_defaults(Table *table)
+{
+    for (Py_ssize_t i = 0; i < table->record_count; i++) {
+        Record *record = &table->records[i];
+        for (Py_ssize_t j = 0; j < record->default_count; j++) {
+            Default *value = &record->defaults[j];
+            if (value->value == NULL)
+                continue;
+            value->value = NULL;
+            Reader reader = {table, (const uint8_t *)value->data,
+                             (const uint8_t *)value->data + value->size, 0, 0};
+            PyObject *made = read_value(&reader, &value->op);
+            if (made == NULL) {
+                if (!PyErr_Occurred())
+                    PyErr_SetString(Unsupported, "a default that cannot be read");
+                return -1;
+            }
+            int failed = PyList_Append(table->owned, made);
+            Py_DECREF(made);
+            if (failed < 0)
+                return -1;
+            value->value = made;
+        }
+    }
+    return 0;
+}
