@@ -48,7 +48,7 @@ test-integration: $(READY)
 
 # Builds the native executor, which nothing needs, where a C compiler and Python's headers are there.
 accel: $(READY)
-	@accel/build $(BIN)/python
+	@accel/install $(BIN)/python
 
 # The native executor's own tests, and every test of the codec, on the native executor.
 test-accel: accel
