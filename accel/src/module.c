@@ -191,7 +191,7 @@ module_exec(PyObject *module)
     codec_class = (PyTypeObject *)PyType_FromSpec(&codec_spec);
     if (codec_class == NULL)
         return -1;
-    return PyModule_AddIntConstant(module, "PLAN_VERSION", 1);
+    return PyModule_AddIntConstant(module, "PLAN_VERSION", 2);
 }
 
 static PyModuleDef_Slot module_slots[] = {

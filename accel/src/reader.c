@@ -612,6 +612,7 @@ read_value(Reader *reader, const Op *op)
             return NULL;
         Py_RETURN_NONE;
     case OP_REFUSE:
+    case OP_CONSTANT:
         return NULL;
     }
     Py_UNREACHABLE();

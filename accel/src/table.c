@@ -301,6 +301,13 @@ build_op(Build *build, PyObject *source, Op *op)
         op->code = OP_REFUSE;
         return 0;
     }
+    if (strcmp(name, "Constant") == 0) {
+        op->code = OP_CONSTANT;
+        op->object = attribute(build->table, source, "data");
+        if (op->object == NULL)
+            return -1;
+        return PyBytes_Check(op->object) ? 0 : unsupported("a constant that is not bytes");
+    }
     if (strcmp(name, "Skip") == 0) {
         op->code = OP_SKIP;
         return build_one(build, source, "op", op);
@@ -490,14 +497,10 @@ static int
 build_table(Build *build, PyObject *plan, PyObject *limits)
 {
     Table *table = build->table;
-    Py_ssize_t generic;
-    if (number(plan, "generic", &generic) < 0 ||
-        number(limits, "max_depth", &table->max_depth) < 0 ||
+    if (number(limits, "max_depth", &table->max_depth) < 0 ||
         number(limits, "max_zero_size_items", &table->max_zero_size_items) < 0 ||
         number(limits, "max_payload_bytes", &table->max_payload_bytes) < 0)
         return -1;
-    if (generic)
-        return unsupported("a plan without classes");
     PyObject *records = tuple_of(table, plan, "records", &table->record_count);
     if (records == NULL)
         return -1;

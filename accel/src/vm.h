@@ -37,7 +37,8 @@ typedef enum {
     OP_UNION,
     OP_RECORD,
     OP_REFUSE,
-    OP_SKIP
+    OP_SKIP,
+    OP_CONSTANT /* for writing: bytes that do not depend on the event */
 } OpCode;
 
 typedef struct Op Op;
@@ -59,7 +60,8 @@ struct Op {
     Py_ssize_t size;    /* fixed: bytes; enums and unions: how many; records: index */
     Py_ssize_t least;   /* arrays and maps: least bytes of an item */
     Op *parts;          /* logical: the raw value; arrays, maps, skips: one; unions: branches */
-    PyObject *object;   /* enums: values; fixed: class; logical: conversion function */
+    PyObject *object;   /* enums: values; fixed: class; logical: conversion function;
+                         * constants: the bytes */
     PyObject *cls;      /* enums: class; decimals, for reading: the quantum */
     Choice *choices;
 };

@@ -340,6 +340,12 @@ write_fields(Writer *writer, const Record *record, PyObject *value)
 {
     for (Py_ssize_t i = 0; i < record->field_count; i++) {
         const Field *field = &record->fields[i];
+        if (field->op.code == OP_CONSTANT) {
+            PyObject *bytes = field->op.object;
+            if (write_raw(writer, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)) < 0)
+                return -1;
+            continue;
+        }
         PyObject *part = slot_load(value, field);
         if (part == NULL)
             return -1;
@@ -416,6 +422,7 @@ write_value(Writer *writer, const Op *op, PyObject *value)
         return write_record(writer, op, value);
     case OP_REFUSE:
     case OP_SKIP:
+    case OP_CONSTANT:
         return -1;
     }
     Py_UNREACHABLE();

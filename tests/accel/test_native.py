@@ -87,8 +87,8 @@ def test_class_with_hooks_goes_the_python_way() -> None:
 
 
 def test_unsupported_plans_are_refused() -> None:
-    """Plans without classes raise Unsupported when they are compiled."""
-    reading = attrs.evolve(plans(OrderCreated)[1], generic=True)
+    """A plan with operations that it does not know raises Unsupported when it is compiled."""
+    reading = attrs.evolve(plans(OrderCreated)[1], root=object())
     with pytest.raises(sdk_accel.Unsupported):
         sdk_accel.compile_decoder(reading, Limits(), lambda op: op, lambda data, start: None)
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from sdk.avro.codec import compiled, interpreter
-from sdk.avro.codec.limits import DEFAULT_LIMITS, Limits
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.codec.logical import from_wire, to_wire
 from sdk.avro.codec.plan import (
     PLAN_VERSION,
