@@ -8,6 +8,7 @@ typedef struct {
     vectorcallfunc call;
     Table *table;
     PyObject *fallback;
+    PyObject *weak_references;
 } Codec;
 
 /* --- where the table gives up ------------------------------------------------------------------- */
@@ -96,6 +97,8 @@ codec_free(PyObject *self)
 {
     PyTypeObject *cls = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    if (((Codec *)self)->weak_references != NULL)
+        PyObject_ClearWeakRefs(self);
     codec_clear(self);
     cls->tp_free(self);
     Py_DECREF(cls);
@@ -103,6 +106,7 @@ codec_free(PyObject *self)
 
 static PyMemberDef codec_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Codec, call), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Codec, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -143,6 +147,7 @@ compile(PyObject *const *arguments, Py_ssize_t count, int reading)
     }
     codec->call = reading ? decode : encode;
     codec->table = table;
+    codec->weak_references = NULL;
     codec->fallback = arguments[3];
     Py_INCREF(codec->fallback);
     PyObject_GC_Track(codec);
