@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sdk.avro import Limits
 from sdk.avro.codec import interpreter
 from sdk.avro.codec.codecs import binding
-from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.codec.logical import from_wire, to_wire
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.codec.plan import Plan
+from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.resolution.resolving import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError

@@ -16,7 +16,6 @@ from typing import Any, Final
 from attrs import frozen
 
 from sdk.avro.codec import compiled, interpreter
-from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.codec.logical import from_wire, to_wire
 from sdk.avro.codec.plan import (
     PLAN_VERSION,
@@ -28,6 +27,7 @@ from sdk.avro.codec.plan import (
     Record,
     RecordPlan,
 )
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
