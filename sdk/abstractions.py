@@ -87,16 +87,23 @@ class KeySerializer(Protocol):
             RegistryError: The id of the key's schema is unavailable.
         """
 
-    def decode(self, data: bytes | None, topic: str) -> object:
-        """Return a record key as it was written: text where it is valid text, else bytes.
+    def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
+        """Return a record key in the format in which it was written; text and bytes among them.
 
         Raises:
-            DeserializationError: The key names a schema that it does not fit.
+            DeserializationError: The key cannot be read in the one format that is known here.
             RegistryError: The key's schema is unavailable.
         """
 
     def ready(self, key: object, topic: str) -> bool:
         """Whether `encode` will write this key without a request to a server."""
+
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
+        """Resolve everything that the keys of these (event class, topic) pairs need.
+
+        Raises:
+            RegistryError: A key's schema is not registered, or the registry is unavailable.
+        """
 
 
 class TopicResolver(Protocol):

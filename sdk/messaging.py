@@ -201,9 +201,9 @@ class Messaging(ClosingDeliveries):
         # Made first, so that it connects to Kafka while the registry is asked.
         _ = self.producer
         classes = event_classes or tuple(entry.load() for entry in self.catalog)
-        self._transport.serializer().warm_up(
-            [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
-        )
+        routes = [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
+        self._transport.serializer().warm_up(routes)
+        self._transport.keys().warm_up(routes)
 
     def close(self, timeout: float | None = None) -> None:
         """Stop the consumers, wait for what is under way, release everything; again does nothing.

@@ -41,3 +41,8 @@ class Once(Generic[K, V]):
         if failure is None or mine:
             return future.result()
         raise copy(failure) from failure  # each thread may write its own context into it
+
+    def known(self, key: K) -> V | None:
+        """Return the value of ``key`` if it has been made, without waiting."""
+        future = self._futures.get(key)
+        return future.result() if future is not None and future.done() else None

@@ -22,6 +22,7 @@ from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
     ContentTypeSerializer,
     JsonMessageSerializer,
+    MixedKeySerializer,
     TextKeySerializer,
     choose,
 )
@@ -30,7 +31,7 @@ from sdk.topics import SUBJECT_STRATEGIES, TopicDefinition
 
 if TYPE_CHECKING:
     from sdk.embedded import Joined
-    from sdk.registry.lookup import SchemaRegistry
+    from sdk.registry.lookup import Registry
 
 
 @frozen(kw_only=True)
@@ -126,26 +127,31 @@ def _serializers(
     What is written is one format; what is read may name the other one.
     """
     options = settings.producer
-    registries: Once[None, SchemaRegistry] = Once()
+    registries: Once[None, Registry] = Once()
     made_values: Once[None, MessageSerializer] = Once()
     made_keys: Once[None, KeySerializer] = Once()
 
-    def registry() -> SchemaRegistry:
-        from sdk.registry.lookup import SchemaRegistry
+    def registry() -> Registry:
+        from sdk.registry.lookup import Registry
 
-        policy = RetryPolicyFactory(settings.retry).create()
-        client = SchemaRegistry(settings.registry, policy)
+        client = Registry(
+            settings.registry,
+            RetryPolicyFactory(settings.retry).create(),
+            catalog=catalog,
+            uses_guids=options.schema_id_location == "header",
+        )
         opened.callback(client.close)
         return client
 
     def avro_values() -> MessageSerializer:
-        from sdk.serialization.avro import AvroMessageSerializer
+        from sdk.serialization.avro import AvroFormat
+        from sdk.serialization.framed import FramedSerializer
 
-        return AvroMessageSerializer(
+        return FramedSerializer(
             registries.get(None, registry),
+            AvroFormat(),
             SUBJECT_STRATEGIES[settings.registry.subject_strategy],
             schema_id_location=options.schema_id_location,
-            catalog=catalog,
         )
 
     def avro_keys() -> KeySerializer:
@@ -164,6 +170,7 @@ def _serializers(
         return ContentTypeSerializer(choose("producer.format", options.format, values), others)
 
     def any_keys() -> KeySerializer:
-        return choose("producer.key_format", options.key_format, keys)
+        own = choose("producer.key_format", options.key_format, keys)
+        return MixedKeySerializer(own, avro_keys)
 
     return lambda: made_values.get(None, any_values), lambda: made_keys.get(None, any_keys)

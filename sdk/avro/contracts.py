@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sdk.avro.schema.model import NamedSchema, Schema, named_types
 from sdk.avro.schema.parsing import parse_schema
@@ -28,6 +28,9 @@ class EventInfo(Protocol):
     @property
     def types(self) -> Mapping[str, type[Any]]:
         """Avro full name → class of what the schema defines."""
+
+
+InfoT = TypeVar("InfoT", bound=EventInfo)
 
 
 def info_of(cls: type[Any]) -> EventInfo:
@@ -57,7 +60,7 @@ def contract_schema(info: EventInfo) -> Schema:
     return parse_schema(info.schema, references=references)
 
 
-def dependencies(info: EventInfo, seen: set[str] | None = None) -> Iterator[EventInfo]:
+def dependencies(info: InfoT, seen: set[str] | None = None) -> Iterator[InfoT]:
     """Yield the contracts that one refers to, each once, those that others need first."""
     seen = set() if seen is None else seen
     for each in info.references:

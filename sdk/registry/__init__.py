@@ -1,1 +1,1 @@
-"""Confluent's registry client behind our seam; the only importer of it."""
+"""The schema registry over HTTP: look-up, registration, rule sets, and what its failures mean."""

@@ -1,18 +1,15 @@
-"""What a failed registry request means: outage, refusal, not found, incompatible or invalid."""
+"""What a failed request to a registry means: outage, refusal, not found, incompatible, invalid."""
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 import ssl
 import time
-import traceback
-from collections.abc import Iterable
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from html import unescape
-from typing import Any
-
-from confluent_kafka.schema_registry import SchemaRegistryError
+from typing import Any, Final
 
 from sdk.errors import (
     IncompatibleSchemaError,
@@ -23,88 +20,98 @@ from sdk.errors import (
     SchemaError,
     SchemaNotFoundError,
 )
-from sdk.redaction import hide
+from sdk.registry.http import Answer
 
-_LONGEST = 300
-_NOT_FOUND = range(40401, 40500)
-_INVALID = {42201, 42209}
-_UNKNOWN = "Unknown Schema Registry Error: "
+NO_SUBJECT: Final = 40401
+UNKNOWN_CODES: Final = range(40401, 40404)
+"""The registry's codes for a subject, version or schema that does not exist."""
+
+_LONGEST: Final = 300
+_NOT_FOUND: Final = range(40401, 40500)
+_INVALID: Final = frozenset({42201, 42209})
 
 
-def registry_failure(
-    error: Exception,
-    doing: str,
-    *,
-    secrets: Iterable[str] = (),
-    outer: BaseException | None = None,
-    **where: Any,
-) -> RegistryError | SchemaError:
-    """Return our error for what the registry client raised.
+def refused(answer: Answer, doing: str, where: Mapping[str, Any]) -> RegistryError | SchemaError:
+    """Return our error for an answer that is not a success.
 
     Args:
-        error: An exception that a request through the client ended with.
+        answer: With a status other than 2xx.
         doing: What was asked for, to follow "cannot", such as ``look up the schema``.
-        secrets: Texts that no message may contain.
-        outer: What the caller was handling when the request began; no cause of ``error``.
-        **where: Context of the error, such as ``subject`` or ``schema_id``.
+        where: Context of the error, such as ``subject`` or ``schema_id``.
     """
-    if isinstance(error, SchemaRegistryError):
-        failure = _of_answer(error, doing, where)
-    elif any(map(_is_tls_failure, causes(error, outer))):
-        failure = RegistryRefusedError(
-            f"cannot {doing}: no TLS connection to the registry: {_one_line(str(error))}",
-            remedy="check the scheme of registry.url and the files named in registry.tls",
+    if answer.proxy is not None:
+        return RegistryRefusedError(
+            f"cannot {doing}: the proxy {answer.proxy.host}:{answer.proxy.port} answers"
+            f" HTTP {answer.status}",
+            status=answer.status,
+            remedy=f"check the proxy's address and credentials in {answer.proxy.origin}",
             **where,
         )
-    elif isinstance(error, ValueError | TypeError | LookupError | AttributeError):
-        failure = RegistryUnavailableError(
-            f"cannot {doing}: the answer is none of a schema registry's",
-            remedy="check registry.url and its path; a gateway may have answered instead",
-            **where,
-        )
-    else:
-        reason = _one_line(str(error)) or type(error).__name__
-        failure = RegistryUnavailableError(
-            f"cannot {doing}: the registry cannot be reached: {reason}",
-            remedy="check registry.url and the network",
-            **where,
-        )
-    failure.message = hide(failure.message, secrets)
-    failure.args = (failure.message,)
-    return failure
+    code, words = _told(answer)
+    reason = f"HTTP {answer.status}: {words}" if words else f"HTTP {answer.status}"
+    retry_after = _seconds(answer.headers.get("retry-after"))
+    return classified(doing, reason, answer.status, code, where, retry_after)
 
 
-def _of_answer(
-    error: SchemaRegistryError, doing: str, where: dict[str, Any]
+def classified(
+    doing: str,
+    reason: str,
+    status: int,
+    code: int | None,
+    where: Mapping[str, Any],
+    retry_after: float | None = None,
 ) -> RegistryError | SchemaError:
-    """Class an answer by its HTTP status and the registry's own code."""
-    status = int(error.http_status_code)
-    code = error.error_code if isinstance(error.error_code, int) else -1
-    text = f"cannot {doing}: {_reason(error, status)}"
-    told: dict[str, Any] = {**where, "status": status, "error_code": code if code > 0 else None}
+    """Return our error for an HTTP status and the registry's own code, if it gave one."""
+    text = f"cannot {doing}: {reason}"
+    context: dict[str, Any] = {**where, "status": status, "error_code": code}
     if status in {408, 425, 429} or status >= 500:
-        return RegistryUnavailableError(text, retry_after=_retry_after(error), **told)
+        return RegistryUnavailableError(text, retry_after=retry_after, **context)
     if status == 409 and code in {409, 40901}:
         return IncompatibleSchemaError(
-            f"cannot {doing}: {_incompatibilities(error.error_message)}",
+            f"cannot {doing}: {_incompatibilities(reason)}",
             remedy="make the change compatible, or register it under another subject",
             **where,
         )
     if code in _NOT_FOUND:
-        return SchemaNotFoundError(text, **told)
-    if status == 404 and code == 404:  # no such path here; some registries mean no such schema
-        return SchemaNotFoundError(text, remedy="check registry.url and its path", **told)
+        return SchemaNotFoundError(text, **context)
     if code in _INVALID:
         return InvalidSchemaError(text, **where)
+    if status == 404 and code == 404:  # no such path here; some registries mean no such schema
+        return SchemaNotFoundError(text, remedy="check registry.url and its path", **context)
     if status == 404:
         return RegistryUnavailableError(
-            text, remedy="check registry.url and its path; this is no registry's answer", **told
+            text, remedy="check registry.url and its path; no registry answers so", **context
         )
-    return RegistryRefusedError(text, remedy=_remedy(status, code), **told)
+    return RegistryRefusedError(text, remedy=_remedy(status, code), **context)
 
 
-def _remedy(status: int, code: int) -> str | None:
-    if status in {401, 403, 407}:
+def unreachable(error: BaseException, doing: str, where: Mapping[str, Any]) -> RegistryError:
+    """Return our error for a request that got no answer."""
+    reason = _one_line(str(error)) or type(error).__name__
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return RegistryRefusedError(
+            f"cannot {doing}: no TLS connection to the registry: {reason}",
+            remedy="check the scheme of registry.url and the files named in registry.tls",
+            **where,
+        )
+    return RegistryUnavailableError(
+        f"cannot {doing}: the registry cannot be reached: {reason}",
+        remedy="check registry.url and the network",
+        **where,
+    )
+
+
+def unusable(doing: str, where: Mapping[str, Any]) -> RegistryUnavailableError:
+    """Return our error for an answer that no schema registry gives."""
+    return RegistryUnavailableError(
+        f"cannot {doing}: the answer is not a schema registry's",
+        remedy="check registry.url and its path; a gateway may have answered instead",
+        **where,
+    )
+
+
+def _remedy(status: int, code: int | None) -> str | None:
+    if status in {401, 403}:
         return "check the credentials in the registry table and what they are allowed to do"
     if code == 42205:
         return "the registry, or this subject, is in a mode that takes no changes"
@@ -113,22 +120,15 @@ def _remedy(status: int, code: int) -> str | None:
     return None
 
 
-def _reason(error: SchemaRegistryError, status: int) -> str:
-    """Return the answer's own words in one line; of an HTML page, its title."""
-    message = str(error.error_message or "")
-    if message.startswith(_UNKNOWN):
-        message = _page_text(_literal(message[len(_UNKNOWN) :]))
-    words = _one_line(message)
-    return f"HTTP {status}: {words}" if words else f"HTTP {status}"
-
-
-def _literal(text: str) -> str:
-    """Undo the ``b'…'`` into which the client puts a body that is not JSON."""
+def _told(answer: Answer) -> tuple[int | None, str]:
+    """Return the registry's own code and words; of an HTML page, its title."""
+    text = answer.body.decode(errors="replace")
     try:
-        body = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+        told = json.loads(text)
+        code, words = told["error_code"], str(told.get("message") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, _one_line(_page_text(text))
+    return code if type(code) is int and code > 0 else None, _one_line(words, 4 * _LONGEST)
 
 
 def _page_text(body: str) -> str:
@@ -139,55 +139,28 @@ def _page_text(body: str) -> str:
     return unescape(re.sub(r"<[^>]*>", " ", text))
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = _LONGEST) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def _incompatibilities(message: str | None) -> str:
+def _incompatibilities(message: str) -> str:
     """Shorten the registry's account of a refused version to the reasons themselves."""
-    text = str(message or "the schema is incompatible with an earlier version")
     reasons = re.findall(
         r"errorType\s*:\s*['\"]?(\w+)['\"]?\s*,\s*description\s*:\s*(['\"])(.*?)\2\s*(?:,|})",
-        text,
-        re.DOTALL,
+        message,
     )
     if not reasons:
-        return _one_line(text)
-    against = re.search(r"oldSchemaVersion\s*:\s*(\d+)", text)
+        return _one_line(message)
+    against = re.search(r"oldSchemaVersion\s*:\s*(\d+)", message)
     head = f"incompatible with version {against[1]}" if against else "incompatible"
     return _one_line(f"{head}: " + "; ".join(f"{kind}: {why}" for kind, _, why in reasons))
 
 
-def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
-    """Return an error and what led to it, but for ``outer``, which was being handled before."""
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link is not outer and link not in links:
-        links.append(link)
-        link = link.__cause__ or link.__context__
-    return links
-
-
-def _is_tls_failure(link: BaseException) -> bool:
-    """Tell whether a TLS handshake was refused; a connection merely cut off is none."""
-    return isinstance(link, ssl.SSLError) and not isinstance(link, ssl.SSLEOFError)
-
-
-def _retry_after(error: BaseException) -> float | None:
-    """Return the seconds of the answer's Retry-After header (RFC 9110, 10.2.3).
-
-    The client's error leaves the headers out, but the frame that raised it still has the answer.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        headers = getattr(frame.f_locals.get("response"), "headers", None)
-        value = headers.get("retry-after") if headers is not None else None
-        if value:
-            return _seconds(str(value))
-    return None
-
-
-def _seconds(value: str) -> float | None:
+def _seconds(value: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
     if value.isascii() and value.isdigit():
         return float(value)
     try:

@@ -1,100 +1,108 @@
-"""The schema registry as this SDK uses it: find, register and fetch schemas, errors classed."""
+"""The schema registry as this SDK uses it: each schema is asked for once, and registered first."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
-from confluent_kafka.schema_registry import (
-    RegisteredSchema,
-    Schema,
-    SchemaReference,
-    SchemaRegistryClient,
-)
-
+from sdk.avro.contracts import dependencies
 from sdk.errors import (
-    ClosedError,
-    RegistryRefusedError,
+    ConfigurationError,
     RegistryUnavailableError,
     SchemaNotFoundError,
 )
-from sdk.events import EventInfo
+from sdk.events import Catalog, EventInfo
+from sdk.happenings import SchemaResolved
+from sdk.observers import Observers
 from sdk.once import Once
-from sdk.registry.client import registry_client, registry_secrets
-from sdk.registry.failures import registry_failure
-from sdk.registry.versions import (
+from sdk.registry.client import RegistryClient
+from sdk.registry.failures import NO_SUBJECT, UNKNOWN_CODES
+from sdk.registry.matching import Relation, differences, match
+from sdk.registry.schemas import Reference, StoredSchema, StoredVersion
+from sdk.retry import RetryPolicy
+from sdk.serialization.registry import (
+    Encode,
     FetchedSchema,
     RegisteredVersion,
-    has_rules,
-    number_of,
-    registered_version,
-    same_schema,
+    RuledReader,
+    RuledWriter,
 )
-from sdk.retry import RetryPolicy
 from sdk.settings import RegistryOptions
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from sdk.registry.rules import RuleEngine
 
 logger = logging.getLogger(__name__)
 
-AVRO = "AVRO"
+_UNKNOWN_FOR: Final = 10.0
+"""Seconds for which an unknown id is not asked for again: poison often comes in floods."""
+_UNKNOWN_KEPT: Final = 1000
+
+_ACCEPTED: Final[dict[str, frozenset[Relation]]] = {
+    "exact": frozenset({Relation.EXACT}),
+    "canonical": frozenset({Relation.EXACT, Relation.CANONICAL}),
+    "latest_compatible": frozenset(Relation),
+}
 
 
-class SchemaRegistry:
-    """Confluent's registry client behind our options, errors and retries.
+class Registry:
+    """Finds, registers and fetches schemas (`sdk.serialization.registry.SchemaRegistry`).
 
-    Each URL has a client of its own; the one that answered last is asked first, so that a dead
-    registry costs its time-out once. Safe for use by many threads.
+    Safe for use by many threads: those that need the same schema at once share one request.
 
     Args:
         options: The ``[registry]`` table, with a real URL (never ``embedded``).
         retry: Decides how often a request that failed by an outage is made again.
+        catalog: All versions of the events, so that those missing are registered in order.
+        uses_guids: Whether this service names schemas by GUID (``producer.schema_id_location``).
+        observers: Notified of requests and of resolved schemas.
+        clock: Seconds that only grow.
 
     Raises:
-        ConfigurationError: A file named in ``registry.tls`` cannot be used.
+        ConfigurationError: A file named in ``registry.tls``, or a proxy, cannot be used.
     """
 
-    def __init__(self, options: RegistryOptions, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        options: RegistryOptions,
+        retry: RetryPolicy,
+        *,
+        catalog: Catalog | None = None,
+        uses_guids: bool = False,
+        observers: Observers | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._options = options
-        self._retry = retry
-        self._secrets = registry_secrets(options)
-        self._clients = tuple(registry_client(options, (url,)) for url in options.url)
-        self._closed = False
-        self._opened = ExitStack()
-        for client in self._clients:
-            self._opened.push(client)
-        self._preferred = 0
+        self._client = RegistryClient(options, retry, observers)
+        self._catalog = catalog
+        self._uses_guids = uses_guids
+        self._observers = observers
+        self._clock = clock
         self._levels: set[str] = set()
         self._level_lock = threading.Lock()
         self._registered: Once[tuple[str, EventInfo], RegisteredVersion] = Once()
         self._fetched: Once[int | str, FetchedSchema] = Once()
-
-    @property
-    def options(self) -> RegistryOptions:
-        """The options that this registry was made from."""
-        return self._options
+        self._unknown: dict[int | str, tuple[float, str, str | None]] = {}
+        self._engine: Once[None, RuleEngine] = Once()
 
     def close(self) -> None:
-        """Close the HTTP sessions, and what was handed to `closes`."""
-        self._closed = True
-        self._opened.close()
-
-    def closes(self, release: Callable[[], None]) -> None:
-        """Call ``release`` when this registry is closed."""
-        self._opened.callback(release)
+        """Close the connections; requests after this raise `ClosedError`."""
+        self._client.close()
+        engine = self._engine.known(None)
+        if engine is not None:
+            engine.close()
 
     def registered(self, subject: str, contract: EventInfo) -> RegisteredVersion:
-        """Return the version of ``subject`` that holds the schema of ``contract``.
+        """Return the version of ``subject`` that events of ``contract`` are written with.
 
-        Where auto-registration is on, a missing schema is registered, after the schemas that it
-        refers to. References are found, and registered, under their full names.
+        Which version that is, ``registry.match`` decides. Where auto-registration is on, a missing
+        schema is registered, after the schemas that it refers to.
 
         Raises:
-            SchemaNotFoundError: It is not registered, and auto-registration is off.
+            SchemaNotFoundError: There is none, and auto-registration is off.
             IncompatibleSchemaError: The registry refuses it at the subject's level.
             RegistryError: The registry gave no usable answer.
         """
@@ -102,204 +110,287 @@ class SchemaRegistry:
             (subject, contract), lambda: self._find_or_register(subject, contract)
         )
 
+    def register(self, wanted: Iterable[tuple[str, EventInfo]]) -> None:
+        """Register what is missing of (subject, contract) pairs, where auto-registration is on.
+
+        Shared types come first, then all versions that the catalog has of each event, oldest
+        first; a version that another pair puts under another subject is left out.
+
+        Raises:
+            RegistryError: The registry gave no usable answer.
+        """
+        if not self._options.auto_register:
+            return
+        pairs = list(wanted)
+        routed = {contract for _, contract in pairs}
+        complete = {
+            (subject, version)
+            for subject, contract in pairs
+            for version in self._versions(contract)
+            if version == contract or version not in routed
+        }
+        shared = {each for _, contract in complete for each in dependencies(contract)}
+        for each in sorted(shared, key=_by_version):
+            self.registered(self._reference_subject(each), each)
+        for subject, contract in sorted(complete, key=lambda pair: _by_version(pair[1])):
+            self.registered(subject, contract)
+
     def fetch(self, schema_id: int | str) -> FetchedSchema:
         """Return the schema with an id (a number) or a GUID (text).
 
+        That an id is unknown is remembered for ten seconds.
+
         Raises:
-            SchemaNotFoundError: The registry has no such schema.
+            SchemaNotFoundError: The registry does not have this schema.
+            ConfigurationError: This service uses GUIDs, and the registry does not serve them.
             RegistryError: The registry gave no usable answer.
         """
-        return self._fetched.get(schema_id, lambda: self._fetch(schema_id))
+        asked, message, remedy = self._unknown.get(schema_id, (float("-inf"), "", None))
+        if self._clock() - asked < _UNKNOWN_FOR:
+            raise SchemaNotFoundError(message, remedy=remedy, schema_id=schema_id)
+        try:
+            return self._fetched.get(schema_id, lambda: self._fetch(schema_id))
+        except SchemaNotFoundError as error:
+            if len(self._unknown) >= _UNKNOWN_KEPT:
+                self._unknown.clear()
+            self._unknown[schema_id] = (self._clock(), error.message, error.remedy)
+            raise
 
-    def classed(self, error: Exception, doing: str, **where: Any) -> Exception:
-        """Return our error for what Confluent's client raised elsewhere than through us."""
-        return registry_failure(error, doing, secrets=self._secrets, **where)
+    def writer(
+        self, version: RegisteredVersion, contract: EventInfo, encode: Encode, *, in_header: bool
+    ) -> RuledWriter:
+        """Return what writes events with a version that has rules.
+
+        Raises:
+            ConfigurationError: The installed client cannot apply rules to this schema.
+        """
+        text, references = contract.schema, tuple(each.schema for each in dependencies(contract))
+        if version.written_as is not None:
+            text, references = version.written_as.text, version.written_as.references
+        return self._rules().writer(version, text, references, encode, in_header=in_header)
+
+    def reader(self, fetched: FetchedSchema, strategy: Callable[[str, str], str]) -> RuledReader:
+        """Return what reads records of a schema that has rules.
+
+        Raises:
+            InvalidSchemaError: The schema is not valid Avro.
+            ConfigurationError: The installed client cannot apply rules to this schema.
+        """
+        return self._rules().reader(fetched.text, fetched.references, strategy)
+
+    def _rules(self) -> RuleEngine:
+        def make() -> RuleEngine:
+            from sdk.registry.rules import RuleEngine  # Confluent's client takes long to load
+
+            return RuleEngine(self._options)
+
+        return self._engine.get(None, make)
 
     def _find_or_register(self, subject: str, contract: EventInfo) -> RegisteredVersion:
+        name = f"version {contract.version} of {contract.full_name}"
+        found = self._find(subject, contract, name)
+        if found is None and self._options.auto_register:
+            found = self._register(subject, contract, name)
+        if found is None:
+            raise self._not_found(subject, contract, name)
+        if self._observers:
+            self._observers.notify(SchemaResolved(contract.full_name, subject, found.schema_id))
+        return found
+
+    def _register(self, subject: str, contract: EventInfo, name: str) -> RegisteredVersion:
         references = self._references(contract)
-        schema = Schema(contract.schema, AVRO, references)
-        found = self._find(subject, contract, schema)
-        if found is not None:
-            return found
-        if not self._options.auto_register:
-            raise SchemaNotFoundError(
-                f"version {contract.version} of {contract.full_name} is not registered",
-                subject=subject,
-                event=contract.full_name,
-                remedy="register it before the service starts, or set registry.auto_register",
-            )
         self._set_level(subject, contract.compatibility)
-        self._ask(
-            f"register version {contract.version} of {contract.full_name}",
-            lambda client: client.register_schema_full_response(subject, schema),
-            subject=subject,
-        )
-        found = self._find(subject, contract, schema)
-        if found is not None:
-            logger.info(
-                "registered version %d of %s: subject %s, version %d, id %d",
-                contract.version,
-                contract.full_name,
-                subject,
-                found.version,
-                found.schema_id,
+        self._client.register(subject, contract.schema, references, f"register {name}")
+        found = self._find(subject, contract, name)
+        if found is None:
+            raise RegistryUnavailableError(
+                f"{name} was registered and is not found",
+                subject=subject,
+                remedy="a replica may lag behind; try again",
             )
-            return found
-        raise RegistryUnavailableError(
-            f"version {contract.version} of {contract.full_name} was registered and is not found",
-            subject=subject,
-            remedy="a replica may lag behind; try again",
+        logger.info(
+            "registered version %d of %s: subject %s, version %d, id %d",
+            contract.version,
+            contract.full_name,
+            subject,
+            found.version,
+            found.schema_id,
         )
+        return found
 
-    def _references(self, contract: EventInfo) -> list[SchemaReference]:
-        """Return the references of a schema; a pin is our version mapped to the registry's."""
-        references = []
-        for shared in contract.references:
-            version = self.registered(shared.full_name, shared).version
-            references.append(SchemaReference(shared.full_name, shared.full_name, version))
-        return references
-
-    def _find(self, subject: str, contract: EventInfo, schema: Schema) -> RegisteredVersion | None:
-        """Return the version that holds a schema.
+    def _find(self, subject: str, contract: EventInfo, name: str) -> RegisteredVersion | None:
+        """Return the version to write with, or None.
 
         Looking a schema up finds the version without rules and metadata. When a newer version
         holds the same schema with rules, that is the one to write with: passing it over would
         send in clear what it encrypts.
         """
-        doing = f"look up version {contract.version} of {contract.full_name}"
-        plain: RegisteredSchema | None = None
+        plain: StoredVersion | None = None
+        if self._options.match != "latest_compatible":
+            try:
+                references = self._references(contract)
+                plain = self._client.find(subject, contract.schema, references, f"look up {name}")
+            except SchemaNotFoundError as error:
+                if error.error_code == NO_SUBJECT and error.subject == subject:
+                    return None
         try:
-            plain = self._ask(
-                doing, lambda client: client.lookup_schema(subject, schema), subject=subject
-            )
-        except SchemaNotFoundError as error:
-            if error.error_code == 40401:  # no such subject
-                return None
-        try:
-            newest = self._version(subject, None)
-        except SchemaNotFoundError:  # all its versions are deleted
+            newest = self._client.version(subject, None)
+        except SchemaNotFoundError:  # there is no such subject, or all its versions are deleted
             if plain is None:
                 return None
             raise
         if plain is not None and newest.version == plain.version:
-            return registered_version(subject, newest, newest.schema)
-        ruled = self._newer_with_rules(
-            subject, contract, newest, 0 if plain is None else number_of(plain.version)
-        )
-        if ruled is not None or plain is None:
-            return ruled
-        # By id alone: the client has cached what was looked up, and that has no rules.
-        schema_id = number_of(plain.schema_id)
-        stored = self._ask(doing, lambda client: client.get_schema(schema_id), subject=subject)
-        return registered_version(subject, plain, stored)
+            return _registered(newest, newest.schema)
+        for version in self._newer(newest, 0 if plain is None else plain.version):
+            if plain is not None and not version.schema.has_rules:
+                continue
+            fetched = self._resolved(version.schema)
+            relation = match(contract, fetched)
+            if relation in _ACCEPTED[self._options.match]:
+                own = relation is not Relation.WRITABLE and not _is_union(fetched)
+                return _registered(version, version.schema, None if own else fetched)
+        # What was looked up is answered without its rules.
+        return None if plain is None else _registered(plain, self._client.schema(plain.schema_id))
 
-    def _newer_with_rules(
-        self, subject: str, contract: EventInfo, newest: RegisteredSchema, oldest: int
-    ) -> RegisteredVersion | None:
-        """Return the newest version above ``oldest`` that has rules and the contract's schema.
-
-        Where no plain version was found (``oldest`` is 0), metadata may keep it from being found,
-        so any version with the contract's schema will do.
-        """
-        numbers = [number_of(newest.version)]
-        if numbers[0] > oldest + 1:
-            numbers = self._ask(
-                "list versions", lambda client: client.get_versions(subject), subject=subject
-            )
+    def _newer(self, newest: StoredVersion, oldest: int) -> Iterator[StoredVersion]:
+        """Yield the versions of a subject above a number, newest first."""
+        numbers = [newest.version]
+        if newest.version > oldest + 1:
+            numbers = self._client.versions(newest.subject)
         for number in sorted(numbers, reverse=True):
-            if number <= oldest:
-                return None
-            version = newest if number == newest.version else self._version(subject, number)
-            told_apart = oldest == 0 or has_rules(version.schema)
-            if told_apart and same_schema(version.schema.schema_str, contract):
-                return registered_version(subject, version, version.schema)
-        return None
+            if number > oldest:
+                yield (
+                    newest
+                    if number == newest.version
+                    else self._client.version(newest.subject, number)
+                )
 
-    def _version(self, subject: str, number: int | None) -> RegisteredSchema:
-        """Fetch a version of a subject, or the newest; deleted ones only by number."""
+    def _not_found(self, subject: str, contract: EventInfo, name: str) -> SchemaNotFoundError:
+        """Return the error that says which versions there are, and how the nearest differs."""
+        remedy = "register it before the service starts, or set registry.auto_register"
+        found, nearest = "", None
+        try:
+            versions = list(self._newer(self._client.version(subject, None), 0))
+            compared = [
+                (differences(contract, self._resolved(each.schema)), each) for each in versions
+            ]
+            nearest = min(compared, key=lambda pair: len(pair[0]))
+        except (SchemaNotFoundError, ValueError):
+            pass
+        else:
+            known = ", ".join(f"{each.version} (id {each.schema_id})" for each in versions[::-1])
+            why, version = nearest
+            found = f"; the subject has versions {known}, and version {version.version} differs: "
+            found += "; ".join(why[:3]) + (f"; and {len(why) - 3} more" if len(why) > 3 else "")
+            relation = match(contract, self._resolved(version.schema))
+            if relation is Relation.CANONICAL and self._options.match == "exact":
+                remedy = "it means the same: set registry.match to 'canonical' to write with it"
+        return SchemaNotFoundError(
+            f"{name} is not registered{found}",
+            subject=subject,
+            event=contract.full_name,
+            remedy=remedy,
+        )
 
-        def request(client: SchemaRegistryClient) -> RegisteredSchema:
-            if number is not None:
-                return client.get_version(subject, number, True)
-            client.clear_latest_caches()  # type: ignore[no-untyped-call]
-            return client.get_latest_version(subject)
+    def _references(self, contract: EventInfo) -> list[Reference]:
+        """Return the references of a schema; a pin is our version mapped to the registry's."""
+        references = []
+        for shared in contract.references:
+            subject = self._reference_subject(shared)
+            version = self.registered(subject, shared).version
+            references.append(Reference(shared.full_name, subject, version))
+        return references
 
-        return self._ask("fetch a version", request, subject=subject)
+    def _reference_subject(self, shared: EventInfo) -> str:
+        own = self._options.references.get(shared.full_name)
+        if own is not None:
+            return own
+        namespace, _, name = shared.full_name.rpartition(".")
+        return self._options.reference_subject.format(
+            full_name=shared.full_name, namespace=namespace, name=name
+        )
+
+    def _versions(self, contract: EventInfo) -> list[EventInfo]:
+        known = self._catalog
+        if known is None or contract.full_name not in {entry.full_name for entry in known}:
+            return [contract]
+        return [each.__event__ for each in known.versions(contract.full_name)]
 
     def _set_level(self, subject: str, level: str) -> None:
         with self._level_lock:
-            if subject in self._levels:
-                return
-            self._ask(
-                f"set the compatibility level to {level}",
-                lambda client: client.set_compatibility(subject, level),
-                subject=subject,
-            )
-            self._levels.add(subject)
+            if subject not in self._levels:
+                self._client.set_level(subject, level)
+                self._levels.add(subject)
 
     def _fetch(self, schema_id: int | str) -> FetchedSchema:
-        def request(client: SchemaRegistryClient) -> Schema:
-            if isinstance(schema_id, int):
-                return client.get_schema(schema_id)
-            return client.get_schema_by_guid(schema_id)
-
         try:
-            schema = self._ask("fetch a schema", request, schema_id=schema_id)
-        except RegistryUnavailableError as error:
-            if isinstance(schema_id, int) or error.status != 404:
+            return self._resolved(self._client.schema(schema_id))
+        except SchemaNotFoundError as error:
+            if error.error_code in UNKNOWN_CODES:
+                error.message = "the registry has no such schema"
                 raise
-            raise RegistryRefusedError(
-                "the registry does not serve schemas by GUID",
-                status=404,
-                schema_id=schema_id,
-                remedy="have the records written with the schema id as prefix",
-            ) from error
-        texts: dict[tuple[str, int], str] = {}
-        if schema.schema_type == AVRO:
-            self._collect(schema, texts)
+            failure: SchemaNotFoundError | RegistryUnavailableError = error
+        except RegistryUnavailableError as error:
+            if error.status != 404:
+                raise
+            failure = error
+        # A bare 404 names no schema: the registry lacks this path, or the URL leads elsewhere.
+        if isinstance(schema_id, int) or not self._client.answers():
+            raise RegistryUnavailableError(
+                failure.message, status=404, schema_id=schema_id, remedy=failure.remedy
+            ) from failure
+        message = "the registry does not serve schemas by GUID"
+        remedy = "have records written with the schema id as prefix"
+        if self._uses_guids:
+            raise ConfigurationError(message, schema_id=schema_id, remedy=remedy) from failure
+        raise SchemaNotFoundError(
+            message, status=404, schema_id=schema_id, remedy=remedy
+        ) from failure
+
+    def _resolved(self, schema: StoredSchema) -> FetchedSchema:
+        """Return a schema together with everything that it refers to."""
+        texts: dict[Reference, str] = {}
+
+        def collect(each: StoredSchema) -> None:
+            for reference in each.references:
+                if reference not in texts:
+                    inner = self._client.version(reference.subject, reference.version).schema
+                    collect(inner)
+                    texts[reference] = inner.text
+
+        if schema.schema_type == "AVRO":
+            collect(schema)
         return FetchedSchema(
-            text=str(schema.schema_str),
+            text=schema.text,
             references=tuple(texts.values()),
-            schema_type=str(schema.schema_type),
-            has_rules=has_rules(schema),
+            schema_type=schema.schema_type,
+            has_rules=schema.has_rules,
         )
 
-    def _collect(self, schema: Schema, texts: dict[tuple[str, int], str]) -> None:
-        """Add what a schema refers to, each after what it refers to itself."""
-        for reference in schema.references or ():
-            key = (str(reference.subject), number_of(reference.version))
-            if key in texts:
-                continue
-            version = self._version(*key)
-            self._collect(version.schema, texts)
-            texts[key] = str(version.schema.schema_str)
 
-    def _ask(self, doing: str, request: Callable[[SchemaRegistryClient], T], **where: Any) -> T:
-        return self._retry.call(lambda: self._ask_each(doing, request, where), name=doing)
+def _registered(
+    version: StoredVersion, schema: StoredSchema, written_as: FetchedSchema | None = None
+) -> RegisteredVersion:
+    if schema.has_migrations:
+        logger.warning(
+            "migration rules of subject %s, version %s, are not run: versions are resolved as Avro"
+            " does",
+            version.subject,
+            version.version,
+        )
+    return RegisteredVersion(
+        subject=version.subject,
+        version=version.version,
+        schema_id=version.schema_id,
+        guid=version.guid,
+        has_rules=schema.has_rules,
+        written_as=written_as,
+    )
 
-    def _ask_each(
-        self, doing: str, request: Callable[[SchemaRegistryClient], T], where: dict[str, Any]
-    ) -> T:
-        """Ask one registry after the other until one is not out of order."""
-        if self._closed:
-            raise ClosedError(f"cannot {doing}: the registry client is closed", **where)
-        outer = sys.exception()
-        count = len(self._clients)
-        first = self._preferred
-        for attempt in range(count):
-            index = (first + attempt) % count
-            try:
-                answer = request(self._clients[index])
-            except Exception as error:
-                failure = registry_failure(
-                    error, doing, secrets=self._secrets, outer=outer, **where
-                )
-                answered = not isinstance(failure, RegistryUnavailableError)
-                if answered:
-                    self._preferred = index
-                if answered or attempt == count - 1:
-                    raise failure from error
-            else:
-                self._preferred = index
-                return answer
-        raise AssertionError("there is at least one URL")
+
+def _is_union(fetched: FetchedSchema) -> bool:
+    return fetched.text.lstrip().startswith("[")
+
+
+def _by_version(contract: EventInfo) -> tuple[str, int]:
+    return contract.full_name, contract.version

@@ -18,8 +18,6 @@ from typing import Any, cast
 import fastavro
 from attrs import field, frozen
 from confluent_kafka.schema_registry import (
-    SchemaRegistryClient,
-    SchemaRegistryError,
     header_schema_id_serializer,
     prefix_schema_id_deserializer,
     prefix_schema_id_serializer,
@@ -40,10 +38,10 @@ from sdk.errors import (
 )
 from sdk.records import ConsumerRecord, Header
 from sdk.redaction import hide
-from sdk.registry.failures import causes
-
-Classed = Callable[..., Exception]
-"""(error, doing, **context) → our error for what the registry client raised."""
+from sdk.registry.client import secrets_of
+from sdk.registry.confluent import confluent_client, confluent_failure
+from sdk.serialization.registry import Encode, RegisteredVersion
+from sdk.settings import RegistryOptions
 
 _RULES = "confluent_kafka.schema_registry.rules"
 _EXECUTORS = (
@@ -66,26 +64,19 @@ _TUPLES_SINCE = (2, 16)
 
 
 class RuleEngine:
-    """Makes writers and readers of versions with rules, over one registry client of their own.
-
-    The client is not shared with look-ups, because it caches what was looked up without rules.
+    """Makes writers and readers of versions with rules, over one client of Confluent's.
 
     Args:
-        client: Confluent's registry client; ours from now on.
-        classed: Gives our error for what that client raises.
-        configuration: Given to the rule executors, such as the credentials of a KMS.
+        options: The ``[registry]`` table. Its ``rules`` are given to the rule executors.
+
+    Raises:
+        ConfigurationError: The options do not make a client.
     """
 
-    def __init__(
-        self,
-        client: SchemaRegistryClient,
-        classed: Classed,
-        configuration: Mapping[str, str] | None = None,
-    ) -> None:
-        self._client = client
-        self._classed = classed
-        self._configuration = dict(configuration or {})
-        self._secrets = tuple(self._configuration.values())
+    def __init__(self, options: RegistryOptions) -> None:
+        self._client = confluent_client(options)
+        self._configuration = dict(options.rules)
+        self._secrets = secrets_of(options)
         self._executors = _installed_executors()
         self.rules = _rule_registry(self._executors)
 
@@ -98,19 +89,17 @@ class RuleEngine:
 
     def writer(
         self,
-        subject: str,
-        schema_id: int,
+        version: RegisteredVersion,
         text: str,
         references: tuple[str, ...],
-        encode: Callable[[Any, bytes], bytes],
+        encode: Encode,
         *,
         in_header: bool,
-    ) -> RuledWriter:
+    ) -> AvroRuledWriter:
         """Return what writes events with one version of a subject.
 
         Args:
-            subject: Registry subject.
-            schema_id: Id of the version.
+            version: The version.
             text: Its schema.
             references: Schemas that it refers to, in dependency order.
             encode: Our encoder of the event class.
@@ -124,18 +113,18 @@ class RuleEngine:
         location = header_schema_id_serializer if in_header else prefix_schema_id_serializer
         settings = {
             "auto.register.schemas": False,
-            "use.schema.id": schema_id,
-            "subject.name.strategy": lambda *_: subject,
+            "use.schema.id": version.schema_id,
+            "subject.name.strategy": lambda *_: version.subject,
             "schema.id.serializer": location,
         }
         serializer = AvroSerializer(
             self._client, conf=settings, rule_conf=self._configuration, rule_registry=self.rules
         )
-        return RuledWriter(subject, schema, encode, serializer, self._classed, self._secrets)
+        return AvroRuledWriter(version.subject, schema, encode, serializer, self._secrets)
 
     def reader(
         self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
-    ) -> RuledReader:
+    ) -> AvroRuledReader:
         """Return what reads records that were written with one schema and its rules.
 
         Args:
@@ -164,7 +153,7 @@ class RuleEngine:
             rule_conf=self._configuration,
             rule_registry=self.rules,
         )
-        return RuledReader(schema, deserializer, self._classed, self._secrets)
+        return AvroRuledReader(schema, deserializer, self._secrets)
 
 
 @frozen(kw_only=True)
@@ -208,14 +197,13 @@ class AvroText:
 
 
 @frozen
-class RuledWriter:
+class AvroRuledWriter:
     """Writes events with a version whose rules check, change or encrypt them."""
 
     subject: str
     schema: AvroText
-    encode: Callable[[Any, bytes], bytes]
+    encode: Encode
     serializer: AvroSerializer
-    classed: Classed
     secrets: tuple[str, ...] = field(repr=False)
 
     def write(self, event: Any, topic: str, headers: list[Header]) -> bytes:
@@ -223,7 +211,7 @@ class RuledWriter:
 
         Raises:
             SerializationError: The event does not fit its schema, or a rule refuses it.
-            RegistryError: A key of the encryption could not be had.
+            RegistryError: An encryption key is unavailable.
         """
         body = io.BytesIO(self.encode(event, b""))
         context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
@@ -233,27 +221,25 @@ class RuledWriter:
                 body, self.schema.parsed, None, return_record_name=self.schema.tuples
             )
             return bytes(self.serializer(value, context) or b"")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - rules may raise anything
             where: dict[str, Any] = {
                 "event": self.schema.full_name,
                 "topic": topic,
                 "subject": self.subject,
             }
             links = causes(error, outer)
-            raise _outage(links, self.classed, where) or SerializationError(
-                f"a rule of the schema failed: {hide(_reason(links), self.secrets)}",
-                remedy=_remedy(links),
-                **where,
-            ) from error
+            failure = _outage(links, where) or SerializationError(
+                f"a rule of the schema failed: {_reason(links)}", remedy=_remedy(links), **where
+            )
+            raise _safe(failure, self.secrets) from presentable(error, links, self.secrets)
 
 
 @frozen
-class RuledReader:
+class AvroRuledReader:
     """Reads records of a version whose rules check, change or decrypt them."""
 
     schema: AvroText
     deserializer: AvroDeserializer
-    classed: Classed
     secrets: tuple[str, ...] = field(repr=False)
 
     def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
@@ -266,7 +252,7 @@ class RuledReader:
 
         Raises:
             DeserializationError: A rule refuses the record, or it can never be read.
-            RegistryError: A key of the decryption could not be had.
+            RegistryError: An encryption key is unavailable.
         """
         if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
             return body
@@ -277,14 +263,15 @@ class RuledReader:
             value = self.deserializer(prefix + body, context)
             plain = io.BytesIO()
             fastavro.schemaless_writer(plain, self.schema.parsed, value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - rules may raise anything
             where: dict[str, Any] = {"event": self.schema.full_name, "topic": record.topic}
             links = causes(error, outer)
-            raise _outage(links, self.classed, where) or DeserializationError(
-                f"the record or a rule of its schema failed: {hide(_reason(links), self.secrets)}",
+            failure = _outage(links, where) or DeserializationError(
+                f"the record or a rule of its schema failed: {_reason(links)}",
                 remedy=_remedy(links),
                 **where,
-            ) from error
+            )
+            raise _safe(failure, self.secrets) from presentable(error, links, self.secrets)
         return plain.getvalue()
 
 
@@ -344,17 +331,38 @@ def _needs_tuples(schema: Schema) -> bool:
     return False
 
 
-def _outage(
-    links: list[BaseException], classed: Classed, where: Mapping[str, Any]
-) -> Exception | None:
+def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
+    """Return an error and what led to it, except ``outer``, which was being handled before."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link is not outer and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links
+
+
+def _outage(links: list[BaseException], where: Mapping[str, Any]) -> SdkError | None:
     """Return our error if a server behind the rules failed, None if the data or a rule did."""
     for link in links:
-        if isinstance(link, SdkError):
-            return link
-        transport = type(link).__module__.partition(".")[0] in {"httpx", "httpx2"}
-        if isinstance(link, SchemaRegistryError | OSError) or transport:
-            return classed(link, "apply the rules", **where)
+        failure = link if isinstance(link, SdkError) else None
+        failure = failure or confluent_failure(link, "apply the rules", where)
+        if failure is not None:
+            return failure
     return None
+
+
+def _safe(failure: SdkError, secrets: tuple[str, ...]) -> SdkError:
+    failure.message = hide(failure.message, secrets)
+    failure.args = (failure.message,)
+    return failure
+
+
+def presentable(
+    error: Exception, links: list[BaseException], secrets: tuple[str, ...]
+) -> Exception | None:
+    """Return an error as the cause of ours, or None if printing it would show a secret."""
+    shown = " ".join(str(link) for link in links)
+    return None if any(secret in shown for secret in secrets) else error
 
 
 def _reason(links: list[BaseException]) -> str:

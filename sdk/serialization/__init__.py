@@ -3,11 +3,12 @@
 from sdk.serialization.content_type import ContentTypeSerializer
 from sdk.serialization.formats import choose
 from sdk.serialization.json_format import JsonMessageSerializer
-from sdk.serialization.keys import TextKeySerializer, key_text
+from sdk.serialization.keys import MixedKeySerializer, TextKeySerializer, key_text
 
 __all__ = [
     "ContentTypeSerializer",
     "JsonMessageSerializer",
+    "MixedKeySerializer",
     "TextKeySerializer",
     "choose",
     "key_text",

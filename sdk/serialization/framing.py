@@ -1,56 +1,77 @@
-"""Where a record names its writer schema: Confluent's prefix of the value, or a header."""
+"""Confluent's wire format: how a record names its writer schema.
+
+Before the body stand ``0x00`` and the schema id (int32, big-endian), or ``0x01`` and the schema's
+GUID (16 bytes). The header ``__value_schema_id`` may hold the same bytes instead, and then wins;
+the value is the bare body.
+"""
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import Final
-
-from confluent_kafka.schema_registry.serde import SchemaId
-from confluent_kafka.serialization import SerializationError as ConfluentSerializationError
+from uuid import UUID
 
 from sdk.errors import DeserializationError, SdkError
 from sdk.records import ConsumerRecord
-from sdk.registry.lookup import AVRO
 
 VALUE_SCHEMA_ID: Final = "__value_schema_id"
 """Header that carries the schema's GUID, and then wins over a prefix of the value."""
 
-_ID_PREFIX, _GUID_PREFIX = 5, 17
+KEY_SCHEMA_ID: Final = "__key_schema_id"
+"""The same for record keys."""
+
+ID_LENGTH: Final = 5
+_GUID_LENGTH: Final = 17
+_ID: Final = struct.Struct(">bi")
+
+
+def frame_id(schema_id: int) -> bytes:
+    """Return the bytes that name a schema by id."""
+    return _ID.pack(0, schema_id)
+
+
+def frame_guid(guid: str) -> bytes:
+    """Return the bytes that name a schema by GUID."""
+    return b"\x01" + UUID(guid).bytes
+
+
+def unframe(prefix: bytes) -> int | str | None:
+    """Return the id, or the GUID as text, that framing bytes hold; None if they hold neither.
+
+    Ids are positive, so that one of 2³¹ or more, which reads as a negative number, cannot exist.
+    """
+    if len(prefix) == ID_LENGTH and prefix[0] == 0:
+        schema_id: int = _ID.unpack(prefix)[1]
+        return schema_id if schema_id >= 0 else None
+    if len(prefix) == _GUID_LENGTH and prefix[0] == 1:
+        return str(UUID(bytes=prefix[1:]))
+    return None
 
 
 def locate(record: ConsumerRecord) -> tuple[bytes, int]:
-    """Return the bytes that name the schema, and where the body starts; a header wins."""
+    """Return the bytes that name the schema, and where the body starts; a header wins.
+
+    Raises:
+        DeserializationError: The record is a tombstone, or its value does not name a schema.
+    """
+    data = record.value
+    if data is None:
+        raise poison("a tombstone carries no event", record)
     for name, value in record.headers:
         if name == VALUE_SCHEMA_ID:
             if value is not None:
                 return value, 0
             break
-    data = record.value
-    if data is None:
-        raise poison("a tombstone carries no event", record)
     magic = data[:1]
-    if magic == b"\x00" and len(data) >= _ID_PREFIX:
-        return data[:_ID_PREFIX], _ID_PREFIX
-    if magic == b"\x01" and len(data) >= _GUID_PREFIX:
-        return data[:_GUID_PREFIX], _GUID_PREFIX
+    if magic == b"\x00" and len(data) >= ID_LENGTH:
+        return data[:ID_LENGTH], ID_LENGTH
+    if magic == b"\x01" and len(data) >= _GUID_LENGTH:
+        return data[:_GUID_LENGTH], _GUID_LENGTH
     raise poison(
         f"the value does not start with a schema id: {data[:8].hex(' ') or 'it is empty'}",
         record,
         remedy="it was not written by a schema registry's serializer",
     )
-
-
-def schema_id_of(prefix: bytes, record: ConsumerRecord) -> int | str:
-    """Return the id, or the GUID as text, that framing bytes hold."""
-    schema_id = SchemaId(AVRO)
-    try:
-        rest = schema_id.from_bytes(io.BytesIO(prefix)).read(1)
-    except (ConfluentSerializationError, ValueError, struct.error) as error:
-        raise poison(f"no schema id: {prefix[:20].hex(' ')}", record) from error
-    if rest:
-        raise poison(f"no schema id alone: {prefix[:20].hex(' ')}", record)
-    return int(schema_id.id) if schema_id.id is not None else str(schema_id.guid)
 
 
 def poison(
@@ -66,6 +87,6 @@ def poison(
 
 
 def place(error: SdkError, record: ConsumerRecord, schema_id: int | str | None) -> None:
-    """Tell an error where its record stood."""
+    """Write into an error where its record stands."""
     error.topic, error.partition, error.offset = record.topic, record.partition, record.offset
     error.schema_id = schema_id

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 from uuid import UUID
 
-from sdk.errors import SerializationError
+from sdk.abstractions import KeySerializer
+from sdk.errors import DeserializationError, SchemaNotFoundError, SerializationError
 from sdk.events import Event
+from sdk.records import Header
+from sdk.serialization.framing import ID_LENGTH, KEY_SCHEMA_ID, unframe
 
 _LONGEST: Final = 8192
 """Bits of an integer key; the interpreter refuses to print much longer ones."""
@@ -40,7 +44,7 @@ class TextKeySerializer:
         """Return the record key.
 
         Raises:
-            SerializationError: The key is of no supported type, or holds lone surrogates.
+            SerializationError: The key is not of a supported type, or holds lone surrogates.
         """
         text = key if type(key) is str else key_text(key, topic)
         try:
@@ -48,18 +52,63 @@ class TextKeySerializer:
         except UnicodeEncodeError as error:
             raise SerializationError("the key is not valid Unicode", topic=topic) from error
 
-    def decode(self, data: bytes | None, topic: str) -> str | bytes | None:
+    def decode(
+        self, data: bytes | None, topic: str, headers: Iterable[Header] = ()
+    ) -> str | bytes | None:
         """Return a record key as text, or as bytes where it is not valid UTF-8."""
-        return plain_key(data)
+        try:
+            return None if data is None else data.decode()
+        except UnicodeDecodeError:
+            return data
 
     def ready(self, key: object, topic: str) -> bool:
         """Whether `encode` will make no request: always."""
         return True
 
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
+        """Do nothing: text needs no schema."""
 
-def plain_key(data: bytes | None) -> str | bytes | None:
-    """Return a key as text where it is valid UTF-8, else as it is."""
-    try:
-        return None if data is None else data.decode()
-    except UnicodeDecodeError:
-        return data
+
+class MixedKeySerializer:
+    """Writes keys in one format, and reads each in the format in which it was written.
+
+    Args:
+        own: The format that is written.
+        avro: Factory of what reads keys that name a schema, called when the first one comes.
+    """
+
+    def __init__(self, own: KeySerializer, avro: Callable[[], KeySerializer]) -> None:
+        self._own = own
+        self._avro = avro
+        self._text = TextKeySerializer()
+
+    def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
+        """Return the record key, as the format that is written does."""
+        return self._own.encode(key, event_class, topic)
+
+    def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
+        """Return a record key as its schema's value, else as text, else as bytes.
+
+        Raises:
+            RegistryError: The key's schema is unavailable.
+        """
+        if data is not None and _names_schema(data, headers):
+            try:
+                return self._avro().decode(data, topic, headers)
+            except (DeserializationError, SchemaNotFoundError):
+                pass  # a number of eight bytes may look as if it began with a schema id
+        return self._text.decode(data, topic)
+
+    def ready(self, key: object, topic: str) -> bool:
+        """Whether `encode` will write this key without a request to a server."""
+        return self._own.ready(key, topic)
+
+    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
+        """Resolve everything that the keys of these (event class, topic) pairs need."""
+        self._own.warm_up(routes)
+
+
+def _names_schema(data: bytes, headers: Iterable[Header]) -> bool:
+    if any(name == KEY_SCHEMA_ID and value is not None for name, value in headers):
+        return True
+    return len(data) > ID_LENGTH and bool(unframe(data[:ID_LENGTH]))

@@ -198,20 +198,28 @@ def topic_name(_: Any, attribute: Any, value: str) -> None:
         )
 
 
-def topic_template(_: Any, attribute: Any, value: str) -> None:
-    """Accept a format string over `PLACEHOLDERS`, without conversions and format specifications."""
-    filled(_, attribute, value)
-    try:
-        parts = list(Formatter().parse(value))
-    except ValueError as error:
-        raise ConfigurationError(f"is malformed: {error}", path=attribute.name) from error
-    for _text, name, specification, conversion in parts:
-        if name is not None and (name not in PLACEHOLDERS or specification or conversion):
-            raise ConfigurationError(
-                f"has the unknown placeholder {{{name}}}",
-                path=attribute.name,
-                remedy=f"use {', '.join(f'{{{known}}}' for known in PLACEHOLDERS)}",
-            )
+def template(*placeholders: str) -> Validator:
+    """Accept format strings over ``placeholders``, without conversions and specifications."""
+
+    def check(instance: Any, attribute: Any, value: str) -> None:
+        filled(instance, attribute, value)
+        try:
+            parts = list(Formatter().parse(value))
+        except ValueError as error:
+            raise ConfigurationError(f"is malformed: {error}", path=attribute.name) from error
+        for _text, name, specification, conversion in parts:
+            if name is not None and (name not in placeholders or specification or conversion):
+                raise ConfigurationError(
+                    f"has the unknown placeholder {{{name}}}",
+                    path=attribute.name,
+                    remedy=f"use {', '.join(f'{{{known}}}' for known in placeholders)}",
+                )
+
+    return check
+
+
+topic_template = template(*PLACEHOLDERS)
+subject_template = template("full_name", "namespace", "name")
 
 
 def log_levels(_: Any, attribute: Any, value: Any) -> None:

@@ -222,6 +222,13 @@ class RegistryOptions:
         subject_strategy: ``record``, ``topic`` or ``topic_record``.
         auto_register: Register missing schemas; on only for the embedded registry, which starts
             empty, and in the environment ``embedded``.
+        match: Which registered version an event is written with: ``exact``, the one with the same
+            text; ``canonical``, also one of the same meaning (canonical form and logical types);
+            ``latest_compatible``, the newest that the event can be written as without loss.
+        reference_subject: Subject of a shared type, over ``{full_name}``, ``{namespace}`` and
+            ``{name}``.
+        references: Full name of a shared type → its subject, where the template does not fit.
+        use_proxies: Follow the proxies of the environment; never for this machine.
         rules: Given to the executors of rule sets, such as the credentials of a key management
             service, under the names that Confluent's executors know.
     """
@@ -236,6 +243,12 @@ class RegistryOptions:
         default="record", validator=checks.one_of("record", "topic", "topic_record")
     )
     auto_register: bool = field(default=Factory(lambda self: self.embedded, takes_self=True))
+    match: str = field(
+        default="exact", validator=checks.one_of("exact", "canonical", "latest_compatible")
+    )
+    reference_subject: str = field(default="{full_name}", validator=checks.subject_template)
+    references: Mapping[str, str] = field(factory=dict)
+    use_proxies: bool = True
     rules: Mapping[str, str] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:

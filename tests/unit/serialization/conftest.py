@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from sdk.registry.lookup import SchemaRegistry
+from sdk.registry.lookup import Registry
 from sdk.retry import RetryPolicy
+from sdk.serialization.avro import AvroFormat
+from sdk.serialization.framed import FramedSerializer
 from sdk.settings import RegistryOptions, RetryOptions
+from sdk.topics import SubjectNameStrategy, record_name
 from tests.unit.serialization.registry_server import RegistryServer
 
-Connect = Callable[..., SchemaRegistry]
+_OWN = ("catalog", "clock", "observers", "uses_guids")
+
+Connect = Callable[..., Registry]
 
 
 @pytest.fixture
@@ -29,18 +34,28 @@ def waits() -> list[float]:
     return []
 
 
+def avro(
+    registry: Registry, strategy: SubjectNameStrategy = record_name, **options: Any
+) -> FramedSerializer:
+    """Return a serializer of Avro values over a registry."""
+    return FramedSerializer(registry, AvroFormat(), strategy, **options)
+
+
 @pytest.fixture
 def connect(server: RegistryServer, waits: list[float]) -> Iterator[Connect]:
     """Makes registry clients, of the running server unless a URL is given."""
     with ExitStack() as stack:
 
-        def make(*urls: str, retries: int = 0, **options: Any) -> SchemaRegistry:
+        def make(*urls: str, retries: int = 0, **options: Any) -> Registry:
+            own = {name: options.pop(name) for name in _OWN if name in options}
             retry = RetryPolicy(
                 options=RetryOptions(retry_count=retries, base_delay_ms=10, jitter=0.0),
                 sleep=waits.append,
             )
-            registry = SchemaRegistry(
-                RegistryOptions(url=urls or (server.url,), **{"timeout_ms": 2000, **options}), retry
+            registry = Registry(
+                RegistryOptions(url=urls or (server.url,), **{"timeout_ms": 2000, **options}),
+                retry,
+                **own,
             )
             stack.callback(registry.close)
             return registry

@@ -106,6 +106,7 @@ class RegistryServer:
             ("GET", r"/schemas/ids/(\d+)", self._by_id),
             ("GET", "/schemas/guids/([^/]+)", self._by_guid),
             ("PUT", "/config/([^/]+)", self._put_level),
+            ("GET", "/config", lambda _: {"compatibilityLevel": "BACKWARD"}),
             ("POST", keks, self._put_kek),
             ("GET", f"{keks}/([^/]+)", lambda name, _: self._found(self._keks, name)),
             ("POST", f"{keks}/([^/]+)/deks/([^/]+)", self._put_dek),

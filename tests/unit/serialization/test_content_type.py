@@ -8,22 +8,22 @@ from sdk.cloud_events import CONTENT_TYPE, CloudEventHeaders
 from sdk.errors import DeserializationError
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization import ContentTypeSerializer, JsonMessageSerializer
-from sdk.serialization.avro import AvroMessageSerializer
-from sdk.topics import record_name
+from sdk.serialization.framed import FramedSerializer
 from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.conftest import avro as serializer
 from tests.unit.serialization.shop import OrderV2
 from tests.unit.serialization.test_avro_serializer import record
 from tests.unit.serialization.test_json_format import V2
 
 
 @pytest.fixture
-def avro(connect: Connect) -> AvroMessageSerializer:
+def avro(connect: Connect) -> FramedSerializer:
     """The format that is written."""
-    return AvroMessageSerializer(connect(auto_register=True), record_name)
+    return serializer(connect(auto_register=True))
 
 
 @pytest.fixture
-def both(avro: AvroMessageSerializer) -> ContentTypeSerializer:
+def both(avro: FramedSerializer) -> ContentTypeSerializer:
     """Writes Avro, reads JSON too."""
     return ContentTypeSerializer(avro, {"application/json": JsonMessageSerializer})
 
@@ -35,9 +35,7 @@ def json_record(content_type: str) -> ConsumerRecord:
     return record(value, headers)
 
 
-def test_what_is_written_is_one_format(
-    both: ContentTypeSerializer, avro: AvroMessageSerializer
-) -> None:
+def test_what_is_written_is_one_format(both: ContentTypeSerializer, avro: FramedSerializer) -> None:
     """Value, content type and warm-up are those of the format that is written."""
     both.warm_up([(OrderV2, "orders")])
     assert both.encode(V2, "orders", []) == avro.encode(V2, "orders", [])
@@ -77,7 +75,7 @@ def test_of_repeated_headers_the_last_counts(both: ContentTypeSerializer) -> Non
     assert both.open(record(arrived.value, repeated)).read(OrderV2) == V2
 
 
-def test_a_format_is_made_when_it_is_first_met(avro: AvroMessageSerializer) -> None:
+def test_a_format_is_made_when_it_is_first_met(avro: FramedSerializer) -> None:
     """A registry client, say, is made only if a record needs it, and only once."""
     made: list[JsonMessageSerializer] = []
 

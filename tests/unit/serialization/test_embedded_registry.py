@@ -19,9 +19,8 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo
 from sdk.records import Header
-from sdk.serialization.avro import AvroMessageSerializer
 from sdk.topics import record_name, topic_record_name
-from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.conftest import Connect, avro
 from tests.unit.serialization.shop import OrderV1, OrderV2, info
 from tests.unit.serialization.test_avro_serializer import CATALOG, record
 from tests.unit.serialization.test_json_format import V1, V2
@@ -47,11 +46,10 @@ def test_both_versions_travel_from_start_to_end(
     url: str, connect: Connect, client: Any, location: str
 ) -> None:
     """Registered in order, at their level, shared type first; read as either side's class."""
-    ours = AvroMessageSerializer(
-        connect(url, auto_register=True),
+    ours = avro(
+        connect(url, auto_register=True, catalog=CATALOG),
         topic_record_name,
         schema_id_location=location,
-        catalog=CATALOG,
     )
     ours.warm_up([(OrderV2, "orders")])
     for event in (V1, V2):
@@ -69,12 +67,10 @@ def test_both_versions_travel_from_start_to_end(
 
 def test_what_is_registered_needs_no_registering(url: str, connect: Connect, client: Any) -> None:
     """A second service finds what the first registered, in READONLY mode as well."""
-    AvroMessageSerializer(connect(url, auto_register=True), record_name, catalog=CATALOG).warm_up(
-        [(OrderV2, "orders")]
-    )
+    avro(connect(url, auto_register=True, catalog=CATALOG)).warm_up([(OrderV2, "orders")])
     client.update_global_mode("READONLY")
     for auto in (False, True):
-        ours = AvroMessageSerializer(connect(url, auto_register=auto), record_name, catalog=CATALOG)
+        ours = avro(connect(url, auto_register=auto, catalog=CATALOG))
         ours.warm_up([(OrderV1, "orders"), (OrderV2, "orders")])
         assert ours.open(record(ours.encode(V2, "orders", []))).read(OrderV2) == V2
     with pytest.raises(RegistryRefusedError):
@@ -137,7 +133,7 @@ def test_rules_that_were_registered_beside_us_are_obeyed(
     schema_id = client.register_schema("shop.Order", ruled)
     assert schema_id != plain.schema_id
 
-    ours = AvroMessageSerializer(connect(url), record_name)
+    ours = avro(connect(url), record_name)
     event = OrderV2(order_id=V2.order_id, created_at=V2.created_at, amount=V2.amount, note="ring")
     value = ours.encode(event, "orders", [])
 

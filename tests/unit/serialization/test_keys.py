@@ -11,9 +11,10 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdk.avro.codec.wire import long_bytes
 from sdk.errors import ConfigurationError, SchemaNotFoundError, SerializationError
 from sdk.serialization import TextKeySerializer, choose
-from sdk.serialization.avro_keys import AvroKeySerializer, avro_long
+from sdk.serialization.avro_keys import AvroKeySerializer
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import RegistryServer
 from tests.unit.serialization.shop import OrderV1
@@ -100,7 +101,7 @@ def test_longs_are_zigzag_varints(number: int) -> None:
 
     expected = io.BytesIO()
     fastavro.schemaless_writer(expected, "long", number)
-    assert avro_long(number) == expected.getvalue()
+    assert long_bytes(number) == expected.getvalue()
 
 
 def test_a_format_is_chosen_by_its_name() -> None:

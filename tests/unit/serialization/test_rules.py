@@ -17,17 +17,17 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
-    RegistryRefusedError,
     RegistryUnavailableError,
     SerializationError,
 )
 from sdk.events import EventInfo
 from sdk.records import Header
 from sdk.registry.rules import RuleEngine
-from sdk.serialization.avro import AvroMessageSerializer
+from sdk.serialization.framed import FramedSerializer
+from sdk.settings import RegistryOptions
 from sdk.topics import record_name, topic_name
 from tests.servers.gateway import Answer, Gateway
-from tests.unit.serialization.conftest import Connect
+from tests.unit.serialization.conftest import Connect, avro
 from tests.unit.serialization.registry_server import Json, RegistryServer
 from tests.unit.serialization.shop import UUID_TEXT, Cat, Dog, info
 from tests.unit.serialization.test_avro_serializer import record
@@ -139,9 +139,9 @@ ON_READ = rule("on-read", "TRANSFORM", "READ", "CEL_FIELD", expr="name == 'card'
 
 
 @pytest.fixture
-def serializer(connect: Connect) -> AvroMessageSerializer:
+def serializer(connect: Connect) -> FramedSerializer:
     """A serializer that knows the secret of the key management."""
-    return AvroMessageSerializer(connect(rules=SECRET), record_name)
+    return avro(connect(rules=SECRET), record_name)
 
 
 def schema(event_class: type[Any]) -> str:
@@ -156,7 +156,7 @@ def test_an_encrypted_field_leaves_no_plain_text_and_comes_back(
 ) -> None:
     """A tagged field is encrypted on the wire and plain in the event."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
-    ours = AvroMessageSerializer(connect(rules=SECRET), record_name, schema_id_location=location)
+    ours = avro(connect(rules=SECRET), record_name, schema_id_location=location)
     headers: list[Header] = []
     value = ours.encode(V1, "payments", headers)
     assert CARD.encode() not in value
@@ -171,7 +171,7 @@ def test_an_encrypted_field_leaves_no_plain_text_and_comes_back(
 
 
 def test_versions_with_and_without_rules_stand_side_by_side(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Version 1 goes out plain, version 2 encrypted; both are read as either class."""
     plain_id = server.add("shop.Payment", schema(PaymentV1))
@@ -191,7 +191,7 @@ def test_versions_with_and_without_rules_stand_side_by_side(
 
 
 def test_each_version_obeys_its_own_rules(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Two versions with different rules do not share them."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=UPPER)
@@ -203,12 +203,12 @@ def test_each_version_obeys_its_own_rules(
 
 
 def test_confluents_own_clients_and_we_read_each_other(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """The same key decrypts what the other side has encrypted."""
     schema_id = server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
     context = SerializationContext("payments", MessageField.VALUE)
-    engine = RuleEngine(SchemaRegistryClient({"url": server.url}), lambda error, *_: error, SECRET)
+    engine = RuleEngine(RegistryOptions(url=(server.url,), rules=SECRET))
     client = SchemaRegistryClient({"url": server.url})
     conf = {"subject.name.strategy": lambda *_: "shop.Payment"}
     rules = engine.rules
@@ -231,7 +231,7 @@ def test_confluents_own_clients_and_we_read_each_other(
 
 
 def test_a_rule_that_changes_what_is_read_does_so(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Rules for reading run on the writer's shape, before our resolution."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ON_READ)
@@ -242,7 +242,7 @@ def test_a_rule_that_changes_what_is_read_does_so(
 
 
 def test_a_condition_refuses_what_it_forbids(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """The error names event, topic and subject, and the rule's own words."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=POSITIVE)
@@ -254,7 +254,7 @@ def test_a_condition_refuses_what_it_forbids(
 
 
 def test_a_condition_on_reading_makes_a_record_poison(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """What a rule forbids to read can never be read."""
     forbid = rule("never", "CONDITION", "READ", "CEL", expr="message.amount > 100")
@@ -266,7 +266,7 @@ def test_a_condition_on_reading_makes_a_record_poison(
 
 
 def test_a_rule_of_an_unknown_type_is_told_with_its_remedy(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Nothing goes out while a rule cannot be applied."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=rule("x", "TRANSFORM", "WRITE", "MAGIC"))
@@ -277,13 +277,13 @@ def test_a_rule_of_an_unknown_type_is_told_with_its_remedy(
 
 
 def test_a_key_that_does_not_decrypt_makes_records_unreadable(
-    server: RegistryServer, connect: Connect, serializer: AvroMessageSerializer
+    server: RegistryServer, connect: Connect, serializer: FramedSerializer
 ) -> None:
     """Decryption fails with an error of ours that holds neither the secret nor the plain text."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
     value = serializer.encode(V1, "payments", [])
     server.damage_keys()
-    other = AvroMessageSerializer(connect(rules=SECRET), record_name)
+    other = avro(connect(rules=SECRET), record_name)
     with pytest.raises(DeserializationError, match="rule") as caught:
         other.open(record(value)).read(PaymentV1)
     assert SECRET["secret"] not in str(caught.value)
@@ -291,13 +291,13 @@ def test_a_key_that_does_not_decrypt_makes_records_unreadable(
 
 
 def test_an_outage_behind_the_rules_is_an_outage(
-    server: RegistryServer, connect: Connect, serializer: AvroMessageSerializer
+    server: RegistryServer, connect: Connect, serializer: FramedSerializer
 ) -> None:
     """While the encryption key cannot be fetched, a record is not poison."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
     value = serializer.encode(V1, "payments", [])
     with Gateway(server.url) as gateway:
-        other = AvroMessageSerializer(connect(gateway.url, rules=SECRET), record_name)
+        other = avro(connect(gateway.url, rules=SECRET), record_name)
         other.open(record(value))
         gateway.always(Answer(status=503))
         with pytest.raises(RegistryUnavailableError) as caught:
@@ -308,7 +308,7 @@ def test_an_outage_behind_the_rules_is_an_outage(
 
 
 def test_an_outage_that_was_handled_before_is_not_this_ones_cause(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Whoever serializes while handling an error of the network learns of the rule, not of that."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=POSITIVE)
@@ -323,13 +323,13 @@ def test_the_header_mode_needs_guids_with_rules_too(connect: Connect) -> None:
     """A registry without GUIDs is told at the first event, not as a rule's failure."""
     with RegistryServer(guids=False) as old:
         old.add("shop.Payment", schema(PaymentV1), ruleSet=UPPER)
-        ours = AvroMessageSerializer(connect(old.url), record_name, schema_id_location="header")
-        with pytest.raises(RegistryRefusedError, match="no GUID"):
+        ours = avro(connect(old.url), record_name, schema_id_location="header")
+        with pytest.raises(ConfigurationError, match="no GUID"):
             ours.encode(V1, "payments", [])
 
 
 def test_a_damaged_value_with_rules_is_poison(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Every cut ends in an error of ours."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)
@@ -341,7 +341,7 @@ def test_a_damaged_value_with_rules_is_poison(
 
 @pytest.mark.parametrize("pet", [Cat(name="Tom"), Dog(name="Rex")])
 def test_records_in_a_union_are_encrypted_and_keep_their_type(
-    server: RegistryServer, serializer: AvroMessageSerializer, pet: Cat | Dog
+    server: RegistryServer, serializer: FramedSerializer, pet: Cat | Dog
 ) -> None:
     """Branches that only their names tell apart are neither swapped nor passed over."""
     server.add("shop.Adoption", schema(Adoption), ruleSet=ENCRYPT)
@@ -363,7 +363,7 @@ def test_a_whole_payload_can_be_encrypted(
     encrypt = {**ENCRYPT["domainRules"][0], "type": "ENCRYPT_PAYLOAD"}
     del encrypt["tags"]
     server.add("shop.Payment", schema(PaymentV1), ruleSet={"encodingRules": [encrypt]})
-    ours = AvroMessageSerializer(connect(rules=SECRET), record_name, schema_id_location=location)
+    ours = avro(connect(rules=SECRET), record_name, schema_id_location=location)
     headers: list[Header] = []
     value = ours.encode(V1, "payments", headers)
     assert CARD.encode() not in value
@@ -378,7 +378,7 @@ def test_a_record_in_a_retry_topic_is_decrypted_as_in_its_own(
 ) -> None:
     """Keys belong to the subject, and where topics name subjects, to the first topic's."""
     server.add("payments-value", schema(PaymentV1), ruleSet=ENCRYPT)
-    ours = AvroMessageSerializer(connect(rules=SECRET), topic_name)
+    ours = avro(connect(rules=SECRET), topic_name)
     value = ours.encode(V1, "payments", [])
     headers = [("kafka_dlt-original-topic", b"payments")]
     forwarded = record(value, headers, topic="payments-retry")
@@ -386,7 +386,7 @@ def test_a_record_in_a_retry_topic_is_decrypted_as_in_its_own(
 
 
 def test_rules_cost_no_request_for_each_message(
-    server: RegistryServer, serializer: AvroMessageSerializer
+    server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """After the first, schemas and keys are known."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=ENCRYPT)

@@ -1,0 +1,125 @@
+"""What the serializers need of a schema registry; `sdk.registry` provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from sdk.events import Event, EventInfo
+from sdk.records import ConsumerRecord, Header
+
+Encode = Callable[[Any, bytes], bytes]
+"""(event, bytes before the body) → both."""
+
+
+@frozen(kw_only=True)
+class FetchedSchema:
+    """A schema as the registry keeps it.
+
+    Attributes:
+        text: The schema's own text.
+        references: Texts of the schemas it refers to, in dependency order.
+        schema_type: ``AVRO``, ``JSON`` or ``PROTOBUF``.
+        has_rules: Whether rules change or check what is written and read with it.
+    """
+
+    text: str
+    references: tuple[str, ...]
+    schema_type: str
+    has_rules: bool
+
+
+@frozen(kw_only=True)
+class RegisteredVersion:
+    """The version of a subject that events are written with.
+
+    Attributes:
+        subject: Registry subject.
+        version: The registry's own version number; it is never ours.
+        schema_id: Registry schema id.
+        guid: The id's global twin, of a registry that has such.
+        has_rules: Whether rules change or check what is written and read with this version.
+        written_as: The schema to write with where it writes other bytes than the event's own:
+            a newer version, or a union in which the event is one branch.
+    """
+
+    subject: str
+    version: int
+    schema_id: int
+    guid: str | None
+    has_rules: bool
+    written_as: FetchedSchema | None = None
+
+
+class RuledWriter(Protocol):
+    """Writes events with a version whose rules check, change or encrypt them."""
+
+    def write(self, event: Event, topic: str, headers: list[Header]) -> bytes:
+        """Return the record value of an event, rules applied; may append a header.
+
+        Raises:
+            SerializationError: The event does not fit its schema, or a rule refuses it.
+            RegistryError: An encryption key is unavailable.
+        """
+
+
+class RuledReader(Protocol):
+    """Reads records of a version whose rules check, change or decrypt them."""
+
+    def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
+        """Return the body, rules applied, in the shape of the writer's schema.
+
+        Args:
+            record: Where the bytes stood.
+            prefix: Schema id, framed as before a body.
+            body: What follows it.
+
+        Raises:
+            DeserializationError: A rule refuses the record, or it can never be read.
+            RegistryError: An encryption key is unavailable.
+        """
+
+
+class SchemaRegistry(Protocol):
+    """Finds, registers and fetches schemas; answers are kept, and errors are ours."""
+
+    def registered(self, subject: str, contract: EventInfo) -> RegisteredVersion:
+        """Return the version of ``subject`` that events of ``contract`` are written with.
+
+        Raises:
+            SchemaNotFoundError: There is none, and auto-registration is off.
+            RegistryError: The registry gave no usable answer.
+        """
+
+    def register(self, wanted: Iterable[tuple[str, EventInfo]]) -> None:
+        """Register what is missing of (subject, contract) pairs, where auto-registration is on.
+
+        Raises:
+            RegistryError: The registry gave no usable answer.
+        """
+
+    def fetch(self, schema_id: int | str) -> FetchedSchema:
+        """Return the schema with an id (a number) or a GUID (text).
+
+        Raises:
+            SchemaNotFoundError: The registry does not have this schema.
+            RegistryError: The registry gave no usable answer.
+        """
+
+    def writer(
+        self, version: RegisteredVersion, contract: EventInfo, encode: Encode, *, in_header: bool
+    ) -> RuledWriter:
+        """Return what writes events with a version that has rules."""
+
+    def reader(self, fetched: FetchedSchema, strategy: Callable[[str, str], str]) -> RuledReader:
+        """Return what reads records of a schema that has rules.
+
+        Args:
+            fetched: The writer's schema.
+            strategy: (topic, record full name) → subject.
+
+        Raises:
+            InvalidSchemaError: The schema is not valid.
+        """
