@@ -116,7 +116,8 @@ def _native() -> Executor:
             return interpreter.write(plan, event, prefix, limits)
 
         try:
-            return sdk_accel.compile_encoder(plan, limits, to_wire, replay)
+            encode: Callable[..., bytes] = sdk_accel.compile_encoder(plan, limits, to_wire, replay)
+            return encode
         except sdk_accel.Unsupported as error:
             logger.debug("%s is written by the compiled executor: %s", plan.event, error)
             return compiled.compile_encoder(plan, limits)
@@ -129,7 +130,8 @@ def _native() -> Executor:
             return interpreter.read(plan, data, start, limits)
 
         try:
-            return sdk_accel.compile_decoder(plan, limits, convert, replay)
+            decode: Callable[..., Any] = sdk_accel.compile_decoder(plan, limits, convert, replay)
+            return decode
         except sdk_accel.Unsupported as error:
             logger.debug("%s is read by the compiled executor: %s", plan.event, error)
             return compiled.compile_decoder(plan, limits)
