@@ -55,7 +55,7 @@ from sdk.avro.codec.codecs import binding  # noqa: E402
 from sdk.avro.codec.compiled import compile_decoder, compile_encoder  # noqa: E402
 from sdk.avro.codec.lowering import decode_plan, encode_plan  # noqa: E402
 from sdk.avro.limits import DEFAULT_LIMITS  # noqa: E402
-from sdk.avro.resolution.resolving import resolve  # noqa: E402
+from sdk.avro.resolution.resolver import resolve  # noqa: E402
 
 PREFIX = b"\0\0\0\0\1"
 COLUMNS = ("ours", "Confluent + cattrs", "fastavro + cattrs", "dataclasses-avroschema", "msgspec")

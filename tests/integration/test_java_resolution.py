@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sdk.avro.resolution.registry_rule import incompatibilities
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import (
     NO_DEFAULT,
     RecordSchema,

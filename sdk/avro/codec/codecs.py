@@ -12,7 +12,7 @@ from sdk.avro.codec.wire import MalformedError, read_int
 from sdk.avro.codec.writing_as import encode_plan_as
 from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.resolution.actions import Resolution
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import NamedSchema, Schema, UnionSchema, parse_schema
 from sdk.avro.schema.canonical import normalized_hash
 from sdk.errors import DeserializationError, IncompatibleSchemaError

@@ -53,44 +53,66 @@ def decimals_differ(writer: Schema, reader: Schema) -> bool:
     )
 
 
-def unions_equivalent(
-    writer: UnionSchema,
-    reader: UnionSchema,
-    renamed: Mapping[str, str],
-    known: set[tuple[int, int]],
-) -> bool:
-    """Tell whether two unions have the same branches in the same order, but for namespaces.
+class Equivalence:
+    """Tells whether two unions have the same branches in the same order, but for namespaces.
 
-    Then branch ``i`` is read as branch ``i``, whatever other branches it could be read as.
+    Then branch ``i`` is read as branch ``i``, whatever other branches it could be read as. Each
+    pair of schemas inside the unions is compared once in the life of the object.
 
     Args:
-        writer: The union that was written.
-        reader: The union that is asked for.
         renamed: The reader's aliases: old full name → the reader's full name.
-        known: Pairs of nodes, by id, that were found equivalent; grows with each success.
     """
-    pending: list[tuple[Schema, Schema]] = [(writer, reader)]
-    seen: set[tuple[int, int]] = set()
-    while pending:
-        left, right = pending.pop()
-        pair = (id(left), id(right))
-        if left is right or pair in seen or pair in known:
-            continue
-        seen.add(pair)
-        if not _same_shape(left, right, renamed):
-            return False
-        pending.extend(zip(children(left), children(right), strict=True))
-    known |= seen
-    return True
+
+    def __init__(self, renamed: Mapping[str, str]) -> None:
+        self._renamed = renamed
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def __call__(self, writer: UnionSchema, reader: UnionSchema) -> bool:
+        """Compare two unions; pairs that contain themselves are equivalent unless a part is not."""
+        pending: list[tuple[Schema, Schema]] = [(writer, reader)]
+        inside: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        different: list[tuple[int, int]] = []
+        seen: set[tuple[int, int]] = set()
+        while pending:
+            left, right = pending.pop()
+            pair = (id(left), id(right))
+            if pair in seen:
+                continue
+            seen.add(pair)
+            known = True if left is right else self._known.get(pair)
+            if known is None and self._alike(left, right):
+                for parts in zip(children(left), children(right), strict=True):
+                    inside.setdefault((id(parts[0]), id(parts[1])), []).append(pair)
+                    pending.append(parts)
+            elif not known:
+                different.append(pair)
+        for pair in seen:
+            self._known.setdefault(pair, True)
+        for pair in different:  # grows while it runs
+            if pair in seen:
+                seen.remove(pair)
+                self._known[pair] = False
+                different += inside.get(pair, ())
+        return self._known[id(writer), id(reader)]
+
+    def _alike(self, left: Schema, right: Schema) -> bool:
+        """Compare two schemas; of what is inside them only kinds and names, to fail early."""
+        return _same_shape(left, right, self._renamed) and all(
+            mine is theirs or _same_name(mine, theirs, self._renamed)
+            for mine, theirs in zip(children(left), children(right), strict=True)
+        )
+
+
+def _same_name(left: Schema, right: Schema, renamed: Mapping[str, str]) -> bool:
+    if isinstance(left, NamedSchema) and isinstance(right, NamedSchema):
+        name = renamed.get(left.name, left.name)
+        return left.type == right.type and short_name(name) == short_name(right.name)
+    return left.type == right.type
 
 
 def _same_shape(left: Schema, right: Schema, renamed: Mapping[str, str]) -> bool:
-    if left.type != right.type or len(children(left)) != len(children(right)):
+    if not _same_name(left, right, renamed) or len(children(left)) != len(children(right)):
         return False
-    if isinstance(left, NamedSchema) and isinstance(right, NamedSchema):
-        name = renamed.get(left.name, left.name)
-        if short_name(name) != short_name(right.name):
-            return False
     if isinstance(left, RecordSchema) and isinstance(right, RecordSchema):
         renames = {alias: each.name for each in right.fields for alias in each.aliases}
         return all(

@@ -31,7 +31,7 @@ from sdk.avro.resolution.actions import (
     SkipField,
     Unreadable,
 )
-from sdk.avro.resolution.resolving import attempt
+from sdk.avro.resolution.resolver import attempt
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.model import (
     NO_DEFAULT,

@@ -24,7 +24,7 @@ from sdk.avro.codec.compiled import compile_decoder, compile_encoder
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.codec.plan import PLAN_VERSION
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import (
     ConfigurationError,

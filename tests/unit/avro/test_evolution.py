@@ -11,7 +11,7 @@ from attrs import frozen
 from hypothesis import given
 
 from sdk.avro.resolution.evolution import LEVELS, check_level, compatibility
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import ConfigurationError, IncompatibleSchemaError, SchemaError
 from tests.unit.avro.schemas import pairs

@@ -12,7 +12,7 @@ import pytest
 from sdk.avro.codec.compiled import compile_decoder, compile_encoder
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from tests.unit.avro.events import event_class, record
 

@@ -20,7 +20,7 @@ from sdk.avro.codec.lowering import decode_plan
 from sdk.avro.codec.plan import Plan
 from sdk.avro.codec.wire import long_bytes
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError, SdkError
 from tests.unit.avro.events import LOGICAL, PRIMITIVES, event_class, events, record, values

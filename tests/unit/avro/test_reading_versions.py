@@ -22,7 +22,7 @@ from sdk.avro.codec.compiled import compile_decoder
 from sdk.avro.codec.lowering import decode_plan
 from sdk.avro.codec.wire import to_float32
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import RecordSchema, parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError
 from tests.unit.avro import wire

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdk.avro.resolution.actions import Promote, ReadRecord, ReadUnion, Resolution, Unreadable
-from sdk.avro.resolution.resolving import attempt, resolve
+from sdk.avro.resolution.resolver import attempt, resolve
 from sdk.avro.schema import parse_schema
 from sdk.avro.schema.defaults import UnionValue
 from sdk.errors import IncompatibleSchemaError

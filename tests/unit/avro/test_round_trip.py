@@ -19,7 +19,7 @@ from sdk.avro.codec.codecs import binding
 from sdk.avro.codec.compiled import compile_decoder, compile_encoder
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from tests.unit.avro.events import (
     LOGICAL,
     LOGICAL_FIXED,

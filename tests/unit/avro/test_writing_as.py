@@ -18,7 +18,7 @@ from sdk.avro.codec.codecs import binding
 from sdk.avro.codec.compiled import compile_encoder
 from sdk.avro.codec.writing_as import encode_plan_as
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.avro.schema.printing import to_json
 from sdk.errors import DeserializationError, IncompatibleSchemaError, SerializationError

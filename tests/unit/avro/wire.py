@@ -14,7 +14,7 @@ from attrs import define
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from sdk.avro.resolution.resolving import (
+from sdk.avro.resolution.resolver import (
     Promote,
     Read,
     ReadArray,

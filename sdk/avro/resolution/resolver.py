@@ -14,13 +14,14 @@ specification and of Java's decoder:
   branch of another namespace: Java's compatibility check accepts both, but its decoder does not.
 * What can never be read is an error at once; a union branch, an array item or a map value that
   cannot be read is an error only when one arrives.
+
+Each pair of schemas is resolved once, whatever the number of places that it stands in, so that the
+cost of resolving two schemas is bounded by the product of their sizes.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
-from attrs import define, field, frozen
 
 from sdk.avro.resolution.actions import (
     DefaultField,
@@ -39,7 +40,8 @@ from sdk.avro.resolution.actions import (
     SkipField,
     Unreadable,
 )
-from sdk.avro.resolution.matching import decimals_differ, promotes, unions_equivalent
+from sdk.avro.resolution.failures import Choice, Draft, Failures, key_of
+from sdk.avro.resolution.matching import Equivalence, decimals_differ, promotes
 from sdk.avro.schema.defaults import default_value
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.model import (
@@ -57,26 +59,6 @@ from sdk.avro.schema.model import (
     short_name,
 )
 from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
-
-__all__ = [
-    "DefaultField",
-    "Node",
-    "Promote",
-    "Read",
-    "ReadArray",
-    "ReadBranch",
-    "ReadEnum",
-    "ReadField",
-    "ReadMap",
-    "ReadRecord",
-    "ReadUnion",
-    "RecordResolution",
-    "Resolution",
-    "SkipField",
-    "Unreadable",
-    "attempt",
-    "resolve",
-]
 
 
 def resolve(writer: Schema, reader: Schema) -> Resolution:
@@ -110,27 +92,6 @@ def attempt(writer: Schema, reader: Schema) -> Resolution:
     return _Resolver(types if aliases else ()).run(writer, reader)
 
 
-@frozen
-class _Choice:
-    """A reader's union while it is open which of several records fits the writer's."""
-
-    reader: UnionSchema
-    candidates: tuple[tuple[int, Node], ...]
-    path: str
-
-
-@define
-class _Draft:
-    """A pair of records while its fields are being resolved."""
-
-    writer: RecordSchema
-    reader: RecordSchema
-    path: str
-    fields: list[ReadField | SkipField] = field(factory=list)
-    defaults: list[DefaultField] = field(factory=list)
-    error: Unreadable | None = None
-
-
 class _Resolver:
     """One run. Records are queued, not descended into, so depth does not grow with their number."""
 
@@ -138,19 +99,25 @@ class _Resolver:
         # data of the very same schema is read without aliases, as Java has it
         self.aliases = bool(aliased)
         self.renamed = {alias: each.name for each in aliased for alias in each.aliases}
-        self.equivalent: set[tuple[int, int]] = set()
-        self.drafts: list[_Draft] = []
+        self.equivalent = Equivalence(self.renamed)
+        self.drafts: list[Draft] = []
         self.indexes: dict[tuple[int, int], int] = {}
-        self.failed: dict[int, Unreadable] = {}
+        self.nodes: dict[tuple[int, int], Any] = {}
+        self.failures = Failures(self.another)
+        self.settled: dict[int, Node] = {}
 
     def run(self, writer: Schema, reader: Schema) -> Resolution:
         root = self.node(writer, reader, "")
-        for draft in self.drafts:  # grows while it runs
+        self.failures.look(root)
+        self.failures.spread()
+        for index, draft in enumerate(self.drafts):  # grows while it runs
             self.fill(draft)
-        self.find_failed()
+            self.failures.look_into(index, draft)
+            if index + 1 == len(self.drafts):  # may resolve further candidates
+                self.failures.spread()
         return Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
 
-    def finish(self, draft: _Draft) -> RecordResolution:
+    def finish(self, draft: Draft) -> RecordResolution:
         fields = (
             ReadField(each.index, self.settle(each.value)) if isinstance(each, ReadField) else each
             for each in draft.fields
@@ -160,6 +127,12 @@ class _Resolver:
         )
 
     def node(self, writer: Schema, reader: Schema, path: str) -> Any:
+        pair = (id(writer), id(reader))
+        if pair not in self.nodes:
+            self.nodes[pair] = self.resolved(writer, reader, path)
+        return self.nodes[pair]
+
+    def resolved(self, writer: Schema, reader: Schema, path: str) -> Any:
         if isinstance(writer, UnionSchema):
             return self.writer_union(writer, reader, path)
         if isinstance(reader, UnionSchema):
@@ -184,9 +157,7 @@ class _Resolver:
         return Unreadable(f"{_shown(writer)} cannot be read as {_shown(reader)}", path)
 
     def writer_union(self, writer: UnionSchema, reader: Schema, path: str) -> ReadUnion:
-        if isinstance(reader, UnionSchema) and unions_equivalent(
-            writer, reader, self.renamed, self.equivalent
-        ):
+        if isinstance(reader, UnionSchema) and self.equivalent(writer, reader):
             return ReadUnion(
                 tuple(
                     ReadBranch(reader, index, self.node(mine, theirs, f"{path}/{index}"))
@@ -198,14 +169,19 @@ class _Resolver:
         return ReadUnion(tuple(self.node(branch, reader, path) for branch in writer.branches))
 
     def reader_union(self, writer: Schema, reader: UnionSchema, path: str) -> Any:
-        candidates = self.candidates(writer, reader)
-        if not candidates:
+        choice = Choice(writer, reader, path, self.candidates(writer, reader))
+        if self.another(choice) is None:
             return Unreadable(f"no branch of the union can take {_shown(writer)}", path)
-        nodes = tuple(
-            (index, self.node(writer, reader.branches[index], f"{path}/{index}"))
-            for index in candidates
-        )
-        return _Choice(reader, nodes, path)
+        return choice
+
+    def another(self, choice: Choice) -> Any:
+        """Resolve the next candidate of a choice and return it; None if there is none."""
+        if len(choice.tried) == len(choice.indexes):
+            return None
+        index = choice.indexes[len(choice.tried)]
+        branch = choice.reader.branches[index]
+        choice.tried.append(self.node(choice.writer, branch, f"{choice.path}/{index}"))
+        return choice.tried[-1]
 
     def candidates(self, writer: Schema, reader: UnionSchema) -> list[int]:
         """Return the reader's branches that may take a value, in order of preference."""
@@ -262,10 +238,10 @@ class _Resolver:
         key = (id(writer), id(reader))
         if key not in self.indexes:
             self.indexes[key] = len(self.drafts)
-            self.drafts.append(_Draft(writer, reader, path))
+            self.drafts.append(Draft(writer, reader, path))
         return ReadRecord(self.indexes[key])
 
-    def fill(self, draft: _Draft) -> None:
+    def fill(self, draft: Draft) -> None:
         reader, path = draft.reader, draft.path
         places = {each.name: index for index, each in enumerate(reader.fields)}
         for index, each in enumerate(reader.fields if self.aliases else ()):
@@ -295,48 +271,15 @@ class _Resolver:
             except InvalidSchemaError as error:
                 draft.error = draft.error or Unreadable(error.message, f"{below}/default")
 
-    def find_failed(self) -> None:
-        """Find the records that can never be read: a fixed point, because of recursion."""
-        changed = True
-        while changed:
-            changed = False
-            for index in reversed(range(len(self.drafts))):
-                if index not in self.failed:
-                    error = self.draft_error(self.drafts[index])
-                    if error is not None:
-                        self.failed[index] = error
-                        changed = True
-
-    def draft_error(self, draft: _Draft) -> Unreadable | None:
-        if draft.error is not None:
-            return draft.error
-        for each in draft.fields:
-            if isinstance(each, ReadField) and (error := self.error(each.value)):
-                return error
-        return None
-
-    def error(self, node: Any) -> Unreadable | None:
-        """Return why no value can ever be read at a node, or None if some can."""
-        match node:
-            case Unreadable():
-                return node
-            case ReadRecord():
-                return self.failed.get(node.index)
-            case ReadBranch():
-                return self.error(node.value)
-            case ReadUnion() if node.branches:
-                errors = [self.error(branch) for branch in node.branches]
-                return None if None in errors else errors[-1]
-            case _Choice():
-                errors = [self.error(candidate) for _, candidate in node.candidates]
-                return None if None in errors else errors[0]
-        return None
-
     def settle(self, node: Any) -> Node:
         """Return a node with its choices made and its unreadable parts marked as such."""
-        error = self.error(node)
-        if error is not None:
-            return error
+        key = key_of(node)
+        if key not in self.settled:
+            error = self.failures.errors.get(key)
+            self.settled[key] = self.chosen(node) if error is None else error
+        return self.settled[key]
+
+    def chosen(self, node: Any) -> Node:
         match node:
             case ReadArray():
                 return ReadArray(node.reader, self.settle(node.items))
@@ -346,10 +289,9 @@ class _Resolver:
                 return ReadUnion(tuple(self.settle(branch) for branch in node.branches))
             case ReadBranch():
                 return ReadBranch(node.reader, node.index, self.settle(node.value))
-            case _Choice():
-                for index, candidate in node.candidates:
-                    if self.error(candidate) is None:
-                        return ReadBranch(node.reader, index, self.settle(candidate))
+            case Choice():
+                index = node.indexes[len(node.tried) - 1]  # those before it have failed
+                return ReadBranch(node.reader, index, self.settle(node.tried[-1]))
         settled: Node = node
         return settled
 
