@@ -12,7 +12,7 @@ from sdk.errors import ConfigurationError
 def _positive(instance: Any, attribute: Attribute[int], value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(
-            f"limit {attribute.name} must be a whole number above 0, not {value!r}"
+            f"must be a whole number above 0, not {value!r}", path=attribute.name
         )
 
 

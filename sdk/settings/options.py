@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import Factory, field, frozen
 
+from sdk.avro.limits import Limits
 from sdk.errors import ConfigurationError
 from sdk.settings import checking as checks
 from sdk.settings.checking import Scalar, WrittenOut
@@ -357,6 +358,7 @@ class Settings:
         routing: The ``[routing]`` table.
         topics: The ``[[topics]]`` entries.
         logging: The ``[logging]`` table.
+        codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
         contracts: Module of the generated contracts package.
         source: CloudEvents source of what this service publishes, such as ``/orders``.
         topics_origin: Where ``topics`` was written, for the errors about them.
@@ -371,6 +373,7 @@ class Settings:
     routing: RoutingOptions = field(factory=RoutingOptions)
     topics: tuple[TopicOptions, ...] = field(default=(), converter=_routes)
     logging: LoggingOptions = field(factory=LoggingOptions)
+    codec: Limits = field(factory=Limits)
     contracts: str | None = field(default=None, validator=checks.module_name)
     source: str | None = field(default=None, validator=checks.source_uri)
     topics_origin: str = field(

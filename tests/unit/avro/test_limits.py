@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from sdk.errors import (
     InvalidSchemaError,
     SerializationError,
 )
+from sdk.settings import load_settings
 from tests.unit.avro.events import event_class, record
 
 
@@ -154,3 +156,14 @@ def test_a_limit_is_a_positive_whole_number(value: Any) -> None:
     """Nothing is unlimited by mistake."""
     with pytest.raises(ConfigurationError, match="max_depth"):
         Limits(max_depth=value)
+
+
+def test_the_limits_are_the_codec_table_of_the_settings(tmp_path: Path) -> None:
+    """A service raises them as it sets anything else; a wrong one is told by its path."""
+    file = tmp_path / "settings.toml"
+    text = '[default.kafka]\nbootstrap_servers = "embedded"\n[default.registry]\nurl = "embedded"\n'
+    file.write_text(f"{text}[default.codec]\nmax_depth = 300\n")
+    assert load_settings("embedded", settings=file, environ={}).codec == Limits(max_depth=300)
+    file.write_text(f"{text}[default.codec]\nmax_depth = 0\n")
+    with pytest.raises(ConfigurationError, match=r"codec\.max_depth.*must be a whole number"):
+        load_settings("embedded", settings=file, environ={})
