@@ -19,7 +19,7 @@ from sdk.avro.codec.logical import from_wire, to_wire
 from sdk.avro.codec.lowering import decode_plan, encode_plan
 from sdk.avro.codec.plan import Plan
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolving import resolve
+from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import DeserializationError, IncompatibleSchemaError
 from tests.unit.avro.events import event_class, events, record
