@@ -37,12 +37,17 @@ class EmbeddedRegistry(Closing):
 
     def __init__(self, port: int = 0, broker: EmbeddedBroker | None = None) -> None:
         routes = [] if broker is None else _topic_routes(broker)
-        self._server = RegistryServer(RegistryService(routes), port)
+        self._service = RegistryService(routes)
+        self._server = RegistryServer(self._service, port)
 
     @property
     def url(self) -> str:
         """Base URL for clients."""
         return self._server.url
+
+    def set_available(self, *, available: bool) -> None:
+        """Answer requests, or refuse each with HTTP 503, as a registry that is out of order."""
+        self._service.available = available
 
     def close(self) -> None:
         """Stop serving; all that was registered is gone."""

@@ -18,11 +18,13 @@ from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker as InMemoryBroker
+    from sdk.testing.clock import VirtualClock as VirtualClock
     from sdk.testing.connection import connect as connect
     from sdk.testing.connection import run_until_idle as run_until_idle
 
 _HOMES = {
     "InMemoryBroker": ".broker",
+    "VirtualClock": ".clock",
     "connect": ".connection",
     "run_until_idle": ".connection",
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
 from sdk.abstractions import E, OnDelivery
+from sdk.clock import Clock, SystemClock
 from sdk.errors import (
     BrokerError,
     ConfigurationError,
@@ -39,10 +39,12 @@ class InMemoryBroker:
         auto_create: Create a topic when it is first written to; False makes it an error.
         queue_limit: How many records a producer holds before it is full.
         max_message_bytes: Largest record value.
+        clock: Gives records their time; by default the machine's.
 
     Attributes:
         changed: Notified after every change; consumers wait on it.
-        faults: What is to fail.
+        faults: What goes wrong.
+        clock: Gives records their time.
     """
 
     def __init__(
@@ -52,14 +54,17 @@ class InMemoryBroker:
         auto_create: bool = True,
         queue_limit: int = 100_000,
         max_message_bytes: int = 1_000_000,
+        clock: Clock | None = None,
     ) -> None:
         self.changed = threading.Condition()
-        self.faults = Faults()
+        self.faults = Faults(self)
+        self.clock = clock or SystemClock()
         self._partitions = partitions
         self._auto_create = auto_create
         self._queue_limit = queue_limit
         self._max_message_bytes = max_message_bytes
         self._topics: dict[str, Topic] = {}
+        self._written: list[ConsumerRecord] = []
         self._groups: dict[str, Group] = {}
         self._held: deque[tuple[ProducerRecord, OnDelivery]] | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -198,17 +203,13 @@ class InMemoryBroker:
             return None if known is None else known.definition
 
     def everything(self) -> list[ConsumerRecord]:
-        """Return the records of all topics."""
+        """Return the records of all topics, in the order in which they were acknowledged."""
         with self.changed:
-            return [record for topic in self._topics.values() for record in topic.written]
+            return list(self._written)
 
     def read_with(self, reader: EventReader) -> None:
         """Decode events with ``reader`` from now on."""
         self._reader = reader
-
-    def fault(self, operation: Operation) -> SdkError | None:
-        """Take the next error that is planned for an operation, if any."""
-        return self.faults.take(operation)
 
     def accept(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
@@ -219,8 +220,7 @@ class InMemoryBroker:
                 f"the record has {size} bytes, and {self._max_message_bytes} are allowed",
                 topic=record.topic,
             )
-        if record.timestamp is None:
-            record = record._replace(timestamp=time.time_ns() // 1_000_000)
+        record = self._stamped(record)
         with self.changed:
             if self._held is not None:
                 if len(self._held) >= self._queue_limit:
@@ -229,6 +229,23 @@ class InMemoryBroker:
                 return
         self._append(record, on_delivery)
         self._after_deliveries()
+
+    def store(self, record: ProducerRecord) -> ConsumerRecord:
+        """Append a record to its partition, past every fault.
+
+        Raises:
+            BrokerError: The topic or the partition does not exist.
+        """
+        record = self._stamped(record)
+        with self.changed:
+            if record.topic not in self._topics:
+                if not self._auto_create:
+                    raise BrokerError("no such topic", topic=record.topic)
+                self.define(TopicDefinition(name=record.topic))
+            written = self._topics[record.topic].append(record)
+            self._written.append(written)
+            self.changed.notify_all()
+            return written
 
     def held(self) -> int:
         """Return how many records wait for `release`."""
@@ -250,6 +267,11 @@ class InMemoryBroker:
         """Register a callback to run after records were acknowledged or have failed."""
         self._listeners.append(call)
 
+    def _stamped(self, record: ProducerRecord) -> ProducerRecord:
+        if record.timestamp is not None:
+            return record
+        return record._replace(timestamp=int(self.clock.time() * 1000))
+
     def _after_deliveries(self) -> None:
         for call in self._listeners:
             call()
@@ -257,19 +279,9 @@ class InMemoryBroker:
     def _append(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         try:
             self.faults.raise_planned("deliver")
-            written = self._write(record)
+            written = self.store(record)
         except SdkError as error:
             on_delivery(None, error)
             return
         report = DeliveryReport(written.topic, written.partition, written.offset, written.timestamp)
         on_delivery(report, None)
-
-    def _write(self, record: ProducerRecord) -> ConsumerRecord:
-        with self.changed:
-            if record.topic not in self._topics:
-                if not self._auto_create:
-                    raise BrokerError("no such topic", topic=record.topic)
-                self.define(TopicDefinition(name=record.topic))
-            written = self._topics[record.topic].append(record)
-            self.changed.notify_all()
-            return written

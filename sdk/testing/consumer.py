@@ -45,13 +45,12 @@ class InMemoryConsumer:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
         deadline = time.monotonic() + timeout
         while True:
-            error = self._broker.fault("poll")
-            if error is not None:
-                raise error
-            self._answer()
-            self._rebalance()
+            self._broker.faults.raise_planned("poll")
+            if not self._broker.faults.down:
+                self._answer()
+                self._rebalance()
             with self._broker.changed:
-                records = self._take(max_records)
+                records = [] if self._broker.faults.down else self._take(max_records)
                 left = deadline - time.monotonic()
                 if records or left <= 0:
                     return records
@@ -178,9 +177,7 @@ class InMemoryConsumer:
         return taken
 
     def _commit(self, offsets: Sequence[TopicPartition]) -> None:
-        error = self._broker.fault("commit")
-        if error is not None:
-            raise error
+        self._broker.faults.raise_planned("commit")
         with self._broker.changed:
             for each in offsets:
                 if self._group.owner((each.topic, each.partition)) is not self:

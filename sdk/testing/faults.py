@@ -1,29 +1,41 @@
-"""Planned failures of the in-memory broker."""
+"""What a test can make go wrong."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Final, Literal, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from sdk.errors import ConfigurationError, SdkError
+from sdk.errors import BrokerUnavailableError, ConfigurationError, SdkError
+from sdk.records import ConsumerRecord, ProducerRecord
+
+if TYPE_CHECKING:
+    from sdk.testing.broker import InMemoryBroker
 
 Operation = Literal["deliver", "poll", "commit", "describe", "create"]
 """What can be made to fail."""
 
 _OPERATIONS: Final = get_args(Operation)
+_POISON: Final = b"\x00\xff\xff\xff\xffpoison"
 
 
 class Faults:
-    """Errors that operations are to end in, in order.
+    """The faults of one in-memory broker: ``broker.faults.broker_down()`` and the like.
 
-    An operation fails once for each planned error; `stop` makes all of them fail until `start`.
+    Args:
+        broker: Where they happen.
+
+    Attributes:
+        down: Whether `broker_down` holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, broker: InMemoryBroker) -> None:
+        self._broker = broker
         self._planned: dict[str, deque[SdkError]] = {}
-        self._outage: SdkError | None = None
         self._lock = threading.Lock()
+        self._switch_registry: Callable[[bool], None] | None = None
+        self.down = False
 
     def plan(self, operation: Operation, *errors: SdkError) -> None:
         """Let the next calls of an operation end in these errors, one each.
@@ -38,22 +50,96 @@ class Faults:
         with self._lock:
             self._planned.setdefault(operation, deque()).extend(errors)
 
-    def stop(self, error: SdkError) -> None:
-        """Let every operation end in ``error`` until `start`."""
-        self._outage = error
-
-    def start(self) -> None:
-        """End what `stop` began; planned errors stay planned."""
-        self._outage = None
-
     def take(self, operation: Operation) -> SdkError | None:
         """Return the error that a call of an operation ends in, or None."""
         with self._lock:
             planned = self._planned.get(operation)
-            return planned.popleft() if planned else self._outage
+            if planned:
+                return planned.popleft()
+        return outage() if self.down and operation != "poll" else None
 
     def raise_planned(self, operation: Operation) -> None:
         """Raise the error that a call of an operation ends in, if any."""
         error = self.take(operation)
         if error is not None:
             raise error
+
+    def broker_down(self) -> None:
+        """Take the broker away: records wait, nothing is delivered, commits are refused."""
+        self._broker.hold()
+        self.down = True
+
+    def broker_up(self) -> None:
+        """Bring the broker back: the records that waited are acknowledged."""
+        self.down = False
+        self._broker.release()
+
+    def registry_down(self) -> None:
+        """Take the schema registry of the connection away: it answers HTTP 503.
+
+        Raises:
+            ConfigurationError: No connection uses the broker.
+        """
+        self._registry(up=False)
+
+    def registry_up(self) -> None:
+        """Bring the schema registry back; arguments and errors as for `registry_down`."""
+        self._registry(up=True)
+
+    def rebalance(self, group_id: str) -> None:
+        """Make every member of a group give up its partitions, and deal them out again."""
+        with self._broker.changed:
+            self._broker.group(group_id).shake()
+
+    def lose_partitions(self, group_id: str) -> None:
+        """Take all partitions from a group's members unasked, as when their sessions time out."""
+        with self._broker.changed:
+            self._broker.group(group_id).expel()
+
+    def duplicate(self, topic: str, index: int = -1) -> ConsumerRecord:
+        """Store a record of a topic again, as after a retry of a producer without idempotence.
+
+        Args:
+            topic: Topic name.
+            index: Which of its records, in the order of acknowledgement.
+
+        Raises:
+            ConfigurationError: There is no such record.
+        """
+        try:
+            record = self._broker.records(topic)[index]
+        except IndexError:
+            raise ConfigurationError(f"topic {topic!r} has no record {index}") from None
+        return self._broker.store(
+            ProducerRecord(
+                topic, record.value, record.key, record.headers, record.partition, record.timestamp
+            )
+        )
+
+    def poison(
+        self, topic: str, value: bytes = _POISON, *, key: bytes | None = None
+    ) -> ConsumerRecord:
+        """Store bytes that no consumer can read.
+
+        Args:
+            topic: Topic name.
+            value: The bytes; by default those of a schema id that cannot exist.
+            key: Record key, which decides the partition.
+        """
+        return self._broker.store(ProducerRecord(topic, value, key))
+
+    def control_registry(self, switch: Callable[[bool], None]) -> None:
+        """Register what takes the registry away (False) and brings it back (True)."""
+        self._switch_registry = switch
+
+    def _registry(self, *, up: bool) -> None:
+        if self._switch_registry is None:
+            raise ConfigurationError(
+                "no registry belongs to the broker", remedy="pass it to sdk.testing.connect"
+            )
+        self._switch_registry(up)
+
+
+def outage() -> SdkError:
+    """Return what operations end in while the broker is down."""
+    return BrokerUnavailableError("the broker is down")

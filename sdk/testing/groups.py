@@ -76,6 +76,10 @@ class Group:
         self._owners.clear()
         self._balanced_for = None
 
+    def shake(self) -> None:
+        """Make every member give up all that it has, and deal it out again."""
+        self._behind = {member for member in self._members if self.owned(member)}
+
     def covers(self, topic: str) -> bool:
         """Whether any member reads a topic."""
         return any(subscription.covers(topic) for subscription in self._members.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sdk.abstractions import OnDelivery
 from sdk.errors import ClosedError, SdkError
 from sdk.records import ProducerRecord
+from sdk.testing.faults import outage
 
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
@@ -47,5 +48,5 @@ class InMemoryProducer:
         return self._broker.abandon()
 
     def connection_error(self) -> SdkError | None:
-        """Return what prevents deliveries now: nothing ever does."""
-        return None
+        """Return what prevents deliveries now."""
+        return outage() if self._broker.faults.down else None

@@ -41,6 +41,7 @@ too_large = _refusal(413, "Request Entity Too Large")
 unsupported_media_type = _refusal(415, "HTTP 415 Unsupported Media Type")
 missing_body = _refusal(422, "request must not be null (was null)")
 internal_error = _refusal(500, "Internal Server Error")
+unavailable = _refusal(503, "Service Unavailable")
 
 subject_not_found = _refusal(40401, "Subject '{}' not found.")
 version_not_found = _refusal(40402, "Version {} not found.")

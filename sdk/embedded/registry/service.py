@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sdk.embedded.registry import answers
 from sdk.embedded.registry.resources import SchemaResources, SubjectResources
 from sdk.embedded.registry.routing import Request, Route, Router, routes_of
 from sdk.embedded.registry.scope_resources import ScopeResources
@@ -20,12 +21,16 @@ class RegistryService:
 
     Args:
         more: Further routes to serve beside the registry's own, which do not wait for it.
+
+    Attributes:
+        available: False lets every request of the registry end in HTTP 503, for tests.
     """
 
     def __init__(self, more: Iterable[Route] = ()) -> None:
         store = Store()
         scopes = Scopes(store)
         kinds = (SubjectResources, SchemaResources, ScopeResources)
+        self.available = True
         self._lock = threading.Lock()
         self._own = Router(route for kind in kinds for route in routes_of(kind(store, scopes)))
         self._more = Router(more)
@@ -38,6 +43,8 @@ class RegistryService:
         """
         if self._more.methods(request.path):
             return self._more.answer(request)
+        if not self.available:
+            raise answers.unavailable()
         with self._lock:
             return self._own.answer(request)
 

@@ -17,6 +17,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from sdk.embedded import EmbeddedRegistry
 from sdk.errors import ConfigurationError
+from tests.unit.embedded.steps import Client, Refused, get, post
 
 ADDRESS = '{"type":"record","name":"Address","namespace":"shop","fields":[]}'
 ORDER = (
@@ -247,3 +248,15 @@ def test_requests_can_be_logged(
         client.getresponse().read()
         client.close()
     assert "GET /subjects" in caplog.text
+
+
+def test_registry_can_be_out_of_order() -> None:
+    """While it is unavailable every request is refused with 503, and nothing is forgotten."""
+    with EmbeddedRegistry() as registry:
+        client = Client(registry.url)
+        client.check(post("/subjects/s/versions", {"schema": '"int"'}, {"id": 1}))
+        registry.set_available(available=False)
+        client.check(get("/subjects", Refused(503, 503)))
+        registry.set_available(available=True)
+        client.check(get("/subjects", ["s"]))
+        client.close()
