@@ -25,6 +25,7 @@ from sdk.avro.schema import (
     NO_DEFAULT,
     ArraySchema,
     EnumSchema,
+    FieldSchema,
     FixedSchema,
     MapSchema,
     PrimitiveSchema,
@@ -94,9 +95,18 @@ def _record_differences(cls: type[Any], node: RecordSchema, types: Types) -> Ite
         elif each.default is not NO_DEFAULT:
             given = attribute.default
             value = given.factory() if isinstance(given, attrs.Factory) else given  # type: ignore[arg-type]
-            written = interpreter.write(encode_plan(each.schema, types), value)
-            if written != default_bytes(each.schema, default_value(each.schema, each.default)):
+            if _written(each, value, types) != default_bytes(
+                each.schema, default_value(each.schema, each.default)
+            ):
                 yield f"{where} has another default"
+
+
+def _written(each: FieldSchema, value: Any, types: Types) -> bytes:
+    """Return the bytes of a field."""
+    holder = attrs.make_class("Holder", ["value"], frozen=True, slots=True)
+    schema = RecordSchema("Holder", (attrs.evolve(each, name="value"),))
+    plan = encode_plan(schema, {**types, "Holder": holder})
+    return interpreter.write(plan, holder(value))
 
 
 def _type(schema: Schema, types: Types, *, beside_bytes: bool = False) -> Any:
