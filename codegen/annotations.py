@@ -1,9 +1,9 @@
-"""Python types, converters and validators of Avro types."""
+"""Python types of Avro types, and the converters of fields that hold them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from codegen.scope import Scope
 from sdk.avro.schema import (
@@ -62,55 +62,11 @@ def converter(schema: Schema, scope: Scope) -> str | None:
         name, inner = "to_map", schema.values
     else:
         name, inner = "freeze", schema
-    return f"{scope.use('sdk.events', name)}[{_accepted(inner, scope)}]"
+    return f"{scope.use('sdk.events', name)}[{accepted(inner, scope)}]"
 
 
-def validators(schema: Schema, scope: Scope) -> list[str]:
-    """Return the validators of a value: what its schema asks for beyond its Python type."""
-    return [_validator_source(each, scope) for each in _validators(schema)]
-
-
-_Validator = tuple[Any, ...]
-"""Name of a validator in `sdk.events`, and what it is called with; nothing if it is not called."""
-
-
-def _validators(schema: Schema) -> list[_Validator]:
-    """Return validators; those of a union's branches stand beside each other.
-
-    A validator looks only at values of its own type. Where branches of one type ask for different
-    things, none is checked: only the encoder knows which of them takes a value.
-    """
-    match schema:
-        case ArraySchema(items=inner) | MapSchema(values=inner):
-            found = _validators(inner)
-            return [("each", *found)] if found else []
-        case UnionSchema():
-            by_class: dict[str, set[tuple[_Validator, ...]]] = {}
-            for branch in schema.branches:
-                by_class.setdefault(_class(branch), set()).add(tuple(_validators(branch)))
-            alike = [found for found in by_class.values() if len(found) == 1]
-            return sorted((each for (found,) in alike for each in found), key=str)
-        case PrimitiveSchema() | FixedSchema():
-            return _scalar_validators(schema)
-    return []
-
-
-def _scalar_validators(schema: PrimitiveSchema | FixedSchema) -> list[_Validator]:
-    logical = schema.logical
-    kind, _, unit = logical.name.rpartition("-") if logical is not None else ("", "", "")
-    if logical is not None and unit != "nanos":
-        if logical.name == "decimal":
-            return [("decimal_digits", logical.precision, logical.scale or 0)]
-        zone = {"timestamp": "aware", "local-timestamp": "naive", "time": "naive"}.get(kind)
-        return [(zone,)] if zone else []
-    if isinstance(schema, FixedSchema):
-        return [("fixed_size", schema.size)]
-    name = {"int": "int32", "long": "int64", "float": "float32"}.get(schema.type)
-    return [(name,)] if name else []
-
-
-def _class(schema: Schema) -> str:
-    """Return the class by which validators know their values."""
+def value_class(schema: Schema) -> str:
+    """Return the class of a value by name; of records, enums and containers only the kind."""
     if not isinstance(schema, PrimitiveSchema | FixedSchema):
         return schema.type
     logical = schema.logical.name if schema.logical else ""
@@ -119,11 +75,23 @@ def _class(schema: Schema) -> str:
     return _IMPORTED[logical][1] if logical in _IMPORTED else _PRIMITIVES.get(schema.type, "bytes")
 
 
-def _validator_source(validator: _Validator, scope: Scope) -> str:
-    name, *arguments = validator
-    scope.use("sdk.events", name)
-    inner = (_validator_source(a, scope) if isinstance(a, tuple) else str(a) for a in arguments)
-    return f"{name}({', '.join(inner)})" if arguments else name
+def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
+    """Yield each class that several branches of a union share, and what these branches are called.
+
+    Which of them an event was read from is not kept.
+    """
+    match schema:
+        case ArraySchema(items=inner) | MapSchema(values=inner):
+            yield from merged_branches(inner)
+        case UnionSchema():
+            shared: dict[str, list[str]] = {}
+            for branch in schema.branches:
+                if isinstance(branch, PrimitiveSchema | FixedSchema) and not _is_bytes(branch):
+                    name = branch.logical.name if branch.logical is not None else branch.type
+                    names = shared.setdefault(value_class(branch), [])
+                    names.append(getattr(branch, "name", name))
+                yield from merged_branches(branch)
+            yield from (pair for pair in shared.items() if len(pair[1]) > 1)
 
 
 def told_apart(schema: Schema) -> Iterator[FixedSchema]:
@@ -157,7 +125,7 @@ def _type(schema: Schema, scope: Scope, *, told: bool = False) -> str:
     return _scalar(schema, scope)
 
 
-def _accepted(schema: Schema, scope: Scope, *, quoted: bool = False) -> str:
+def accepted(schema: Schema, scope: Scope, *, quoted: bool = False) -> str:
     """Return the type that a constructor accepts, as an expression that can be evaluated.
 
     Classes that are not yet defined are quoted; inside a quoted union they are not.
@@ -166,13 +134,13 @@ def _accepted(schema: Schema, scope: Scope, *, quoted: bool = False) -> str:
         case UnionSchema():
             forward = not quoted and any(_is_forward(each, scope) for each in schema.branches)
             inner = quoted or forward
-            joined = _joined(_accepted(each, scope, quoted=inner) for each in schema.branches)
+            joined = _joined(accepted(each, scope, quoted=inner) for each in schema.branches)
             return f'"{joined}"' if forward else joined
         case ArraySchema():
-            items = _accepted(schema.items, scope, quoted=quoted)
+            items = accepted(schema.items, scope, quoted=quoted)
             return f"{scope.use('collections.abc', 'Sequence')}[{items}]"
         case MapSchema():
-            values = _accepted(schema.values, scope, quoted=quoted)
+            values = accepted(schema.values, scope, quoted=quoted)
             return f"{scope.use('collections.abc', 'Mapping')}[str, {values}]"
     name = _type(schema, scope)
     return f'"{name}"' if not quoted and _is_forward(schema, scope) else name
@@ -193,11 +161,10 @@ def _joined(types: Iterable[str]) -> str:
 
 def _scalar(schema: PrimitiveSchema | FixedSchema, scope: Scope) -> str:
     logical = schema.logical.name if schema.logical else ""
+    name = value_class(schema)
     if logical in _DATETIME:
-        return f"{scope.use_datetime()}.{_DATETIME[logical]}"
-    if logical in _IMPORTED:
-        return scope.use(*_IMPORTED[logical])
-    return _PRIMITIVES.get(schema.type, "bytes")
+        return f"{scope.use_datetime()}.{name}"
+    return scope.use(*_IMPORTED[logical]) if logical in _IMPORTED else name
 
 
 def _is_bytes(schema: Schema) -> bool:

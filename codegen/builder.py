@@ -10,8 +10,8 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from codegen.annotations import annotation, converter, told_apart, validators
-from codegen.default_values import UnholdableDefaultError, default_source, is_mutable
+from codegen.annotations import annotation, told_apart
+from codegen.fields import Fields
 from codegen.findings import Finding
 from codegen.layout import Built, Layout
 from codegen.linker import Unit
@@ -20,7 +20,6 @@ from codegen.model import (
     CatalogModel,
     DomainModel,
     EnumModel,
-    FieldModel,
     FixedModel,
     ForwardModel,
     InfoModel,
@@ -34,9 +33,7 @@ from codegen.progress import Progress
 from codegen.scope import ClassHome, Scope, local_names, relative
 from codegen.sources import Key
 from sdk.avro.schema import (
-    NO_DEFAULT,
     EnumSchema,
-    FieldSchema,
     FixedSchema,
     NamedSchema,
     RecordSchema,
@@ -57,6 +54,7 @@ class Contracts:
         domains: One for each package that holds packages, the outermost one excepted.
         catalog: One entry for each version of an event.
         findings: What cannot be generated.
+        warnings: What loses something by its Python type.
     """
 
     modules: tuple[ModuleModel | ForwardModel, ...]
@@ -64,15 +62,13 @@ class Contracts:
     domains: tuple[DomainModel, ...]
     catalog: tuple[CatalogModel, ...]
     findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
 
 
 def build(units: Iterable[Unit], progress: Progress) -> Contracts:
     """Build the models of linked units, which come in dependency order."""
     return _Builder(tuple(units)).build(progress)
 
-
-_CALLS: Final = ("UUID(", "Duration(")
-"""Calls that linters take for mutable defaults unless ``field`` holds them."""
 
 _QUOTED: Final = re.compile(r'(?:freeze|to_map|to_tuple)\["[^"]*"\]')
 """A converter of a type that is all quoted."""
@@ -81,7 +77,7 @@ _QUOTED: Final = re.compile(r'(?:freeze|to_map|to_tuple)\["[^"]*"\]')
 @define
 class _Builder:
     units: tuple[Unit, ...]
-    findings: list[Finding] = field(factory=list)
+    fields: Fields = field(factory=Fields)
     built: dict[Key, Built] = field(factory=dict)
     told: set[str] = field(factory=set)
     packages: dict[str, tuple[str, ...]] = field(factory=dict)
@@ -106,7 +102,8 @@ class _Builder:
             tuple(layout.packages()),
             tuple(layout.domains()),
             tuple(layout.catalog()),
-            tuple(self.findings),
+            tuple(self.fields.findings),
+            tuple(self.fields.warnings),
         )
 
     def _path(self, key: Key) -> tuple[str, ...]:
@@ -204,52 +201,8 @@ class _Builder:
         scope.use("attrs", "frozen")
         if node.fields:
             scope.use("sdk.events", "checked")
-        fields = tuple(self._field(unit, node, each, scope) for each in node.fields)
+        fields = self.fields.build(unit.root, node, scope)
         return RecordModel(name, node.name, node.doc, fields, is_root)
-
-    def _field(
-        self, unit: Unit, record: RecordSchema, each: FieldSchema, scope: Scope
-    ) -> FieldModel:
-        attribute = scope.homes[record.name].members[each.name]
-        options: list[tuple[str, str]] = []
-        value = None
-        if each.default is not NO_DEFAULT:
-            try:
-                value = default_source(each.schema, each.default, scope)
-            except UnholdableDefaultError as error:
-                self._refuse_default(unit, record, each, error)
-        if value is not None and is_mutable(each.schema, each.default):
-            factory = "dict" if value == "{}" else f"lambda: {value}"
-            options.append(("factory", factory))
-            value = None
-        made = converter(each.schema, scope)
-        if made is not None:
-            options.append(("converter", made))
-        checks = validators(each.schema, scope)
-        if checks:
-            options.append(
-                ("validator", checks[0] if len(checks) == 1 else f"[{', '.join(checks)}]")
-            )
-        if attribute.startswith("_"):
-            options.append(("alias", f'"{attribute}"'))
-        if options or (value or "").startswith(_CALLS):
-            scope.use("attrs", "field")
-            if value is not None:
-                options.insert(0, ("default", value))
-                value = None
-        kind = annotation(each.schema, scope)
-        return FieldModel(attribute, each.name, kind, each.doc, value, tuple(options))
-
-    def _refuse_default(
-        self, unit: Unit, record: RecordSchema, each: FieldSchema, error: Exception
-    ) -> None:
-        self.findings.append(
-            unit.root.finding(
-                "",
-                f"field {each.name} of {record.name}: {error}",
-                "give a default that its Python type can hold, or none",
-            )
-        )
 
     def _info(self, unit: Unit, scope: Scope) -> InfoModel:
         root, built = unit.root, self.built[unit.circle[0]]
@@ -265,7 +218,7 @@ class _Builder:
             full_name=root.full_name,
             version=root.version,
             domain=root.domain,
-            key_field=self._key_field(unit, scope),
+            key_field=self.fields.key(unit.root, unit.schema, scope),
             compatibility=root.config.compatibility if root.config else "BACKWARD_TRANSITIVE",
             owner=root.config.owner if root.config else None,
             fingerprint=fingerprint(unit.schema),
@@ -281,23 +234,6 @@ class _Builder:
         name = "_".join((*self.packages[unit.root.full_name], "schema")).upper()
         scope.use(module, f"SCHEMA as {name}")
         return name
-
-    def _key_field(self, unit: Unit, scope: Scope) -> str | None:
-        config = unit.root.config
-        if config is None or config.key is None:
-            return None
-        if isinstance(unit.schema, RecordSchema):
-            attributes = scope.homes[unit.schema.name].members
-            if config.key in attributes:
-                return attributes[config.key]
-        self.findings.append(
-            config.file.finding(
-                "/key",
-                f"version {unit.root.version} of {unit.root.full_name} has no field {config.key!r}",
-                "name a field that every version has, or leave the key out",
-            )
-        )
-        return None
 
 
 def schema_hash(unit: Unit) -> str:
@@ -335,8 +271,8 @@ def _excuse_quoted(scope: Scope, types: Iterable[TypeModel]) -> None:
     names = scope.imports.get("collections.abc", set())
     fields = [each for model in types if isinstance(model, RecordModel) for each in model.fields]
     options = [pair for each in fields for pair in each.options]
-    converters = " ".join(value for key, value in options if key == "converter")
-    if "Sequence" in names and "Sequence[" not in _QUOTED.sub("", converters):
+    evaluated = " ".join(value for key, value in options if key in ("converter", "factory"))
+    if "Sequence" in names and "Sequence[" not in _QUOTED.sub("", evaluated):
         names.remove("Sequence")
         scope.use("collections.abc", "Sequence  # noqa: F401")
 

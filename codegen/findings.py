@@ -28,4 +28,16 @@ class Finding:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}"
         pointer = f" {self.pointer}" if self.pointer else ""
-        return f"{place}{pointer}: {self.reason}\n    remedy: {self.remedy}"
+        return (
+            f"{printable(f'{place}{pointer}: {self.reason}')}\n    remedy: {printable(self.remedy)}"
+        )
+
+
+def printable(text: str) -> str:
+    """Return text with control and bidirectional characters escaped, line feeds excepted.
+
+    What schemas and file names say must not steer a terminal, or show another text than it is.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ if not __package__:  # run as a script: the folder above holds the packages
 
 from codegen.builder import Contracts, build
 from codegen.examples import check_examples
-from codegen.findings import Finding
+from codegen.findings import Finding, printable
 from codegen.immutability import changed_versions
 from codegen.linker import link, schema_warnings
 from codegen.loader import load
@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _without_collector():
             return _run(options)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
     except OSError as error:
-        print(f"cannot write: {error}", file=sys.stderr)
+        print(printable(f"cannot write: {error}"), file=sys.stderr)
     return 2
 
 
@@ -72,7 +72,8 @@ class Generated:
     Attributes:
         files: Path below the output → text.
         findings: Defects of the input, sorted by place.
-        warnings: What is valid, but hardly meant; only looked for where files are written.
+        warnings: What is valid, but hardly meant; only looked for where files are written, or
+            where it counts as a finding.
         parts: Packages right below the output that the run is about; empty for all.
     """
 
@@ -109,11 +110,15 @@ def generate(options: Options, progress: Progress) -> Generated:
         findings = concern(findings, loaded.roots, chosen, options.domains, shown)
         contracts = narrow(contracts, chosen, keys, partial(_stands, options.output))
     files = _render(contracts, options.package, progress)
-    warnings: Iterable[Finding] = ()
-    if not (options.check or options.diff):
-        warnings = sorted(schema_warnings(linked.units))
+    warnings: set[Finding] = set()
+    if options.strict or not (options.check or options.diff):
+        warnings = {*schema_warnings(linked.units), *contracts.warnings}
+    if options.strict:
+        own = {unit.root.file.shown for unit in linked.units if unit.root.is_versioned}
+        findings.extend(each for each in warnings if each.file in own)
     parts = tuple(map(module_name, options.domains))
-    return Generated(files, tuple(sorted(set(findings))), tuple(warnings), parts)
+    rest = sorted(warnings.difference(findings))
+    return Generated(files, tuple(sorted(set(findings))), tuple(rest), parts)
 
 
 def _stands(output: Path, module: str) -> bool:

@@ -24,6 +24,10 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_TRIMMED: Final = "".join(map(chr, range(0x21)))
+_BLANK: Final = " \t\xa0\u1680\u180e\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_BLANK_AHEAD: Final = re.compile(f"^[{_BLANK}]")
+
 
 class IdlSyntaxError(Exception):
     """IDL that cannot be read, with the offset at which it goes wrong."""
@@ -73,13 +77,20 @@ def tokens(source: str) -> Iterator[Token]:
 
 
 def doc_text(comment: str) -> str:
-    """Return what a ``/** */`` comment says, without its frame of stars."""
-    lines = comment[3:-2].strip().split("\n")
-    if all(line.lstrip().startswith("*") for line in lines[1:]):
-        lines = [line.lstrip().removeprefix("*") for line in lines]
-    inner = [line for line in lines[1:] if line.strip()]
-    margin = min((len(line) - len(line.lstrip()) for line in inner), default=0)
-    return "\n".join([lines[0].strip(), *(line[margin:].rstrip() for line in lines[1:])]).strip()
+    """Return what a ``/** */`` comment says, to the letter as Java's reader of IDL does.
+
+    One or two stars are a frame if every line begins with them; else lines after the first lose
+    the blank space that all of them begin with. Schema texts must not depend on who read the IDL.
+    """
+    first, *rest = comment[3:-2].strip(_TRIMMED).split("\n")
+    for stars in ("**", "*"):
+        bare = [line.lstrip(_BLANK) for line in rest]
+        if all(line.startswith(stars) for line in (first, *bare)):
+            return "\n".join(_BLANK_AHEAD.sub("", line[len(stars) :]) for line in (first, *bare))
+    margin = rest[0][: len(rest[0]) - len(rest[0].lstrip(_BLANK))] if rest else ""
+    while not all(line.startswith(margin) for line in rest):
+        margin = margin[:-1]
+    return "\n".join((first, *(line[len(margin) :] for line in rest)))
 
 
 def place(source: str, offset: int) -> tuple[int, int]:

@@ -76,14 +76,16 @@ class Layout:
             yield DomainModel(path, tuple(sorted(homes.items())))
 
     def catalog(self) -> Iterator[CatalogModel]:
-        """Yield an entry for each event: a record that has a key or is named by no other root."""
+        """Yield an entry for each event.
+
+        That is a record with an ``event.toml``, or one that no other root names; what others name
+        is else a shared type.
+        """
         named = {each.root.full_name for unit in self.units for each in unit.references}
         for full_name, versions in sorted(self._families().items()):
             newest = self.built[full_name, versions[-1]].unit
-            config = newest.root.config
-            keyed = config is not None and config.key is not None
             is_record = newest.root.is_named and isinstance(newest.schema, RecordSchema)
-            if not is_record or (full_name in named and not keyed):
+            if not is_record or (full_name in named and newest.root.config is None):
                 continue
             for version in versions:
                 built = self.built[full_name, version]

@@ -74,6 +74,14 @@ def _walk_named(
                 yield from _walk(each.get("type"), inner, f"{path}/fields/{index}/type")
 
 
+def definition_pointer(value: Any, full_name: str) -> str | None:
+    """Return the JSON pointer of the definition of a named type, if a schema has one."""
+    for name, _, pointer, is_definition in _walk(value, "", ""):
+        if is_definition and name == full_name:
+            return pointer
+    return None
+
+
 def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield full name and definition of each named type that a schema defines."""
     if isinstance(value, list):

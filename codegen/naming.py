@@ -166,7 +166,7 @@ def _class_candidates(full_name: str) -> Iterable[str]:
     prefix = ""
     for part in reversed(full_name.split(".")[:-1]):
         prefix = "".join(word[:1].upper() + word[1:] for word in _plain(part).split("_")) + prefix
-        yield prefix + name[:1].upper() + name[1:]
+        yield _plain(prefix + name[:1].upper() + name[1:])
     yield name
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from sdk.errors import ConfigurationError
 
-_DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None}
+_DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None, "strict": False}
 
 
 @frozen
@@ -29,6 +29,7 @@ class Options:
         domains: First parts of the contracts to bring up to date; empty for all.
         check: Write nothing; tell whether the output is up to date.
         diff: Write nothing; show what would change.
+        strict: Refuse what would only be warned of, in versions of events and shared types.
         command: The command that generates, as its user would type it.
     """
 
@@ -38,6 +39,7 @@ class Options:
     domains: tuple[str, ...]
     check: bool
     diff: bool
+    strict: bool
     command: str
 
 
@@ -73,6 +75,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         domains=tuple(given.domain),
         check=given.check,
         diff=given.diff,
+        strict=given.strict or table["strict"],
         command=_command(arguments),
     )
 
@@ -100,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="only this domain and what it refers to; may be given more than once",
     )
     add("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
+    add(
+        "--strict", action="store_true", help="refuse what else is warned of, in v1.avsc, v2.avsc …"
+    )
     add("--diff", action="store_true", help="write nothing; show what would change")
     return parser
 
@@ -141,8 +147,10 @@ def _table(project: Path | None) -> Mapping[str, Any]:
                 f"{project}: unknown key {key!r} in [tool.sdk.codegen]",
                 remedy=f"did you mean {near[0]!r}?" if near else f"use {', '.join(_DEFAULTS)}",
             )
-        if not isinstance(value, str) or not value:
+        wanted = bool if key == "strict" else str
+        if not isinstance(value, wanted) or value == "":
             raise ConfigurationError(
-                f"{project}: {key} in [tool.sdk.codegen] is no text", remedy="put it in quotes"
+                f"{project}: {key} in [tool.sdk.codegen] is {value!r}",
+                remedy="write true or false" if wanted is bool else "write text in quotes",
             )
     return {**_DEFAULTS, **table}

@@ -95,9 +95,12 @@ def unified_diff(change: Change) -> str:
 
 
 def read(path: Path) -> str | None:
-    """Return a file's text, or None if there is none."""
+    """Return a file's text, or None if there is none.
+
+    Line endings do not count: version control may have changed them on the way.
+    """
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        return path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
 

@@ -31,6 +31,7 @@ HASH: Final = "# Schema sha256: "
 _UNSORTED: Final = "# isort: skip_file"
 """Whether ``sdk`` is first or third party, and so where it is sorted, differs by project."""
 
+_EVENT: Final = "    __event__: ClassVar[EventInfo]"
 _NUMBERS: Final = re.compile("([0-9]+)")
 _STDLIB: Final = ("collections", "decimal", "enum", "typing", "uuid")
 _HINTS: Final = "from __future__ import annotations"
@@ -230,43 +231,43 @@ def _type(model: TypeModel) -> str:
         case EnumModel():
             return _enum(model)
         case FixedModel():
-            text = f"{model.size} bytes."
-            if _said(model.doc):
-                text = f"{model.doc}\n\n{text}"
-            body = f"{_event(model.is_root)}\n    __slots__ = ()"
-            return f"class {model.name}(bytes):\n{docstring(text, '    ')}\n{body}"
+            text = _paragraphs(model.doc, f"{model.size} bytes.")
+            event = [_EVENT] if model.is_root else []
+            blocks = (docstring(text, "    "), *event, "    __slots__ = ()")
+            return f"class {model.name}(bytes):\n" + "\n\n".join(blocks)
         case AliasModel():
             return f"{model.name}: TypeAlias = {model.expression}"
 
 
-def _said(doc: str | None) -> str:
-    """Return a doc without blank space around it; empty if it says nothing."""
-    return (doc or "").strip()
-
-
-def _event(is_root: bool) -> str:
-    return "\n    __event__: ClassVar[EventInfo]\n" if is_root else ""
+def _paragraphs(*texts: str | None) -> str:
+    """Return texts as paragraphs; those that say nothing are left out."""
+    return "\n\n".join(stripped for text in texts if (stripped := (text or "").strip()))
 
 
 def _record(model: RecordModel) -> str:
-    doc = docstring(_said(model.doc) or f"Record {model.full_name}.", "    ")
     checked = ", field_transformer=checked" if model.fields else ""
-    lines = [f"@frozen(kw_only=True{checked})\nclass {model.name}:\n{doc}"]
+    blocks = []
+    if doc := _paragraphs(model.doc):
+        blocks.append(docstring(doc, "    "))
     if model.is_root:
-        lines.append(_event(True).rstrip("\n"))
-    if model.fields:
-        lines.append("")
-    for position, each in enumerate(model.fields, start=1):
-        lines.append(_field(each))
-        if doc := _said(each.doc):
-            lines.append(docstring(doc, "    "))
-            if position < len(model.fields):
-                lines.append("")
-    return "\n".join(lines)
+        blocks.append(_EVENT)
+    bare: list[str] = []
+    for each in model.fields:
+        bare.append(_field(each))
+        renamed = (
+            f"Field ``{each.avro_name}`` of the schema." if each.name != each.avro_name else ""
+        )
+        if doc := _paragraphs(each.doc, renamed):
+            bare.append(docstring(doc, "    "))
+            blocks.append("\n".join(bare))
+            bare = []
+    if bare:
+        blocks.append("\n".join(bare))
+    head = f"@frozen(kw_only=True{checked})\nclass {model.name}:\n"
+    return head + ("\n\n".join(blocks) or "    pass")
 
 
 def _field(model: FieldModel) -> str:
-    renamed = "" if model.name == model.avro_name else f'    # "{model.avro_name}" in the schema\n'
     head = f"    {model.name}: {model.annotation}"
     tail = "" if model.value is None else f" = {model.value}"
     opening = " = field(" if model.options else tail
@@ -276,10 +277,10 @@ def _field(model: FieldModel) -> str:
         union = model.annotation if fits else "\n        | ".join(branches)
         head = f"    {model.name}: (\n        {union}\n    )"
     if not model.options:
-        return renamed + head + tail
+        return head + tail
     arguments = [_option(key, value) for key, value in model.options]
     before = len(head.rpartition("\n")[2]) - 4 + len(" = field")
-    return f"{renamed}{head} = field{_sequence('(', arguments, ')', '    ', before)}"
+    return f"{head} = field{_sequence('(', arguments, ')', '    ', before)}"
 
 
 def _option(key: str, value: str) -> str:
@@ -301,16 +302,15 @@ def _branches(annotation: str) -> list[str]:
 
 
 def _enum(model: EnumModel) -> str:
-    policy = (
-        f"Symbols that this version does not know are read as {model.default}."
-        if model.default is not None
-        else "Symbols that this version does not know cannot be read."
-    )
-    said = _said(model.doc)
-    text = f"{said}\n\n{policy}" if said else policy
+    policy = None
+    if model.default is not None:
+        policy = f"Symbols that this version does not know are read as {model.default}."
     members = "\n".join(f"    {name} = {text_literal(symbol)}" for name, symbol in model.members)
-    event = _event(model.is_root)
-    return f"class {model.name}(Enum):\n{docstring(text, '    ')}\n{event}\n{members}"
+    text = _paragraphs(model.doc, policy)
+    blocks = [docstring(text, "    ")] if text else []
+    if model.is_root:
+        blocks.append(_EVENT)
+    return f"class {model.name}(Enum):\n" + "\n\n".join((*blocks, members))
 
 
 def _info(model: InfoModel) -> str:

@@ -74,7 +74,10 @@ class Catalog:
         near = get_close_matches(name, [*self._entries, *self._short_names()], n=1)
         raise ConfigurationError(
             f"no event is called {name!r}",
-            remedy=f"did you mean {near[0]!r}?" if near else "generate its class first",
+            remedy=f"did you mean {near[0]!r}?"
+            if near
+            else "generate its class first; a record that other schemas name is an event "
+            "if an event.toml stands beside it",
         )
 
     def find(self, name: str, version: int | None = None) -> type[Any]:

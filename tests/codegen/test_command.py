@@ -210,7 +210,8 @@ def test_a_folder_without_schemas_exits_2_and_keeps_the_output(tree: Tree) -> No
     ("table", "message"),
     [
         ('schema = "x"', "did you mean 'schemas'"),
-        ("schemas = 5", "no text"),
+        ("schemas = 5", "write text in quotes"),
+        ("strict = 1", "write true or false"),
         ("schemas = ", "cannot be read"),
     ],
 )

@@ -113,3 +113,26 @@ def test_hostile_nesting_is_refused() -> None:
         read_idl("protocol P { record R { " + "array<" * 5000 + "int" + ">" * 5000 + " x; } }")
     with pytest.raises(IdlSyntaxError):
         read_idl("protocol P { record R { int x = " + "[" * 50000 + "; } }")
+
+
+@pytest.mark.parametrize(
+    ("comment", "text"),
+    [
+        ("/** One line. */", "One line."),
+        ("/**\n   * A frame.\n   *\n   *   * kept\n   */", "A frame.\n\n  * kept"),
+        ("/** A list:\n * one\n * two */", "A list:\n* one\n* two"),
+        ("/** Indented\n      by six\n        and eight */", "Indented\nby six\n  and eight"),
+        (
+            "/** Indented\n      by six\n\n      and six */",
+            "Indented\n      by six\n\n      and six",
+        ),
+        ("/**\n ** Two stars\n ** each\n */", "Two stars\neach"),
+        ("/**\n *one\n **two */", "one\n*two"),
+        ("/** trailing   \n   lines   */", "trailing   \nlines"),
+        ("/** */", ""),
+    ],
+)
+def test_doc_comments_are_read_to_the_letter_as_java_reads_them(comment: str, text: str) -> None:
+    """One .avdl gives one schema text, whoever reads it: frames of stars and common indents go."""
+    (made,) = read_idl(f"namespace n;\n{comment}\nrecord R {{ }}").types
+    assert made["doc"] == text

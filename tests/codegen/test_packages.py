@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ def test_they_pass_the_strict_type_checker(packages: Path) -> None:
     names = [each.name for each in sorted(packages.iterdir()) if (each / "__init__.py").exists()]
     arguments = [each for name in names for each in ("-p", name)]
     run_tool("mypy", "--config-file", str(config), *arguments)
+
+
+def test_they_pass_pyright_in_strict_mode(packages: Path) -> None:
+    """Pyright has nothing to say about any module: no type is unknown."""
+    config = packages / "pyrightconfig.json"
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(packages), str(ROOT)]}
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    run_tool("basedpyright", "--project", str(config), "--pythonpath", sys.executable)
 
 
 def test_they_pass_the_linter(packages: Path) -> None:

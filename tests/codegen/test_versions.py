@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sdk.errors import ConfigurationError
 from tests.codegen.tree import Tree, record
 
 V1 = record("Order", ("id", "string"))
@@ -220,3 +221,85 @@ def test_what_a_followed_version_refers_to_is_immutable(tmp_path: Path) -> None:
     assert done.status == 1
     assert "shop/Money/v1.avsc:1:1" in done.err
     assert "refers to it" in done.err
+
+
+def test_what_another_schema_names_is_an_event_if_it_is_configured(tmp_path: Path) -> None:
+    """An event.toml makes an event, with or without a key; without one it is a shared type."""
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "shop/Customer/v1.avsc": record("Customer", ("id", "string")),
+            "shop/Order/v1.avsc": record("Order", ("by", "shop.Customer")),
+        }
+    )
+    assert tree.run().status == 0
+    with tree.imported() as contracts:
+        assert [each.full_name for each in contracts.CATALOG] == ["shop.Order"]
+        with pytest.raises(ConfigurationError, match="stands beside it"):
+            contracts.CATALOG.find("Customer")
+    tree.write({"shop/Customer/event.toml": 'owner = "team-customers"'})
+    assert tree.run().status == 0
+    with tree.imported() as contracts:
+        assert contracts.CATALOG.find("Customer").__event__.key_field is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("double", "float"),
+        ("boolean", "bool"),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 4}, "Decimal"),
+        ({"type": "long", "logicalType": "timestamp-millis"}, "datetime"),
+        ({"type": "array", "items": "string"}, "array"),
+        (record("Id", ("x", "int")), "record"),
+        ({"type": "enum", "name": "E", "symbols": ["A"]}, "enum"),
+        (["null", "string", "float"], "float"),
+    ],
+)
+def test_a_key_must_be_of_a_type_that_keys_have(kind: Any, told: str, tmp_path: Path) -> None:
+    """A field that no key serializer takes is refused as the key when code is generated."""
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "shop/Order/v1.avsc": record("Order", ("id", kind)),
+            "shop/Order/event.toml": 'owner = "x"\nkey = "id"\n',
+        }
+    )
+    done = tree.run()
+    assert done.status == 1
+    assert "shop/Order/event.toml:2:1 /key: " in done.err
+    assert f"is of type {told}, not a key" in done.err
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "string",
+        "long",
+        "bytes",
+        {"type": "string", "logicalType": "uuid"},
+        {"type": "fixed", "name": "F", "size": 16, "logicalType": "uuid"},
+        {"type": "fixed", "name": "F", "size": 4},
+        ["null", "int"],
+    ],
+)
+def test_a_key_may_be_text_a_number_a_uuid_or_bytes(kind: Any, tmp_path: Path) -> None:
+    """What key serializers take is taken here."""
+    tree = Tree(tmp_path)
+    tree.write(
+        {
+            "shop/Order/v1.avsc": record("Order", ("id", kind)),
+            "shop/Order/event.toml": 'key = "id"\n',
+        }
+    )
+    assert tree.run().status == 0
+
+
+def test_line_endings_of_a_checkout_are_no_change(tree: Tree) -> None:
+    """Files that version control gave CRLF are up to date, also where old versions are held."""
+    for path in (*tree.output.rglob("*.py"), *tree.schemas.rglob("*.avsc")):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    done = tree.run("--check")
+    assert done.status == 0, done.err
+    tree.write({"shop/Order/v1.avsc": record("Order", ("id", "string"), ("x", "int", 0))})
+    assert "has changed" in tree.run().err

@@ -46,7 +46,11 @@ class ShipmentDispatched:
     destination: Address
     """Where the parcel goes."""
 
-    contents: Mapping[str, int] = field(factory=dict, converter=to_map[int], validator=each(int32))
+    contents: Mapping[str, int] = field(
+        factory=dict[str, int],
+        converter=to_map[int],
+        validator=each(int32),
+    )
     """Pieces in the parcel by stock keeping unit."""
 
     expected_on: dt.date | None = None

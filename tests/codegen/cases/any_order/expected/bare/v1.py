@@ -18,8 +18,6 @@ __all__ = ["Bare"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Bare:
-    """Record Bare."""
-
     __event__: ClassVar[EventInfo]
 
     x: Third

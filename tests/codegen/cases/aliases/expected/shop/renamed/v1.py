@@ -16,15 +16,11 @@ __all__ = ["Kind", "Renamed"]
 
 
 class Kind(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     A = "A"
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Renamed:
-    """Record shop.Renamed."""
-
     __event__: ClassVar[EventInfo]
 
     new_name: str

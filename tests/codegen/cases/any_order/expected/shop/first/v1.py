@@ -19,8 +19,6 @@ __all__ = ["First"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class First:
-    """Record shop.First."""
-
     __event__: ClassVar[EventInfo]
 
     second: Second

@@ -16,8 +16,6 @@ __all__ = ["Third"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Third:
-    """Record shop.Third."""
-
     __event__: ClassVar[EventInfo]
 
     x: int = field(validator=int32)

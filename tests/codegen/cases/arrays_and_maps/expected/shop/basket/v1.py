@@ -17,15 +17,11 @@ __all__ = ["Basket", "Item"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Item:
-    """Record shop.Item."""
-
     sku: str
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Basket:
-    """Record shop.Basket."""
-
     __event__: ClassVar[EventInfo]
 
     numbers: tuple[int, ...] = field(converter=to_tuple[int], validator=each(int32))

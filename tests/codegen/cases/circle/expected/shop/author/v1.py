@@ -18,16 +18,12 @@ __all__ = ["Author", "Book", "Cover"]
 
 
 class Cover(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     SOFT = "SOFT"
     HARD = "HARD"
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Book:
-    """Record shop.Book."""
-
     __event__: ClassVar[EventInfo]
 
     title: str
@@ -37,8 +33,6 @@ class Book:
 
 @frozen(kw_only=True, field_transformer=checked)
 class Author:
-    """Record shop.Author."""
-
     __event__: ClassVar[EventInfo]
 
     name: str

@@ -18,8 +18,6 @@ __all__ = ["Shelf"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Shelf:
-    """Record shop.Shelf."""
-
     __event__: ClassVar[EventInfo]
 
     books: tuple[Book, ...] = field(converter=to_tuple[Book])

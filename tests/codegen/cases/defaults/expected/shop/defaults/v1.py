@@ -35,25 +35,19 @@ __all__ = ["Colour", "Defaults", "Point"]
 
 
 class Colour(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     RED = "RED"
     BLUE = "BLUE"
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Point:
-    """Record shop.Point."""
-
     x: int = field(default=0, validator=int32)
     y: int = field(validator=int32)
-    tags: Mapping[str, str] = field(factory=dict, converter=to_map[str])
+    tags: Mapping[str, str] = field(factory=dict[str, str], converter=to_map[str])
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Defaults:
-    """Record shop.Defaults."""
-
     __event__: ClassVar[EventInfo]
 
     nothing: None = None
@@ -69,7 +63,7 @@ class Defaults:
     numbers: tuple[int, ...] = field(default=(1, 2), converter=to_tuple[int], validator=each(int32))
     one: tuple[int, ...] = field(default=(1,), converter=to_tuple[int], validator=each(int32))
     empty: tuple[int, ...] = field(default=(), converter=to_tuple[int], validator=each(int32))
-    labels: Mapping[str, str] = field(factory=dict, converter=to_map[str])
+    labels: Mapping[str, str] = field(factory=dict[str, str], converter=to_map[str])
     counts: Mapping[str, int] = field(
         factory=lambda: {'a "b"': 1},
         converter=to_map[int],

@@ -27,15 +27,11 @@ class State(Enum):
 
 
 class Grade(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     A = "A"
     B = "B"
 
 
 class Odd(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     None_ = "None"
     True_ = "True"
     class_ = "class"
@@ -51,8 +47,6 @@ class Odd(Enum):
 
 @frozen(kw_only=True, field_transformer=checked)
 class Ticket:
-    """Record shop.Ticket."""
-
     __event__: ClassVar[EventInfo]
 
     state: State = State.OPEN

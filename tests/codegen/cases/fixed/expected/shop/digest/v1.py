@@ -31,8 +31,6 @@ class Sha256(bytes):
 
 @frozen(kw_only=True, field_transformer=checked)
 class Digest:
-    """Record shop.Digest."""
-
     __event__: ClassVar[EventInfo]
 
     md5: bytes = field(validator=fixed_size(16))

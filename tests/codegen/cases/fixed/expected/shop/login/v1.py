@@ -18,8 +18,6 @@ __all__ = ["Login"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Login:
-    """Record shop.Login."""
-
     __event__: ClassVar[EventInfo]
 
     token: bytes = field(validator=fixed_size(8))

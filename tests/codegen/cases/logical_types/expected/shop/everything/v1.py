@@ -30,8 +30,6 @@ __all__ = ["Everything"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Everything:
-    """Record shop.Everything."""
-
     __event__: ClassVar[EventInfo]
 
     day: dt.date

@@ -16,35 +16,27 @@ __all__ = ["GlobalEnum", "GlobalException", "GlobalLambda", "GlobalList", "Globa
 
 
 class GlobalEnum(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     A = "A"
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class GlobalList:
-    """Record shop.global.list."""
-
-    # "import" in the schema
     import_: str
+    """Field ``import`` of the schema."""
 
 
 @frozen(kw_only=True)
 class GlobalException:
-    """Record shop.global.Exception."""
+    pass
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class GlobalV1:
-    """Record shop.global.v1."""
-
     x: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class GlobalLambda:
-    """Record shop.global.lambda."""
-
     __event__: ClassVar[EventInfo]
 
     list: GlobalList

@@ -16,83 +16,110 @@ __all__ = ["Names"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Names:
-    """Record shop.Names."""
-
     __event__: ClassVar[EventInfo]
 
-    # "class" in the schema
     class___: int = field(validator=int32)
-    # "def" in the schema
+    """Field ``class`` of the schema."""
+
     def_: int = field(validator=int32)
-    # "None" in the schema
+    """Field ``def`` of the schema."""
+
     None_: int = field(validator=int32)
-    # "True" in the schema
+    """Field ``None`` of the schema."""
+
     True_: int = field(validator=int32)
-    # "async" in the schema
+    """Field ``True`` of the schema."""
+
     async_: int = field(validator=int32)
-    # "await" in the schema
+    """Field ``async`` of the schema."""
+
     await_: int = field(validator=int32)
+    """Field ``await`` of the schema."""
+
     match: int = field(validator=int32)
     type: int = field(validator=int32)
     id: int = field(validator=int32)
     list: int = field(validator=int32)
-    # "int" in the schema
     int_: int = field(validator=int32)
-    # "str" in the schema
+    """Field ``int`` of the schema."""
+
     str_: int = field(validator=int32)
-    # "bytes" in the schema
+    """Field ``str`` of the schema."""
+
     bytes_: int = field(validator=int32)
-    # "float" in the schema
+    """Field ``bytes`` of the schema."""
+
     float_: int = field(validator=int32)
-    # "bool" in the schema
+    """Field ``float`` of the schema."""
+
     bool_: int = field(validator=int32)
-    # "tuple" in the schema
+    """Field ``bool`` of the schema."""
+
     tuple_: int = field(validator=int32)
+    """Field ``tuple`` of the schema."""
+
     dict: int = field(validator=int32)
-    # "self" in the schema
     self_: int = field(validator=int32)
+    """Field ``self`` of the schema."""
+
     cls: int = field(validator=int32)
-    # "field" in the schema
     field_: int = field(validator=int32)
-    # "frozen" in the schema
+    """Field ``field`` of the schema."""
+
     frozen_: int = field(validator=int32)
-    # "Mapping" in the schema
+    """Field ``frozen`` of the schema."""
+
     Mapping_: int = field(validator=int32)
-    # "Decimal" in the schema
+    """Field ``Mapping`` of the schema."""
+
     Decimal_: int = field(validator=int32)
-    # "dt" in the schema
+    """Field ``Decimal`` of the schema."""
+
     dt_: int = field(validator=int32)
+    """Field ``dt`` of the schema."""
+
     date: int = field(validator=int32)
     time: int = field(validator=int32)
     datetime: int = field(validator=int32)
     uuid: int = field(validator=int32)
-    # "UUID" in the schema
     UUID_: int = field(validator=int32)
-    # "__init__" in the schema
+    """Field ``UUID`` of the schema."""
+
     init__: int = field(validator=int32)
-    # "__event__" in the schema
+    """Field ``__init__`` of the schema."""
+
     event__: int = field(validator=int32)
-    # "__class__" in the schema
+    """Field ``__event__`` of the schema."""
+
     class__: int = field(validator=int32)
-    # "__slots__" in the schema
+    """Field ``__class__`` of the schema."""
+
     slots__: int = field(validator=int32)
-    # "__attrs_attrs__" in the schema
+    """Field ``__slots__`` of the schema."""
+
     attrs_attrs__: int = field(validator=int32)
+    """Field ``__attrs_attrs__`` of the schema."""
+
     _private: int = field(validator=int32, alias="_private")
     _: int = field(validator=int32, alias="_")
     __: int = field(validator=int32, alias="__")
     _1: int = field(validator=int32, alias="_1")
-    # "__1" in the schema
     _1__: int = field(validator=int32, alias="_1__")
-    # "l" in the schema
+    """Field ``__1`` of the schema."""
+
     l_: int = field(validator=int32)
-    # "I" in the schema
+    """Field ``l`` of the schema."""
+
     I_: int = field(validator=int32)
-    # "O" in the schema
+    """Field ``I`` of the schema."""
+
     O_: int = field(validator=int32)
+    """Field ``O`` of the schema."""
+
     name: int = field(validator=int32)
-    # "Names" in the schema
     Names_: int = field(validator=int32)
+    """Field ``Names`` of the schema."""
+
     version: int = field(validator=int32)
     evolve: int = field(validator=int32)
     asdict: int = field(validator=int32)

@@ -16,8 +16,6 @@ __all__ = ["Address"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Address:
-    """Record geo.Address."""
-
     __event__: ClassVar[EventInfo]
 
     street: str

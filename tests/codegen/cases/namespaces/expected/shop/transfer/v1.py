@@ -19,29 +19,21 @@ __all__ = ["BaseMoney", "Money", "TargetMoney", "Transfer"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class BaseMoney:
-    """Record bank.base.Money."""
-
     amount: int = field(validator=int64)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class TargetMoney:
-    """Record bank.target.Money."""
-
     amount: float
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Money:
-    """Record shop.Money."""
-
     amount: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Transfer:
-    """Record shop.Transfer."""
-
     __event__: ClassVar[EventInfo]
 
     source: BaseMoney

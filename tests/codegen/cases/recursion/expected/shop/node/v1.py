@@ -17,16 +17,12 @@ __all__ = ["Edge", "Node"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Edge:
-    """Record shop.Edge."""
-
     label: str
     target: Node | None = None
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Node:
-    """Record shop.Node."""
-
     __event__: ClassVar[EventInfo]
 
     next: Node | tuple[Node, ...] | None = field(

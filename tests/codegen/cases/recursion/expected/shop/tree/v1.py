@@ -17,14 +17,12 @@ __all__ = ["Tree"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Tree:
-    """Record shop.Tree."""
-
     __event__: ClassVar[EventInfo]
 
     value: str
     left: Tree | None = None
     children: tuple[Tree, ...] = field(default=(), converter=to_tuple["Tree"])
-    named: Mapping[str, Tree] = field(factory=dict, converter=to_map["Tree"])
+    named: Mapping[str, Tree] = field(factory=dict[str, "Tree"], converter=to_map["Tree"])
     grid: tuple[tuple[Tree, ...], ...] = field(
         default=(),
         converter=freeze[Sequence[Sequence["Tree"]]],

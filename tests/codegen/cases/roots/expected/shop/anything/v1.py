@@ -16,15 +16,11 @@ __all__ = ["SCHEMA", "Anything", "Left", "Right"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Left:
-    """Record shop.Left."""
-
     x: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Right:
-    """Record shop.Right."""
-
     x: int = field(validator=int32)
 
 

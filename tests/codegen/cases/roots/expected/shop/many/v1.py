@@ -20,23 +20,21 @@ __all__ = ["_X", "Many", "Part2", "Part10"]
 
 @frozen(kw_only=True)
 class Part2:
-    """Record shop.Part2."""
+    pass
 
 
 @frozen(kw_only=True)
 class Part10:
-    """Record shop.Part10."""
+    pass
 
 
 @frozen(kw_only=True)
 class _X:
-    """Record shop._X."""
+    pass
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Many:
-    """Record shop.Many."""
-
     __event__: ClassVar[EventInfo]
 
     amount: Decimal = field(validator=decimal_digits(12, 2))

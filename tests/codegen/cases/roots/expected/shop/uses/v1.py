@@ -20,8 +20,6 @@ __all__ = ["Uses"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Uses:
-    """Record shop.Uses."""
-
     __event__: ClassVar[EventInfo]
 
     left: Left

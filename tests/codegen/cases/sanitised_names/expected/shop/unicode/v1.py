@@ -16,15 +16,15 @@ __all__ = ["Größe"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Größe:
-    """Record shop.maße.Größe."""
-
     __event__: ClassVar[EventInfo]
 
     länge: int = field(validator=int32)
-    # "ﬁeld" in the schema
     field__: int = field(validator=int32)
-    # "field" in the schema
+    """Field ``ﬁeld`` of the schema."""
+
     field___: int = field(validator=int32)
+    """Field ``field`` of the schema."""
+
     field_: int = field(validator=int32)
     文字列: str
 

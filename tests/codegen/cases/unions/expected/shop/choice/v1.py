@@ -18,22 +18,16 @@ __all__ = ["Choice", "Left", "Right"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Left:
-    """Record shop.Left."""
-
     x: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Right:
-    """Record shop.Right."""
-
     x: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Choice:
-    """Record shop.Choice."""
-
     __event__: ClassVar[EventInfo]
 
     text: str | None

@@ -16,8 +16,6 @@ __all__ = ["Money"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Money:
-    """Record shop.Money."""
-
     __event__: ClassVar[EventInfo]
 
     amount: int = field(validator=int64)

@@ -18,8 +18,6 @@ __all__ = ["Paid"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Paid:
-    """Record shop.Paid."""
-
     __event__: ClassVar[EventInfo]
 
     id: str

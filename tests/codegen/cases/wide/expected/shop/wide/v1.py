@@ -16,8 +16,6 @@ __all__ = ["Wide"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Wide:
-    """Record shop.Wide."""
-
     __event__: ClassVar[EventInfo]
 
     field_000: int = field(validator=int32)

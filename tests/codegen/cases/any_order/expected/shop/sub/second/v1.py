@@ -18,8 +18,6 @@ __all__ = ["Second"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Second:
-    """Record shop.sub.Second."""
-
     __event__: ClassVar[EventInfo]
 
     third: Third

@@ -16,15 +16,11 @@ __all__ = ["Alpha", "Beta", "Inner", "Other"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Inner:
-    """Record shop.through.Inner."""
-
     x: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Alpha:
-    """Record shop.through.Alpha."""
-
     __event__: ClassVar[EventInfo]
 
     inner: Inner
@@ -32,15 +28,11 @@ class Alpha:
 
 @frozen(kw_only=True, field_transformer=checked)
 class Other:
-    """Record shop.through.Other."""
-
     y: int = field(validator=int32)
 
 
 @frozen(kw_only=True, field_transformer=checked)
 class Beta:
-    """Record shop.through.Beta."""
-
     __event__: ClassVar[EventInfo]
 
     inner: Inner

@@ -19,12 +19,10 @@ __all__ = ["Sample"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Sample:
-    """Record shop.loose.Sample."""
-
     __event__: ClassVar[EventInfo]
 
     kind: Kind = Kind.B
-    values: Mapping[str, float] = field(factory=dict, converter=to_map[float])
+    values: Mapping[str, float] = field(factory=dict[str, float], converter=to_map[float])
 
 
 Sample.__event__ = EventInfo(

@@ -18,8 +18,6 @@ __all__ = ["Address"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Address:
-    """Record geo.home.Address."""
-
     __event__: ClassVar[EventInfo]
 
     door: int = field(validator=int32)

@@ -18,8 +18,6 @@ __all__ = ["Message"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Message:
-    """Record shop.chat.Message."""
-
     __event__: ClassVar[EventInfo]
 
     text: str

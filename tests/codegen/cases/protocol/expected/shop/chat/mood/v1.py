@@ -14,8 +14,6 @@ __all__ = ["Mood"]
 
 
 class Mood(Enum):
-    """Symbols that this version does not know cannot be read."""
-
     __event__: ClassVar[EventInfo]
 
     GOOD = "GOOD"

@@ -16,8 +16,6 @@ __all__ = ["Refused"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class Refused:
-    """Record shop.chat.Refused."""
-
     __event__: ClassVar[EventInfo]
 
     why: str

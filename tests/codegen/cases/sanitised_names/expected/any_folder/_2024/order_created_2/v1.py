@@ -16,8 +16,6 @@ __all__ = ["OrderCreated"]
 
 @frozen(kw_only=True, field_transformer=checked)
 class OrderCreated:
-    """Record shop.other.OrderCreated."""
-
     __event__: ClassVar[EventInfo]
 
     id: str

@@ -1,0 +1,67 @@
+"""Validators of fields: what a schema asks for beyond the Python type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codegen.annotations import value_class
+from codegen.scope import Scope
+from sdk.avro.schema import (
+    ArraySchema,
+    FixedSchema,
+    MapSchema,
+    PrimitiveSchema,
+    Schema,
+    UnionSchema,
+)
+
+
+def validators(schema: Schema, scope: Scope) -> list[str]:
+    """Return the validators of a value: what its schema asks for beyond its Python type."""
+    return [_validator_source(each, scope) for each in _validators(schema)]
+
+
+_Validator = tuple[Any, ...]
+"""Name of a validator in `sdk.events`, and what it is called with; nothing if it is not called."""
+
+
+def _validators(schema: Schema) -> list[_Validator]:
+    """Return validators; those of a union's branches stand beside each other.
+
+    A validator looks only at values of its own type. Where branches of one type ask for different
+    things, none is checked: only the encoder knows which of them takes a value.
+    """
+    match schema:
+        case ArraySchema(items=inner) | MapSchema(values=inner):
+            found = _validators(inner)
+            return [("each", *found)] if found else []
+        case UnionSchema():
+            by_class: dict[str, set[tuple[_Validator, ...]]] = {}
+            for branch in schema.branches:
+                by_class.setdefault(value_class(branch), set()).add(tuple(_validators(branch)))
+            alike = [found for found in by_class.values() if len(found) == 1]
+            return sorted((each for (found,) in alike for each in found), key=str)
+        case PrimitiveSchema() | FixedSchema():
+            return _scalar_validators(schema)
+    return []
+
+
+def _scalar_validators(schema: PrimitiveSchema | FixedSchema) -> list[_Validator]:
+    logical = schema.logical
+    kind, _, unit = logical.name.rpartition("-") if logical is not None else ("", "", "")
+    if logical is not None and unit != "nanos":
+        if logical.name == "decimal":
+            return [("decimal_digits", logical.precision, logical.scale or 0)]
+        zone = {"timestamp": "aware", "local-timestamp": "naive", "time": "naive"}.get(kind)
+        return [(zone,)] if zone else []
+    if isinstance(schema, FixedSchema):
+        return [("fixed_size", schema.size)]
+    name = {"int": "int32", "long": "int64", "float": "float32"}.get(schema.type)
+    return [(name,)] if name else []
+
+
+def _validator_source(validator: _Validator, scope: Scope) -> str:
+    name, *arguments = validator
+    scope.use("sdk.events", name)
+    inner = (_validator_source(a, scope) if isinstance(a, tuple) else str(a) for a in arguments)
+    return f"{name}({', '.join(inner)})" if arguments else name
