@@ -361,3 +361,33 @@ class SchemaResolved(Happening):
     full_name: str
     subject: str
     schema_id: int | str
+
+
+@frozen
+class OutboxRelayed(Happening):
+    """A relay has published rows of an outbox.
+
+    Attributes:
+        outbox: Name of the outbox.
+        count: How many rows the broker has acknowledged.
+    """
+
+    outbox: str
+    count: int
+
+
+@frozen
+class OutboxMeasured(Happening):
+    """A relay has looked at what waits in an outbox.
+
+    Attributes:
+        outbox: Name of the outbox.
+        rows: How many rows wait.
+        oldest: Seconds since the oldest of them was added.
+        failed: How many rows can never be sent.
+    """
+
+    outbox: str
+    rows: int
+    oldest: float
+    failed: int

@@ -1,0 +1,139 @@
+"""The outbox: events are written into the caller's own database transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any, overload
+from uuid import UUID
+
+from sqlalchemy import Insert, func, insert
+
+from sdk.events import Event
+from sdk.outbox.rows import row_of
+from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
+from sdk.outbox.tables import Tables
+from sdk.publishing.checks import HeaderInput
+from sdk.publishing.encoder import FROM_EVENT, Encoder
+from sdk.records import ProducerRecord
+
+
+class Outbox:
+    """Writes events as rows that a `Relay` publishes once their transaction has committed.
+
+    A row holds the final bytes: the event is encoded, routed and keyed when it is added, so that
+    nothing about it can fail later.
+
+    Args:
+        encoder: Events → records; ``messaging.encoder``.
+        tables: The tables, where they have a prefix or schema of their own.
+
+    Attributes:
+        tables: The tables.
+    """
+
+    def __init__(self, encoder: Encoder, tables: Tables | None = None) -> None:
+        self._encoder = encoder
+        self.tables = tables or Tables()
+        plain = insert(self.tables.outbox)
+        # Told to the relays when the transaction commits, and not at all if it is rolled back.
+        notify = func.pg_notify(self.tables.channel, "")
+        self._inserts: dict[str, Insert] = {"postgresql": plain.returning(notify)}
+        self._plain = plain
+
+    @overload
+    def add(
+        self,
+        session: SyncSession,
+        event: Event,
+        *,
+        key: object = ...,
+        headers: HeaderInput = ...,
+        topic: str | None = ...,
+        partition: int | None = ...,
+    ) -> UUID: ...
+
+    @overload
+    def add(
+        self,
+        session: AnyAsyncSession,
+        event: Event,
+        *,
+        key: object = ...,
+        headers: HeaderInput = ...,
+        topic: str | None = ...,
+        partition: int | None = ...,
+    ) -> Awaitable[UUID]: ...
+
+    def add(
+        self,
+        session: SyncSession | AnyAsyncSession,
+        event: Event,
+        *,
+        key: object = FROM_EVENT,
+        headers: HeaderInput = (),
+        topic: str | None = None,
+        partition: int | None = None,
+    ) -> UUID | Awaitable[UUID]:
+        """Write an event into the transaction of ``session``; it is published if that commits.
+
+        With an `AsyncSession` or `AsyncConnection`, await the answer.
+
+        Args:
+            session: Connection or session of SQLAlchemy, in a transaction of the caller's.
+            event: Instance of a generated event class.
+            key: As in `Producer.produce`.
+            headers: As in `Producer.produce`.
+            topic: As in `Producer.produce`.
+            partition: As in `Producer.produce`.
+
+        Returns:
+            The CloudEvents id, under which the event is known everywhere.
+
+        Raises:
+            SerializationError: The event does not fit its schema.
+            RoutingError: The event has no topic.
+            RegistryError: The schema id is unavailable; `Messaging.warm_up` at start prevents it.
+        """
+        make = partial(
+            self._encoder.record, event, key=key, headers=headers, topic=topic, partition=partition
+        )
+        name = event.__event__.full_name if hasattr(event, "__event__") else None
+        if not is_async(session):
+            return self._insert(session, make(), name)  # type: ignore[arg-type]
+        ready = name is not None and self._encoder.ready(
+            event, key, self._encoder.topic_of(type(event), topic)
+        )
+        return self._insert_async(session, make, name, ready=ready)  # type: ignore[arg-type]
+
+    def add_record(
+        self, session: SyncSession, record: ProducerRecord, *, event: str | None = None
+    ) -> UUID:
+        """Write a record as it is into the transaction of ``session``, such as a tombstone.
+
+        Args:
+            session: As in `add`, but not an asynchronous one.
+            record: What is to be sent, such as `Encoder.tombstone` returns it.
+            event: Full name of the event that it carries, if any.
+        """
+        return self._insert(session, record, event)
+
+    def _insert(self, session: SyncSession, record: ProducerRecord, name: str | None) -> UUID:
+        row = row_of(record, name)
+        session.execute(self._statement(session), row)
+        found: UUID = row["id"]
+        return found
+
+    async def _insert_async(
+        self, session: AnyAsyncSession, make: Any, name: str | None, *, ready: bool
+    ) -> UUID:
+        # What has to ask the registry must not stop the event loop meanwhile.
+        record = make() if ready else await asyncio.to_thread(make)
+        row = row_of(record, name)
+        await session.execute(self._statement(session), row)
+        found: UUID = row["id"]
+        return found
+
+    def _statement(self, session: SyncSession | AnyAsyncSession) -> Insert:
+        return self._inserts.get(dialect_name(session), self._plain)

@@ -1,0 +1,91 @@
+"""What a relay waits for between batches: a notification of the database, or time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sdk.outbox.tables import Tables
+
+logger = logging.getLogger(__name__)
+
+_SLICE_SECONDS = 0.2
+"""Longest wait of a driver in one piece, after which a stop is noticed."""
+
+
+class Wakeups(Protocol):
+    """Ends a relay's wait when there may be something to publish."""
+
+    def wait(self, seconds: float, stopped: threading.Event) -> None:
+        """Return when something was committed, after ``seconds``, or once ``stopped`` is set."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Polling:
+    """Waits for time alone."""
+
+    def wait(self, seconds: float, stopped: threading.Event) -> None:
+        """Return after ``seconds``, or once ``stopped`` is set."""
+        stopped.wait(seconds)
+
+    def close(self) -> None:
+        """Release nothing."""
+
+
+class Notifications:
+    """Listens to PostgreSQL, by psycopg, on a connection of its own.
+
+    Args:
+        engine: Makes the connection.
+        tables: Their channel is listened to.
+    """
+
+    def __init__(self, engine: Engine, tables: Tables) -> None:
+        self._engine = engine
+        self._channel = tables.channel
+        self._connection: Any = None
+
+    def wait(self, seconds: float, stopped: threading.Event) -> None:
+        """Return when something was committed, after ``seconds``, or once ``stopped`` is set."""
+        try:
+            driver = self._listen()
+            left = seconds
+            while left > 0 and not stopped.is_set():
+                turn = min(left, _SLICE_SECONDS)
+                if any(True for _ in driver.notifies(timeout=turn, stop_after=1)):
+                    return
+                left -= turn
+        except Exception as error:  # noqa: BLE001 - drivers raise what they like; polling goes on
+            logger.warning("cannot listen for notifications, polling instead: %s", error)
+            self.close()
+            stopped.wait(seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except SQLAlchemyError as error:
+                logger.debug("closing the listening connection: %s", error)
+
+    def _listen(self) -> Any:
+        if self._connection is None:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            quoted = self._engine.dialect.identifier_preparer.quote(self._channel)
+            connection.execute(text(f"LISTEN {quoted}"))
+            self._connection = connection
+        return self._connection.connection.driver_connection
+
+
+def wakeups_for(engine: Engine, tables: Tables) -> Wakeups:
+    """Return the way to wait that a database and its driver support."""
+    if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
+        return Notifications(engine, tables)
+    return Polling()

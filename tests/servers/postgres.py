@@ -1,0 +1,96 @@
+"""PostgreSQL, from the programs of the machine's package, on a data directory of its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.servers.java import MissingTool
+from tests.servers.process import ServerProcess, free_port
+
+_FOLDERS = "/usr/lib/postgresql"
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class PostgresServer:
+    """A server of our own; a context manager that starts and ends it.
+
+    Args:
+        folder: For data, socket and log; made readable for the server's user.
+        settings: Further settings, such as ``max_connections=200``.
+        durable: Whether what was committed survives a crash of the machine, which tests that only
+            kill processes do without.
+    """
+
+    def __init__(self, folder: Path, *settings: str, durable: bool = True) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._data = folder / "data"
+        self._bin = _programs()
+        options = [*settings, *(() if durable else _FAST)]
+        self.process = ServerProcess(
+            "postgres",
+            [
+                *_as_server_user(),
+                self._bin / "postgres",
+                *("-D", self._data, "-k", folder, "-p", str(self.port)),
+                *("-c", "listen_addresses=127.0.0.1"),
+                *(part for option in options for part in ("-c", option)),
+            ],
+            folder,
+            ready=lambda log: "ready to accept connections" in log,
+        )
+
+    @property
+    def url(self) -> str:
+        """What SQLAlchemy takes as URL, with psycopg as the driver."""
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            shutil.chown(self._folder, "postgres")
+            for parent in self._folder.parents:
+                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        subprocess.run(
+            [
+                *_as_server_user(),
+                self._bin / "initdb",
+                *("-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+        )
+        self.process.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.stop()
+
+
+def _programs() -> Path:
+    """Return the folder of the newest installed version's programs."""
+    found = sorted(Path(_FOLDERS).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    program = shutil.which("initdb")
+    if program is None:
+        raise MissingTool("PostgreSQL is not installed: apt-get install postgresql")
+    return Path(program).parent
+
+
+def _as_server_user() -> list[str]:
+    """Return what runs a command as another user: the server refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
