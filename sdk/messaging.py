@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sdk import correlation
-from sdk.abstractions import BrokerConsumer, Interceptor, Observer, TokenSource
+from sdk.abstractions import BrokerAdmin, BrokerConsumer, Interceptor, Observer, TokenSource
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
+from sdk.consuming.retry_topics import RetryTopics
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog
 from sdk.observers import Observers
@@ -26,10 +27,11 @@ from sdk.publishing.producer import Producer
 from sdk.retry import backoff
 from sdk.settings import Settings
 from sdk.signals import exit_on_sigterm
-from sdk.topics import TopicRouter
+from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicRouter
 from sdk.transport import Transport, open_transport
 
 if TYPE_CHECKING:
+    from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
 
 
@@ -182,6 +184,39 @@ class Messaging(ClosingDeliveries):
         )
         self._consumers.append(consumer)
         return consumer
+
+    def dead_letters(self, topic: str, *, group: str | None = None) -> DeadLetters:
+        """Return the dead letters of a topic: to list, show, replay and park.
+
+        Args:
+            topic: A source topic, or a dead-letter or parked topic itself.
+            group: Consumer group, where dead-letter topics carry its name; by default the setting
+                ``consumer.group_id``.
+
+        Raises:
+            ConfigurationError: librdkafka refuses a setting.
+            ClosedError: The connection was closed, or belongs to the parent process.
+        """
+        from sdk.replay import DeadLetters, TopicReader
+
+        self._check_usable()
+        options = self.settings.consumer
+        if not topic.endswith((DEAD_LETTER_SUFFIX, PARKED_SUFFIX)):
+            names = RetryTopics.configured(options, group or options.group_id or "")
+            topic = names.dead_letter(topic)
+        return DeadLetters(
+            topic=topic,
+            reader=TopicReader(connect=self._transport.consumer),
+            sender=self.producer,
+            admin=self.admin(),
+            serializer=self._transport.serializer(),
+            catalog=self.catalog,
+        )
+
+    def admin(self) -> BrokerAdmin:
+        """Return a new client that creates and describes topics; close it after use."""
+        self._check_usable()
+        return self._transport.admin()
 
     def warm_up(self, *event_classes: type[Any]) -> None:
         """Resolve all that publishing will need, so that `produce` never waits for the registry.

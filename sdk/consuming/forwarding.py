@@ -20,7 +20,7 @@ from sdk.consuming.headers import (
 )
 from sdk.consuming.outcome import DeadLetter, Retry
 from sdk.consuming.retry_topics import RetryTopics, attempt_of, original_timestamp
-from sdk.errors import MessageTooLargeError
+from sdk.errors import MessageTooLargeError, SerializationError
 from sdk.records import ConsumerRecord, Header, ProducerRecord
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Forwarder:
         marks: list[Header],
         timestamp: int | None = None,
     ) -> Delivery:
+        if timestamp is not None and timestamp < 1:
+            timestamp = None  # which no client can send; a header keeps it
         count = self._partitions(topic)
         partition = record.partition if count is None or record.partition < count else None
 
@@ -134,3 +136,15 @@ class Forwarder:
         except MessageTooLargeError:
             # A record as large as the client takes has no room for a stack trace.
             return self._sender.send(forwarded(0))
+        except SerializationError:
+            # Others can send header names that our client cannot.
+            sent = forwarded(self._stack_trace_bytes)
+            return self._sender.send(sent._replace(headers=_sendable(sent.headers)))
+
+
+def _sendable(headers: Iterable[Header]) -> tuple[Header, ...]:
+    """Return headers whose names any client can send: control characters are escaped."""
+    return tuple(
+        (name.encode("unicode_escape").decode() if not name.isprintable() else name, value)
+        for name, value in headers
+    )

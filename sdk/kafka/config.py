@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, libversion
 
 from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
@@ -206,3 +206,8 @@ def _setting(key: str, passed: PassedKeys) -> str:
         if key in keys:
             return f"key {key!r} of the table [{table}]"
     return f"setting {BY_NAME[key].setting or key if key in BY_NAME else key}"
+
+
+def librdkafka_version() -> str:
+    """Return the version of the client library that Confluent's package brings along."""
+    return str(libversion()[0])

@@ -19,7 +19,7 @@ from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.headers import FAILURE_HEADERS
 from sdk.consuming.outcome import DeadLetter, Retry
 from sdk.consuming.retry_topics import RetryTopics, attempt_of, due_at, original_timestamp
-from sdk.errors import DeserializationError, MessageTooLargeError
+from sdk.errors import DeserializationError, MessageTooLargeError, SerializationError
 from sdk.records import ConsumerRecord, Header, ProducerRecord
 from tests.unit.consuming.records import Outbox, consumed, handler_error, record, values
 
@@ -177,6 +177,16 @@ def test_a_record_too_large_for_a_stack_trace_goes_without() -> None:
     names = [name for name, _ in outbox.sent[0].headers]
     assert "kafka_dlt-exception-fqcn" in names
     assert "kafka_dlt-exception-stacktrace" not in names
+
+
+def test_what_only_other_clients_can_send_is_forwarded() -> None:
+    """A header name with a NUL is escaped, and a time before 1970 stands in its header alone."""
+    outbox = Outbox(errors=[SerializationError("x")])
+    at = record(timestamp=0, headers=(("a\0b", b"1"), ("é", b"2")))
+    forwarder(outbox).dead_letter(at, DeadLetter("handler", None))
+    assert [name for name, _ in outbox.sent[0].headers[:2]] == ["a\\x00b", "é"]
+    assert outbox.sent[0].timestamp is None
+    assert values(outbox.sent[0].headers, "kafka_dlt-original-timestamp") == [b"\0" * 8]
 
 
 def test_secrets_do_not_reach_a_header() -> None:

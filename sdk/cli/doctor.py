@@ -1,0 +1,136 @@
+"""``sdk doctor``: what runs here, and what can be reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+from attrs import asdict, frozen
+
+from sdk.cli.connecting import FINDINGS, NOT_ASKED, Connect, placed
+from sdk.errors import RegistryUnavailableError, SchemaNotFoundError, SdkError
+from sdk.messaging import Messaging
+
+_PACKAGES = ("avro-messaging-sdk", "confluent-kafka", "fastavro", "attrs", "dynaconf", "tenacity")
+
+
+@frozen
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: ``ok``, ``finding`` or ``failed``: it could not be asked.
+        detail: What was found.
+    """
+
+    name: str
+    state: str
+    detail: str
+
+
+def software() -> Iterator[Check]:
+    """Yield the versions of what runs here."""
+    yield Check("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    for package in _PACKAGES:
+        try:
+            yield Check(package, "ok", version(package))
+        except PackageNotFoundError:
+            yield Check(package, "finding", "is not installed")
+    yield Check("librdkafka", "ok", _librdkafka())
+    yield Check("codec executor", "ok", _executor())
+
+
+def configuration(messaging: Messaging, environment: str | None) -> Iterator[Check]:
+    """Yield where the settings come from and what they name."""
+    settings = messaging.settings
+    variables = sorted(name for name in os.environ if name.startswith("SDK_"))
+    yield Check("environment", "ok", environment or settings.environment)
+    yield Check("settings variables", "ok", ", ".join(variables) or "none")
+    count = len(messaging.catalog)
+    yield Check("contracts", "ok" if count else "finding", f"{count} event versions")
+
+
+def servers(messaging: Messaging) -> Iterator[Check]:
+    """Yield whether Kafka and the registry answer."""
+    yield _asked("kafka", lambda: _topics(messaging))
+    yield _asked("schema registry", lambda: _schemas(messaging))
+
+
+def _topics(messaging: Messaging) -> Check:
+    names = [definition.name for definition in messaging.topics.definitions()]
+    with closing(messaging.admin()) as admin:
+        missing = sorted(set(names) - admin.describe(names).keys())
+    where = ", ".join(messaging.settings.kafka.bootstrap_servers)
+    if missing:
+        return Check("kafka", "finding", f"{where} answers; missing topics: {', '.join(missing)}")
+    return Check("kafka", "ok", f"{where} answers; all {len(names)} topics exist")
+
+
+def _schemas(messaging: Messaging) -> Check:
+    where = ", ".join(messaging.settings.registry.url)
+    if messaging.settings.registry.auto_register:
+        # Looking schemas up would register them.
+        return Check("schema registry", "ok", f"{where} registers what is missing; not asked")
+    try:
+        messaging.warm_up()
+    except RegistryUnavailableError:
+        raise
+    except SchemaNotFoundError as error:
+        return Check("schema registry", "finding", f"{where} answers; {error}")
+    return Check("schema registry", "ok", f"{where} has the schema of every event")
+
+
+def _asked(name: str, ask: Callable[[], Check]) -> Check:
+    try:
+        return ask()
+    except SdkError as error:
+        return Check(name, "failed", str(error))
+
+
+def _librdkafka() -> str:
+    from sdk.kafka.config import librdkafka_version
+
+    return librdkafka_version()
+
+
+def _executor() -> str:
+    return "compiled Python"
+
+
+@click.command()
+@placed
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
+@click.pass_obj
+def doctor(
+    connect: Connect,
+    env: str | None,
+    settings: tuple[str, ...],
+    contracts: str | None,
+    as_json: bool,
+) -> None:
+    """Say what runs here, which settings it has, and whether Kafka and the registry answer."""
+    states = set()
+
+    def tell(check: Check) -> None:
+        states.add(check.state)
+        row = f"{check.state:8} {check.name:18} {check.detail}"
+        click.echo(json.dumps(asdict(check)) if as_json else row)
+
+    for check in software():
+        tell(check)
+    try:
+        with connect(env, settings=settings or None, contracts=contracts) as messaging:
+            for check in (*configuration(messaging, env), *servers(messaging)):
+                tell(check)
+    except SdkError as error:
+        tell(Check("settings", "failed", str(error)))
+    if "failed" in states:
+        raise SystemExit(NOT_ASKED)
+    if "finding" in states:
+        raise SystemExit(FINDINGS)

@@ -1,0 +1,96 @@
+"""Reading a topic once, from its beginning to where it ends now."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import frozen
+
+from sdk.abstractions import BrokerConsumer
+from sdk.errors import BrokerUnavailableError, SdkError
+from sdk.records import ConsumerRecord, TopicPartition
+
+_POLL_SECONDS = 0.2
+_ASK_SECONDS = 10.0
+
+
+@frozen(kw_only=True)
+class TopicReader:
+    """Reads topics without leaving a trace: in a group of its own, nothing is committed.
+
+    Attributes:
+        connect: Consumer group → a client that starts at the beginning of what it reads.
+        join_timeout: Seconds within which the group must have its partitions.
+        quiet: Seconds without a record after which a topic is at its end, even if records are
+            missing there (deleted, compacted, or marks of transactions).
+    """
+
+    connect: Callable[[str], BrokerConsumer]
+    join_timeout: float = 30.0
+    quiet: float = 3.0
+
+    def read(self, topic: str) -> Iterator[ConsumerRecord]:
+        """Yield the records that stand in a topic now; those that come later are left out.
+
+        Raises:
+            BrokerError: Kafka gave no usable answer.
+        """
+        client = self.connect(f"sdk-dlt-{uuid.uuid4()}")
+        try:
+            yield from self._read(client, topic)
+        finally:
+            client.close()
+
+    def _read(self, client: BrokerConsumer, topic: str) -> Iterator[ConsumerRecord]:
+        assigned = _Assigned()
+        client.subscribe([topic], assigned)
+        ends: dict[int, int] = {}
+        reached: set[int] = set()
+        heard = time.monotonic()
+        while True:
+            records = client.poll(_POLL_SECONDS, 500)
+            fresh = [each for each in assigned.partitions if each.partition not in ends]
+            if fresh or records:
+                heard = time.monotonic()
+            for end in client.end_offsets(fresh, _ASK_SECONDS) if fresh else ():
+                ends[end.partition] = end.offset or 0
+                if not end.offset:
+                    reached.add(end.partition)
+            for record in records:
+                if record.offset < ends[record.partition]:
+                    yield record
+                if record.offset + 1 >= ends[record.partition]:
+                    reached.add(record.partition)
+            if ends and reached >= ends.keys():
+                return
+            silent = time.monotonic() - heard
+            if ends and silent > self.quiet:
+                return
+            if not ends and silent > self.join_timeout:
+                raise BrokerUnavailableError(
+                    f"no partition was assigned within {self.join_timeout:g} s",
+                    topic=topic,
+                    remedy="see whether the brokers can be reached and this user may join groups",
+                )
+
+
+class _Assigned:
+    """Remembers what was assigned; the one member of a group loses nothing."""
+
+    def __init__(self) -> None:
+        self.partitions: list[TopicPartition] = []
+
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Take partitions."""
+        self.partitions.extend(partitions)
+
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Nothing is to be committed."""
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Nothing is to be dropped."""
+
+    def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Nothing is ever committed."""
