@@ -1,7 +1,8 @@
 """Spring for Apache Kafka's headers of retried and dead-lettered records: names and encodings.
 
 Retry topics carry ``retry_topic-*``, ``kafka_original-*`` and ``kafka_exception-*``; dead-letter
-topics ``kafka_dlt-original-*`` and ``kafka_dlt-exception-*``. Partitions and attempts are four
+topics ``kafka_dlt-original-*`` and ``kafka_dlt-exception-*``. The consumer group alone has the same
+name in both. Partitions and attempts are four
 bytes, offsets and timestamps eight, all big-endian; the timestamps of ``retry_topic-*`` are what
 Java's ``BigInteger.toByteArray`` returns: as few bytes as two's complement allows.
 """
@@ -60,8 +61,8 @@ class HeaderNames:
 
     @property
     def group(self) -> str:
-        """Consumer group whose handler failed (UTF-8)."""
-        return f"{self.prefix}original-consumer-group"
+        """Consumer group whose handler failed (UTF-8); Spring has one name for both."""
+        return "kafka_dlt-original-consumer-group"
 
     @property
     def exception(self) -> str:

@@ -69,7 +69,7 @@ def test_a_retry_keeps_the_bytes_and_carries_springs_headers() -> None:
         "kafka_original-offset",
         "kafka_original-timestamp",
         "kafka_original-timestamp-type",
-        "kafka_original-consumer-group",
+        "kafka_dlt-original-consumer-group",
         "retry_topic-original-timestamp",
         "retry_topic-attempts",
         "retry_topic-backoff-timestamp",
