@@ -394,7 +394,7 @@ time_units(PyObject *value, int64_t unit, int64_t *units)
                       PyDateTime_TIME_GET_SECOND(value);
     int64_t micros = seconds * SECOND_MICROS + PyDateTime_TIME_GET_MICROSECOND(value);
     *units = micros / unit;
-    return micros % unit ? -1 : 0;
+    return 0;
 }
 
 int
@@ -410,5 +410,5 @@ datetime_units(PyObject *value, int64_t unit, int local, int64_t *units)
                       PyDateTime_DATE_GET_SECOND(value);
     int micros = PyDateTime_DATE_GET_MICROSECOND(value);
     *units = (days * DAY_SECONDS + seconds) * (SECOND_MICROS / unit) + micros / unit;
-    return micros % unit ? -1 : 0;
+    return 0;
 }

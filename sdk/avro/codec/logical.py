@@ -1,10 +1,12 @@
 """Logical types: raw values of the wire ↔ Python values (Avro 1.12, "Logical Types").
 
-Nothing is lost in silence. What Python cannot hold is refused when read (`datetime.date` and
-`datetime.datetime` know the years 1 to 9999; the payload can still be read by a schema without the
-logical type), and what the wire cannot hold is refused when written: finer fractions of a second,
-decimals that would have to be rounded, times without the zone that the type asks for. Nanoseconds
-have no Python type and stay whole numbers.
+Times are truncated to the unit of the schema, towards the past, as Java does: clocks are finer
+than most schemas. Nothing else is lost in silence. What Python cannot hold is refused when read
+(`datetime.date` and `datetime.datetime` know the years 1 to 9999; the payload can still be read by
+a schema without the logical type), and what the wire cannot hold is refused when written: decimals
+that would have to be rounded, times without the zone that the type asks for. A decimal of more
+digits than its precision is refused in both directions. Nanoseconds have no Python type and stay
+whole numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +48,6 @@ EXACT: Final = Context(
 
 _UNIT_MICROS: Final = {"millis": 1000, "micros": 1}
 _PLAIN_UUID: Final = re.compile(r"(?:urn:uuid:)?\{?[0-9a-fA-F-]{32,36}\}?")
-_ROUND: Final = "round it to the precision of the schema first, so that the loss is yours to see"
 
 
 class UnfitError(MalformedError):
@@ -95,7 +96,7 @@ def from_wire(op: Logical | Call, limits: Limits) -> Conversion:
         case "decimal":
             longest = max(limits.max_decimal_bytes, decimal_size(op.precision))
             quantum = Decimal((0, (1,), -op.scale))
-            return lambda raw: read_decimal(raw, quantum, longest)
+            return lambda raw: read_decimal(raw, quantum, longest, op.precision)
     return read_uuid
 
 
@@ -162,7 +163,7 @@ def write_time(value: Any, unit: int) -> int:
             "the time has a zone, which would be lost", "use value.replace(tzinfo=None)"
         )
     seconds = (value.hour * 60 + value.minute) * 60 + value.second
-    return _units(seconds * 1_000_000 + value.microsecond, unit)
+    return (seconds * 1_000_000 + value.microsecond) // unit
 
 
 def _read_datetime(units: int, unit: int, epoch: datetime) -> datetime:
@@ -181,7 +182,7 @@ def write_timestamp(value: Any, unit: int) -> int:
             "the datetime has no time zone, so it names no instant",
             "pass an aware datetime, such as datetime.now(timezone.utc)",
         )
-    return _units(_micros(value - EPOCH), unit)
+    return _micros(value - EPOCH) // unit
 
 
 def write_local_timestamp(value: Any, unit: int) -> int:
@@ -192,20 +193,11 @@ def write_local_timestamp(value: Any, unit: int) -> int:
         raise UnfitError(
             "the datetime has a time zone, which would be lost", "use value.replace(tzinfo=None)"
         )
-    return _units(_micros(value - LOCAL_EPOCH), unit)
+    return _micros(value - LOCAL_EPOCH) // unit
 
 
 def _micros(delta: timedelta) -> int:
-    if getattr(delta, "nanoseconds", 0):
-        raise UnfitError("the datetime has nanoseconds", _ROUND)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def _units(micros: int, unit: int) -> int:
-    units, rest = divmod(micros, unit)
-    if rest:
-        raise UnfitError("the value has microseconds, the schema only milliseconds", _ROUND)
-    return units
 
 
 def _beyond(what: str) -> UnfitError:
@@ -233,13 +225,19 @@ def decimal_context(precision: int) -> Context:
     )
 
 
-def read_decimal(raw: bytes, quantum: Decimal, longest: int) -> Decimal:
-    """Return the decimal of an unscaled two's complement, big-endian."""
+def read_decimal(raw: bytes, quantum: Decimal, longest: int, precision: int) -> Decimal:
+    """Return the decimal of an unscaled two's complement, big-endian, of so many digits at most."""
     if not raw:
         raise MalformedError("a decimal has no bytes")
     if len(raw) > longest:
         raise MalformedError(f"a decimal has {len(raw)} bytes, more than {longest}")
-    return EXACT.multiply(Decimal(int.from_bytes(raw, "big", signed=True)), quantum)
+    unscaled = Decimal(int.from_bytes(raw, "big", signed=True))
+    if unscaled.adjusted() >= precision:
+        raise UnfitError(
+            f"the decimal has {unscaled.adjusted() + 1} digits, the schema allows {precision}",
+            "correct the sender, or read by a schema whose field has no logical type",
+        )
+    return EXACT.multiply(unscaled, quantum)
 
 
 def write_decimal(value: Any, scale: int, context: Context, size: int | None) -> bytes:
@@ -253,7 +251,8 @@ def write_decimal(value: Any, scale: int, context: Context, size: int | None) ->
         whole = context.prec - scale
         raise UnfitError(
             f"{value} does not fit decimal({context.prec}, {scale})",
-            f"use at most {whole} digits before and {scale} after the point; {_ROUND}",
+            f"use at most {whole} digits before and {scale} after the point; round the value "
+            "first, so that the loss is yours to see",
         ) from error
     return minimal_bytes(unscaled) if size is None else unscaled.to_bytes(size, "big", signed=True)
 

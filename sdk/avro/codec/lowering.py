@@ -206,13 +206,16 @@ class Lowering:
     def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
         """Return which branches may take a value of which class, best first.
 
-        A branch for the exact class comes before one that takes it by widening, and ``double``
-        before ``float``, because it loses nothing; else the order of the schema decides.
+        A branch for the exact class comes before one that takes it by widening; ``double`` before
+        ``float``, and microseconds before milliseconds, because they lose less; else the order of
+        the schema decides.
         """
         found: dict[type[Any], list[tuple[int, int]]] = {}
         for index, branch in enumerate(schema.branches):
             for cls in self.python_types(branch):
+                logical = logical_of(branch)
                 rank = {"double": 1, "float": 2}.get(branch.type, 0)
+                rank += logical is not None and logical.name.endswith("-millis")
                 found.setdefault(cls, []).append((rank, index))
         return {cls: tuple(i for _, i in sorted(ranked)) for cls, ranked in found.items()}
 

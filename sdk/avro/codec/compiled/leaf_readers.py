@@ -42,6 +42,10 @@ from sdk.avro.codec.logical import (
 from sdk.avro.codec.wire import UNZIGZAG, as_bytes, to_float32
 from sdk.avro.limits import Limits
 
+_DIGITS: Final = 1000
+"""Decimals of more digits are read by a function: their bound would fill the memory."""
+_DIGITS_OF_THREE_BYTES: Final = 7
+
 Store = Callable[[str], str]
 """Makes the statement that keeps the value of an expression."""
 
@@ -200,13 +204,13 @@ class LeafReaders:
             case "time-millis", ops.Primitive():
                 self.number("int")
                 self.time("MILLI", 86_400_000, store)
-            case "decimal", ops.Primitive(kind="bytes"):
+            case "decimal", ops.Primitive(kind="bytes") if op.precision <= _DIGITS:
                 self.decimal(op, store)
-            case "decimal", ops.Fixed(size=size):
-                longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
-                if size > longest:
+            case "decimal", ops.Fixed(size=size) if op.precision <= _DIGITS:
+                if size > self.longest(op):
                     code.line("raise Bail")
                 code.line(f"n = from_bytes(d[p:p + {size}], 'big', signed=True); p += {size}")
+                self.in_precision(op)
                 self.scaled(op, store)
             case "uuid", ops.Primitive(kind="string"):
                 self.uuid_text(op, store)
@@ -269,15 +273,26 @@ class LeafReaders:
     def decimal(self, op: ops.Logical, store: Store) -> None:
         """Two and three bytes, which are most prices, are taken together with their length."""
         code = self.code
-        longest = max(self.limits.max_decimal_bytes, decimal_size(op.precision))
         code.line("n = d[p]")
         code.line("if n == 4: n = unpack_h(d, p + 1)[0]; p += 3")
         code.line("elif n == 6: a, b = unpack_hb(d, p + 1); n = a << 8 | b; p += 4")
         with code.block("else:"):
             self.span()
-            code.line(f"if not 0 < e - p <= {longest}: raise Bail")
+            code.line(f"if not 0 < e - p <= {self.longest(op)}: raise Bail")
             code.line("n = from_bytes(d[p:e], 'big', signed=True); p = e")
+            self.in_precision(op)
+        if op.precision < _DIGITS_OF_THREE_BYTES:
+            self.in_precision(op)
         self.scaled(op, store)
+
+    def longest(self, op: ops.Logical) -> int:
+        """Return how many bytes a decimal may have."""
+        return max(self.limits.max_decimal_bytes, decimal_size(op.precision))
+
+    def in_precision(self, op: ops.Logical) -> None:
+        """Write that ``n`` may not have more digits than the decimal's precision."""
+        bound = self.code.value(10**op.precision)
+        self.code.line(f"if not -{bound} < n < {bound}: raise Bail")
 
     def scaled(self, op: ops.Logical, store: Store) -> None:
         """Keep ``n`` as a decimal."""

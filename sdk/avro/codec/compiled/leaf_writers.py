@@ -204,9 +204,9 @@ class LeafWriters:
         """Add the pieces of a timestamp, which most often takes six bytes."""
         delta = self.since(epoch, value)
         code = self.code
-        code.line(f"n, e = divmod({delta}.microseconds, 1000)")
-        code.line("if e: raise Bail")
-        code.line(f"n += ({delta}.days * 86400 + {delta}.seconds) * 1000")
+        code.line(
+            f"n = ({delta}.days * 86400 + {delta}.seconds) * 1000 + {delta}.microseconds // 1000"
+        )
         self.six_bytes()
 
     def six_bytes(self) -> None:
@@ -229,9 +229,7 @@ class LeafWriters:
             code.line(f"n = n * 1000000 + {name}.microsecond")
             self.six_bytes()
             return
-        code.line(f"{units}, e = divmod({name}.microsecond, 1000)")
-        code.line("if e: raise Bail")
-        code.line(f"{units} += n * 1000")
+        code.line(f"{units} = n * 1000 + {name}.microsecond // 1000")
         self.pieces.append(number_piece(units, "int"))
 
     def decimal(self, op: ops.Logical, value: str) -> None:
