@@ -147,7 +147,7 @@ class BrokerProducer(Protocol):
         """Queue a record and return at once.
 
         Args:
-            record: One that `sdk.publishing.checks.check_record` accepts.
+            record: One that `sdk.checks.check_record` accepts.
             on_delivery: Called once with the outcome, unless this raises.
 
         Raises:

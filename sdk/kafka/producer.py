@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from sdk.abstractions import OnDelivery, TokenSource
+from sdk.checks import check_record
 from sdk.errors import (
     AuthenticationError,
     BrokerUnavailableError,
@@ -99,7 +100,8 @@ class ConfluentProducer:
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
         except TypeError as error:
-            # Nothing is wrong with a checked record. The client runs Python's signal handlers
+            check_record(record)
+            # Nothing is wrong with the record, then. The client runs Python's signal handlers
             # while it reads header names, and raises this in place of what a handler raised.
             raise interruption() from error
 
@@ -110,9 +112,14 @@ class ConfluentProducer:
         return left
 
     def close(self, timeout: float) -> int:
-        """Flush, then release the client; return the number of records not delivered."""
+        """Flush, then release the client; return the number of records not delivered.
+
+        Again does nothing.
+        """
         client: Any = self._client
         left: int = 0
+        if client is None:
+            return left
         try:
             left = self._flush(client, timeout)
         finally:

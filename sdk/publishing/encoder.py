@@ -17,9 +17,9 @@ from sdk.abstractions import (
     StandardHeaders,
     TopicResolver,
 )
+from sdk.checks import HeaderInput, check_record, header_pairs, milliseconds
 from sdk.errors import SerializationError
 from sdk.events import Event
-from sdk.publishing.checks import HeaderInput, check_record, header_pairs, milliseconds
 from sdk.records import Header, ProducerRecord
 
 logger = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ from functools import partial
 from typing import Any
 
 from sdk.abstractions import BrokerProducer, OnDelivery
+from sdk.checks import HeaderInput, check_record
 from sdk.closing import ClosingDeliveries
 from sdk.errors import ClosedError, QueueFullError, SdkError, UndeliveredError
 from sdk.events import Event
 from sdk.happenings import DeliveryFailed, QueueWaited, RecordDelivered, RecordQueued
 from sdk.observers import Observers
-from sdk.publishing.checks import HeaderInput, check_record
 from sdk.publishing.delivery import Delivery, DeliveryTracker, describe
 from sdk.publishing.encoder import FROM_EVENT, Encoder
 from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from sdk.abstractions import E, OnDelivery
+from sdk.checks import check_record
 from sdk.clock import Clock, SystemClock
 from sdk.consuming.retry_topics import due_at
 from sdk.errors import (
@@ -17,7 +18,6 @@ from sdk.errors import (
     QueueFullError,
     SdkError,
 )
-from sdk.publishing.checks import check_record
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord
 from sdk.testing.admin import InMemoryAdmin
 from sdk.testing.clock import VirtualClock

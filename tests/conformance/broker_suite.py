@@ -8,17 +8,53 @@ from __future__ import annotations
 
 import itertools
 import time
+from typing import Any
 
 import pytest
 
-from sdk.errors import BrokerError, MessageTooLargeError
+from sdk.errors import BrokerError, MessageTooLargeError, SerializationError
+from sdk.events import Catalog
+from sdk.publishing.encoder import Encoder
+from sdk.publishing.producer import Producer
 from sdk.records import BEGINNING, END, ProducerRecord, TopicPartition
+from sdk.serialization import JsonMessageSerializer, TextKeySerializer
+from sdk.settings import RoutingOptions
 from sdk.testing.murmur2 import partition_of
-from sdk.topics import TopicDefinition
+from sdk.topics import TopicDefinition, TopicRouter
 from tests.conformance.brokers import PATIENCE, Bench, Member, after
 from tests.conformance.differences import REPORTED_TIMESTAMP, TIME_INDEX, TOPIC_CONFIG
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+
+ENCODER = Encoder(
+    JsonMessageSerializer(), TextKeySerializer(), TopicRouter(RoutingOptions(), [], Catalog([]))
+)
+"""For producers that send records as they are."""
+
+FINE = ProducerRecord(topic="conformance", value=b"v", key=b"k")
+
+UNSENDABLE: tuple[Any, ...] = (
+    *(FINE._replace(topic=topic) for topic in ("", ".", "a b", "ü", "\ud800", "a\0", "x" * 250, 5)),
+    *(FINE._replace(value=value) for value in ("text", 5, bytearray(b"v"))),
+    *(FINE._replace(key=key) for key in ("text", 5, bytearray(b"k"))),
+    *(FINE._replace(headers=((name, b""),)) for name in ("\ud800", "a\0b", b"a", 5, None)),
+    *(FINE._replace(headers=(("a", value),)) for value in ("text", 5, bytearray(b"v"))),
+    *(FINE._replace(headers=headers) for headers in ({"a": b""}, (("a",),), ("ab",), 5, None)),
+    *(FINE._replace(partition=partition) for partition in (-1, 2**31, "0", 1.0, True)),
+    *(FINE._replace(timestamp=timestamp) for timestamp in (0, -1, 2**63, "1", 1.5, True)),
+    ("conformance", b"v"),
+    None,
+)
+"""What no client can send, or would send as something else."""
+
+EXTREME = (
+    FINE._replace(headers=(("", b""), ("ü\U0001f600", None), ("x" * 10_000, bytes(10_000)))),
+    FINE._replace(headers=tuple((f"name-{number}", b"v") for number in range(1_000))),
+    FINE._replace(timestamp=1),
+    FINE._replace(timestamp=253_402_300_799_999),
+    FINE._replace(key=bytes(100_000), value=None),
+)
+"""Just within the limits; the latest timestamp is the last of the year 9999."""
 
 
 class BrokerSuite:
@@ -76,6 +112,25 @@ class BrokerSuite:
         record = ProducerRecord(topic=bench.topic(), value=bytes(2_000_000))
         with pytest.raises(MessageTooLargeError):
             bench.producer().produce(record, lambda report, error: None)
+
+    @pytest.mark.parametrize("record", UNSENDABLE, ids=repr)
+    def test_what_no_client_can_send_is_refused(self, bench: Bench, record: ProducerRecord) -> None:
+        """A record that would end the process, or be sent as another one, is refused before."""
+        client = bench.broker.producer()
+        with Producer(client, ENCODER) as producer, pytest.raises(SerializationError):
+            producer.send(record)
+
+    def test_extreme_records_arrive_as_sent(self, bench: Bench) -> None:
+        """What is just within the limits is sent, and comes back unchanged."""
+        topic = bench.topic()
+        records = [part._replace(topic=topic) for part in EXTREME]
+        with Producer(bench.broker.producer(), ENCODER) as producer:
+            for record in records:
+                producer.send(record)
+        came = bench.member(bench.group(), topic).take(len(records))
+        for sent, read in zip(records, came, strict=True):
+            assert (read.value, read.key, read.headers) == (sent.value, sent.key, sent.headers)
+            assert sent.timestamp is None or read.timestamp == sent.timestamp
 
     def test_keys_are_placed_as_java_places_them(self, bench: Bench) -> None:
         """Partitions of keys equal those that Java's default partitioner chooses."""

@@ -1,11 +1,10 @@
-"""Ctrl-C while the client is at work: it is heard, and no outcome of a record is lost by it."""
+"""Ctrl-C while the client is at work: it interrupts, and no outcome of a record is lost by it."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
-from typing import NoReturn
 
 import pytest
 
@@ -15,8 +14,24 @@ from sdk.kafka.producer import ConfluentProducer
 from sdk.kafka.signals import deferred_signals
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
+from sdk.signals import exit_on_sigterm
 
 RECORD = ProducerRecord("orders", b"value")
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Handle Ctrl-C as Python does, however this run was started, and restore what was there.
+
+    A shell that starts a run in the background has it ignore SIGINT.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -29,16 +44,16 @@ def producer() -> Iterator[ConfluentProducer]:
         producer.close(10)
 
 
-def test_ctrl_c_inside_a_callback_is_heard_after_it(producer: ConfluentProducer) -> None:
-    """What a signal handler raises reaches the producing thread, and every record is told of."""
-    told: list[DeliveryReport | None] = []
+def test_ctrl_c_inside_a_callback_interrupts_after_it(producer: ConfluentProducer) -> None:
+    """What a signal handler raises reaches the producing thread, and no outcome is lost."""
+    outcomes: list[DeliveryReport | None] = []
     pressed = threading.Event()
 
     def on_delivery(report: DeliveryReport | None, error: SdkError | None) -> None:
         if not pressed.is_set() and threading.current_thread() is threading.main_thread():
             pressed.set()
             signal.raise_signal(signal.SIGINT)
-        told.append(report)
+        outcomes.append(report)
 
     produced: list[ProducerRecord] = []
 
@@ -53,44 +68,60 @@ def test_ctrl_c_inside_a_callback_is_heard_after_it(producer: ConfluentProducer)
     with pytest.raises(KeyboardInterrupt):
         produce_and_flush()
     assert producer.flush(10) == 0
-    assert len(told) == len(produced)
-    assert None not in told
+    assert len(outcomes) == len(produced)
+    assert None not in outcomes
 
 
 def test_ctrl_c_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> None:
     """The client answers an interruption while it reads headers with an error of its own."""
+    interrupted = header_name(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        producer.produce(RECORD._replace(headers=((interrupted, b""),)), lambda *_: None)
+
+
+def test_sigterm_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> None:
+    """Nor is SIGTERM, where it ends the process through SystemExit."""
+    end = exit_on_sigterm()
+    interrupted = header_name(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        producer.produce(RECORD._replace(headers=((interrupted, b""),)), lambda *_: None)
+    end()
+
+
+def header_name(number: signal.Signals) -> str:
+    """Return a header name that is interrupted by a signal when the client reads it."""
 
     class Name(str):
         __slots__ = ()
 
-        def __str__(self) -> NoReturn:
-            raise KeyboardInterrupt
+        def __str__(self) -> str:
+            signal.raise_signal(number)
+            return "name"
 
-    with pytest.raises(KeyboardInterrupt):
-        producer.produce(RECORD._replace(headers=((Name("a"), b""),)), lambda *_: None)
+    return Name("name")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_deferred_signals_are_heard_once_afterwards(number: signal.Signals) -> None:
+def test_deferred_signals_are_handled_once_afterwards(number: signal.Signals) -> None:
     """A handler is called after the block, and is in its place again."""
-    heard: list[int] = []
+    handled: list[int] = []
 
     def handler(number: int, _frame: object) -> None:
-        heard.append(number)
+        handled.append(number)
 
     before = signal.signal(number, handler)
     try:
         with deferred_signals():
             signal.raise_signal(number)
-            assert heard == []
-        assert heard == [number]
+            assert handled == []
+        assert handled == [number]
         assert signal.getsignal(number) is handler
     finally:
         signal.signal(number, before)
 
 
-def test_other_threads_hold_nothing() -> None:
-    """Signals are the main thread's affair: elsewhere the block changes no handler."""
+def test_other_threads_defer_nothing() -> None:
+    """Python handles signals in the main thread: elsewhere the block changes no handler."""
     seen: list[object] = []
 
     def look() -> None:
