@@ -14,6 +14,7 @@ from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 from sdk.settings.librdkafka import BY_NAME, configured
+from sdk.threads import require_os_threads
 
 Client = TypeVar("Client")
 
@@ -118,15 +119,16 @@ def make_client(
         passed: Which of them were passed through, so that a refusal can name the table.
 
     Raises:
-        ConfigurationError: librdkafka refuses a key or a value.
+        ConfigurationError: librdkafka refuses a key or a value, or threads have been patched.
         AuthenticationError: The first token could not be had.
     """
-    told = {
+    require_os_threads()
+    values = {
         key: str(value).lower() if isinstance(value, bool) else value
         for key, value in config.items()
     }
     try:
-        return client_class(told, logger=client_logger)
+        return client_class(values, logger=client_logger)
     except KafkaException as error:
         tokens = config.get("oauth_cb")
         if isinstance(tokens, _TokenCallback) and tokens.failure is not None:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from sqlalchemy import Insert, func, insert
 
+from sdk.checks import HeaderInput
 from sdk.events import Event
 from sdk.outbox.rows import row_of
 from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
 from sdk.outbox.tables import Tables
-from sdk.publishing.checks import HeaderInput
 from sdk.publishing.encoder import FROM_EVENT, Encoder
 from sdk.records import ProducerRecord
 
