@@ -43,11 +43,13 @@ class ClientHealth:
         self.failing = True
         if error.fatal():
             self._fatal = failure
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            # Reported beside the reason why the last broker is down, which says more.
+            self._error = self._error or failure
+            return
         if is_refusal(error):
             self._refused_since = self._refused_since or time.monotonic()
             self._error = failure
-        elif self._error is not None and error.code() == KafkaError._ALL_BROKERS_DOWN:
-            return  # why the last of them is down says more
         elif self._refused_since is None:
             self._error = failure
         if error.code() not in self._logged:
