@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import attrs
 from contracts.orders import OrderCreated
-from order_service.consumer import order_consumer, written_version
+from order_service.consumer import order_consumer
 from order_service.orders import open_messaging, stop_printing
 from order_service.producer import publish
 
-from sdk import ConsumerRecord, Messaging
+from sdk import Context, Messaging
 
 COUNT = 6
 _BOLD, _DIM, _GREEN, _PLAIN = (
@@ -96,7 +96,7 @@ class Received:
     """The orders that a consumer in a thread of its own has read."""
 
     def __init__(self, messaging: Messaging) -> None:
-        self._read: list[tuple[OrderCreated, ConsumerRecord]] = []
+        self._read: list[tuple[OrderCreated, Context]] = []
         self._consumer = order_consumer(
             messaging, lambda *order: self._read.append(order), count=COUNT, group="demo"
         )
@@ -111,8 +111,8 @@ class Received:
         print(
             f"   {_DIM}{'written as':<12}{'read as':<11}{'total':>12}  what version 2 added{_PLAIN}"
         )
-        for order, record in self._read:
-            version = written_version(record)
+        for order, context in self._read:
+            version = context.writer_version
             added = (
                 f"{_DIM}all defaults: guest, {order.currency.value}, no lines, no note{_PLAIN}"
                 if version == 1

@@ -17,6 +17,7 @@ from sdk.lazy import lazy_names
 if TYPE_CHECKING:
     from sdk.abstractions import Observer as Observer
     from sdk.consuming.consumer import Consumer as Consumer
+    from sdk.consuming.context import Context as Context
     from sdk.errors import SdkError as SdkError
     from sdk.events import Catalog as Catalog
     from sdk.events import Event as Event
@@ -36,6 +37,7 @@ _HOMES = {
     "Catalog": "sdk.events",
     "Consumer": "sdk.consuming.consumer",
     "ConsumerRecord": "sdk.records",
+    "Context": "sdk.consuming.context",
     "Delivery": "sdk.publishing.delivery",
     "DeliveryReport": "sdk.records",
     "Event": "sdk.events",

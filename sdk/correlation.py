@@ -16,7 +16,8 @@ from sdk.records import ConsumerRecord, Header, ProducerRecord
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 """Names of the W3C Trace Context and Baggage specifications."""
 
-_handled: ContextVar[ConsumerRecord | None] = ContextVar("sdk_handled_record", default=None)
+handled: ContextVar[ConsumerRecord | None] = ContextVar("sdk_handled_record", default=None)
+"""The record that is being handled here; consumers set it, in their threads and tasks."""
 
 
 class within:  # noqa: N801 - read as a verb: ``with within(record)``
@@ -32,7 +33,7 @@ class within:  # noqa: N801 - read as a verb: ``with within(record)``
         self._record = record
 
     def __enter__(self) -> None:
-        self._token: Token[ConsumerRecord | None] = _handled.set(self._record)
+        self._token: Token[ConsumerRecord | None] = handled.set(self._record)
 
     def __exit__(
         self,
@@ -40,7 +41,7 @@ class within:  # noqa: N801 - read as a verb: ``with within(record)``
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _handled.reset(self._token)
+        handled.reset(self._token)
 
 
 def carry_on(record: ProducerRecord) -> ProducerRecord:
@@ -50,11 +51,11 @@ def carry_on(record: ProducerRecord) -> ProducerRecord:
     The correlation id is that of the handled record, or its id if it is the first of its kind; the
     causation id is its id.
     """
-    handled = _handled.get()
-    if handled is None:
+    cause = handled.get()
+    if cause is None:
         return record
     present = {name for name, _ in record.headers}
-    came = dict(handled.headers)  # of repeated headers the last counts
+    came = dict(cause.headers)  # of repeated headers the last counts
     identifier = came.get(ID)
     wanted: list[Header] = [
         (CORRELATION_ID, came.get(CORRELATION_ID) or identifier),

@@ -23,6 +23,7 @@
     │   ├── MessageTooLargeError     the broker or client refuses its size
     │   └── UndeliveredError         closing: these deliveries failed and nobody looked at them
     ├── HandlerError                 a handler raised; its record was not committed
+    ├── BatchFailed                  raised by batch handlers: which of their events failed
     ├── DependencyDown               raised by handlers: what they need is out of reach
     ├── FencedError                  another instance has taken over; stop
     └── ClosedError                  used after close, or in a forked child
@@ -33,6 +34,7 @@ path, byte offset) as attributes, and a remedy. Messages never contain secrets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -225,6 +227,21 @@ class UndeliveredError(DeliveryError):
 
 class HandlerError(SdkError):
     """A handler raised (its exception is the cause); its record was not committed."""
+
+
+class BatchFailed(SdkError):  # noqa: N818 - a handler states a fact, not a mistake
+    """Raised by a batch handler when some of its events failed; the others count as handled.
+
+        raise BatchFailed({3: ValueError("no stock")})
+
+    Args:
+        errors: Position of each event that failed, from 0 → why.
+        **context: As for `SdkError`.
+    """
+
+    def __init__(self, errors: Mapping[int, BaseException], **context: Any) -> None:
+        super().__init__(f"{len(errors)} events of a batch failed", **context)
+        self.errors = dict(errors)
 
 
 class DependencyDown(SdkError):  # noqa: N818 - a handler states a fact, not a mistake

@@ -7,25 +7,31 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
 
 from sdk import correlation
 from sdk.abstractions import BrokerAdmin, BrokerConsumer, Interceptor, Observer, TokenSource
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
-from sdk.consuming.consumer import Consumer, ConsumerParts, ErrorPolicy, stop_on_error
+from sdk.consuming.consumer import Consumer
+from sdk.consuming.engine import ConsumerParts
+from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.forwarding import Forwarder
+from sdk.consuming.intake import Limits
 from sdk.consuming.retry_topics import RetryTopics
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.once import Once
 from sdk.provisioning import provision
+from sdk.publishing.delivery import Delivery
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
-from sdk.retry import backoff
-from sdk.settings import Settings
+from sdk.records import ProducerRecord
+from sdk.settings import ConsumerOptions, Settings
 from sdk.signals import exit_on_sigterm
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicRouter
 from sdk.transport import Transport, open_transport
@@ -150,17 +156,24 @@ class Messaging(ClosingDeliveries):
         return self._encoders.get(None, self._make_encoder)
 
     def consumer(
-        self, group_id: str | None = None, *, on_error: ErrorPolicy = stop_on_error
+        self,
+        group_id: str | None = None,
+        *,
+        concurrency: int | None = None,
+        ordering: str | None = None,
+        failures: FailurePolicy | None = None,
     ) -> Consumer:
         """Return a new consumer.
 
         Args:
             group_id: Consumer group; by default the setting ``consumer.group_id``.
-            on_error: What becomes of a record that can never be read, or whose handler raised:
-                returning counts it as done, raising stops the consumer, as is the default.
+            concurrency: How many records are handled at the same time; by default the setting
+                ``consumer.concurrency``.
+            ordering: ``key``, ``partition`` or ``none``; by default ``consumer.ordering``.
+            failures: Rules for records that fail, beside those of ``[consumer.failures]``.
 
         Raises:
-            ConfigurationError: There is no group.
+            ConfigurationError: There is no group, or a value is out of range.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
         self._check_usable()
@@ -170,16 +183,27 @@ class Messaging(ClosingDeliveries):
                 "the consumer has no group",
                 remedy="pass group_id, or set consumer.group_id (SDK_CONSUMER__GROUP_ID)",
             )
+        options = evolve(
+            self.settings.consumer,
+            concurrency=concurrency or self.settings.consumer.concurrency,
+            ordering=ordering or self.settings.consumer.ordering,
+        )
+        policy = (failures or FailurePolicy()).configured(options, group)
         consumer = Consumer(
             ConsumerParts(
-                connect=lambda: self._member(group),
+                connect=lambda: self._member(group, policy.topics),
                 serializer=self._transport.serializer(),
                 topics=self.topics,
+                keys=self._transport.keys(),
                 group=group,
                 observers=self._observers,
-                on_error=on_error,
-                wait=partial(backoff, self.settings.retry),
-                max_poll_records=self.settings.consumer.max_poll_records,
+                policy=policy,
+                forwarder=self._forwarder(group, policy.topics, options),
+                concurrency=options.concurrency,
+                ordering=options.ordering,
+                unknown=options.unknown,
+                limits=Limits.configured(options),
+                commit_seconds=options.commit_interval_ms / 1000,
             )
         )
         self._consumers.append(consumer)
@@ -217,6 +241,26 @@ class Messaging(ClosingDeliveries):
         """Return a new client that creates and describes topics; close it after use."""
         self._check_usable()
         return self._transport.admin()
+
+    def _forwarder(
+        self, group: str, topics: RetryTopics, options: ConsumerOptions
+    ) -> Forwarder | None:
+        dead_letters = options.dead_letters
+        if dead_letters is None and options.retry_topics is None:
+            return None
+        counts: Once[str, int | None] = Once()
+        return Forwarder(
+            _Sender(self),
+            topics,
+            group,
+            partitions=lambda topic: counts.get(topic, lambda: self._partition_count(topic)),
+            stack_trace_bytes=dead_letters.stack_trace_bytes if dead_letters else 0,
+        )
+
+    def _partition_count(self, topic: str) -> int | None:
+        with closing(self.admin()) as admin:
+            found = admin.describe([topic]).get(topic)
+        return None if found is None else found.partitions
 
     def warm_up(self, *event_classes: type[Any]) -> None:
         """Resolve all that publishing will need, so that `produce` never waits for the registry.
@@ -277,8 +321,15 @@ class Messaging(ClosingDeliveries):
                 "the connection belongs to the parent process", remedy="open another after forking"
             )
 
-    def _member(self, group: str) -> BrokerConsumer:
+    def _member(self, group: str, retry_topics: RetryTopics) -> BrokerConsumer:
         self._check_usable()
+        options = self.settings.consumer
+        if self.settings.routing.provision != "none" and options.dead_letters is not None:
+            with closing(self._transport.admin()) as admin:
+                names = [definition.name for definition in self.topics.definitions()]
+                sources = admin.describe(names).values()
+                needed = retry_topics.definitions(sources, options)
+                provision(admin, needed, self.settings.routing.provision)
         return self._transport.consumer(group)
 
     def _make_producer(self) -> Producer:
@@ -308,6 +359,17 @@ class Messaging(ClosingDeliveries):
             headers if self.settings.producer.cloud_events else None,
             self._interceptors,
         )
+
+
+@frozen
+class _Sender:
+    """Sends failed records by the connection's producer, which is made when the first one fails."""
+
+    messaging: Messaging
+
+    def send(self, record: ProducerRecord) -> Delivery:
+        """Queue a record and return at once."""
+        return self.messaging.producer.send(record)
 
 
 def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -18,11 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from contracts.orders import OrderCreated
 
 from order_service.orders import open_messaging, stop_printing
-from sdk import Consumer, ConsumerRecord, Messaging, SdkError
-from sdk.cloud_events import EVENT_VERSION
+from sdk import Consumer, Context, Messaging, SdkError
 from sdk.serialization import JsonMessageSerializer
 
-OnOrder = Callable[[OrderCreated, ConsumerRecord], None]
+OnOrder = Callable[[OrderCreated, Context], None]
 
 
 def order_consumer(
@@ -32,28 +30,22 @@ def order_consumer(
 
     Args:
         messaging: The connection.
-        on_order: Called with each order and the record that it came in.
+        on_order: Called with each order and its context.
         count: None goes on until it is stopped.
         group: Consumer group; by default that of the settings.
     """
     consumer = messaging.consumer(group)
     left = count
 
-    def take(order: OrderCreated, record: ConsumerRecord) -> None:
+    def take(order: OrderCreated, context: Context) -> None:
         nonlocal left
-        on_order(order, record)
+        on_order(order, context)
         if left is not None:
             left -= 1
             if left <= 0:
                 consumer.stop()
 
-    return consumer.handle(OrderCreated, take, pass_record=True)
-
-
-def written_version(record: ConsumerRecord) -> int | None:
-    """Return the version that the producer wrote, as the standard headers tell it."""
-    text = record.header(EVENT_VERSION)
-    return int(text) if text is not None else None
+    return consumer.handle(OrderCreated, take)
 
 
 def main() -> int:
@@ -72,16 +64,14 @@ def main() -> int:
     options = parser.parse_args()
     read = 0
 
-    def on_order(order: OrderCreated, record: ConsumerRecord) -> None:
+    def on_order(order: OrderCreated, context: Context) -> None:
         nonlocal read
         read += 1
-        print(_json(order, record) if options.json else _line(order, record), flush=True)
+        print(_json(order, context) if options.json else _line(order, context), flush=True)
 
     try:
         with open_messaging(options.env) as messaging:
             consumer = order_consumer(messaging, on_order, count=options.count, group=options.group)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: consumer.stop())
             alarm = threading.Timer(options.timeout or 0, consumer.stop)
             if options.timeout is not None:
                 alarm.start()
@@ -100,28 +90,28 @@ def main() -> int:
     return 1 if options.count is not None and read < options.count else 0
 
 
-def _told(order: OrderCreated, record: ConsumerRecord) -> dict[str, object]:
+def _told(order: OrderCreated, context: Context) -> dict[str, object]:
     return {
         "event": order.__event__.full_name,
         "version": order.__event__.version,
-        "written_version": written_version(record),
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "key": None if record.key is None else record.key.decode(),
+        "written_version": context.writer_version,
+        "topic": context.topic,
+        "partition": context.partition,
+        "offset": context.offset,
+        "key": context.key,
     }
 
 
-def _json(order: OrderCreated, record: ConsumerRecord) -> str:
-    fields = json.loads(JsonMessageSerializer().encode(order, record.topic, []))
-    return json.dumps({**_told(order, record), "fields": fields})
+def _json(order: OrderCreated, context: Context) -> str:
+    fields = json.loads(JsonMessageSerializer().encode(order, context.topic, []))
+    return json.dumps({**_told(order, context), "fields": fields})
 
 
-def _line(order: OrderCreated, record: ConsumerRecord) -> str:
+def _line(order: OrderCreated, context: Context) -> str:
     told = (
         "{event} v{version} (written as v{written_version}) ← {topic} [{partition}] offset"
         " {offset}, key {key}"
-    ).format(**_told(order, record))
+    ).format(**_told(order, context))
     return f"{told}\n    {order.total_amount} {order.currency.value}, {len(order.lines)} line(s)"
 
 

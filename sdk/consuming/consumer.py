@@ -1,89 +1,104 @@
-"""The plain consumer: events → handlers, one after the other, at least once each."""
+"""The consumer: handlers are given to it, and it runs, in the foreground or beside other work."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import json
 import logging
-import time
+import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from threading import Event as Signal
-from threading import Lock
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from attrs import field, frozen
 
-from sdk.abstractions import BrokerConsumer, MessageSerializer, TopicResolver
-from sdk.consuming.intake import ConsumerLoop
-from sdk.errors import (
-    ClosedError,
-    ConfigurationError,
-    DeserializationError,
-    HandlerError,
-    SchemaNotFoundError,
+from sdk.abstractions import E
+from sdk.consuming.context import Context
+from sdk.consuming.engine import ConsumerParts, Engine, end, outlast
+from sdk.consuming.handlers import (
+    Batch,
+    Call,
+    Handler,
+    Handlers,
+    asks_for_context,
+    check_event_class,
+    check_tombstone,
 )
-from sdk.happenings import RecordFailed, RecordHandled, RecordReceived
-from sdk.observers import Observers
-from sdk.records import ConsumerRecord, Tombstone
+from sdk.consuming.intake import Intake
+from sdk.consuming.offsets import Place
+from sdk.errors import ClosedError, ConfigurationError, HandlerError, SdkError
+from sdk.happenings import ConsumerStopped
+from sdk.records import BEGINNING, END, Tombstone, TopicPartition
+from sdk.signals import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
-EventHandler = Callable[..., Awaitable[None] | None]
-"""(event) or, with ``pass_record``, (event, record); a coroutine function is fine."""
+EventHandler = Callable[[E], object] | Callable[[E, Context], object]
+"""(event) or (event, context), a plain function or a coroutine function."""
 
-TombstoneHandler = Callable[[Tombstone], Awaitable[None] | None]
+BatchHandler = Callable[[list[E]], object] | Callable[[list[E], list[Context]], object]
+"""(events) or (events, contexts), a plain function or a coroutine function."""
 
-ErrorPolicy = Callable[[ConsumerRecord, DeserializationError | HandlerError], None]
-"""What becomes of a record that failed for good: returning counts it as done, raising stops."""
+TombstoneHandler = Callable[[Tombstone], object]
 
-_WaitFor = Callable[[Coroutine[Any, Any, None]], None]
+_H = TypeVar("_H", bound=Callable[..., Any])
+_R = TypeVar("_R")
 
-
-def stop_on_error(record: ConsumerRecord, error: DeserializationError | HandlerError) -> None:
-    """Stop the consumer: the default `ErrorPolicy`."""
-    raise error
+_ENDS = {"beginning": BEGINNING, "end": END}
 
 
-def wait_longer(attempt: int) -> float:
-    """Return half a second, doubled each time, 30 seconds at most."""
-    return float(min(0.5 * 2 ** (attempt - 1), 30.0))
+class EventDecorator(Protocol[E]):
+    """What ``@consumer.handle(OrderCreated)`` returns; the function stays as it is."""
+
+    @overload
+    def __call__(self, function: Callable[[E], _R], /) -> Callable[[E], _R]: ...
+    @overload
+    def __call__(self, function: Callable[[E, Context], _R], /) -> Callable[[E, Context], _R]: ...
+
+
+class BatchDecorator(Protocol[E]):
+    """What ``@consumer.handle(OrderCreated, batch_size=100)`` returns."""
+
+    @overload
+    def __call__(self, function: Callable[[list[E]], _R], /) -> Callable[[list[E]], _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[list[E], list[Context]], _R], /
+    ) -> Callable[[list[E], list[Context]], _R]: ...
 
 
 @frozen(kw_only=True)
-class ConsumerParts:
-    """What a consumer is made of.
+class Health:
+    """How a consumer is.
 
     Attributes:
-        connect: Makes the client, a member of the group, for one `Consumer.run`.
-        serializer: Record values → events.
-        topics: Event classes → the topics that they can be read from.
-        group: Consumer group, for observers.
-        observers: Who sees what happens.
-        on_error: What becomes of poison, and of records whose handler raised.
-        wait: Attempt, from 1 → seconds for which a partition rests when the registry is out of
-            reach.
-        max_poll_records: Records taken at once.
+        running: Whether it runs.
+        joined: Whether its group has answered.
+        partitions: What is assigned to it.
+        overdue: Records that have been in work for too long, in words.
+        error: What stopped it, or None.
     """
 
-    connect: Callable[[], BrokerConsumer]
-    serializer: MessageSerializer
-    topics: TopicResolver
-    group: str = ""
-    observers: Observers = field(factory=Observers)
-    on_error: ErrorPolicy = stop_on_error
-    wait: Callable[[int], float] = wait_longer
-    max_poll_records: int = 500
+    running: bool
+    joined: bool
+    partitions: tuple[TopicPartition, ...] = ()
+    overdue: tuple[str, ...] = ()
+    error: BaseException | None = field(default=None, eq=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it handles events, as far as can be seen."""
+        return self.running and self.joined and not self.overdue
 
 
 class Consumer:
-    """Hands the events of one consumer group to handlers, in order within each partition.
+    """Hands the events of one consumer group to handlers, at least once each.
 
-    A record's offset is committed after its handler has succeeded, so that every event is handled
-    at least once. When the schema registry is out of reach, the partition waits and nothing is
-    skipped.
+    An offset is committed when all records before it are done: handled, forwarded, or skipped by
+    a rule. A consumer runs in the foreground (`run`), in an event loop (`run_async`) or in a
+    thread of its own (`start`).
 
     Args:
         parts: The collaborators.
@@ -94,55 +109,133 @@ class Consumer:
 
     def __init__(self, parts: ConsumerParts) -> None:
         self._parts = parts
-        self._handlers: dict[str, _Handler] = {}
-        self._stopped = Signal()
-        self._running = Lock()
+        self._handlers = Handlers()
+        self._running = threading.Lock()
+        self._stopped = threading.Event()
+        self._engine: Engine | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
         self.skipped: Counter[str] = Counter()
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        function: EventHandler[E],
+        *,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> Self: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        function: BatchHandler[E],
+        *,
+        batch_size: int,
+        batch_seconds: float = 0.5,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> Self: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        *,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> EventDecorator[E]: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        *,
+        batch_size: int,
+        batch_seconds: float = 0.5,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> BatchDecorator[E]: ...
 
     def handle(
         self,
         event_class: type[Any],
-        function: EventHandler,
+        function: Call | None = None,
         *,
+        batch_size: int | None = None,
+        batch_seconds: float = 0.5,
         tombstone: TombstoneHandler | None = None,
-        pass_record: bool = False,
-    ) -> Self:
-        """Have events handed to ``function`` as ``event_class``, whatever version wrote them.
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> Any:
+        """Call a function with events of a class, whichever version wrote them.
+
+            @consumer.handle(OrderCreated)
+            async def bill(order: OrderCreated, context: Context) -> None: ...
 
         Args:
             event_class: A generated class; its topics, of all versions, are subscribed to.
-            function: Called with each event; when it returns, the event counts as handled.
-            tombstone: Called with each null value of the topics. A tombstone that tells its event
+            function: Called with each event and, if it has a second parameter, with the
+                `Context`; a coroutine function is awaited. Left out, this is a decorator. When
+                it returns, the event counts as handled.
+            batch_size: Call it with lists of so many events at most. It may raise
+                `BatchFailed` for some of them; anything else that it raises fails all.
+            batch_seconds: How long the first event of a batch waits for others, seconds.
+            tombstone: Called with each null value of the topics. A tombstone that names its event
                 (``ce_type``) reaches that event's handler, any other those of its whole topic.
-            pass_record: Call ``function(event, record)``: with topic, partition, offset, key,
-                headers and timestamp.
+            topics: Read these topics instead of those that the event is routed to.
+            pattern: Read the topics whose names this regular expression matches, too.
 
         Returns:
-            This consumer.
+            This consumer; as a decorator, the function.
 
         Raises:
-            ConfigurationError: The event has a handler already, or this one cannot be called.
+            ConfigurationError: The event has a handler already, or this one cannot be called so.
             RoutingError: The event has no topic.
         """
-        if not callable(function):
-            raise ConfigurationError(
-                f"a handler must be callable, which {type(function).__qualname__} is not"
-            )
-        topics = tuple(topic.name for topic in self._parts.topics.readable(event_class))
-        handler = _Handler(event_class, function, tombstone, pass_record, topics)
-        for name in _names(event_class):
-            other = self._handlers.get(name)
-            if other is not None:
-                raise ConfigurationError(
-                    f"event {name} has a handler already, for {other.event_class.__qualname__}",
-                    event=name,
-                    remedy="handle one version; it reads what the other versions wrote as well",
+        check_event_class(event_class)
+
+        def add(given: Call) -> None:
+            batch = None if batch_size is None else _batch(batch_size, batch_seconds)
+            context = asks_for_context(given, event_class, batch=batch is not None)
+            if tombstone is not None:
+                check_tombstone(tombstone)
+            names = topics
+            if names is None and pattern is None:
+                names = [topic.name for topic in self._parts.topics.readable(event_class)]
+            self._handlers.add(
+                Handler(
+                    event_class=event_class,
+                    function=given,
+                    context=context,
+                    batch=batch,
+                    tombstone=tombstone,
+                    topics=tuple(names or ()),
+                    pattern=pattern,
                 )
-            self._handlers[name] = handler
-        return self
+            )
+
+        if function is not None:
+            add(function)
+            return self
+
+        def decorate(given: _H) -> _H:
+            add(given)
+            return given
+
+        return decorate
 
     def run(self) -> None:
-        """Consume until `stop` is called, from this thread; then leave the group.
+        """Consume in this thread until `stop` is called; then leave the group.
+
+        In the main thread, SIGTERM and SIGINT stop it as well, unless they have handlers already:
+        the first one finishes the records in hand and commits, the second interrupts at once.
 
         Raises:
             DeserializationError: A record can never be read; nothing past it was committed.
@@ -156,33 +249,75 @@ class Consumer:
                 "run would block the event loop of this thread",
                 remedy="await consumer.run_async()",
             )
-        with asyncio.Runner() as runner:
-            self._consume(runner.run)
+        with stop_on_signals(self._stop_on_signal):
+            self._run_here()
 
     async def run_async(self) -> None:
         """Consume until `stop` is called or this task is cancelled; coroutines run in this loop.
 
-        Handlers that are plain functions run in a thread of the consumer's own.
+        Handlers that are plain functions run in threads. A cancelled task ends when the group has
+        been left; a second cancellation interrupts the coroutines in hand.
 
         Raises:
             SdkError: As `run`.
         """
         loop = asyncio.get_running_loop()
+        with self._run(loop if self._handlers.coroutines else None) as engine:
+            if self._handlers.coroutines:
+                await engine.run_in_loop()
+                return
+            ended = loop.create_future()
 
-        def wait_for(coroutine: Coroutine[Any, Any, None]) -> None:
-            asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+            def run() -> None:
+                try:
+                    engine.run()
+                except BaseException as error:  # noqa: BLE001 - raised in the task instead
+                    engine.stop(error)
+                loop.call_soon_threadsafe(end, ended)
 
-        work = asyncio.ensure_future(asyncio.to_thread(self._consume, wait_for))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            self.stop()
-            await work
-            raise
+            threading.Thread(target=run, name="sdk-consumer", daemon=True).start()
+            await outlast(ended, engine.stop, lambda: None)
+            if engine.error is not None:
+                raise engine.error
+
+    def start(self) -> Self:
+        """Consume in a thread of its own, until `stop` or `close`; `health` has what stopped it.
+
+        Raises:
+            ClosedError: It runs already.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise _running_already()
+
+        def run() -> None:
+            try:
+                self._run_here()
+            except BaseException:  # noqa: BLE001 - logged, and kept for `health`
+                return
+
+        self._thread = threading.Thread(target=run, name=f"sdk-{self._parts.group}", daemon=True)
+        self._thread.start()
+        return self
 
     def stop(self) -> None:
-        """Have `run` finish the record in hand, commit and return; from any thread or signal."""
+        """Finish the records in hand, commit and leave; from any thread or signal handler."""
         self._stopped.set()
+        engine = self._engine
+        if engine is not None:
+            engine.stop()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Stop, and wait until the group has been left.
+
+        Args:
+            timeout: Seconds; None waits for the handlers in hand, however long they take.
+        """
+        self.stop()
+        if self._running.acquire(timeout=-1 if timeout is None else timeout):
+            self._running.release()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -195,163 +330,158 @@ class Consumer:
     ) -> None:
         self.stop()
 
-    def close(self, timeout: float | None = None) -> None:
-        """Stop, and wait until `run` has returned.
+    def pause(self, *what: str | TopicPartition) -> None:
+        """Hand out no more of topics or partitions until `resume`; takes effect within 0.1 s.
 
         Args:
-            timeout: Seconds; None waits for the handler in hand, however long it takes.
-        """
-        self.stop()
-        if self._running.acquire(timeout=-1 if timeout is None else timeout):
-            self._running.release()
+            *what: Topic names or partitions; everything that is assigned by default.
 
-    def _consume(self, wait_for: _WaitFor) -> None:
+        Raises:
+            ClosedError: The consumer does not run.
+        """
+        self._request(lambda intake: intake.pause(_chosen(intake, what), paused=True))
+
+    def resume(self, *what: str | TopicPartition) -> None:
+        """Go on with what was paused; arguments and errors as for `pause`."""
+        self._request(lambda intake: intake.pause(_chosen(intake, what), paused=False))
+
+    def seek(
+        self, to: int | datetime | Literal["beginning", "end"], *what: str | TopicPartition
+    ) -> None:
+        """Read from elsewhere; takes effect within 0.1 s, after the records in hand.
+
+        Args:
+            to: An offset, the time of the first record to be read (aware), or either end.
+            *what: Topic names or partitions; everything that is assigned by default.
+
+        Raises:
+            ClosedError: The consumer does not run.
+            ConfigurationError: The time is naive.
+        """
+        if isinstance(to, datetime) and to.tzinfo is None:
+            raise ConfigurationError("seek needs an aware time", remedy="give it a time zone")
+        position = _ENDS[to] if isinstance(to, str) else to
+        self._request(lambda intake: intake.seek(position, _chosen(intake, what)))
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Return how many records are not done, by partition, as measured within the last second.
+
+        Partitions of which nothing was read yet are left out.
+        """
+        engine = self._engine
+        known = {} if engine is None else engine.intake.lag.copy()
+        return {
+            TopicPartition(topic=topic, partition=number): lag
+            for (topic, number), lag in known.items()
+        }
+
+    def health(self) -> Health:
+        """Return how the consumer is; cheap, and from any thread."""
+        engine = self._engine
+        if engine is None:
+            return Health(running=False, joined=False, error=self._error)
+        intake = engine.intake
+        return Health(
+            running=not intake.stopping,
+            joined=intake.joined,
+            partitions=tuple(
+                TopicPartition(topic=topic, partition=number)
+                for topic, number in list(intake.partitions)
+            ),
+            overdue=intake.overdue,
+            error=engine.error,
+        )
+
+    def ready(self) -> bool:
+        """Return whether it runs, has joined its group, and no record is overdue."""
+        return self.health().ready
+
+    def _run_here(self) -> None:
+        if self._handlers.coroutines:
+            asyncio.run(self._run_in_loop())
+            return
+        with self._run(None) as engine:
+            engine.run()
+
+    async def _run_in_loop(self) -> None:
+        with self._run(asyncio.get_running_loop()) as engine:
+            await engine.run_in_loop()
+
+    @contextmanager
+    def _run(self, loop: asyncio.AbstractEventLoop | None) -> Iterator[Engine]:
+        """Make an engine for one run, and account for how it ends."""
         if not self._handlers:
             raise ConfigurationError("the consumer has no handler", remedy="call handle first")
         if not self._running.acquire(blocking=False):
-            raise ClosedError("the consumer runs already", remedy="make another for more members")
+            raise _running_already()
+        self._error = None
         try:
-            parts = self._parts
-            loop = ConsumerLoop(
-                parts.connect(),
-                _Dispatch(parts, self._handlers, self.skipped, wait_for),
-                parts.wait,
-                parts.max_poll_records,
-            )
-            topics = {topic for handler in self._handlers.values() for topic in handler.topics}
-            try:
-                loop.consume(sorted(topics), self._stopped.is_set)
-            finally:
-                loop.leave()
+            engine = self._engine = Engine(self._parts, self._handlers, self.skipped, loop)
+            if self._stopped.is_set():
+                engine.stop()
+            yield engine
+        except BaseException as error:
+            self._error = error
+            raise
         finally:
+            self._engine = None
             self._stopped.clear()
             self._running.release()
+            self._report_end(self._error)
 
-
-@frozen
-class _Handler:
-    event_class: type[Any]
-    function: EventHandler
-    tombstone: TombstoneHandler | None
-    pass_record: bool
-    topics: tuple[str, ...]
-
-
-class _Dispatch:
-    """Finds the handler of a record by its writer's full name, and calls it."""
-
-    def __init__(
-        self,
-        parts: ConsumerParts,
-        handlers: dict[str, _Handler],
-        skipped: Counter[str],
-        wait_for: _WaitFor,
-    ) -> None:
-        self._parts = parts
-        self._handlers = handlers
-        self._skipped = skipped
-        self._wait_for = wait_for
-
-    def __call__(self, record: ConsumerRecord) -> None:
-        observers = self._parts.observers
-        if observers:
-            observers.notify(RecordReceived(record))
-        started = time.perf_counter()
-        try:
-            if record.value is None:
-                self._tombstone(record)
-            else:
-                self._event(record)
-        except (DeserializationError, HandlerError) as error:
-            if observers:
-                failure = "handler" if isinstance(error, HandlerError) else "poison"
-                observers.notify(
-                    RecordFailed(
-                        record, error.event, self._parts.group, error.__cause__ or error, failure
-                    )
-                )
-            self._parts.on_error(record, error)
+    def _report_end(self, error: BaseException | None) -> None:
+        group = self._parts.group
+        if error is None or not isinstance(error, Exception):
+            logger.info("group %s: the consumer has stopped and left its group", group)
         else:
-            if observers:
-                seconds = time.perf_counter() - started
-                observers.notify(RecordHandled(record, None, self._parts.group, seconds))
-
-    def _event(self, record: ConsumerRecord) -> None:
-        serializer = self._parts.serializer
-        try:
-            incoming = serializer.open(record)
-            name = incoming.full_name
-            handler = self._handlers.get(name)
-            if handler is None:
-                self._skip(name, record)
-                return
-            event = incoming.read(handler.event_class)
-        except SchemaNotFoundError as error:
-            raise DeserializationError(
-                f"the writer schema is unknown: {error.message}",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                schema_id=error.schema_id,
-                remedy="see which producer wrote it, and against which registry",
-            ) from error
-        except DeserializationError as error:
-            error.topic, error.partition, error.offset = (
-                record.topic,
-                record.partition,
-                record.offset,
+            # A handler's own error needs its traceback; ours say everything in a line.
+            cause = error.__cause__ if isinstance(error, HandlerError) else error
+            trace = None if isinstance(error, SdkError) and cause is error else cause
+            logger.error(
+                "group %s: the consumer has stopped: %s",
+                group,
+                error,
+                exc_info=trace,
+                extra={
+                    name: value
+                    for name in ("event", "topic", "partition", "offset")
+                    if (value := getattr(error, name, None)) is not None
+                },
             )
-            raise
-        if handler.pass_record:
-            self._call(record, name, handler.function, event, record)
-        else:
-            self._call(record, name, handler.function, event)
+        if self._parts.observers:
+            self._parts.observers.notify(ConsumerStopped(group, error))
 
-    def _tombstone(self, record: ConsumerRecord) -> None:
-        told = (record.header("ce_type") or b"").decode(errors="replace")
-        concerned = {
-            id(handler): handler
-            for name, handler in self._handlers.items()
-            if record.topic in handler.topics and told in {"", name}
-        }
-        for handler in concerned.values():
-            if handler.tombstone is not None:
-                name = handler.event_class.__event__.full_name
-                value = Tombstone(event_class=handler.event_class, key=record.key, record=record)
-                self._call(record, name, handler.tombstone, value)
+    def _stop_on_signal(self, _number: int) -> None:
+        self.stop()
 
-    def _call(
-        self, record: ConsumerRecord, name: str, function: EventHandler, *arguments: Any
-    ) -> None:
-        try:
-            outcome = function(*arguments)
-            if outcome is not None and inspect.iscoroutine(outcome):
-                self._wait_for(outcome)
-        except Exception as error:
-            raise HandlerError(
-                f"the handler raised {type(error).__name__}: {error}",
-                event=name,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                remedy="correct the handler; the event comes again",
-            ) from error
-
-    def _skip(self, name: str, record: ConsumerRecord) -> None:
-        self._skipped[name] += 1
-        if self._skipped[name] == 1:
-            logger.info("no handler for %s on %s: such events are skipped", name, record.topic)
+    def _request(self, call: Callable[[Intake], None]) -> None:
+        engine = self._engine
+        if engine is None:
+            raise ClosedError("the consumer does not run", remedy="run it first")
+        engine.intake.request(lambda: call(engine.intake))
 
 
-def _names(event_class: type[Any]) -> list[str]:
-    """Return the full names under which events for this class may have been written."""
-    info = event_class.__event__
-    namespace = info.full_name.rpartition(".")[0]
-    aliases = json.loads(info.schema).get("aliases", ())
-    return [
-        info.full_name,
-        *(alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in aliases),
-    ]
+def _running_already() -> ClosedError:
+    return ClosedError("the consumer runs already", remedy="make another for more members")
+
+
+def _batch(size: int, seconds: float) -> Batch:
+    if size < 1 or seconds < 0:
+        raise ConfigurationError(
+            "a batch needs room for an event, and cannot wait for less than no time",
+            remedy="pass batch_size from 1 on and batch_seconds from 0 on",
+        )
+    return Batch(size=size, seconds=seconds)
+
+
+def _chosen(intake: Intake, what: Iterable[str | TopicPartition]) -> list[Place]:
+    """Return which partitions are meant: of those assigned, or named outright."""
+    given = list(what)
+    if not given:
+        return list(intake.partitions)
+    topics = {each for each in given if isinstance(each, str)}
+    named = [(each.topic, each.partition) for each in given if not isinstance(each, str)]
+    return named + [place for place in intake.partitions if place[0] in topics]
 
 
 def _event_loop_runs() -> bool:

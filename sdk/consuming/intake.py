@@ -1,185 +1,425 @@
-"""The loop of a consumer: poll, hand over, commit what is done; partitions come and go."""
+"""The intake: polls, hands over, commits, and answers the group; it never runs a handler."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from attrs import frozen
 
 from sdk.abstractions import BrokerConsumer
-from sdk.errors import (
-    AuthenticationError,
-    AuthorizationError,
-    BrokerError,
-    RegistryUnavailableError,
-    SdkError,
+from sdk.clock import Clock
+from sdk.consuming.circuit import Circuits
+from sdk.consuming.lanes import Lane, Lanes, Partition
+from sdk.consuming.offsets import Committer, Place
+from sdk.consuming.retry_topics import RetryTopics, due_at
+from sdk.errors import BrokerError, SdkError
+from sdk.happenings import (
+    Happening,
+    LagMeasured,
+    PartitionsAssigned,
+    PartitionsLost,
+    PartitionsPaused,
+    PartitionsResumed,
+    PartitionsRevoked,
+    RecordReceived,
 )
+from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
+from sdk.settings import ConsumerOptions
 
 logger = logging.getLogger(__name__)
 
-Place = tuple[str, int]
-"""(topic, partition)"""
+_POLL_SECONDS = 0.1
+_ROOM_SECONDS = 0.2
+_ASK_SECONDS = 10.0
+_LAG_SECONDS = 1.0
+_WATCH_SECONDS = 1.0
 
-_POLL_SECONDS = 0.2
-_COMMIT_SECONDS = 1.0
-_KEEP_ALIVE_SECONDS = 10.0
+
+@frozen(kw_only=True)
+class Limits:
+    """How much a consumer takes on, and for how long.
+
+    Attributes:
+        poll_records: Records taken at once.
+        records: Records in flight: taken, and not done.
+        bytes: Bytes in flight.
+        drain_seconds: How long records in hand may take when their partition is given up or the
+            consumer stops.
+        work_seconds: How long one record may be in work before the consumer is not ready.
+    """
+
+    poll_records: int = 500
+    records: int = 10_000
+    bytes: int = 64 * 1024 * 1024
+    drain_seconds: float = 10.0
+    work_seconds: float = 300.0
+
+    @classmethod
+    def configured(cls, options: ConsumerOptions) -> Limits:
+        """Return what the ``[consumer]`` table says."""
+        return cls(
+            poll_records=options.max_poll_records,
+            records=options.max_in_flight,
+            bytes=options.max_in_flight_bytes,
+            drain_seconds=options.drain_timeout_ms / 1000,
+            work_seconds=options.handler_limit_ms / 1000,
+        )
 
 
-class ConsumerLoop:
-    """One membership in a consumer group, from `consume` to `leave`.
+class Intake:
+    """One membership in a consumer group; a `ConsumerListener` of its client.
 
     Args:
         broker: The client.
-        hand_over: Handles a record; returning means that it is done.
-        wait: Attempt, from 1 → seconds for which a partition rests when the registry is out of
-            reach.
-        max_records: Records taken at once.
+        lanes: Where records go.
+        committer: Commits what is done.
+        circuits: What the consumer waits for.
+        retry_topics: Which topics hold records that are not due yet.
+        limits: How much is taken on.
+        group: Consumer group.
+        clock: Tells when things are due.
+        observers: Who learns of rebalances, pauses and lag.
+
+    Attributes:
+        partitions: What is assigned.
+        joined: Whether the group has answered.
+        overdue: Records that are in work for too long, in words.
+        lag: How far behind the end each partition is, as measured last.
+        stopping: Set to leave the group.
     """
 
     def __init__(
         self,
         broker: BrokerConsumer,
-        hand_over: Callable[[ConsumerRecord], None],
-        wait: Callable[[int], float],
-        max_records: int,
+        lanes: Lanes,
+        committer: Committer,
+        *,
+        circuits: Circuits,
+        retry_topics: RetryTopics,
+        limits: Limits,
+        group: str,
+        clock: Clock,
+        observers: Observers,
     ) -> None:
         self._broker = broker
-        self._hand_over = hand_over
-        self._wait = wait
-        self._max_records = max_records
-        self._taken: deque[ConsumerRecord] = deque()
-        self._assigned: set[Place] = set()
-        self._done: dict[Place, int] = {}
-        self._attempts: dict[Place, int] = {}
+        self._lanes = lanes
+        self._committer = committer
+        self._circuits = circuits
+        self._retry_topics = retry_topics
+        self._limits = limits
+        self._group = group
+        self._clock = clock
+        self._observers = observers
+        self._requests: deque[Callable[[], None]] = deque()
         self._resting: dict[Place, float] = {}
-        self._last_poll = 0.0
-        self._last_commit = time.monotonic()
+        self._paused: set[Place] = set()
+        self._wanted_paused: set[Place] = set()
+        self._full = False
+        self._seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
+        self._next_watch = 0.0
+        self._next_lag = 0.0
+        self.partitions: dict[Place, Partition] = {}
+        self.joined = False
+        self.overdue: tuple[str, ...] = ()
+        self.lag: dict[Place, int] = {}
+        self.stopping = False
 
-    def consume(self, topics: Sequence[str], stopped: Callable[[], bool]) -> None:
-        """Consume until ``stopped`` returns True.
+    def run(self, topics: Sequence[str], pattern: str | None) -> None:
+        """Take records until `stopping` is set.
 
-        Args:
-            topics: To be subscribed to.
-            stopped: Looked at after every record.
+        Raises:
+            BrokerError: Kafka refuses us.
+            FencedError: Another instance has taken over.
         """
-        self._broker.subscribe(topics, self)
-        while not stopped():
-            self._wake_rested()
-            self._poll(_POLL_SECONDS, self._max_records)
-            while self._taken and not stopped():
-                self._process(self._taken.popleft())
-                self._keep_up()
-            self._commit(self._done)
+        self._broker.subscribe(topics, self, pattern=pattern)
+        while not self.stopping:
+            while self._requests:
+                self._requests.popleft()()
+            self._watch()
+            room = self._room()
+            self._pause_and_resume()
+            records = self._broker.poll(_POLL_SECONDS, room)
+            if records:
+                self._hand_over(records)
+            watermarks = {place: each.watermark for place, each in self.partitions.items()}
+            self._committer.tick(watermarks, idle=not self._in_flight())
 
     def leave(self) -> None:
-        """Commit what is done and leave the group."""
-        self._taken.clear()
-        try:
-            self._commit(self._done)
-        except BrokerError as error:
-            logger.warning("leaving the group without a last commit: %s", error)
+        """Let the records in hand finish, commit, and leave the group."""
+        self._lanes.close(self.partitions.values())
+        self._give_up(self.partitions)
         self._broker.close()
 
-    def _poll(self, timeout: float, max_records: int) -> None:
-        self._last_poll = time.monotonic()
-        # In a statement of its own: a revocation inside the call may change what is taken.
-        records = self._broker.poll(timeout, max_records)
-        self._taken.extend(records)
+    def request(self, call: Callable[[], None]) -> None:
+        """Have a function run between two polls; from any thread."""
+        self._requests.append(call)
 
-    def _process(self, record: ConsumerRecord) -> None:
-        place = (record.topic, record.partition)
-        try:
-            self._hand_over(record)
-        except RegistryUnavailableError as error:
-            self._rest(place, record.offset, error)
-        else:
-            self._done[place] = record.offset + 1
-            self._attempts.pop(place, None)
+    def pause(self, places: Iterable[Place], *, paused: bool) -> None:
+        """Hand out nothing of partitions, or go on with them; called through `request`."""
+        for place in places:
+            (self._wanted_paused.add if paused else self._wanted_paused.discard)(place)
+            partition = self.partitions.get(place)
+            if partition is not None:
+                (self._lanes.pause if paused else self._lanes.resume)(partition)
 
-    def _keep_up(self) -> None:
-        """Commit, and stay a member, while handlers take their time over what was polled."""
-        now = time.monotonic()
-        if now - self._last_commit > _COMMIT_SECONDS:
-            self._commit(self._done)
-        if self._taken and now - self._last_poll > _KEEP_ALIVE_SECONDS:
-            self._broker.pause(_places(self._assigned))
-            self._poll(0, 1)
-            self._broker.resume(_places(self._assigned - self._resting.keys()))
+    def seek(self, to: int | datetime, places: Iterable[Place]) -> None:
+        """Read partitions from elsewhere; called through `request`.
 
-    def _rest(self, place: Place, offset: int, error: RegistryUnavailableError) -> None:
-        """Read nothing of a partition for a while, then go on at ``offset``."""
-        attempt = self._attempts[place] = self._attempts.get(place, 0) + 1
-        seconds = self._wait(attempt)
-        topic, partition = place
-        logger.warning(
-            "%s [%d] waits %.1f s at offset %d: %s", topic, partition, seconds, offset, error
-        )
-        self._drop({place})
-        self._broker.pause(_places([place]))
-        self._broker.seek(TopicPartition(topic=topic, partition=partition, offset=offset))
-        self._resting[place] = time.monotonic() + seconds
-
-    def _wake_rested(self) -> None:
-        now = time.monotonic()
-        rested = [place for place, until in self._resting.items() if until <= now]
-        for place in rested:
-            del self._resting[place]
-        if rested:
-            self._broker.resume(_places(rested))
+        Args:
+            to: Offset, `BEGINNING` or `END`, or the time of the first record to be read.
+            places: Which partitions.
+        """
+        known = [place for place in places if place in self.partitions]
+        targets = [
+            TopicPartition(
+                topic=topic, partition=number, offset=0 if isinstance(to, datetime) else to
+            )
+            for topic, number in known
+        ]
+        if isinstance(to, datetime):
+            milliseconds = int(to.timestamp() * 1000)
+            targets = self._broker.offsets_for_time(targets, milliseconds, _ASK_SECONDS)
+        for target in targets:
+            place = (target.topic, target.partition)
+            old = self.partitions[place]
+            self._lanes.drop([old])
+            self._lanes.drained([old], self._limits.drain_seconds)
+            self._committer.forget([place])
+            self._resting.pop(place, None)
+            self.partitions[place] = self._partition(place)
+            self._broker.seek(target)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Take partitions."""
-        self._assigned |= {(place.topic, place.partition) for place in partitions}
+        """Begin with partitions."""
+        self.joined = True
+        for place in _places(partitions):
+            self.partitions[place] = self._partition(place)
+        if partitions:
+            logger.info("group %s: assigned %s", self._group, _names(partitions))
+            self._notify(PartitionsAssigned, partitions)
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Give partitions up, with a last commit."""
-        places = {(place.topic, place.partition) for place in partitions}
-        self._drop(places)
-        leaving = {place: self._done.pop(place) for place in places & self._done.keys()}
-        try:
-            self._commit(leaving)
-        except BrokerError as error:
-            logger.warning("partitions were revoked before a last commit: %s", error)
-        self._assigned -= places
-        for place in places:
-            self._resting.pop(place, None)
-            self._attempts.pop(place, None)
+        """Give partitions up: what is in hand is finished and committed, the rest is dropped."""
+        self._give_up(_places(partitions))
+        if partitions:
+            logger.info("group %s: revoked %s", self._group, _names(partitions))
+            self._notify(PartitionsRevoked, partitions)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
-        """Forget partitions."""
-        places = {(place.topic, place.partition) for place in partitions}
-        for place in places:
-            self._done.pop(place, None)
-        self.on_revoked(partitions)
+        """Drop partitions that are another member's already."""
+        lost = self._forget(_places(partitions))
+        logger.error(
+            "group %s: lost %s without being asked, because the brokers heard nothing from this"
+            " member for the session timeout: their %d records that were not committed are handled"
+            " again by another member; nothing more of them is handled or committed here."
+            " Remedy: see whether the process or the network was stalled",
+            self._group,
+            _names(partitions),
+            sum(partition.watermark.count for partition in lost),
+        )
+        self._notify(PartitionsLost, partitions)
 
     def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
-        """Pass over an answer: commits are made synchronously here."""
+        """Pass the answer on."""
+        self._committer.answered(offsets, error)
 
-    def _drop(self, places: set[Place]) -> None:
-        self._taken = deque(
-            record for record in self._taken if (record.topic, record.partition) not in places
-        )
+    def _partition(self, place: Place) -> Partition:
+        partition = Partition(*place)
+        if place in self._wanted_paused:
+            self._lanes.pause(partition)
+        return partition
 
-    def _commit(self, done: dict[Place, int]) -> None:
-        self._last_commit = time.monotonic()
-        if not done:
+    def _give_up(self, places: Iterable[Place]) -> None:
+        given_up = {place: self.partitions[place] for place in places if place in self.partitions}
+        self._lanes.drop(given_up.values())
+        if not self._lanes.drained(given_up.values(), self._limits.drain_seconds):
+            for lane in list(self._lanes.in_work):
+                record = lane.current
+                if record is not None and lane.partition in given_up.values():
+                    logger.warning(
+                        "%s is given up while a handler has been at work for longer than"
+                        " drain_timeout_ms; it will be handled again",
+                        _describe(record),
+                    )
+        watermarks = {place: each.watermark for place, each in given_up.items()}
+        self._committer.flush(watermarks, self._limits.drain_seconds)
+        self._forget(list(given_up))
+
+    def _forget(self, places: Iterable[Place]) -> list[Partition]:
+        gone = {
+            place: self.partitions.pop(place) for place in list(places) if place in self.partitions
+        }
+        self._lanes.drop(gone.values())
+        self._committer.forget(gone)
+        for place in gone:
+            self._resting.pop(place, None)
+            self._paused.discard(place)
+            self.lag.pop(place, None)
+        if self._circuits.released(_partitions(gone)):
+            self._lanes.recheck()
+        return list(gone.values())
+
+    def _hand_over(self, records: Sequence[ConsumerRecord]) -> None:
+        batches: list[tuple[Partition, Sequence[ConsumerRecord]]] = []
+        for run in _runs(records):
+            first = run[0]
+            place = (first.topic, first.partition)
+            partition = self.partitions.get(place)
+            if partition is None or place in self._resting:
+                continue  # it was revoked within the poll, or is read again from an earlier record
+            if self._retry_topics.is_retry(first.topic):
+                run = self._due(run)
+                if not run:
+                    continue
+            partition.watermark.take(run)
+            batches.append((partition, run))
+            if self._observers:
+                for record in run:
+                    self._observers.notify(RecordReceived(record))
+        self._lanes.add(batches)
+
+    def _due(self, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
+        """Return the first records of a retry topic, those that are due; the others come again."""
+        now = self._clock.time()
+        for index, record in enumerate(run):
+            due = due_at(record)
+            if due is not None and due > now:
+                place = (record.topic, record.partition)
+                self._resting[place] = self._clock.monotonic() + due - now
+                self._broker.seek(
+                    TopicPartition(
+                        topic=record.topic, partition=record.partition, offset=record.offset
+                    )
+                )
+                return run[:index]
+        return run
+
+    def _in_flight(self) -> int:
+        return sum(partition.watermark.count for partition in self.partitions.values())
+
+    def _over(self, share: float) -> bool:
+        """Whether more is in flight than a share of what may be."""
+        watermarks = [partition.watermark for partition in self.partitions.values()]
+        if sum(each.count for each in watermarks) >= self._limits.records * share:
+            return True
+        most = int(self._limits.bytes * share)
+        return sum(each.size(most // len(watermarks)) for each in watermarks) >= most
+
+    def _room(self) -> int:
+        """Return how many records may be taken now; waits a moment where there is no room."""
+        if self._over(1.0):
+            # Most often room comes at once, while a pause throws away what was fetched.
+            self._full = not self._lanes.wait_until(
+                lambda: self.stopping or not self._over(0.5), _ROOM_SECONDS
+            )
+        elif self._full and not self._over(0.5):
+            self._full = False
+        return self._limits.poll_records
+
+    def _pause_and_resume(self) -> None:
+        """Make the client deliver what is wanted, and nothing else."""
+        if not (self._full or self._resting or self._wanted_paused or self._paused):
             return
-        offsets = [
-            TopicPartition(topic=topic, partition=partition, offset=offset)
-            for (topic, partition), offset in done.items()
-        ]
+        now = self._clock.monotonic()
+        for place in [place for place, due in self._resting.items() if due <= now]:
+            del self._resting[place]
+        wanted = (
+            self.partitions.keys() if self._full else self._resting.keys() | self._wanted_paused
+        )
+        wanted = wanted & self.partitions.keys()
+        paused, resumed = wanted - self._paused, self._paused - wanted
+        if paused:
+            self._broker.pause(_partitions(paused))
+            self._notify(PartitionsPaused, _partitions(paused), self._why())
+        if resumed:
+            self._broker.resume(_partitions(resumed))
+            self._notify(PartitionsResumed, _partitions(resumed))
+        self._paused = wanted
+
+    def _why(self) -> str:
+        return "enough is in flight" if self._full else "not due yet, or paused"
+
+    def _watch(self) -> None:
+        """Look for records that are in work for too long, and measure the lag."""
+        now = self._clock.monotonic()
+        if now >= self._next_watch:
+            self._next_watch = now + _WATCH_SECONDS
+            self._find_overdue(now)
+        if now >= self._next_lag:
+            self._next_lag = now + _LAG_SECONDS
+            self._measure_lag()
+
+    def _find_overdue(self, now: float) -> None:
+        seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
+        overdue: list[str] = []
+        for lane in list(self._lanes.in_work):
+            record = lane.current
+            if record is None:
+                continue
+            known = self._seen.get(lane)
+            since = known[1] if known is not None and known[0] is record else now
+            seen[lane] = (record, since)
+            if now - since >= self._limits.work_seconds:
+                text = _describe(record)
+                overdue.append(text)
+                if text not in self.overdue:
+                    logger.error(
+                        "%s has been in work for %.0f s: the consumer is not ready until its"
+                        " handler returns. Remedy: give the handler's calls time-outs",
+                        text,
+                        now - since,
+                    )
+        self._seen = seen
+        self.overdue = tuple(overdue)
+
+    def _measure_lag(self) -> None:
         try:
-            self._broker.commit_sync(offsets, 30.0)
-        except (AuthenticationError, AuthorizationError):
-            raise
-        except BrokerError as error:
-            # A rebalance or an outage: the offsets stay done, and the next commit tells them.
-            logger.warning("will commit again: %s", error)
-        else:
-            done.clear()
+            ends = self._broker.end_offsets(_partitions(self.partitions), 0)
+        except BrokerError:
+            return
+        for end in ends:
+            place = (end.topic, end.partition)
+            offset = self.partitions[place].watermark.offset
+            if offset is None or end.offset is None:
+                continue
+            self.lag[place] = max(0, end.offset - offset)
+            if self._observers:
+                at = TopicPartition(topic=end.topic, partition=end.partition, offset=offset)
+                self._observers.notify(LagMeasured(self._group, at, self.lag[place]))
+
+    def _notify(
+        self, happening: Callable[..., Happening], partitions: Sequence[TopicPartition], *more: str
+    ) -> None:
+        if self._observers:
+            self._observers.notify(happening(self._group, tuple(partitions), *more))
 
 
-def _places(places: Iterable[Place]) -> list[TopicPartition]:
-    return [TopicPartition(topic=topic, partition=partition) for topic, partition in places]
+def _runs(records: Sequence[ConsumerRecord]) -> Iterable[Sequence[ConsumerRecord]]:
+    """Split records where the partition changes."""
+    start = 0
+    for index, (one, other) in enumerate(pairwise(records), 1):
+        if one.partition != other.partition or one.topic != other.topic:
+            yield records[start:index]
+            start = index
+    yield records[start:]
+
+
+def _places(partitions: Iterable[TopicPartition]) -> list[Place]:
+    return [(each.topic, each.partition) for each in partitions]
+
+
+def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
+    return [TopicPartition(topic=topic, partition=number) for topic, number in places]
+
+
+def _names(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(f"{each.topic} [{each.partition}]" for each in partitions)
+
+
+def _describe(record: ConsumerRecord) -> str:
+    return f"the record of {record.topic} [{record.partition}] at offset {record.offset}"

@@ -8,8 +8,6 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import asdict
-
 from sdk.closing import Closing
 from sdk.embedded.broker import EmbeddedBroker
 from sdk.embedded.registry import answers
@@ -116,7 +114,7 @@ class HostAdmin:
             BrokerUnavailableError: The host does not answer.
             BrokerError: What answers is no host of an embedded broker.
         """
-        found = [TopicDefinition(**each) for each in self._ask(None)["topics"]]
+        found = [_definition(each) for each in self._ask(None)["topics"]]
         return {topic.name: topic for topic in found if topic.name in topics}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
@@ -126,7 +124,7 @@ class HostAdmin:
             BrokerUnavailableError: The host does not answer.
             BrokerError: The host refuses a topic, or is none.
         """
-        self._ask({"topics": [asdict(topic) for topic in topics]})
+        self._ask({"topics": [_topic_json(topic) for topic in topics]})
 
     def close(self) -> None:
         """Release nothing: every request has a connection of its own."""
@@ -165,7 +163,7 @@ def _refusal(error: urllib.error.HTTPError, url: str) -> BrokerError:
 
 def _topic_routes(broker: EmbeddedBroker) -> list[Route]:
     def list_topics(_: Request) -> Any:
-        return {"topics": [asdict(topic) for _, topic in sorted(broker.topics().items())]}
+        return {"topics": [_topic_json(topic) for _, topic in sorted(broker.topics().items())]}
 
     def create_topics(request: Request) -> Any:
         topics = [_read_topic(body) for body in request.body().objects("topics") or ()]
@@ -184,3 +182,21 @@ def _read_topic(body: Body) -> TopicDefinition:
         replication=body.integer("replication"),
         config=body.mapping("config") or {},
     )
+
+
+def _definition(values: Mapping[str, Any]) -> TopicDefinition:
+    return TopicDefinition(
+        name=values["name"],
+        partitions=values["partitions"],
+        replication=values["replication"],
+        config=values["config"],
+    )
+
+
+def _topic_json(topic: TopicDefinition) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "partitions": topic.partitions,
+        "replication": topic.replication,
+        "config": dict(topic.config),
+    }

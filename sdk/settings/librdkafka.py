@@ -60,6 +60,7 @@ KEYS = (
     Key("delivery.report.only.error", reason="every delivery is reported"),
     Key("transactional.id", reason="the SDK has no transactions yet"),
     Key("group.id", "consumer.group_id"),
+    Key("group.instance.id", "consumer.group_instance_id"),
     Key("group.protocol", "consumer.group_protocol"),
     Key("auto.offset.reset", "consumer.auto_offset_reset"),
     Key("session.timeout.ms", "consumer.session_timeout_ms", passes=True),

@@ -146,7 +146,21 @@ class ConsumerOptions:
         auto_offset_reset: ``earliest``, ``latest`` or ``error``, for a group without offsets.
         group_protocol: ``classic`` or ``consumer`` (KIP-848).
         session_timeout_ms: For the classic protocol, milliseconds.
+        group_instance_id: Name of this member, for static membership: a restart within the session
+            time-out moves no partitions. Unique in the group.
         max_poll_records: Records taken at once.
+        concurrency: How many records are handled at the same time.
+        ordering: What is handled in order when concurrency is above 1: the records of a ``key``
+            (those without a key as their partition), of a ``partition``, or ``none``. With a
+            concurrency of 1, partitions are.
+        max_in_flight: Most records that are taken and not done.
+        max_in_flight_bytes: Most bytes in them.
+        commit_interval_ms: How often offsets are committed while there is work, milliseconds.
+        drain_timeout_ms: How long records in hand may take when their partition is given up, or
+            when the consumer stops, milliseconds.
+        handler_limit_ms: A record that is in work for longer makes the consumer not ready,
+            milliseconds.
+        unknown: What becomes of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
         retry: Further attempts in place; the key, or the partition, waits meanwhile.
         retry_topics: Set for further attempts by way of retry topics.
         dead_letter: Set for dead letters; with retry topics they are on unless it says otherwise.
@@ -160,7 +174,16 @@ class ConsumerOptions:
     )
     group_protocol: str = field(default="classic", validator=checks.one_of("classic", "consumer"))
     session_timeout_ms: int = field(default=45_000, validator=checks.between(1, 3_600_000))
+    group_instance_id: str | None = field(default=None, validator=checks.filled)
     max_poll_records: int = field(default=500, validator=checks.between(1, 1_000_000))
+    concurrency: int = field(default=1, validator=checks.between(1, 1_000))
+    ordering: str = field(default="key", validator=checks.one_of("key", "partition", "none"))
+    max_in_flight: int = field(default=10_000, validator=checks.between(1, 10_000_000))
+    max_in_flight_bytes: int = field(default=64 * 2**20, validator=checks.between(1, 2**40))
+    commit_interval_ms: int = field(default=1_000, validator=checks.between(1, 3_600_000))
+    drain_timeout_ms: int = field(default=10_000, validator=checks.between(0, 3_600_000))
+    handler_limit_ms: int = field(default=300_000, validator=checks.between(1, 86_400_000))
+    unknown: str = field(default="skip", validator=checks.one_of("skip", "dead_letter", "stop"))
     retry: InPlaceRetryOptions = field(factory=lambda: InPlaceRetryOptions())
     retry_topics: RetryTopicsOptions | None = None
     dead_letter: DeadLetterOptions | None = None

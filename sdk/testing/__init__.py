@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker as InMemoryBroker
     from sdk.testing.clock import VirtualClock as VirtualClock
     from sdk.testing.connection import connect as connect
-    from sdk.testing.running import run_until_idle as run_until_idle
+    from sdk.testing.connection import run_until_idle as run_until_idle
 
 _HOMES = {
     "InMemoryBroker": ".broker",
     "VirtualClock": ".clock",
     "connect": ".connection",
-    "run_until_idle": ".running",
+    "run_until_idle": ".connection",
 }
 
 __all__ = sorted(_HOMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from sdk.abstractions import Observer
+from sdk.consuming.consumer import Consumer
 from sdk.events import Catalog
 from sdk.messaging import Messaging, find_catalog
 from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings, load_settings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from sdk.settings.loading import SettingsPaths
 
 _KAFKA = KafkaOptions(bootstrap_servers=("in-memory:1",))
+_LOOK_SECONDS = 0.01
 
 
 def connect(
@@ -91,3 +94,41 @@ def connect(
 def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
     # Without a name the embedded environment is meant: no test needs a server's address.
     return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=settings)
+
+
+def run_until_idle(
+    consumer: Consumer, broker: InMemoryBroker, group_id: str, timeout: float = 10.0
+) -> None:
+    """Run a consumer until its group has handled everything in its topics.
+
+    Args:
+        consumer: With its handlers.
+        broker: The broker that it reads from.
+        group_id: The consumer's group.
+        timeout: Seconds after which it is stopped in any case.
+
+    Raises:
+        SdkError: As `Consumer.run`.
+        TimeoutError: The group was not done in time.
+    """
+    ended = threading.Event()
+    idle = threading.Event()
+
+    def watch() -> None:
+        waited = 0.0
+        while not ended.wait(_LOOK_SECONDS) and waited < timeout:
+            waited += _LOOK_SECONDS
+            if broker.idle(group_id):
+                idle.set()
+                break
+        consumer.stop()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        consumer.run()
+    finally:
+        ended.set()
+        watcher.join()
+    if not idle.is_set():
+        raise TimeoutError(f"group {group_id} has not handled everything within {timeout:g} s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import asdict, astuple, field, frozen
+from attrs import asdict, field, frozen
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
@@ -32,6 +32,12 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{{name='{self.name}', subject='{self.subject}', version={self.version}}}"
+
+    def digested(self) -> Iterator[bytes]:
+        """Yield what enters the schema's GUID."""
+        yield (self.name or "").encode()
+        yield (self.subject or "").encode()
+        yield (self.version or 0).to_bytes(4, "big", signed=True)
 
 
 @frozen
@@ -63,6 +69,17 @@ class Metadata:
         """Return a copy that lacks a property."""
         properties = {key: value for key, value in self.properties.items() if key != name}
         return Metadata(self.tags, properties, self.sensitive)
+
+    def digested(self) -> Iterator[bytes]:
+        """Yield what enters the schema's GUID."""
+        yield b"\x01"
+        for name, values in self.tags.items():
+            yield name.encode()
+            yield from (value.encode() for value in values)
+        for name, value in self.properties.items():
+            yield name.encode()
+            yield value.encode()
+        yield from (name.encode() for name in self.sensitive)
 
 
 @frozen
@@ -118,13 +135,27 @@ class Rule:
         if self.mode not in modes:
             raise answers.invalid_rule_set(f"{what} rules can only be {', '.join(modes)}")
 
+    def digested(self) -> Iterator[bytes]:
+        """Yield what enters the schema's GUID."""
+        for text in (self.name, self.doc, self.kind, self.mode, self.type, *self.tags):
+            if text is not None:
+                yield text.encode()
+        for name, value in self.params.items():
+            yield name.encode()
+            yield value.encode()
+        for text in (self.expr, self.onSuccess, self.onFailure):
+            if text is not None:
+                yield text.encode()
+        if self.disabled:
+            yield b"\x01"
+
 
 @frozen
 class RuleSet:
     """Rules for migrations between versions and for the values of one version."""
 
-    migrationRules: tuple[Rule, ...] = ()  # noqa: N815 - as it stands in JSON
-    domainRules: tuple[Rule, ...] = ()  # noqa: N815
+    migration_rules: tuple[Rule, ...] = ()
+    domain_rules: tuple[Rule, ...] = ()
 
     @classmethod
     def read(cls, body: Body | None) -> RuleSet | None:
@@ -149,18 +180,24 @@ class RuleSet:
             RestError: 42210.
         """
         seen: set[str | None] = set()
-        for rule in (*self.migrationRules, *self.domainRules):
+        for rule in (*self.migration_rules, *self.domain_rules):
             if rule.name in seen:
                 raise answers.invalid_rule_set(f"Found rule with duplicate name '{rule.name}'")
             seen.add(rule.name)
-        for rule in self.migrationRules:
+        for rule in self.migration_rules:
             rule.validate(_MIGRATION_MODES, "Migration")
-        for rule in self.domainRules:
+        for rule in self.domain_rules:
             rule.validate(_DOMAIN_MODES, "Domain")
 
     def has_type(self, rule_type: str) -> bool:
         """Tell whether a rule of this type is among them."""
-        return any(rule.type == rule_type for rule in (*self.migrationRules, *self.domainRules))
+        return any(rule.type == rule_type for rule in (*self.migration_rules, *self.domain_rules))
+
+    def digested(self) -> Iterator[bytes]:
+        """Yield what enters the schema's GUID."""
+        yield b"\x01"
+        for rule in (*self.migration_rules, *self.domain_rules):
+            yield from rule.digested()
 
 
 def merge_metadata(old: Metadata | None, new: Metadata | None) -> Metadata | None:
@@ -179,8 +216,8 @@ def merge_rule_sets(old: RuleSet | None, new: RuleSet | None) -> RuleSet | None:
     if old is None or new is None:
         return new if old is None else old
     return RuleSet(
-        _merge_rules(old.migrationRules, new.migrationRules),
-        _merge_rules(old.domainRules, new.domainRules),
+        _merge_rules(old.migration_rules, new.migration_rules),
+        _merge_rules(old.domain_rules, new.domain_rules),
     )
 
 
@@ -190,41 +227,30 @@ def _merge_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[Rule, ...]:
     return (*(rule for rule in old if rule.name not in names), *new)
 
 
-def digested(part: Any) -> Iterator[bytes]:
-    """Yield what a part of a schema contributes to the schema's GUID."""
-    match part:
-        case None | False:
-            return
-        case True:
-            yield b"\x01"
-        case str():
-            yield part.encode()
-        case int():
-            yield part.to_bytes(4, "big", signed=True)
-        case tuple():
-            for item in part:
-                yield from digested(item)
-        case Mapping():
-            for name, item in part.items():
-                yield name.encode()
-                yield from digested(item)
-        case _:
-            if isinstance(part, Metadata | RuleSet):
-                yield b"\x01"
-            yield from digested(astuple(part, recurse=False))
+def reference_json(reference: Reference) -> dict[str, Any]:
+    """Return a reference as it stands in answers."""
+    return _filled(asdict(reference))
 
 
-def part_json(part: Reference | Metadata | RuleSet | None) -> dict[str, Any]:
-    """Return a part of a schema as it stands in answers."""
-    return {} if part is None else _filled(asdict(part))
+def metadata_json(metadata: Metadata) -> dict[str, Any]:
+    """Return metadata as it stands in answers."""
+    return _filled(asdict(metadata))
+
+
+def rule_set_json(rules: RuleSet) -> dict[str, Any]:
+    """Return a rule set as it stands in answers."""
+    return _filled(
+        {
+            "migrationRules": [_filled(asdict(rule)) for rule in rules.migration_rules],
+            "domainRules": [_filled(asdict(rule)) for rule in rules.domain_rules],
+        }
+    )
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is null or empty, as the registry does; false stays."""
-    filled = {
-        name: [_filled(item) if isinstance(item, dict) else item for item in value]
-        if isinstance(value, tuple | list)
-        else value
+    return {
+        name: value
         for name, value in values.items()
+        if value is not None and value != "" and value != () and value != [] and value != {}
     }
-    return {name: value for name, value in filled.items() if value not in (None, "", [], {})}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.deletion import Deletion
-from sdk.embedded.registry.documents import part_json
+from sdk.embedded.registry.documents import metadata_json, reference_json, rule_set_json
 from sdk.embedded.registry.registration import Registered, Registration, SchemaRequest
 from sdk.embedded.registry.routing import RawText, Request, route
 from sdk.embedded.registry.schemas import Schemas
@@ -256,10 +256,11 @@ def document_json(document: SchemaDocument) -> dict[str, Any]:
     if document.schema_type != AVRO:
         found["schemaType"] = document.schema_type
     if document.references:
-        found["references"] = [part_json(each) for each in document.references]
-    for name, part in (("metadata", document.metadata), ("ruleSet", document.rule_set)):
-        if shown := part_json(part):
-            found[name] = shown
+        found["references"] = [reference_json(each) for each in document.references]
+    if document.metadata is not None and (metadata := metadata_json(document.metadata)):
+        found["metadata"] = metadata
+    if document.rule_set is not None and (rules := rule_set_json(document.rule_set)):
+        found["ruleSet"] = rules
     return found
 
 

@@ -9,7 +9,7 @@ from attrs import evolve, fields, frozen
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
-from sdk.embedded.registry.documents import Metadata, RuleSet, part_json
+from sdk.embedded.registry.documents import Metadata, RuleSet, metadata_json, rule_set_json
 from sdk.embedded.registry.store import Store
 from sdk.embedded.registry.subjects import QualifiedSubject
 
@@ -93,16 +93,12 @@ class Config:
             "validateFields": self.validate_fields,
             level_key: self.level,
             "compatibilityGroup": self.group,
-            "defaultMetadata": _part(self.default_metadata),
-            "overrideMetadata": _part(self.override_metadata),
-            "defaultRuleSet": _part(self.default_rule_set),
-            "overrideRuleSet": _part(self.override_rule_set),
+            "defaultMetadata": self.default_metadata and metadata_json(self.default_metadata),
+            "overrideMetadata": self.override_metadata and metadata_json(self.override_metadata),
+            "defaultRuleSet": self.default_rule_set and rule_set_json(self.default_rule_set),
+            "overrideRuleSet": self.override_rule_set and rule_set_json(self.override_rule_set),
         }
         return {name: value for name, value in values.items() if value is not None}
-
-
-def _part(part: Metadata | RuleSet | None) -> dict[str, Any] | None:
-    return None if part is None else part_json(part)
 
 
 class Scopes:

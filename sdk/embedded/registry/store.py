@@ -10,7 +10,7 @@ from functools import cached_property
 from attrs import define, evolve, field, frozen
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.documents import Metadata, Reference, RuleSet, digested
+from sdk.embedded.registry.documents import Metadata, Reference, RuleSet
 from sdk.embedded.registry.subjects import (
     DEFAULT_CONTEXT,
     EVERY_CONTEXT,
@@ -53,8 +53,9 @@ class SchemaDocument:
     def guid(self) -> str:
         """MD5 over text, references, metadata and rules, written as a UUID."""
         digest = hashlib.md5((self.text or "").encode(), usedforsecurity=False)
-        for piece in digested((*self.references, self.metadata, self.rule_set)):
-            digest.update(piece)
+        for part in (*self.references, self.metadata, self.rule_set):
+            for piece in part.digested() if part is not None else ():
+                digest.update(piece)
         return str(uuid.UUID(bytes=digest.digest()))
 
 

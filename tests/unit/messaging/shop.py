@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from sdk.consuming.consumer import Consumer, ConsumerParts
+from sdk.consuming.consumer import Consumer
+from sdk.consuming.engine import ConsumerParts
+from sdk.consuming.failures import FailurePolicy
 from sdk.events import Catalog, CatalogEntry, EventInfo
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
-from sdk.settings import RoutingOptions, TopicOptions
+from sdk.settings import RetryOptions, RoutingOptions, TopicOptions
 from sdk.testing import InMemoryBroker
 from sdk.topics import TopicRouter
 
@@ -126,6 +128,9 @@ class Shop:
             "connect": lambda: self.broker.consumer(group_id),
             "serializer": JsonMessageSerializer(),
             "topics": self.topics,
-            "wait": lambda attempt: 0.01,
+            "keys": TextKeySerializer(),
+            "group": group_id,
+            "policy": FailurePolicy(retry=RetryOptions(retry_count=0)),
+            "commit_seconds": 0.01,
         }
         return Consumer(ConsumerParts(**{**usual, **parts}))

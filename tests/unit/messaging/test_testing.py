@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from contracts.orders import OrderCreated
-from contracts.orders.order_created import v1
 from contracts.payments import PaymentDeclined
 
 from sdk.errors import (
@@ -179,7 +178,7 @@ def test_running_until_idle_tells_of_errors() -> None:
     with connect("contracts", broker=broker) as messaging:
         messaging.producer.produce(new_order(1)).result(timeout=5)
 
-        def fail(order: v1.OrderCreated) -> None:
+        def fail(order: OrderCreated) -> None:
             raise ValueError("no stock")
 
         consumer = messaging.consumer("billing").handle(OrderCreated, fail)

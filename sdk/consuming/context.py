@@ -1,0 +1,107 @@
+"""Context: where an event stood and what came with it, for the handlers that ask for it."""
+
+from __future__ import annotations
+
+from sdk.abstractions import KeySerializer
+from sdk.cloud_events import EVENT_VERSION, ID, SOURCE, TYPE
+from sdk.records import ConsumerRecord, Header
+
+
+class Context:
+    """Where an event stood and what came with it; a handler asks for it by a second parameter.
+
+    Attributes:
+        record: The record as it came from Kafka.
+        attempt: Which attempt at this record it is, from 1; retry topics count.
+        schema_id: Registry id (a number) or GUID (text) of the writer schema; None where the
+            format has none.
+    """
+
+    __slots__ = ("_keys", "attempt", "record", "schema_id")
+
+    def __init__(
+        self,
+        record: ConsumerRecord,
+        keys: KeySerializer | None = None,
+        *,
+        attempt: int = 1,
+        schema_id: int | str | None = None,
+    ) -> None:
+        self.record = record
+        self.attempt = attempt
+        self.schema_id = schema_id
+        self._keys = keys
+
+    @property
+    def topic(self) -> str:
+        """Topic name."""
+        return self.record.topic
+
+    @property
+    def partition(self) -> int:
+        """Partition number."""
+        return self.record.partition
+
+    @property
+    def offset(self) -> int:
+        """Offset within the partition."""
+        return self.record.offset
+
+    @property
+    def key(self) -> object:
+        """The key as it was written: text where it is valid text, else bytes; None if absent.
+
+        Raises:
+            DeserializationError: The key names a schema that it does not fit.
+            RegistryError: The key's schema is unavailable.
+        """
+        record = self.record
+        return record.key if self._keys is None else self._keys.decode(record.key, record.topic)
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """All headers, in order, repeats kept."""
+        return self.record.headers
+
+    @property
+    def timestamp(self) -> int | None:
+        """Milliseconds since the epoch, or None."""
+        return self.record.timestamp
+
+    @property
+    def writer_version(self) -> int | None:
+        """Our version number of the schema that wrote the event, where its publisher says it."""
+        text = self._text(EVENT_VERSION) or ""
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    @property
+    def event_id(self) -> str | None:
+        """CloudEvents ``id``."""
+        return self._text(ID)
+
+    @property
+    def event_type(self) -> str | None:
+        """CloudEvents ``type``: the full name of the event."""
+        return self._text(TYPE)
+
+    @property
+    def source(self) -> str | None:
+        """CloudEvents ``source``: the service that published the event."""
+        return self._text(SOURCE)
+
+    @property
+    def trace_parent(self) -> str | None:
+        """``traceparent`` (W3C Trace Context) of the publisher."""
+        return self._text("traceparent")
+
+    def header(self, name: str) -> bytes | None:
+        """Return the value of the last header called ``name``, or None."""
+        return self.record.header(name)
+
+    def _text(self, name: str) -> str | None:
+        value = self.record.header(name)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def __repr__(self) -> str:
+        record = self.record
+        return f"Context({record.topic} [{record.partition}] offset {record.offset})"

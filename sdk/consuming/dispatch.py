@@ -1,0 +1,220 @@
+"""Dispatch: record → the call that handles it, found by its writer's full name."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from sdk.abstractions import KeySerializer, MessageSerializer
+from sdk.cloud_events import TYPE
+from sdk.consuming.context import Context
+from sdk.consuming.handlers import Batch, Call, Handlers
+from sdk.consuming.lanes import Partition, attempt_at
+from sdk.consuming.outcome import DeadLetter, Outcome, Skip, Stop
+from sdk.errors import ConfigurationError, DeserializationError, SchemaNotFoundError
+from sdk.records import ConsumerRecord, Tombstone
+
+logger = logging.getLogger(__name__)
+
+_SUSPICIOUS = 100
+"""After so many events of a topic without one that is handled, the log says so."""
+
+
+@frozen
+class Task:
+    """How a record is handled.
+
+    Attributes:
+        event: Full name of the event.
+        call: Called with what was read; may return something to await.
+        batch: Set if it is called with lists.
+        context: Whether batches are called with the contexts too.
+    """
+
+    event: str
+    call: Callable[..., Any]
+    batch: Batch | None = None
+    context: bool = False
+
+
+Opened = tuple[ConsumerRecord, Task | None, Any]
+"""A record, how it is handled, and what with; without a task an `Outcome`, or why it is poison."""
+
+
+class Dispatch:
+    """Opens records and finds their handlers.
+
+    Args:
+        handlers: Of the consumer.
+        serializer: Opens record values.
+        keys: Reads record keys for those handlers that ask for them.
+        unknown: ``skip``, ``dead_letter`` or ``stop``: what becomes of events without a handler.
+        wrap: Given each handler, returns what is called instead; an event loop, for example,
+            must not be blocked by plain functions.
+
+    Attributes:
+        skipped: How many events of each full name came for which there is no handler.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        serializer: MessageSerializer,
+        keys: KeySerializer | None,
+        *,
+        unknown: str,
+        skipped: Counter[str],
+        wrap: Callable[[Call], Call] = lambda call: call,
+    ) -> None:
+        self.skipped = skipped
+        self._handlers = handlers
+        self._open = serializer.open
+        self._keys = keys
+        self._unknown = unknown
+        self._tasks = {
+            name: (
+                handler.event_class,
+                handler.context,
+                Task(
+                    handler.full_name,
+                    _unpacking(wrap(handler.function))
+                    if handler.context and handler.batch is None
+                    else wrap(handler.function),
+                    handler.batch,
+                    handler.context,
+                ),
+            )
+            for name, handler in handlers.names.items()
+        }
+        self._tombstones: Mapping[int, Call] = {
+            id(handler): wrap(handler.tombstone)
+            for handler in handlers
+            if handler.tombstone is not None
+        }
+        self._unhandled: Counter[str] = Counter()
+        self._handled: set[str] = set()
+
+    def open(self, partition: Partition, records: Sequence[ConsumerRecord]) -> Iterator[Opened]:
+        """Open records of one partition, one by one, as they are asked for."""
+        open_record, tasks = self._open, self._tasks
+        handled = 0
+        for record in records:
+            if record.value is None:
+                yield self._tombstone(record)
+                continue
+            try:
+                incoming = open_record(record)
+                found = tasks.get(incoming.full_name)
+                if found is None:
+                    opened: Opened = record, None, self._pass_over(incoming.full_name, record)
+                else:
+                    event_class, context, task = found
+                    event: Any = incoming.read(event_class)
+                    if context:
+                        attempt = attempt_at(partition, record)
+                        event = (
+                            event,
+                            Context(
+                                record, self._keys, attempt=attempt, schema_id=incoming.schema_id
+                            ),
+                        )
+                    opened = record, task, event
+                    handled += 1
+            except Exception as error:  # noqa: BLE001 - the failure policy decides about it
+                opened = record, None, _located(error, record)
+            yield opened
+        if handled:
+            self._handled.add(partition.topic)
+
+    def warn_of_unhandled(self, at_least: int = 1) -> None:
+        """Say which topics held nothing that is handled."""
+        for topic, count in self._unhandled.items():
+            if count >= at_least and topic not in self._handled:
+                self._handled.add(topic)
+                logger.warning(
+                    "none of the events of %s is handled: %s; handlers are for %s",
+                    topic,
+                    ", ".join(sorted(self.skipped)),
+                    ", ".join(sorted(self._handlers.names)),
+                )
+
+    def _pass_over(self, name: str, record: ConsumerRecord) -> Outcome:
+        self.skipped[name] += 1
+        self._unhandled[record.topic] += 1
+        if self._unhandled[record.topic] == _SUSPICIOUS:
+            self.warn_of_unhandled(_SUSPICIOUS)
+        if self.skipped[name] == 1:
+            self._report(name, record)
+        if self._unknown == "skip":
+            return Skip("no handler")
+        error = ConfigurationError(
+            f"there is no handler for {name}",
+            event=name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            remedy="handle it, or set consumer.unknown = 'skip'",
+        )
+        return Stop(error) if self._unknown == "stop" else DeadLetter("no handler", error)
+
+    def _report(self, name: str, record: ConsumerRecord) -> None:
+        short = name.rpartition(".")[2]
+        near = [known for known in self._handlers.names if known.rpartition(".")[2] == short]
+        if near:
+            logger.warning(
+                "%s on %s is not handled, though %s is: the writer's namespace differs; if it is"
+                " the same event, add an alias to the schema",
+                name,
+                record.topic,
+                near[0],
+            )
+        else:
+            logger.info("no handler for %s on %s: %s", name, record.topic, self._unknown)
+
+    def _tombstone(self, record: ConsumerRecord) -> Opened:
+        event = (record.header(TYPE) or b"").decode(errors="replace")
+        concerned = self._handlers.of_tombstone(record.topic, event)
+        if not concerned:
+            return record, None, Skip("tombstone without a handler")
+        calls = [
+            (
+                self._tombstones[id(handler)],
+                Tombstone(event_class=handler.event_class, key=record.key, record=record),
+            )
+            for handler in concerned
+        ]
+        if len(calls) == 1:
+            call, tombstone = calls[0]
+            return record, Task(concerned[0].full_name, call), tombstone
+        return record, Task(concerned[0].full_name, _call_each), calls
+
+
+async def _call_each(calls: Sequence[tuple[Call, Tombstone]]) -> None:
+    for call, tombstone in calls:
+        result = call(tombstone)
+        if inspect.isawaitable(result):
+            await result
+
+
+def _unpacking(function: Call) -> Call:
+    return lambda pair: function(*pair)
+
+
+def _located(error: Exception, record: ConsumerRecord) -> Exception:
+    """Return an error with the place of its record; an unknown writer schema is poison."""
+    if isinstance(error, SchemaNotFoundError):
+        poison = DeserializationError(
+            f"the writer schema is unknown: {error.message}",
+            schema_id=error.schema_id,
+            remedy="see which producer wrote it, and against which registry",
+        )
+        poison.__cause__ = error
+        error = poison
+    if isinstance(error, DeserializationError):
+        error.topic, error.partition, error.offset = record.topic, record.partition, record.offset
+    return error

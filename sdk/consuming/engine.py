@@ -1,0 +1,277 @@
+"""The engine: one run of a consumer, from joining the group to having left it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from attrs import field, frozen
+
+from sdk.abstractions import BrokerConsumer, KeySerializer, MessageSerializer, TopicResolver
+from sdk.clock import Clock, SystemClock
+from sdk.consuming.circuit import Circuits
+from sdk.consuming.dispatch import Dispatch, Opened
+from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.handlers import Call, Handlers
+from sdk.consuming.intake import Intake, Limits
+from sdk.consuming.lanes import Lane, Lanes
+from sdk.consuming.offsets import Committer
+from sdk.consuming.processing import Forwards, Processor
+from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
+from sdk.observers import Observers
+
+logger = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class ConsumerParts:
+    """What a consumer is made of.
+
+    Attributes:
+        connect: Makes the client, a member of the group.
+        serializer: Record values → events.
+        topics: Event classes → the topics that they can be read from.
+        keys: Record keys → keys, for handlers that ask for them.
+        group: Consumer group.
+        observers: Who learns what happens.
+        policy: Decides about failures.
+        forwarder: Sends failed records on; None where nothing is forwarded.
+        clock: Tells when things are due.
+        concurrency: How many lanes are worked on at the same time.
+        ordering: ``key``, ``partition`` or ``none``: what is handled in order. With a concurrency
+            of one, or batch handlers, partitions are.
+        unknown: ``skip``, ``dead_letter`` or ``stop``: what becomes of events without a handler.
+        limits: How much is taken on, and for how long.
+        commit_seconds: Seconds between two commits while there is work.
+    """
+
+    connect: Callable[[], BrokerConsumer]
+    serializer: MessageSerializer
+    topics: TopicResolver
+    keys: KeySerializer | None = None
+    group: str = ""
+    observers: Observers = field(factory=Observers)
+    policy: FailurePolicy = field(factory=FailurePolicy)
+    forwarder: Forwards | None = None
+    clock: Clock = field(factory=SystemClock)
+    concurrency: int = 1
+    ordering: str = "key"
+    unknown: str = "skip"
+    limits: Limits = field(factory=Limits)
+    commit_seconds: float = 1.0
+
+
+class Engine:
+    """One run of a consumer: an intake, and workers that handle what it takes.
+
+    Args:
+        parts: The collaborators.
+        handlers: What is called.
+        skipped: Counts events without a handler, by full name.
+        loop: Where coroutine handlers run; None if all handlers are plain functions.
+
+    Raises:
+        ConfigurationError: The client refuses a setting.
+
+    Attributes:
+        error: What stopped it, or None.
+    """
+
+    def __init__(
+        self,
+        parts: ConsumerParts,
+        handlers: Handlers,
+        skipped: Counter[str],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._parts = parts
+        self._handlers = handlers
+        self._loop = loop
+        self._pool = ThreadPoolExecutor(parts.concurrency, "sdk-handler") if loop else None
+        together = parts.concurrency == 1 or handlers.batches
+        self._lanes = Lanes("partition" if together else parts.ordering, parts.clock)
+        broker = parts.connect()
+        source = parts.policy.topics.source
+        circuits = Circuits(parts.observers.notify, monotonic=parts.clock.monotonic, source=source)
+        self.intake = Intake(
+            broker,
+            self._lanes,
+            Committer(
+                broker,
+                group=parts.group,
+                clock=parts.clock,
+                observers=parts.observers,
+                interval=parts.commit_seconds,
+            ),
+            circuits=circuits,
+            retry_topics=parts.policy.topics,
+            limits=parts.limits,
+            group=parts.group,
+            clock=parts.clock,
+            observers=parts.observers,
+        )
+        self._processor = Processor(
+            lanes=self._lanes,
+            policy=parts.policy,
+            circuits=circuits,
+            forwarder=parts.forwarder,
+            deliver=_deliver_in_loop if loop else _deliver,
+            stop=self.stop,
+            group=parts.group,
+            clock=parts.clock,
+            observers=parts.observers,
+        )
+        self._dispatch = Dispatch(
+            handlers,
+            parts.serializer,
+            parts.keys,
+            unknown=parts.unknown,
+            skipped=skipped,
+            wrap=outside_loop(self._pool) if self._pool else _as_it_is,
+        )
+        self.error: BaseException | None = None
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Finish the records in hand, commit, and leave; safe in a signal handler.
+
+        Args:
+            error: What makes it stop; the first one counts.
+        """
+        if self.error is None:
+            self.error = error
+        self.intake.stopping = True
+        self._lanes.stopping = True
+        for partition in list(self.intake.partitions.values()):
+            partition.halted = True
+
+    def run(self) -> None:
+        """Run in this thread, which is one of the workers, until `stop` is called.
+
+        Raises:
+            BaseException: What stopped it.
+        """
+        workers = ThreadWorkers(
+            self._lanes, self._open, self._work, self._parts.concurrency, "sdk-worker"
+        )
+        intake = self._start(self._take_in, "sdk-intake")
+        try:
+            workers.run()
+        except BaseException as error:  # noqa: BLE001 - it is raised below, once all is left
+            self.stop(error)
+        intake.join()
+        workers.join(self._parts.limits.drain_seconds)
+        if self.error is not None:
+            raise self.error
+
+    async def run_in_loop(self) -> None:
+        """Run with the tasks of this event loop as workers, until `stop` is called.
+
+        A cancellation stops it, and is raised once it has left the group; a second one cancels
+        the handlers.
+
+        Raises:
+            BaseException: What stopped it.
+        """
+        loop = asyncio.get_running_loop()
+        workers = LoopWorkers(self._lanes, self._open, self._work, self._parts.concurrency, loop)
+        ended = loop.create_future()
+
+        def take_in() -> None:
+            self._take_in()
+            loop.call_soon_threadsafe(end, ended)
+
+        self._start(workers.feed, "sdk-opener")
+        self._start(take_in, "sdk-intake")
+        try:
+            await outlast(ended, self.stop, workers.cancel)
+        finally:
+            workers.cancel()
+            if self._pool is not None:
+                self._pool.shutdown(wait=False)
+        if self.error is not None:
+            raise self.error
+
+    def _take_in(self) -> None:
+        try:
+            self.intake.run(self._topics(), self._handlers.pattern)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the consumer runs
+            self.stop(error)
+        try:
+            self.intake.leave()
+        except Exception as error:  # noqa: BLE001 - it is raised where the consumer runs
+            self.stop(error)
+        finally:
+            self._lanes.close(())
+            self._dispatch.warn_of_unhandled()
+
+    def _topics(self) -> list[str]:
+        """Return what is read: the topics of the handlers, and the retry topics of those."""
+        topics = self._handlers.topics
+        retries = (name for topic in topics for name in self._parts.policy.topics.names(topic))
+        return sorted({*topics, *retries})
+
+    def _open(self, lane: Lane) -> Iterable[Opened]:
+        return self._dispatch.open(lane.partition, lane.run)
+
+    async def _work(self, lane: Lane, opened: Iterable[Opened]) -> None:
+        work = self._processor.work_in_batches if self._handlers.batches else self._processor.work
+        try:
+            await work(lane, opened)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end a worker unseen
+            self.stop(error)
+
+    def _start(self, target: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+async def outlast(
+    ended: asyncio.Future[None], stop: Callable[[], None], cancel: Callable[[], None]
+) -> None:
+    """Wait for the end of something that a cancellation stops, but does not abandon.
+
+    Args:
+        ended: Done at its end.
+        stop: Called with the first cancellation.
+        cancel: Called with each further one.
+
+    Raises:
+        CancelledError: The task was cancelled meanwhile; raised once all has ended.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not ended.done():
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError as error:
+            (stop if cancelled is None else cancel)()
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _deliver(send: Callable[[], Any]) -> Any:
+    delivery = send()
+    delivery.result()
+    return delivery
+
+
+async def _deliver_in_loop(send: Callable[[], Any]) -> Any:
+    delivery = await asyncio.to_thread(send)  # it may have to look up partition counts
+    await delivery
+    return delivery
+
+
+def _as_it_is(call: Call) -> Call:
+    return call
+
+
+def end(ended: asyncio.Future[None]) -> None:
+    """End what `outlast` waits for; called in the event loop."""
+    if not ended.done():
+        ended.set_result(None)

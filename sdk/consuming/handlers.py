@@ -1,0 +1,263 @@
+"""Handlers: what is called with the events of a class, checked when it is given."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from sdk.consuming.context import Context
+from sdk.errors import ConfigurationError
+from sdk.events import Event
+from sdk.records import Tombstone
+
+Call = Callable[..., Any]
+"""What a service gives as a handler."""
+
+_FORMS = "(event), (event, context), or the same as a coroutine function"
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Bounds of what a batch handler is called with.
+
+    Attributes:
+        size: Most events in a batch.
+        seconds: How long the first of them waits for others.
+    """
+
+    size: int
+    seconds: float
+
+
+@frozen(kw_only=True)
+class Handler:
+    """What is called with the events of one class.
+
+    Attributes:
+        event_class: The class that its events are read as, whatever version wrote them.
+        function: What is called.
+        context: Whether it asks for the context beside the event.
+        batch: Set if it takes lists of events.
+        tombstone: What is called with null values, if anything.
+        topics: Topics that are subscribed to for it.
+        pattern: Pattern of further topics.
+    """
+
+    event_class: type[Event]
+    function: Call
+    context: bool = False
+    batch: Batch | None = None
+    tombstone: Call | None = None
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+
+    @property
+    def full_name(self) -> str:
+        """Full name of the event."""
+        return self.event_class.__event__.full_name
+
+    def reads(self, topic: str) -> bool:
+        """Whether a topic is subscribed to for it."""
+        return topic in self.topics or (
+            self.pattern is not None and re.match(self.pattern, topic) is not None
+        )
+
+
+class Handlers:
+    """The handlers of one consumer, by the names under which their events may be written."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Handler] = {}
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter({id(handler): handler for handler in self._by_name.values()}.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    @property
+    def names(self) -> dict[str, Handler]:
+        """Full name of the writer → handler."""
+        return self._by_name
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic to subscribe to, sorted."""
+        return sorted({topic for handler in self for topic in handler.topics})
+
+    @property
+    def pattern(self) -> str | None:
+        """One pattern for all that handlers ask for."""
+        patterns = {handler.pattern.removeprefix("^") for handler in self if handler.pattern}
+        return "|".join(f"(?:{pattern})" for pattern in sorted(patterns)) or None
+
+    @property
+    def coroutines(self) -> bool:
+        """Whether any handler is a coroutine function."""
+        return any(
+            is_coroutine_function(call)
+            for handler in self
+            for call in (handler.function, handler.tombstone)
+            if call is not None
+        )
+
+    @property
+    def batches(self) -> bool:
+        """Whether any handler takes batches."""
+        return any(handler.batch is not None for handler in self)
+
+    def add(self, handler: Handler) -> None:
+        """Add a handler.
+
+        Raises:
+            ConfigurationError: The event has a handler already.
+        """
+        names = _names(handler.event_class)
+        for name in names:
+            other = self._by_name.get(name)
+            if other is not None:
+                raise ConfigurationError(
+                    f"event {name} has a handler already, for {other.event_class.__qualname__}",
+                    event=name,
+                    remedy="handle one version; it reads what the other versions wrote as well",
+                )
+        self._by_name.update(dict.fromkeys(names, handler))
+
+    def of_tombstone(self, topic: str, event: str) -> list[Handler]:
+        """Return the handlers that a null value concerns.
+
+        Args:
+            topic: Where it stood.
+            event: Full name that it carries; empty where it does not say.
+        """
+        if event:
+            named = self._by_name.get(event)
+            concerned: Iterable[Handler] = () if named is None else (named,)
+        else:
+            concerned = self
+        return [
+            handler
+            for handler in concerned
+            if handler.tombstone is not None and (event or handler.reads(topic))
+        ]
+
+
+def check_event_class(event_class: Any) -> None:
+    """Refuse what is not a generated event class.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(event_class, type) or not hasattr(event_class, "__event__"):
+        name = getattr(event_class, "__qualname__", repr(event_class))
+        raise ConfigurationError(
+            f"{name} is not an event class", remedy="pass a class from the contracts package"
+        )
+
+
+def asks_for_context(function: Any, event_class: type[Event], *, batch: bool = False) -> bool:
+    """Check the signature of a handler; return whether it asks for the context.
+
+    Args:
+        function: What is to be called.
+        event_class: What it is to be called with.
+        batch: Whether it is to be called with lists of events, and of contexts.
+
+    Raises:
+        ConfigurationError: It cannot be called so.
+    """
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if not callable(function):
+        raise ConfigurationError(f"a handler must be callable, which {name} is not")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"handler {name} is a generator: calling it would do nothing",
+            remedy="use return instead of yield",
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return False
+    parameters = list(signature.parameters.values())
+    positional = [each for each in parameters if each.kind in _POSITIONAL]
+    required = [each for each in positional if each.default is inspect.Parameter.empty]
+    hints = _hints(function)
+    asks = len(required) == 2 or (
+        len(positional) >= 2 and hints.get(positional[1].name) in {Context, list[Context]}
+    )
+    try:
+        signature.bind(*([None] * (2 if asks else 1)))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"handler {name}{signature} cannot be called with an event: {error}",
+            event=event_class.__event__.full_name,
+            remedy=f"write it as {_FORMS}",
+        ) from error
+    if positional and not batch:
+        _check_hint(name, hints.get(positional[0].name), event_class)
+    return asks
+
+
+def check_tombstone(function: Any) -> None:
+    """Check that a tombstone handler can be called with one argument.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    try:
+        inspect.signature(function).bind(None)
+    except (TypeError, ValueError) as error:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        raise ConfigurationError(
+            f"tombstone handler {name} cannot be called with a {Tombstone.__name__}: {error}",
+            remedy="write it as (tombstone)",
+        ) from error
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Whether calling a function returns something to await; callable objects and partials too."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    try:
+        return typing.get_type_hints(target)
+    except Exception:  # noqa: BLE001 - names that cannot be resolved here are the checkers' business
+        return {}
+
+
+def _check_hint(name: str, hint: Any, event_class: type[Event]) -> None:
+    """Refuse a function that is annotated with another event."""
+    if not isinstance(hint, type) or not hasattr(hint, "__event__"):
+        return
+    given, wanted = event_class.__event__, hint.__event__
+    if (given.full_name, given.version) != (wanted.full_name, wanted.version):
+        raise ConfigurationError(
+            f"handler {name} takes {wanted.full_name} v{wanted.version}, not v{given.version} of"
+            f" {given.full_name}",
+            event=given.full_name,
+            remedy="annotate it with the class that is handled, or handle the one it takes",
+        )
+
+
+def _names(event_class: type[Event]) -> list[str]:
+    """Return the full names under which events for this class may have been written."""
+    info = event_class.__event__
+    namespace = info.full_name.rpartition(".")[0]
+    aliases = json.loads(info.schema).get("aliases", ())
+    return [
+        info.full_name,
+        *(alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in aliases),
+    ]

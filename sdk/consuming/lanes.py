@@ -1,0 +1,379 @@
+"""Lanes: records that must be handled one after the other, and what may run beside them.
+
+A lane holds the records of one key, or of one partition, in order. It exists while it has records;
+whoever takes it has it alone until it is given back. The intake adds records by the batch, and
+workers take a lane with all that has gathered in it, so that neither locks nor wake-ups are paid
+for once a record.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from sdk.clock import Clock
+from sdk.consuming.offsets import Watermark
+from sdk.consuming.outcome import Outcome
+from sdk.consuming.retry_topics import attempt_of
+from sdk.records import ConsumerRecord
+
+_RUN = 500
+"""Most records of a lane that are worked on before it is given back."""
+
+
+class Partition:
+    """One assignment of a partition; a later one is another object.
+
+    Attributes:
+        topic: Topic name.
+        number: Partition number.
+        watermark: How far it is done.
+        halted: Nothing more of it may be handled: it was dropped or paused, or the consumer
+            stops. Looked at before every record.
+        dropped: It is no longer ours, or is read from elsewhere.
+        paused: Somebody has called `Consumer.pause`.
+        active: How many of its lanes are being worked on.
+        lanes: What orders its records → their lane.
+        failed: Offset → what is known of a record that failed and is to be tried again.
+    """
+
+    __slots__ = (
+        "active",
+        "dropped",
+        "failed",
+        "halted",
+        "lanes",
+        "number",
+        "paused",
+        "set_aside",
+        "topic",
+        "watermark",
+    )
+
+    def __init__(self, topic: str, number: int) -> None:
+        self.topic = topic
+        self.number = number
+        self.watermark = Watermark()
+        self.halted = False
+        self.dropped = False
+        self.paused = False
+        self.active = 0
+        self.lanes: dict[Any, Lane] = {}
+        self.set_aside: list[Lane] = []
+        self.failed: dict[int, Failed] = {}
+
+    def __str__(self) -> str:
+        return f"{self.topic} [{self.number}]"
+
+
+class Failed:
+    """A record that failed and is to be tried again.
+
+    Attributes:
+        attempts: How many attempts in place have failed.
+        owed: What was decided and could not be done yet, such as a forward that failed.
+        forwards: How many forwards have failed.
+    """
+
+    __slots__ = ("attempts", "forwards", "owed")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.owed: Outcome | None = None
+        self.forwards = 0
+
+
+class Lane:
+    """Records to be handled one after the other.
+
+    Attributes:
+        partition: Where they come from.
+        key: Of this lane within its partition.
+        records: Not yet taken by a worker.
+        run: Taken by the worker that has the lane.
+        current: What a worker has in hand.
+        wanted: A parked lane is ready early when it holds so many records; 0 is never.
+        since: When an incomplete batch began to wait, by the clock's monotonic time.
+    """
+
+    __slots__ = ("current", "key", "parked", "partition", "records", "run", "since", "wanted")
+
+    def __init__(self, partition: Partition, key: Any) -> None:
+        self.partition = partition
+        self.key = key
+        self.records: list[ConsumerRecord] = []
+        self.run: list[ConsumerRecord] = []
+        self.current: ConsumerRecord | None = None
+        self.parked = False
+        self.wanted = 0
+        self.since: float | None = None
+
+
+class Lanes:
+    """All lanes of a consumer; thread-safe.
+
+    Args:
+        ordering: ``key``, ``partition`` or ``none``: what is kept in order. Records without a key
+            are kept in the order of their partition.
+        clock: Tells when a parked lane is due.
+
+    Attributes:
+        in_work: Lanes that were taken and not yet given back.
+        more_workers: Called when there is work and nobody idle.
+        stopping: Hand out nothing more; set where no lock may be taken, as in a signal handler.
+    """
+
+    def __init__(self, ordering: str, clock: Clock) -> None:
+        self._add = {"key": _by_key, "partition": _by_partition, "none": _by_record}[ordering]
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ready_changed = threading.Condition(self._lock)
+        self._given_back = threading.Condition(self._lock)
+        self._ready: deque[Lane] = deque()
+        self._parked: list[tuple[float, int, Lane]] = []
+        self._turn = itertools.count()
+        self._idle = 0
+        self._woken = False
+        self._timer: float | None = None
+        self._closed = False
+        self._watching = 0
+        self.stopping = False
+        self.in_work: set[Lane] = set()
+        self.more_workers: Callable[[], None] | None = None
+
+    def add(self, batches: Iterable[tuple[Partition, Sequence[ConsumerRecord]]]) -> None:
+        """Append records to their lanes and see that somebody works on them."""
+        with self._lock:
+            for partition, records in batches:
+                for lane in self._add(partition, records):
+                    if not lane.parked:
+                        self._ready.append(lane)
+                    elif lane.wanted and len(lane.records) >= lane.wanted:
+                        self._unpark(lane)
+            wake = self._wake()
+        if wake is not None:
+            wake()
+
+    def take(self) -> Lane | None:
+        """Return a lane to work on, alone, until it is given back; None once all is closed.
+
+        What is to be done is in ``lane.run``.
+        """
+        with self._lock:
+            while not (self._closed or self.stopping):
+                lane = self._next()
+                if lane is not None:
+                    break
+                self._wait_for_lane()
+            else:
+                return None
+            lane.run, lane.records = lane.records[:_RUN], lane.records[_RUN:]
+            lane.partition.active += 1
+            self.in_work.add(lane)
+            if self._parked and self._timer is None and self._idle:
+                self._ready_changed.notify()  # somebody else must keep the time now
+            wake = self._wake()
+        if wake is not None:
+            wake()
+        return lane
+
+    def give_back(
+        self,
+        lane: Lane,
+        rest: Sequence[ConsumerRecord] = (),
+        *,
+        due: float | None = None,
+        wanted: int = 0,
+    ) -> None:
+        """Return a lane after work.
+
+        Args:
+            lane: What `take` returned.
+            rest: Records that are not done, and come before all that came meanwhile.
+            due: When to go on, by the clock's monotonic time; None is at once, and infinity is
+                when `recheck` is called.
+            wanted: Go on before that when the lane holds so many records; 0 waits in any case.
+        """
+        partition = lane.partition
+        with self._lock:
+            lane.current = None
+            self.in_work.discard(lane)
+            partition.active -= 1
+            if rest:
+                lane.records[:0] = rest
+            if partition.dropped or not lane.records:
+                if partition.lanes.get(lane.key) is lane:
+                    del partition.lanes[lane.key]
+            elif due is not None and not (wanted and len(lane.records) >= wanted):
+                lane.parked = True
+                lane.wanted = wanted
+                heapq.heappush(self._parked, (due, next(self._turn), lane))
+                if self._timer is None or due < self._timer:
+                    self._ready_changed.notify_all()
+            else:
+                self._ready.append(lane)
+            if self._watching:
+                self._given_back.notify_all()
+
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """Forget what is queued of partitions; records in hand are the last."""
+        with self._lock:
+            for partition in partitions:
+                partition.dropped = partition.halted = True
+                partition.lanes.clear()
+                partition.set_aside.clear()
+
+    def pause(self, partition: Partition) -> None:
+        """Hand out nothing of a partition until `resume`; what is queued stays."""
+        with self._lock:
+            partition.paused = partition.halted = True
+
+    def resume(self, partition: Partition) -> None:
+        """Hand out a partition again."""
+        with self._lock:
+            partition.paused = False
+            partition.halted = partition.dropped or self._closed
+            self._ready.extend(partition.set_aside)
+            partition.set_aside.clear()
+            wake = self._wake()
+        if wake is not None:
+            wake()
+
+    def recheck(self) -> None:
+        """Go on with the lanes that are parked without a time."""
+        with self._lock:
+            for entry in [entry for entry in self._parked if entry[0] == math.inf]:
+                self._unpark(entry[2])
+            wake = self._wake()
+        if wake is not None:
+            wake()
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition holds; looked at whenever a lane is given back.
+
+        Args:
+            condition: Called under the lock of the lanes.
+            timeout: Seconds.
+
+        Returns:
+            Whether it holds.
+        """
+        with self._lock:
+            self._watching += 1
+            try:
+                # Real time: it is real handlers that are waited for.
+                return self._given_back.wait_for(condition, timeout)
+            finally:
+                self._watching -= 1
+
+    def drained(self, partitions: Collection[Partition], timeout: float) -> bool:
+        """Wait until nobody works on partitions any more; return whether that is so."""
+        return self.wait_until(
+            lambda: not any(partition.active for partition in partitions), timeout
+        )
+
+    def close(self, partitions: Iterable[Partition]) -> None:
+        """Hand out nothing more; records in hand are the last."""
+        with self._lock:
+            self._closed = True
+            for partition in partitions:
+                partition.halted = True
+            self._ready.clear()
+            self._parked.clear()
+            self._ready_changed.notify_all()
+
+    def _next(self) -> Lane | None:
+        if self._parked:
+            now = self._clock.monotonic()
+            while self._parked and self._parked[0][0] <= now:
+                lane = heapq.heappop(self._parked)[2]
+                lane.parked = False
+                self._ready.append(lane)
+        while self._ready:
+            lane = self._ready.popleft()
+            partition = lane.partition
+            if partition.dropped:
+                continue
+            if partition.paused:
+                partition.set_aside.append(lane)
+                continue
+            return lane
+        return None
+
+    def _wait_for_lane(self) -> None:
+        # One of those that wait keeps the time, so that not all wake up for one parked lane.
+        due = self._parked[0][0] if self._parked and self._parked[0][0] < math.inf else None
+        timing = due is not None and (self._timer is None or due < self._timer)
+        if timing:
+            self._timer = due
+        self._idle += 1
+        try:
+            left = due - self._clock.monotonic() if due is not None and timing else None
+            self._clock.wait(self._ready_changed, left)
+        finally:
+            self._idle -= 1
+            self._woken = False
+            if timing:
+                self._timer = None
+
+    def _wake(self) -> Callable[[], None] | None:
+        """Wake one worker if there is work, or return what starts another.
+
+        Each that wakes up wakes the next: as many run as there is work and processor time for.
+        """
+        if not self._ready or self._woken:
+            return None
+        if self._idle:
+            self._woken = True
+            self._ready_changed.notify()
+            return None
+        return self.more_workers
+
+    def _unpark(self, lane: Lane) -> None:
+        self._parked = [entry for entry in self._parked if entry[2] is not lane]
+        heapq.heapify(self._parked)
+        lane.parked = False
+        self._ready.append(lane)
+
+
+def _by_partition(partition: Partition, records: Sequence[ConsumerRecord]) -> list[Lane]:
+    lane = partition.lanes.get(None)
+    if lane is not None:
+        lane.records += records
+        return [lane] if lane.parked else []
+    lane = partition.lanes[None] = Lane(partition, None)
+    lane.records += records
+    return [lane]
+
+
+def _by_key(partition: Partition, records: Sequence[ConsumerRecord]) -> list[Lane]:
+    lanes = partition.lanes
+    new: list[Lane] = []
+    for record in records:
+        key = record.key
+        lane = lanes.get(key)
+        if lane is None:
+            lane = lanes[key] = Lane(partition, key)
+            new.append(lane)
+        lane.records.append(record)
+    return new
+
+
+def _by_record(partition: Partition, records: Sequence[ConsumerRecord]) -> list[Lane]:
+    new: list[Lane] = []
+    for record in records:
+        lane = partition.lanes[record.offset] = Lane(partition, record.offset)
+        lane.records.append(record)
+        new.append(lane)
+    return new
+
+
+def attempt_at(partition: Partition, record: ConsumerRecord) -> int:
+    """Return which attempt at a record comes next, from 1; those of retry topics count."""
+    known = partition.failed.get(record.offset)
+    return attempt_of(record) + (0 if known is None else known.attempts)

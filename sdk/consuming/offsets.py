@@ -1,0 +1,217 @@
+"""Offsets: how far each partition is done without a gap, and who commits that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sdk.abstractions import BrokerConsumer
+from sdk.clock import Clock
+from sdk.errors import AuthenticationError, AuthorizationError, BrokerError, FencedError, SdkError
+from sdk.happenings import CommitFailed, OffsetsCommitted
+from sdk.observers import Observers
+from sdk.records import ConsumerRecord, TopicPartition
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[str, int]
+"""(topic, partition)"""
+
+_IDLE_SECONDS = 0.1
+"""Shortest time between two commits of a consumer that has nothing left to do."""
+
+_ANSWER_SECONDS = 60.0
+"""After so long without an answer, the next commit is sent all the same."""
+
+
+class Watermark:
+    """How far one assignment of a partition is done: up to the first record that is not.
+
+    One thread takes records in order, others finish them in any order. Losing the partition
+    means to forget its watermark: what is finished late changes nothing that is committed.
+
+    Attributes:
+        done: Called with the offset of each record that is done, once. It is a dictionary's own
+            method, because it is called once a record.
+    """
+
+    __slots__ = ("_first", "_largest", "_next", "_pending", "done")
+
+    def __init__(self) -> None:
+        self._pending: dict[int, int] = {}
+        self._first: int | None = None
+        self._next: int | None = None
+        self._largest = 0
+        self.done: Callable[[int], int] = self._pending.pop
+
+    def take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Note that records, which follow those taken before, are to be done."""
+        sizes = {record.offset: len(record.value or b"") for record in records}
+        self._largest = max(self._largest, *sizes.values())
+        self._pending.update(sizes)
+        self._next = records[-1].offset + 1
+        if self._first is None:
+            self._first = records[0].offset
+
+    @property
+    def offset(self) -> int | None:
+        """The next offset to be read: the first one that is not done; None before any was taken."""
+        while True:
+            try:
+                # Offsets stand in the order in which they were taken.
+                return next(iter(self._pending), self._next)
+            except RuntimeError:
+                continue  # another thread has finished a record just now
+
+    @property
+    def committable(self) -> int | None:
+        """`offset`, or None while nothing is done."""
+        offset = self.offset
+        return None if offset == self._first else offset
+
+    @property
+    def count(self) -> int:
+        """How many records are not done."""
+        return len(self._pending)
+
+    def size(self, limit: int) -> int:
+        """Return how many bytes the values of those records have.
+
+        Args:
+            limit: Below it a rough figure will do, which is never too small.
+        """
+        most = len(self._pending) * self._largest
+        return most if most < limit else sum(self._pending.copy().values())
+
+
+class Committer:
+    """Commits watermarks: in the background while consuming, waiting only when it must.
+
+    Args:
+        broker: The client.
+        group: Consumer group.
+        clock: Tells when it is time again.
+        observers: Who learns of commits.
+        interval: Seconds between two commits of a consumer that is busy.
+    """
+
+    def __init__(
+        self,
+        broker: BrokerConsumer,
+        *,
+        group: str,
+        clock: Clock,
+        observers: Observers,
+        interval: float,
+    ) -> None:
+        self._broker = broker
+        self._group = group
+        self._clock = clock
+        self._observers = observers
+        self._interval = interval
+        self._sent: dict[Place, int] = {}
+        self._unanswered = 0
+        self._last = -interval
+        self._failing = False
+        self._refusal: SdkError | None = None
+
+    def tick(self, watermarks: Mapping[Place, Watermark], *, idle: bool) -> None:
+        """Commit in the background if it is time to.
+
+        Args:
+            watermarks: Of every partition that is assigned.
+            idle: Whether all of them are done, so that there is no more to wait for.
+
+        Raises:
+            AuthenticationError: An earlier commit was refused.
+            AuthorizationError: An earlier commit was refused.
+            FencedError: Another instance has taken over.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        passed = self._clock.monotonic() - self._last
+        if passed < (_IDLE_SECONDS if idle else self._interval):
+            return
+        # Behind a pending join answers may take long; commits must not queue up there.
+        if self._unanswered and passed < _ANSWER_SECONDS:
+            return
+        offsets = self._due(watermarks.items())
+        if not offsets:
+            return
+        self._last = self._clock.monotonic()
+        try:
+            self._broker.commit(offsets)
+        except BrokerError as error:
+            self._failed(offsets, error)
+            return
+        self._unanswered = len(offsets)
+        self._sent.update(_by_place(offsets))
+
+    def flush(self, watermarks: Mapping[Place, Watermark], timeout: float) -> None:
+        """Commit, and wait for the answer: the last commit of these partitions.
+
+        Args:
+            watermarks: Of partitions that are given up.
+            timeout: Seconds.
+        """
+        # What is under way may still be refused, so it is sent once more.
+        for place in watermarks:
+            if self._unanswered:
+                self._sent.pop(place, None)
+        offsets = self._due(watermarks.items())
+        try:
+            if offsets:
+                self._broker.commit_sync(offsets, timeout)
+                self._succeeded(offsets)
+        except (BrokerError, FencedError) as error:
+            logger.warning(
+                "the last commit of %s failed, so that its last records are handled again: %s",
+                ", ".join(f"{each.topic} [{each.partition}]" for each in offsets),
+                error,
+            )
+            if self._observers:
+                self._observers.notify(CommitFailed(self._group, tuple(offsets), error))
+        self.forget(watermarks)
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Forget partitions that are no longer ours, or are read from elsewhere."""
+        for place in places:
+            self._sent.pop(place, None)
+
+    def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Take the answer to a commit that was sent in the background."""
+        self._unanswered = max(0, self._unanswered - len(offsets))
+        if error is None:
+            self._succeeded(offsets)
+        else:
+            self._failed(offsets, error)
+
+    def _due(self, watermarks: Iterable[tuple[Place, Watermark]]) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic=place[0], partition=place[1], offset=offset)
+            for place, watermark in watermarks
+            if (offset := watermark.committable) is not None and self._sent.get(place) != offset
+        ]
+
+    def _succeeded(self, offsets: Sequence[TopicPartition]) -> None:
+        self._failing = False
+        if self._observers:
+            self._observers.notify(OffsetsCommitted(self._group, tuple(offsets)))
+
+    def _failed(self, offsets: Sequence[TopicPartition], error: SdkError) -> None:
+        for place, offset in _by_place(offsets).items():
+            if self._sent.get(place) == offset:
+                del self._sent[place]
+        if isinstance(error, AuthenticationError | AuthorizationError | FencedError):
+            self._refusal = error
+        else:
+            # A rebalance or an outage: the offsets stay done, and the next commit has them.
+            level = logging.DEBUG if self._failing else logging.WARNING
+            logger.log(level, "a commit failed and will be made again: %s", error)
+        self._failing = True
+        if self._observers:
+            self._observers.notify(CommitFailed(self._group, tuple(offsets), error))
+
+
+def _by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:
+    return {(each.topic, each.partition): each.offset or 0 for each in offsets}

@@ -1,0 +1,142 @@
+"""Workers: who works on lanes, threads or the tasks of an event loop, as many as there is work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sdk.consuming.dispatch import Opened
+from sdk.consuming.handlers import Call, is_coroutine_function
+from sdk.consuming.lanes import Lane, Lanes
+from sdk.consuming.processing import drive
+
+Open = Callable[[Lane], Iterable[Opened]]
+Work = Callable[[Lane, Iterable[Opened]], Coroutine[Any, Any, None]]
+
+_BREATH_SECONDS = 0.005
+"""After so long, a task lets the others of its event loop run."""
+
+
+class ThreadWorkers:
+    """Threads that work on lanes: the caller's, and others as they are needed.
+
+    Args:
+        lanes: What to work on.
+        open_run: Opens the run of a lane.
+        work: Handles it.
+        count: Most threads, the caller's included.
+        name: Of the threads.
+    """
+
+    def __init__(self, lanes: Lanes, open_run: Open, work: Work, count: int, name: str) -> None:
+        self._lanes = lanes
+        self._open = open_run
+        self._work = work
+        self._count = count
+        self._name = name
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self.errors: list[BaseException] = []
+        lanes.more_workers = self._start_another
+
+    def run(self) -> None:
+        """Work in this thread until the lanes are closed."""
+        while (lane := self._lanes.take()) is not None:
+            drive(self._work(lane, self._open(lane)))
+
+    def join(self, timeout: float) -> None:
+        """Wait for the other threads, after the lanes were closed."""
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _start_another(self) -> None:
+        with self._lock:
+            number = len(self._threads) + 2
+            if number > self._count:
+                return
+            thread = threading.Thread(target=self.run, name=f"{self._name}-{number}", daemon=True)
+            self._threads.append(thread)
+        thread.start()
+
+
+class LoopWorkers:
+    """Tasks of an event loop that work on lanes, which a thread opens for them.
+
+    Opening a record may ask the registry, for which an event loop must not wait.
+
+    Args:
+        lanes: What to work on.
+        open_run: Opens the run of a lane.
+        work: Handles it.
+        count: Most tasks.
+        loop: Where they run.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        open_run: Open,
+        work: Work,
+        count: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._lanes = lanes
+        self._open = open_run
+        self._work = work
+        self._count = count
+        self._loop = loop
+        self._opened: deque[tuple[Lane, list[Opened]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waking = False
+
+    def feed(self) -> None:
+        """Open lanes for the tasks, in this thread, until the lanes are closed."""
+        while (lane := self._lanes.take()) is not None:
+            self._opened.append((lane, list(self._open(lane))))
+            if not self._waking:
+                self._waking = True
+                self._loop.call_soon_threadsafe(self._start)
+
+    def cancel(self) -> None:
+        """Cancel what is in work; called in the event loop."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self) -> None:
+        self._waking = False
+        for _ in range(min(len(self._opened), self._count - len(self._tasks))):
+            task = self._loop.create_task(self._serve())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self) -> None:
+        began = time.monotonic()
+        while self._opened:
+            lane, opened = self._opened.popleft()
+            await self._work(lane, opened)
+            if time.monotonic() - began > _BREATH_SECONDS:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+
+
+def outside_loop(pool: ThreadPoolExecutor) -> Callable[[Call], Call]:
+    """Return what turns plain functions into coroutine functions that run them in a pool."""
+
+    def wrap(call: Call) -> Call:
+        if is_coroutine_function(call):
+            return call
+
+        async def run(*arguments: Any) -> None:
+            context = contextvars.copy_context()
+            await asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)
+
+        return run
+
+    return wrap
