@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from sdk.testing.clock import VirtualClock as VirtualClock
     from sdk.testing.connection import connect as connect
     from sdk.testing.connection import run_until_idle as run_until_idle
+    from sdk.testing.strategies import events as events
 
 _HOMES = {
     "InMemoryBroker": ".broker",
     "VirtualClock": ".clock",
     "connect": ".connection",
+    "events": ".strategies",
     "run_until_idle": ".connection",
 }
 
