@@ -15,7 +15,7 @@ import pytest
 
 from tests.servers.java import MissingTool
 from tests.servers.kafka import KafkaCluster
-from tests.servers.peer import JavaPeer, avro_peer, confluent_peer
+from tests.servers.peer import JavaPeer, avro_peer, confluent_peer, spring_peer
 from tests.servers.process import ServerProcess
 from tests.servers.registry import ApicurioRegistry
 from tests.servers.target import BOOTSTRAP_SERVERS, REGISTRY_URL, Target, named
@@ -68,6 +68,13 @@ def java_avro() -> Iterator[JavaPeer]:
 def java_confluent() -> Iterator[JavaPeer]:
     """Confluent's Java serializer and deserializer with Apache's Kafka clients."""
     with _or_fail(confluent_peer) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def java_spring() -> Iterator[JavaPeer]:
+    """Spring for Apache Kafka's retry topics and dead letters."""
+    with _or_fail(spring_peer) as peer:
         yield peer
 
 

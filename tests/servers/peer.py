@@ -114,6 +114,11 @@ def confluent_peer() -> JavaPeer:
     return JavaPeer("ConfluentPeer", artifacts.confluent_jars(), sources)
 
 
+def spring_peer() -> JavaPeer:
+    """Start Spring for Apache Kafka's retry topics: ``names``, ``retry``, ``dead_letter``."""
+    return JavaPeer("SpringPeer", artifacts.spring_jars(), ("Lines.java", "SpringPeer.java"))
+
+
 def _compiled(jars: Path, sources: tuple[str, ...]) -> Path:
     """Return the folder of the classes, compiling where the sources or libraries are new."""
     recipe = jars.name + "".join((_SOURCES / name).read_text() for name in sources)
