@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sdk.errors import SdkError
+from sdk.events import E as E
 from sdk.events import Event
 from sdk.happenings import Happening
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord, TopicPartition
 from sdk.topics import TopicDefinition
-
-E = TypeVar("E", bound=Event)
 
 
 class Incoming(Protocol):
