@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from attrs import frozen
 
 from codegen.literals import bytes_literal, text_literal
 from codegen.scope import Scope
+from sdk.avro.codec import plan as ops
+from sdk.avro.codec.logical import CALLS, from_wire
+from sdk.avro.duration import Duration
+from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
@@ -25,9 +28,6 @@ from sdk.avro.schema import (
     UnionSchema,
 )
 from sdk.avro.schema.defaults import UnionValue, default_value
-
-_EPOCH: Final = dt.datetime(1970, 1, 1)
-_MICROSECONDS: Final = {"millis": 1000, "micros": 1}
 
 
 class UnholdableDefaultError(Exception):
@@ -111,70 +111,42 @@ class _Writer:
     def _logical(self, schema: PrimitiveSchema | FixedSchema, value: Any) -> str:
         assert schema.logical is not None
         name = schema.logical.name
+        if name.endswith("-nanos"):
+            return repr(value)
+        raw = value.encode("latin-1") if schema.type in ("bytes", "fixed") else value
         try:
-            if name == "decimal":
-                return self._decimal(value.encode("latin-1"), schema.logical)
-            if name == "big-decimal":
-                return self._big_decimal(value.encode("latin-1"))
-            if name == "uuid":
-                data = (
-                    UUID(value) if schema.type == "string" else UUID(bytes=value.encode("latin-1"))
-                )
-                return f'{self.scope.use("uuid", "UUID")}("{data}")'
-            if name == "duration":
-                return self._duration(value.encode("latin-1"))
-            if name.endswith("-nanos"):
-                return repr(value)
-            return self._moment(name, value)
+            return self._python(_converted(schema.logical, schema.type, raw))
         except (ValueError, OverflowError) as error:
             raise UnholdableDefaultError(f"default {value!r} is no {name}: {error}") from error
 
-    def _decimal(self, data: bytes, logical: LogicalType) -> str:
-        number = int.from_bytes(data, "big", signed=True)
-        digits = Decimal(number).adjusted() + 1
-        if logical.precision is not None and digits > logical.precision:
-            raise ValueError(f"{number} has more than {logical.precision} digits")
-        return self._number(number, logical.scale or 0)
-
-    def _number(self, number: int, scale: int) -> str:
-        whole = Decimal(number)
-        shown = Decimal((whole.is_signed(), whole.as_tuple().digits, -scale))
-        text = str(number) if not scale else f'"{shown}"'
-        return f"{self.scope.use('decimal', 'Decimal')}({text})"
-
-    def _big_decimal(self, data: bytes) -> str:
-        length, start = _varint(data, 0)
-        if not 0 < length <= len(data) - start:
-            raise ValueError("not the bytes of a big-decimal")
-        scale, end = _varint(data, start + length)
-        if end != len(data):
-            raise ValueError("not the bytes of a big-decimal")
-        number = int.from_bytes(data[start : start + length], "big", signed=True)
-        return self._number(number, scale)
-
-    def _duration(self, data: bytes) -> str:
-        parts = (int.from_bytes(data[start : start + 4], "little") for start in (0, 4, 8))
-        months, days, milliseconds = parts
-        name = self.scope.use("sdk.events", "Duration")
-        return f"{name}(months={months}, days={days}, milliseconds={milliseconds})"
-
-    def _moment(self, name: str, value: int) -> str:
+    def _python(self, value: Any) -> str:
+        """Return the source of a value of a class that must be imported."""
+        match value:
+            case Decimal():
+                shown = str(value) if value.as_tuple().exponent == 0 else f'"{value}"'
+                return f"{self.scope.use('decimal', 'Decimal')}({shown})"
+            case UUID():
+                return f'{self.scope.use("uuid", "UUID")}("{value}")'
+            case Duration():
+                self.scope.use("sdk.events", "Duration")
+                return repr(value)
         prefix = self.scope.use_datetime()
-        if name == "date":
-            day = dt.date.fromordinal(_EPOCH.toordinal() + value)
-            return f"{prefix}.date({day.year}, {day.month}, {day.day})"
-        microseconds = value * _MICROSECONDS[name.rpartition("-")[2]]
-        if name.startswith("time-") and not 0 <= microseconds < 86_400_000_000:
-            raise ValueError("not within a day")
-        moment = _EPOCH + dt.timedelta(microseconds=microseconds)
-        clock = [moment.hour, moment.minute, moment.second, moment.microsecond]
-        while len(clock) > 2 and not clock[-1]:
-            clock.pop()
-        if name.startswith("time-"):
-            return f"{prefix}.time({', '.join(map(str, clock))})"
-        parts = [moment.year, moment.month, moment.day, *(clock if any(clock) else ())]
-        zone = "" if name.startswith("local-") else f", tzinfo={prefix}.UTC"
-        return f"{prefix}.datetime({', '.join(map(str, parts))}{zone})"
+        return (
+            repr(value)
+            .replace("datetime.timezone.utc", f"{prefix}.UTC")
+            .replace("datetime.", f"{prefix}.", 1)
+        )
+
+
+def _converted(logical: LogicalType, wire: str, raw: Any) -> Any:
+    """Return the Python value that the codec makes of a raw one."""
+    base = ops.Primitive(wire)
+    op = (
+        ops.Call(base, logical.name)
+        if logical.name in CALLS
+        else ops.Logical(base, logical.name, logical.precision or 0, logical.scale or 0)
+    )
+    return from_wire(op, DEFAULT_LIMITS)(raw)
 
 
 def _number(value: float) -> str:
@@ -184,14 +156,3 @@ def _number(value: float) -> str:
         raise UnholdableDefaultError(f"default {value!r} is beyond a double") from error
     shown = repr(number).replace("e+", "e")
     return shown if math.isfinite(number) else f'float("{number}")'
-
-
-def _varint(data: bytes, start: int) -> tuple[int, int]:
-    """Read a zigzag varint; return it and the offset behind it."""
-    number = shift = 0
-    for position in range(start, len(data)):
-        number |= (data[position] & 0x7F) << shift
-        shift += 7
-        if data[position] < 0x80:
-            return (number >> 1) ^ -(number & 1), position + 1
-    raise ValueError("ends inside a number")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from codegen.names import definitions, in_namespace, inlined
 from codegen.naming import module_name, type_module_name
 from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
 from sdk.avro.schema import short_name
-from sdk.avro.schema.json_text import JsonDocument, locate, read_json, without_comments
+from sdk.avro.schema.json_text import JsonDocument, is_deeper, locate, read_json, without_comments
+from sdk.avro.schema.json_text import pointer as pointer_of
 from sdk.avro.schema.names import declared_name
 from sdk.avro.schema.names import full_name as qualified
 from sdk.errors import InvalidSchemaError
@@ -86,8 +87,10 @@ class _Reader:
         plain = text.removeprefix("\ufeff")
         if without_comments(plain) != plain:
             plain = _dumped(document.value)
-        full_name = _full_name(document.value) or _name_from(self.place)
-        self._add(full_name, document.value, file, text=plain)
+        value = document.value
+        is_named = isinstance(value, dict) and value.get("type") in NAMED_KINDS
+        full_name = declared_name(value, "") if is_named else ""
+        self._add(full_name or _name_from(self.place), value, file, text=plain)
 
     def idl(self, text: str) -> None:
         idl = read_idl(text)
@@ -195,23 +198,11 @@ class _Types:
 def _read(text: str) -> JsonDocument:
     """Read JSON that is not nested so deeply that walking it would exhaust Python's stack."""
     document = read_json(text)
-    if text.count("{") + text.count("[") <= _MAX_DEPTH:
-        return document
-    pending, depth = [document.value], 0
-    while pending and depth <= _MAX_DEPTH:
-        pending = [inner for value in pending for inner in _inside(value)]
-        depth += 1
-    if pending:
+    if is_deeper(document.value, _MAX_DEPTH):
         raise InvalidSchemaError(
             "nested too deeply", remedy="name inner types and refer to them", path=""
         )
     return document
-
-
-def _inside(value: Any) -> Collection[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _dumped(value: Any) -> str:
@@ -236,18 +227,6 @@ def _protocol_problem(value: Any) -> tuple[str, str, str] | None:
     return None
 
 
-def _full_name(value: Any) -> str:
-    """Return the full name that a schema declares for itself, or ``""``."""
-    if not isinstance(value, dict) or value.get("type") not in NAMED_KINDS:
-        return ""
-    name, namespace = value.get("name"), value.get("namespace")
-    if not isinstance(name, str):
-        return ""
-    if "." in name or not isinstance(namespace, str) or not namespace:
-        return name.removeprefix(".")
-    return f"{namespace}.{name}"
-
-
 def _name_from(place: Place) -> str:
     """Return a full name for a schema without one, from where its file stands."""
     *folders, file = place.path.split("/")
@@ -260,23 +239,20 @@ def _name_from(place: Place) -> str:
 
 def _duplicates(document: JsonDocument, file: SchemaFile) -> Iterator[Finding]:
     for holder, key in document.duplicates:
-        pointer = (
-            _pointer_to(document.value, holder) + "/" + key.replace("~", "~0").replace("/", "~1")
-        )
-        yield file.finding(pointer, f"key {key!r} is given twice", "keep one of them")
+        place = _pointer_to(document.value, holder) + pointer_of(key)
+        yield file.finding(place, f"key {key!r} is given twice", "keep one of them")
 
 
 def _pointer_to(value: Any, wanted: Any, path: str = "") -> str:
     if value is wanted:
         return path
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in pairs:
-        if isinstance(inner, dict | list):
-            step = str(key).replace("~", "~0").replace("/", "~1")
-            found = _pointer_to(inner, wanted, f"{path}/{step}")
-            if found:
-                return found
-    return ""
+    inside = (
+        _pointer_to(inner, wanted, path + pointer_of(key))
+        for key, inner in pairs
+        if isinstance(inner, dict | list)
+    )
+    return next(filter(None, inside), "")
 
 
 def _not_json(file: SchemaFile, error: InvalidSchemaError) -> Finding:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -44,34 +43,51 @@ def scan(value: Any) -> Names:
 
 
 def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, bool]]:
+    kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(value, str):
         if value not in PRIMITIVES:
             yield qualified(value, namespace), value, path, False
-    elif isinstance(value, list):
+    elif kind in NAMED_KINDS:
+        name = declared_name(value, namespace)
+        yield name, name, path, True
+    elif isinstance(kind, str) and kind not in (*PRIMITIVES, "array", "map"):
+        yield qualified(kind, namespace), kind, f"{path}/type", False
+    for step, inner, space in _inner(value, namespace):
+        yield from _walk(inner, space, path + step)
+
+
+def _inner(value: Any, namespace: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield the types right inside a schema: JSON pointer, type, and the namespace around it."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(value, list):
         for index, branch in enumerate(value):
-            yield from _walk(branch, namespace, f"{path}/{index}")
-    elif isinstance(value, dict):
-        kind = value.get("type")
-        if kind in ("array", "map"):
-            key = "items" if kind == "array" else "values"
-            yield from _walk(value.get(key), namespace, f"{path}/{key}")
-        elif isinstance(kind, str) and kind in NAMED_KINDS:
-            yield from _walk_named(value, namespace, path)
-        elif isinstance(kind, str) and kind not in PRIMITIVES:
-            yield qualified(kind, namespace), kind, f"{path}/type", False
-
-
-def _walk_named(
-    value: Mapping[str, Any], namespace: str, path: str
-) -> Iterator[tuple[str, str, str, bool]]:
-    name = declared_name(value, namespace)
-    yield name, name, path, True
-    fields = value.get("fields")
-    if value["type"] in ("record", "error") and isinstance(fields, list):
-        for index, each in enumerate(fields):
+            yield f"/{index}", branch, namespace
+    elif kind == "array":
+        yield "/items", value.get("items"), namespace
+    elif kind == "map":
+        yield "/values", value.get("values"), namespace
+    elif kind in NAMED_KINDS:
+        space = declared_name(value, namespace).rpartition(".")[0]
+        fields = value.get("fields")
+        for index, each in enumerate(fields if isinstance(fields, list) else ()):
             if isinstance(each, dict):
-                inner = name.rpartition(".")[0]
-                yield from _walk(each.get("type"), inner, f"{path}/fields/{index}/type")
+                yield f"/fields/{index}/type", each.get("type"), space
+
+
+def _rebuilt(value: Any, namespace: str, change: Callable[[Any, str], Any]) -> Any:
+    """Return a schema with each type right inside it changed, given the namespace around it."""
+    if isinstance(value, list):
+        return [change(branch, namespace) for branch in value]
+    made = dict(value)
+    for step, inner, space in _inner(value, namespace):
+        changed = change(inner, space)
+        if step.startswith("/fields/"):
+            index = int(step.split("/")[2])
+            made["fields"] = [*made["fields"]]
+            made["fields"][index] = {**made["fields"][index], "type": changed}
+        else:
+            made[step[1:]] = changed
+    return made
 
 
 def definition_pointer(value: Any, full_name: str) -> str | None:
@@ -84,20 +100,10 @@ def definition_pointer(value: Any, full_name: str) -> str | None:
 
 def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield full name and definition of each named type that a schema defines."""
-    if isinstance(value, list):
-        for branch in value:
-            yield from definitions(branch, namespace)
-    elif isinstance(value, dict):
-        kind = value.get("type")
-        if kind in ("array", "map"):
-            yield from definitions(value.get("items" if kind == "array" else "values"), namespace)
-        elif kind in NAMED_KINDS:
-            name = declared_name(value, namespace)
-            yield name, value
-            fields = value.get("fields")
-            for each in fields if isinstance(fields, list) else ():
-                if isinstance(each, dict):
-                    yield from definitions(each.get("type"), name.rpartition(".")[0])
+    if isinstance(value, dict) and value.get("type") in NAMED_KINDS:
+        yield declared_name(value, namespace), value
+    for _, inner, space in _inner(value, namespace):
+        yield from definitions(inner, space)
 
 
 def inlined(value: Any, members: Mapping[str, Any]) -> Any:
@@ -112,21 +118,16 @@ def inlined(value: Any, members: Mapping[str, Any]) -> Any:
     def walk(source: Any, namespace: str) -> Any:
         if isinstance(source, str):
             return define(source, namespace)
-        if isinstance(source, list):
-            return [walk(branch, namespace) for branch in source]
         if not isinstance(source, dict):
-            return source
+            return _rebuilt(source, namespace, walk) if isinstance(source, list) else source
         kind = source.get("type")
-        if kind in ("array", "map"):
-            key = "items" if kind == "array" else "values"
-            return {**source, key: walk(source.get(key), namespace)}
         if kind in NAMED_KINDS:
             name = declared_name(source, namespace)
             return name if name in defined else open_up(source, name)
-        if isinstance(kind, str) and kind not in PRIMITIVES:
+        if isinstance(kind, str) and kind not in (*PRIMITIVES, "array", "map"):
             made = define(kind, namespace)
             return {**source, "type": made} if isinstance(made, str) else made
-        return source
+        return _rebuilt(source, namespace, walk)
 
     def define(name: str, namespace: str) -> Any:
         for full_name in (qualified(name, namespace), name):
@@ -137,28 +138,16 @@ def inlined(value: Any, members: Mapping[str, Any]) -> Any:
     def open_up(source: Any, full_name: str) -> Any:
         defined.add(full_name)
         space, _, short = full_name.rpartition(".")
-        made = {**source, "name": short, "namespace": space}
-        if isinstance(source.get("fields"), list):
-            made["fields"] = [
-                {**each, "type": walk(each.get("type"), space)} if isinstance(each, dict) else each
-                for each in source["fields"]
-            ]
-        return made
+        return _rebuilt({**source, "name": short, "namespace": space}, "", walk)
 
-    return walk(copy.deepcopy(value), "")
+    return walk(value, "")
 
 
 def in_namespace(value: Any, namespace: str) -> Any:
     """Return a schema whose names mean the same outside a namespace as they do inside it."""
     if isinstance(value, str):
         return value if value in PRIMITIVES else qualified(value, namespace)
-    if isinstance(value, list):
-        return [in_namespace(branch, namespace) for branch in value]
-    if isinstance(value, dict):
-        kind = value.get("type")
-        if kind in ("array", "map"):
-            key = "items" if kind == "array" else "values"
-            return {**value, key: in_namespace(value.get(key), namespace)}
-        if kind in NAMED_KINDS and not isinstance(value.get("namespace"), str) and namespace:
-            return {**value, "namespace": namespace}
-    return value
+    if isinstance(value, dict) and value.get("type") in NAMED_KINDS:
+        has_own = isinstance(value.get("namespace"), str) or not namespace
+        return value if has_own else {**value, "namespace": namespace}
+    return _rebuilt(value, namespace, in_namespace) if isinstance(value, dict | list) else value

@@ -91,7 +91,7 @@ DEFECTS = {
         ),
         14,
         "/fields/0/default",
-        "256 has more than 2 digits",
+        "has 3 digits, the schema allows 2",
     ),
     "uuid default that is none": (
         field_schema({"type": "string", "logicalType": "uuid"}, default="x"),

@@ -92,7 +92,7 @@ class Defaults:
         default=dt.datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=dt.UTC),
         validator=aware,
     )
-    local: dt.datetime = field(default=dt.datetime(1970, 1, 1), validator=naive)
+    local: dt.datetime = field(default=dt.datetime(1970, 1, 1, 0, 0), validator=naive)
     nanos: int = field(default=5, validator=int64)
     price: Decimal = field(default=Decimal("12.34"), validator=decimal_digits(6, 2))
     debt: Decimal = field(default=Decimal("-0.01"), validator=decimal_digits(6, 2))
