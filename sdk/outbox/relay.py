@@ -11,7 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from attrs import frozen
-from sqlalchemy import Connection, Engine, RowMapping, delete, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Table,
+    any_,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from sdk.errors import MessageTooLargeError, SdkError, SerializationError
@@ -72,7 +86,7 @@ class Relay:
         producer: Producer,
         tables: Tables | None = None,
         *,
-        batch: int = 1_000,
+        batch: int = 5_000,
         poll_seconds: float = 1.0,
         keep: timedelta | None = timedelta(days=1),
         observers: Observers | None = None,
@@ -245,8 +259,7 @@ class Relay:
         if not positions:
             return
         table = self._tables.outbox
-        # Positions of a batch lie close together, and those in between are other transactions'.
-        these = table.c.position.in_(positions)
+        these = _at(connection, table, positions)
         if self._keep is None:
             connection.execute(delete(table).where(these))
         else:
@@ -275,6 +288,13 @@ class Relay:
                 pruned = prune(connection, self._tables, self._keep)
             # More may be due: a full round is followed by another at the next opportunity.
             self._next_prune = now if pruned == _PRUNE_ROWS else now + _PRUNE_SECONDS
+
+
+def _at(connection: Connection, table: Table, positions: list[int]) -> ColumnElement[bool]:
+    """Return the condition for some rows; as one array where the database has arrays."""
+    if connection.dialect.name == "postgresql":
+        return table.c.position == any_(bindparam(None, positions, type_=ARRAY(BigInteger)))
+    return table.c.position.in_(positions)
 
 
 def backlog(connection: Connection, tables: Tables) -> Backlog:
@@ -317,5 +337,5 @@ def prune(connection: Connection, tables: Tables, keep: timedelta) -> int:
         if sent_at is not None and _age(sent_at) > keep.total_seconds()
     ]
     if due:
-        connection.execute(delete(table).where(table.c.position.in_(due)))
+        connection.execute(delete(table).where(_at(connection, table, due)))
     return len(due)
