@@ -96,8 +96,8 @@ def fill_old(engine: Engine, rows: int) -> None:
             text(
                 "insert into sdk_outbox (id, aggregatetype, aggregateid, type, payload, key,"
                 " headers, created_at, sent_at) select gen_random_uuid(), 'orders.created',"
-                " n::text, 'orders.OrderCreated', decode(repeat('ab', 100), 'hex'), '\\x00', '[]', now(),"
-                " now() from generate_series(1, :rows) n"
+                " n::text, 'orders.OrderCreated', decode(repeat('ab', 100), 'hex'), '\\x00',"
+                " '[]', now(), now() from generate_series(1, :rows) n"
             ),
             {"rows": rows},
         )

@@ -6,6 +6,7 @@ import click
 
 from sdk.cli.dlt import dlt
 from sdk.cli.doctor import doctor
+from sdk.cli.outbox import outbox
 from sdk.messaging import connect
 
 
@@ -22,3 +23,4 @@ def sdk(context: click.Context) -> None:
 
 sdk.add_command(dlt)
 sdk.add_command(doctor)
+sdk.add_command(outbox)

@@ -1,0 +1,150 @@
+"""``sdk outbox``: the tables' DDL, the relay as a process, and what waits."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sdk.cli.connecting import FINDINGS, NOT_ASKED, USAGE, connected, failing
+from sdk.messaging import Messaging
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from sdk.outbox import Tables
+
+
+@click.group()
+def outbox() -> None:
+    """Create, relay and watch an outbox; needs the extra `outbox`."""
+    try:
+        import sqlalchemy  # noqa: F401
+    except ModuleNotFoundError as error:
+        needed = "pip install 'avro-messaging-sdk[outbox]'"
+        click.echo(f"sdk: the outbox needs SQLAlchemy: {needed}", err=True)
+        raise SystemExit(USAGE) from error
+
+
+def _tables(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--schema", help="Database schema of the tables."),
+        click.option("--prefix", default="sdk_", show_default=True, help="Start of their names."),
+    ):
+        function = option(function)
+    return function
+
+
+def _database(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--database",
+        envvar="SDK_OUTBOX_DATABASE",
+        required=True,
+        show_envvar=True,
+        help="SQLAlchemy URL, such as postgresql+psycopg://user@host/name.",
+    )(_tables(function))
+
+
+@outbox.command()
+@click.option(
+    "--dialect",
+    type=click.Choice(["postgresql", "sqlite"]),
+    default="postgresql",
+    show_default=True,
+)
+@_tables
+def ddl(dialect: str, prefix: str, schema: str | None) -> None:
+    """Print the statements that create the tables of outbox and inbox."""
+    from sdk.outbox import Tables
+    from sdk.outbox import ddl as statements
+
+    with failing():
+        click.echo(statements(dialect, Tables(prefix=prefix, schema=schema)), nl=False)
+
+
+@outbox.command()
+@_database
+@click.option("--batch", type=click.IntRange(1, 100_000), default=5_000, show_default=True)
+@click.option(
+    "--keep-hours",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    help="How long sent rows are kept; 0 deletes each at once.",
+)
+@connected
+def relay(
+    messaging: Messaging,
+    database: str,
+    prefix: str,
+    schema: str | None,
+    batch: int,
+    keep_hours: float,
+) -> None:
+    """Publish what was committed, until Ctrl-C or SIGTERM. Further relays stand by."""
+    from sdk.outbox import Relay
+
+    engine, tables = _open(database, prefix, schema)
+    keep = timedelta(hours=keep_hours) if keep_hours else None
+    working = Relay(engine, messaging.producer, tables, batch=batch, keep=keep)
+
+    def stop(_: int, __: FrameType | None) -> None:
+        working.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    working.run()
+
+
+@outbox.command()
+@_database
+@click.option("--json", "as_json", is_flag=True)
+def status(database: str, prefix: str, schema: str | None, as_json: bool) -> None:
+    """Print what waits; exit code 1 if there are rows that can never be sent."""
+    from attrs import asdict
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from sdk.outbox.relay import backlog
+
+    engine, tables = _open(database, prefix, schema)
+    try:
+        with engine.connect() as connection:
+            found = backlog(connection, tables)
+    except SQLAlchemyError as error:
+        click.echo(f"sdk: the database gives no answer: {_first_line(error)}", err=True)
+        raise SystemExit(NOT_ASKED) from error
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+    else:
+        click.echo(
+            f"{found.rows} rows wait, the oldest for {found.oldest:.1f} s;"
+            f" {found.failed} can never be sent"
+        )
+    if found.failed:
+        raise SystemExit(FINDINGS)
+
+
+def _open(database: str, prefix: str, schema: str | None) -> tuple[Engine, Tables]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    from sdk.outbox import Tables
+
+    try:
+        return create_engine(database), Tables(prefix=prefix, schema=schema)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        # The text of the first would show the URL, and with it a password.
+        reason = "is not a URL that SQLAlchemy knows"
+        if isinstance(error, ModuleNotFoundError):
+            reason = f"needs a driver that is not installed: {error.name}"
+        click.echo(f"sdk: --database {reason}", err=True)
+        raise SystemExit(USAGE) from None
+
+
+def _first_line(error: Any) -> str:
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
