@@ -60,7 +60,6 @@ def order(number: int) -> OrderCreated:
 def servers(observers: list[Any]) -> Iterator[tuple[Engine, sdk.Messaging]]:
     """Start everything."""
     with tempfile.TemporaryDirectory(prefix="outbox-") as folder, contextlib.ExitStack() as stack:
-        Path(folder).chmod(0o711)
         postgres = stack.enter_context(PostgresServer(Path(folder) / "postgres"))
         properties = {"auto.create.topics.enable": "true", "num.partitions": "6"}
         kafka = stack.enter_context(KafkaCluster(Path(folder) / "kafka", properties=properties))

@@ -39,7 +39,7 @@ SettingsPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 logger = logging.getLogger("sdk.settings")
 
 _PREFIX = "SDK_"
-_NOT_SETTINGS = frozenset({"SDK_ENV", "SDK_SETTINGS", "SDK_ACCEL"})
+_NOT_SETTINGS = frozenset({"SDK_ENV", "SDK_SETTINGS", "SDK_ACCEL", "SDK_OUTBOX_DATABASE"})
 _DEFAULT = "default"
 _NAMES = frozenset(keys_of(Settings))
 _TABLES = _NAMES - {"contracts", "source"}

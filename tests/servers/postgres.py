@@ -6,6 +6,7 @@ import getpass
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,7 @@ class PostgresServer:
     """A server of our own; a context manager that starts and ends it.
 
     Args:
-        folder: For data, socket and log; made readable for the server's user.
+        folder: For the log.
         settings: Further settings, such as ``max_connections=200``.
         durable: Whether what was committed survives a crash of the machine, which tests that only
             kill processes do without.
@@ -29,8 +30,9 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *settings: str, durable: bool = True) -> None:
         self.port = free_port()
-        self._folder = folder
-        self._data = folder / "data"
+        # pytest's folders are closed to the server's user, and the data must not be.
+        self._own = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._data = self._own / "data"
         self._bin = _programs()
         options = [*settings, *(() if durable else _FAST)]
         self.process = ServerProcess(
@@ -38,11 +40,11 @@ class PostgresServer:
             [
                 *_as_server_user(),
                 self._bin / "postgres",
-                *("-D", self._data, "-k", folder, "-p", str(self.port)),
+                *("-D", self._data, "-k", self._own, "-p", str(self.port)),
                 *("-c", "listen_addresses=127.0.0.1"),
                 *(part for option in options for part in ("-c", option)),
             ],
-            folder,
+            folder,  # the log's, and where the server is started: it must not need to read it
             ready=lambda log: "ready to accept connections" in log,
         )
 
@@ -52,12 +54,8 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
         if os.getuid() == 0:
-            shutil.chown(self._folder, "postgres")
-            for parent in self._folder.parents:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
+            shutil.chown(self._own, "postgres")
         subprocess.run(
             [
                 *_as_server_user(),
@@ -66,7 +64,7 @@ class PostgresServer:
             ],
             check=True,
             capture_output=True,
-            cwd=self._folder,
+            cwd=self._own,
         )
         self.process.start()
         return self
@@ -78,6 +76,7 @@ class PostgresServer:
         trace: TracebackType | None,
     ) -> None:
         self.process.stop()
+        shutil.rmtree(self._own, ignore_errors=True)
 
 
 def _programs() -> Path:
