@@ -26,6 +26,7 @@
     ├── BatchFailed                  raised by batch handlers: which of their events failed
     ├── DependencyDown               raised by handlers: what they need is out of reach
     ├── FencedError                  another instance has taken over; stop
+    ├── DatabaseError                the service's database gave no usable answer
     └── ClosedError                  used after close, or in a forked child
 
 Each error may carry where it happened (event, topic, partition, offset, subject, schema id, field
@@ -272,3 +273,7 @@ class FencedError(SdkError):
 
 class ClosedError(SdkError):
     """A client was used after it was closed, or in a forked child process."""
+
+
+class DatabaseError(SdkError):
+    """The service's own database, of an outbox or inbox, gave no usable answer."""

@@ -7,25 +7,22 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import asdict
 
-from sdk.cli.connecting import FINDINGS, NOT_ASKED, USAGE, connected, failing
+from sdk.cli.connecting import FINDINGS, USAGE, connected, failing
 from sdk.messaging import Messaging
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from sdk.outbox import Tables
 
 
 @click.group()
 def outbox() -> None:
     """Create, relay and watch an outbox; needs the extra `outbox`."""
     try:
-        import sqlalchemy  # noqa: F401
+        import sdk.outbox  # noqa: F401
     except ModuleNotFoundError as error:
+        if error.name != "sqlalchemy":
+            raise
         needed = "pip install 'avro-messaging-sdk[outbox]'"
         click.echo(f"sdk: the outbox needs SQLAlchemy: {needed}", err=True)
         raise SystemExit(USAGE) from error
@@ -87,11 +84,12 @@ def relay(
     keep_hours: float,
 ) -> None:
     """Publish what was committed, until Ctrl-C or SIGTERM. Further relays stand by."""
-    from sdk.outbox import Relay
+    from sdk.outbox import Relay, Tables
+    from sdk.outbox.database import open_engine
 
-    engine, tables = _open(database, prefix, schema)
+    tables = Tables(prefix=prefix, schema=schema)
     keep = timedelta(hours=keep_hours) if keep_hours else None
-    working = Relay(engine, messaging.producer, tables, batch=batch, keep=keep)
+    working = Relay(open_engine(database), messaging.producer, tables, batch=batch, keep=keep)
 
     def stop(_: int, __: FrameType | None) -> None:
         working.stop()
@@ -106,18 +104,11 @@ def relay(
 @click.option("--json", "as_json", is_flag=True)
 def status(database: str, prefix: str, schema: str | None, as_json: bool) -> None:
     """Print what waits; exit code 1 if there are rows that can never be sent."""
-    from attrs import asdict
-    from sqlalchemy.exc import SQLAlchemyError
+    from sdk.outbox import Tables
+    from sdk.outbox.database import measure, open_engine
 
-    from sdk.outbox.relay import backlog
-
-    engine, tables = _open(database, prefix, schema)
-    try:
-        with engine.connect() as connection:
-            found = backlog(connection, tables)
-    except SQLAlchemyError as error:
-        click.echo(f"sdk: the database gives no answer: {_first_line(error)}", err=True)
-        raise SystemExit(NOT_ASKED) from error
+    with failing():
+        found = measure(open_engine(database), Tables(prefix=prefix, schema=schema))
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
@@ -127,24 +118,3 @@ def status(database: str, prefix: str, schema: str | None, as_json: bool) -> Non
         )
     if found.failed:
         raise SystemExit(FINDINGS)
-
-
-def _open(database: str, prefix: str, schema: str | None) -> tuple[Engine, Tables]:
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-    from sdk.outbox import Tables
-
-    try:
-        return create_engine(database), Tables(prefix=prefix, schema=schema)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        # The text of the first would show the URL, and with it a password.
-        reason = "is not a URL that SQLAlchemy knows"
-        if isinstance(error, ModuleNotFoundError):
-            reason = f"needs a driver that is not installed: {error.name}"
-        click.echo(f"sdk: --database {reason}", err=True)
-        raise SystemExit(USAGE) from None
-
-
-def _first_line(error: Any) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]

@@ -1,0 +1,48 @@
+"""Databases that commands open by URL, with errors of ours that never show the URL."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from sdk.errors import ConfigurationError, DatabaseError
+from sdk.outbox.relay import Backlog, backlog
+from sdk.outbox.tables import Tables
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for a URL.
+
+    Args:
+        url: As SQLAlchemy has them, such as ``postgresql+psycopg://user@host/name``.
+
+    Raises:
+        ConfigurationError: It is not a URL, or its driver is not installed.
+    """
+    try:
+        return create_engine(url)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the database needs a driver that is not installed: {error.name}",
+            remedy=f"pip install {error.name}",
+        ) from error
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        # SQLAlchemy's own text would show the URL, and with it a password.
+        raise ConfigurationError(
+            "the database is not a URL that SQLAlchemy knows",
+            remedy="such as postgresql+psycopg://user@host/name",
+        ) from None
+
+
+def measure(engine: Engine, tables: Tables) -> Backlog:
+    """Return what waits in an outbox.
+
+    Raises:
+        DatabaseError: The database gave no usable answer.
+    """
+    try:
+        with engine.connect() as connection:
+            return backlog(connection, tables)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise DatabaseError(f"the database gives no answer: {reason}") from error
