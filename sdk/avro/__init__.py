@@ -5,6 +5,7 @@
     body = avro.encode(event)
     event = avro.decode(OrderCreated, body, writer_schema=text_of_the_writer)
     avro.compatibility(reader, writer)
+    avro.from_json(OrderCreated, avro.to_json(event))
 
 Names are resolved on first use: a generated contract that needs `Duration` loads nothing else.
 """
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from sdk.avro.codec.codecs import encoder_for as encoder_for
     from sdk.avro.duration import Duration as Duration
     from sdk.avro.limits import Limits as Limits
+    from sdk.avro.plain.conversion import from_json as from_json
+    from sdk.avro.plain.conversion import from_plain as from_plain
+    from sdk.avro.plain.conversion import to_json as to_json
+    from sdk.avro.plain.conversion import to_plain as to_plain
     from sdk.avro.resolution.evolution import compatibility as compatibility
     from sdk.avro.schema import parse_schema as parse_schema
     from sdk.avro.schema.canonical import meaning as meaning
@@ -41,9 +46,13 @@ _HOMES = {
     "decoder_for": ".codec.codecs",
     "encode": ".codec.codecs",
     "encoder_for": ".codec.codecs",
+    "from_json": ".plain.conversion",
+    "from_plain": ".plain.conversion",
     "meaning": ".schema.canonical",
     "parse_schema": ".schema",
     "same_meaning": ".schema.canonical",
+    "to_json": ".plain.conversion",
+    "to_plain": ".plain.conversion",
 }
 
 __all__ = sorted(_HOMES)

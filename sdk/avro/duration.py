@@ -18,6 +18,7 @@ def _unsigned(instance: Any, attribute: Attribute[int], value: Any) -> None:
             f"a duration's {attribute.name} must be a whole number from 0 to 2**32 - 1, "
             f"not {value!r}",
             remedy="split the duration, or carry it in a field of another type",
+            path=attribute.name,
         )
 
 

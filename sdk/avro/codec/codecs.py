@@ -50,7 +50,7 @@ class Decoder(Protocol[_E]):
         """
 
 
-class _Cache:
+class Cache:
     """Keeps what was made last; each thing is made once, whatever the threads do.
 
     Args:
@@ -63,9 +63,11 @@ class _Cache:
         self._lock = threading.RLock()
 
     def get(self, key: Hashable) -> Any:
+        """Return what was made for a key, or None."""
         return self._kept.get(key)
 
     def get_or_make(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """Return what was made for a key; make it if there is nothing yet."""
         kept: _T | None = self._kept.get(key)
         if kept is not None:
             return kept
@@ -80,10 +82,10 @@ class _Cache:
 
 
 _CACHE_SIZE: Final = 1000
-_bindings: Final = _Cache(_CACHE_SIZE)
-_encoders: Final = _Cache(_CACHE_SIZE)
-_decoders: Final = _Cache(_CACHE_SIZE)
-_by_text: Final = _Cache(_CACHE_SIZE)
+_bindings: Final = Cache(_CACHE_SIZE)
+_encoders: Final = Cache(_CACHE_SIZE)
+_decoders: Final = Cache(_CACHE_SIZE)
+_by_text: Final = Cache(_CACHE_SIZE)
 
 
 def encode(event: Any) -> bytes:

@@ -372,7 +372,7 @@ def test_text_and_numbers_without_a_json_form_are_told_apart(value: str | float)
 
 def test_a_class_that_is_no_event_is_refused() -> None:
     """Only generated classes are events."""
-    with pytest.raises(SerializationError, match="no generated event class"):
+    with pytest.raises(SerializationError, match="not a generated event class"):
         JsonMessageSerializer().encode(object(), "t", [])
 
 

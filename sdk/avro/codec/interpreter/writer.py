@@ -15,7 +15,8 @@ from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.errors import SerializationError
 
 _DOUBLE: Final = struct.Struct("<d")
-_REFUSALS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)
+REFUSALS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)
+"""What conversions raise for values that do not fit."""
 
 
 def write(plan: Plan, value: Any, prefix: bytes = b"", limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -42,7 +43,7 @@ class _Writer:
             self.write(self.plan.root, value)
         except RecursionError as error:
             self.fail("the event is nested too deeply for this thread", error)
-        except _REFUSALS as error:  # nothing has left the path since
+        except REFUSALS as error:  # nothing has left the path since
             self.fail(str(error), error)
         return bytes(self.out)
 
@@ -132,7 +133,7 @@ class _Writer:
         for index in others:
             try:
                 return self.branch(op, index, value)
-            except (*_REFUSALS, SerializationError):
+            except (*REFUSALS, SerializationError):
                 del self.out[state[0] :], self.path[state[1] :]
                 self.depth = state[2]
         return self.branch(op, last, value)
