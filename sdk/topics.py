@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from sdk.errors import ConfigurationError, RoutingError
-from sdk.events import Catalog, EventInfo
+from sdk.events import Catalog, CatalogEntry, EventInfo
 from sdk.settings import RoutingOptions, TopicOptions
 from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 
@@ -99,13 +99,18 @@ def words(name: str) -> list[str]:
 
 
 _PLACEHOLDERS: Mapping[str, Callable[[EventInfo], str]] = {
-    "domain": lambda info: info.domain or info.full_name.rpartition(".")[0],
+    "domain": lambda info: info.domain or _namespace(info),
+    "namespace": lambda info: _namespace(info),
     "event": lambda info: info.name,
     "event_kebab": lambda info: "-".join(words(info.name)),
     "event_snake": lambda info: "_".join(words(info.name)),
     "event_dotted": lambda info: ".".join(words(info.name)),
     "version": lambda info: str(info.version),
 }
+
+
+def _namespace(info: EventInfo) -> str:
+    return info.full_name.rpartition(".")[0]
 
 
 def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
@@ -128,7 +133,7 @@ def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
     name = routing.template.format_map(values)
     if not is_topic_name(name):
         raise RoutingError(
-            f"routing.template {routing.template!r} makes {name!r}, which is no topic name",
+            f"routing.template {routing.template!r} makes {name!r}, which is not a topic name",
             remedy=TOPIC_NAME_RULE,
             event=info.full_name,
         )
@@ -255,18 +260,39 @@ class TopicRouter:
             if self._routing.strategy == "explicit":
                 raise _no_route([info.full_name], self._origin)
             name = templated_name(self._routing, info)
+            self._refuse_sharing(info, name)
         default = TopicDefinition(name=name, partitions=self._routing.partitions)
         return self._definitions.get(name, default)
 
+    def _refuse_sharing(self, info: EventInfo, name: str) -> None:
+        """Refuse a topic that a template which names the event gives to another one as well.
+
+        A template without the event's name, such as ``{domain}.events``, shares topics on purpose.
+        Only events whose names have the same words can meet, so that no other class is loaded.
+        """
+        if "{event" not in self._routing.template:
+            return
+        for entry in self._catalog:
+            if entry.full_name == info.full_name or self._is_routed(entry):
+                continue
+            if words(entry.full_name.rpartition(".")[2]) != words(info.name):
+                continue
+            if templated_name(self._routing, _info(entry.load())) == name:
+                raise RoutingError(
+                    f"routing.template {self._routing.template!r} gives {info.full_name} and"
+                    f" {entry.full_name} one topic",
+                    event=info.full_name,
+                    topic=name,
+                    remedy="tell them apart by {namespace} in the template, or give each a route"
+                    f" in {self._origin}",
+                )
+
+    def _is_routed(self, entry: CatalogEntry) -> bool:
+        routes = ((entry.full_name, None), (entry.full_name, entry.version))
+        return any(route in self._routes for route in routes)
+
     def _require_routes(self) -> None:
-        missing = sorted(
-            {
-                entry.full_name
-                for entry in self._catalog
-                if (entry.full_name, None) not in self._routes
-                and (entry.full_name, entry.version) not in self._routes
-            }
-        )
+        missing = sorted({entry.full_name for entry in self._catalog if not self._is_routed(entry)})
         if missing:
             raise _no_route(missing, self._origin)
 
@@ -283,7 +309,7 @@ def _info(event_class: type[Any]) -> EventInfo:
     info = getattr(event_class, "__event__", None)
     if not isinstance(info, EventInfo):
         raise RoutingError(
-            f"{getattr(event_class, '__name__', event_class)} is no event class",
+            f"{getattr(event_class, '__name__', event_class)} is not an event class",
             remedy="pass a class that the generator made",
         )
     return info
@@ -300,7 +326,7 @@ def _joined(first: TopicDefinition, second: TopicDefinition, origin: str) -> Top
             raise RoutingError(
                 f"{origin} gives the topic {name} {mine} and {other}",
                 topic=first.name,
-                remedy="say it once, or alike",
+                remedy="write the same value in both, or remove one",
             )
     return TopicDefinition(
         name=first.name,

@@ -49,7 +49,15 @@ _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 TOPIC_NAME_RULE = "use 1 to 249 letters, digits, dots, underscores and hyphens"
 EMBEDDED = "embedded"
-PLACEHOLDERS = ("domain", "event", "event_kebab", "event_snake", "event_dotted", "version")
+PLACEHOLDERS = (
+    "domain",
+    "namespace",
+    "event",
+    "event_kebab",
+    "event_snake",
+    "event_dotted",
+    "version",
+)
 """What a topic template may contain."""
 
 

@@ -317,7 +317,7 @@ class RoutingOptions:
 
     Attributes:
         strategy: ``template`` (explicit routes override it) or ``explicit``.
-        template: Over ``{domain}``, ``{event}`` as it stands, ``{event_kebab}``,
+        template: Over ``{domain}``, ``{namespace}``, ``{event}`` as it stands, ``{event_kebab}``,
             ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
         partitions: Partition count of topics without an explicit route.
         provision: ``none``, ``create`` or ``verify``: what happens to topics at start.

@@ -155,7 +155,7 @@ def test_bad_template(template: str) -> None:
 @pytest.mark.parametrize("template", ["{domain} {event}", "{{{event}}}", "ä{event}", "x" * 250])
 def test_template_with_an_illegal_result(template: str) -> None:
     """A name that Kafka would refuse is told with the event."""
-    with pytest.raises(RoutingError, match="which is no topic name") as caught:
+    with pytest.raises(RoutingError, match="which is not a topic name") as caught:
         templated_name(RoutingOptions(template=template), CREATED_1.__event__)
     assert caught.value.event == "orders.OrderCreated"
 
@@ -348,7 +348,7 @@ def test_foreign_event_under_explicit_strategy(contracts: ModuleType) -> None:
 
 def test_no_event_class(contracts: ModuleType) -> None:
     """A class that is no event is told by name."""
-    with pytest.raises(RoutingError, match="int is no event class"):
+    with pytest.raises(RoutingError, match="int is not an event class"):
         router(contracts).resolve(int)
 
 
@@ -361,3 +361,64 @@ def test_names_that_kafka_cannot_tell_apart(contracts: ModuleType) -> None:
     )
     with pytest.raises(RoutingError, match=r"orders\.all and orders_all apart"):
         routed.definitions()
+
+
+ORDERS_CREATED = event("com.acme.orders.Created", domain="com")
+PAYMENTS_CREATED = event("com.acme.payments.Created", domain="com")
+
+
+def same_named(contracts: ModuleType, *topics: TopicOptions, **routing: Any) -> TopicRouter:
+    """Make a router over two events whose short names and domains are the same."""
+    classes = (ORDERS_CREATED, PAYMENTS_CREATED)
+    return TopicRouter(RoutingOptions(**routing), topics, catalog(contracts, classes))
+
+
+@pytest.mark.parametrize("cls", [ORDERS_CREATED, PAYMENTS_CREATED])
+def test_two_events_do_not_get_one_topic_by_accident(contracts: ModuleType, cls: type[Any]) -> None:
+    """A template that cannot tell two events apart is an error that names both and a remedy."""
+    routes = same_named(contracts)
+    with pytest.raises(RoutingError, match="namespace") as caught:
+        routes.resolve(cls)
+    assert "com.acme.orders.Created" in caught.value.message
+    assert "com.acme.payments.Created" in caught.value.message
+    assert caught.value.topic == "com.created"
+    with pytest.raises(RoutingError):
+        routes.definitions()
+
+
+def test_namespaces_tell_events_apart(contracts: ModuleType) -> None:
+    """The whole namespace makes different topics of same-named events."""
+    routes = same_named(contracts, template="{namespace}.{event_kebab}")
+    assert [topic.name for topic in routes.definitions()] == [
+        "com.acme.orders.created",
+        "com.acme.payments.created",
+    ]
+
+
+def test_a_route_for_one_of_two_is_enough(contracts: ModuleType) -> None:
+    """Where one event has a route of its own, the other may have the template's topic."""
+    routes = same_named(contracts, TopicOptions(event="com.acme.orders.Created", name="orders"))
+    assert routes.resolve(ORDERS_CREATED).name == "orders"
+    assert routes.resolve(PAYMENTS_CREATED).name == "com.created"
+
+
+def test_topics_are_shared_on_purpose(contracts: ModuleType) -> None:
+    """A template without the event's name, and routes, may give one topic to several events."""
+    shared = same_named(contracts, template="{domain}.events")
+    assert shared.resolve(ORDERS_CREATED) == shared.resolve(PAYMENTS_CREATED)
+    topics = [
+        TopicOptions(event=name, name="created")
+        for name in ("com.acme.orders.Created", "com.acme.payments.Created")
+    ]
+    routed = same_named(contracts, *topics)
+    assert routed.resolve(ORDERS_CREATED) == routed.resolve(PAYMENTS_CREATED)
+
+
+def test_an_event_without_key_has_routes(contracts: ModuleType) -> None:
+    """Whether an event has a key makes no difference to where it goes."""
+    assert ORDERS_CREATED.__event__.key_field is None
+    route = TopicOptions(event="com.acme.orders.Created", name="orders", partitions=3)
+    (definition,) = TopicRouter(
+        RoutingOptions(), [route], catalog(contracts, [ORDERS_CREATED])
+    ).definitions()
+    assert (definition.name, definition.partitions) == ("orders", 3)
