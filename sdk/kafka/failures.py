@@ -81,7 +81,8 @@ _MISSING = {
 _REMEDIES: dict[type[SdkError], str] = {
     AuthenticationError: "check the tables [kafka.sasl] and [kafka.tls]",
     AuthorizationError: "have the operation allowed to this user by an ACL",
-    BrokerUnavailableError: "check kafka.bootstrap_servers, the network and the brokers",
+    BrokerUnavailableError: "check kafka.bootstrap_servers, whether the listener expects"
+    " [kafka.tls] or [kafka.sasl], the network and the brokers",
     DeliveryTimeoutError: "a copy may exist on the broker: produce it again only if that is fine",
     FencedError: "another instance uses the same identity: stop this one",
     MessageTooLargeError: "make it smaller, or raise message.max.bytes here and on the broker",

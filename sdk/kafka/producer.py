@@ -16,8 +16,9 @@ from sdk.abstractions import OnDelivery, TokenSource
 from sdk.checks import check_record
 from sdk.errors import (
     AuthenticationError,
-    BrokerUnavailableError,
+    BrokerError,
     ClosedError,
+    DeliveryError,
     DeliveryTimeoutError,
     QueueFullError,
     SdkError,
@@ -221,32 +222,44 @@ class ConfluentProducer:
                 where it refuses the record at once.
         """
         topic = record.topic
-        failure = broker_failure(
-            error,
-            "deliver the record",
-            topic=topic,
-            partition=None if partition is None or partition < 0 else partition,
-        )
         purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
         fatal = self._health.fatal
         if fatal is not None and (purged or error.fatal() or error.code() == KafkaError._FATAL):
             return type(fatal)(fatal.message, topic=topic, remedy=fatal.remedy)
-        if not purged and not isinstance(failure, DeliveryTimeoutError):
-            return failure
-        if purged:
-            failure.message = "the producer was closed before the record was acknowledged"
+        if purged or error.code() == KafkaError._MSG_TIMED_OUT:
+            return self._not_acknowledged(record, partition, closed=purged)
+        known = None if partition is None or partition < 0 else partition
+        return broker_failure(error, "deliver the record", topic=topic, partition=known)
+
+    def _not_acknowledged(
+        self, record: ProducerRecord, partition: int | None, *, closed: bool
+    ) -> SdkError:
+        """Return the error of a record that nobody has answered for: joined with why, if known."""
         cause = self._health.error
+        unsent = self._was_never_sent(record, partition)
+        message = "the record was not acknowledged in time"
+        remedy = "a copy may exist on the broker: produce it again only if that is fine"
+        failure_class: type[SdkError] = DeliveryTimeoutError
+        if isinstance(cause, AuthenticationError):
+            failure_class = AuthenticationError
+        elif closed:
+            message = "the producer was closed before the record was acknowledged"
+            failure_class = DeliveryError
+        elif unsent:
+            failure_class = BrokerError if cause is None else type(cause)
         if cause is not None:
-            failure.message += f": {cause.message}"
-            failure.remedy = cause.remedy
-        if self._was_never_sent(record, partition):
-            failure.message += "; nothing was sent"
-            if not purged:
-                failure_class = BrokerUnavailableError if cause is None else type(cause)
-                return failure_class(failure.message, topic=topic, remedy=failure.remedy)
+            message += f": {cause.message}"
+        elif unsent and not closed:
+            message += ": no broker knows the topic"
+        if unsent:
+            message += "; nothing was sent"
+            remedy = (
+                "create the topic, or correct its name" if cause is None else cause.remedy or ""
+            )
         elif isinstance(cause, AuthenticationError):
-            return AuthenticationError(failure.message, topic=topic, remedy=failure.remedy)
-        return failure
+            remedy = f"{cause.remedy}; {remedy}"
+        known = None if partition is None or partition < 0 else partition
+        return failure_class(message, topic=record.topic, partition=known, remedy=remedy)
 
     def _was_never_sent(self, record: ProducerRecord, partition: int | None) -> bool:
         """Whether no broker can have got a record that failed: the client knew none to send it to.
@@ -256,15 +269,14 @@ class ConfluentProducer:
         """
         if partition is None or (partition < 0 and record.partition is None):
             return True
-        return self._cluster_id() is None
+        return not self._has_reached_a_broker()
 
-    def _cluster_id(self) -> str | None:
-        """Return the cluster's id, None if no broker has ever answered this client."""
+    def _has_reached_a_broker(self) -> bool:
+        """Whether any broker has ever told this client about the cluster; does not wait."""
         try:
-            found: str | None = self._client.cluster_id(0)
+            return self._client.cluster_id(0) is not None
         except (KafkaException, AttributeError, RuntimeError):
-            return None
-        return found
+            return False
 
 
 def _time_of_producing(message: Any) -> int:
