@@ -21,6 +21,7 @@ from sdk.closing import Closing
 from sdk.embedded.librdkafka import load_library, new_handle
 from sdk.errors import BrokerUnavailableError, ClosedError, ConfigurationError
 from sdk.kafka.config import make_client
+from sdk.kafka.health import ClientHealth
 from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 from sdk.topics import TopicDefinition
 
@@ -118,7 +119,12 @@ class EmbeddedBroker(Closing):
         Raises:
             BrokerUnavailableError: Every broker was set down.
         """
-        client = make_client(_admin.AdminClient, {"bootstrap.servers": self.bootstrap_servers}, {})
+        client = make_client(
+            _admin.AdminClient,
+            {"bootstrap.servers": self.bootstrap_servers},
+            {},
+            ClientHealth("reach the embedded broker"),
+        )
         try:
             found = client.list_topics(timeout=_METADATA_SECONDS).topics
         except confluent_kafka.KafkaException as error:

@@ -42,8 +42,9 @@ class ConfluentAdmin:
         # Kept as long as this object: a client that goes away fails what it was asked for.
         self._client: Any = make_client(
             _api.AdminClient,
-            common_config(kafka, token) | {"error_cb": self._health.record},
+            common_config(kafka, token),
             {"kafka": kafka.librdkafka},
+            self._health,
         )
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:

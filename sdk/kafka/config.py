@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from confluent_kafka import KafkaException, libversion
 
 from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
+from sdk.kafka.health import ClientHealth, client_logger
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 from sdk.settings.librdkafka import BY_NAME, configured
 from sdk.threads import require_os_threads
@@ -21,15 +21,6 @@ Client = TypeVar("Client")
 PassedKeys = Mapping[str, Mapping[str, Any]]
 """Table of ours → the keys of librdkafka's own that it passes through."""
 
-client_logger = logging.getLogger("sdk.librdkafka")
-
-
-def _is_news(line: logging.LogRecord) -> bool:
-    """Whether a line is not one more failed connection: `sdk.kafka.health` logs the first."""
-    return not (isinstance(line.args, tuple) and line.args[:1] == ("FAIL",))
-
-
-client_logger.addFilter(_is_news)
 _CLASSIC_ONLY = (
     "session.timeout.ms",
     "heartbeat.interval.ms",
@@ -109,7 +100,10 @@ def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict
 
 
 def make_client(
-    client_class: Callable[..., Client], config: Mapping[str, Any], passed: PassedKeys
+    client_class: Callable[..., Client],
+    config: Mapping[str, Any],
+    passed: PassedKeys,
+    health: ClientHealth,
 ) -> Client:
     """Make one of librdkafka's clients; its log lines go to the logger ``sdk.librdkafka``.
 
@@ -117,6 +111,7 @@ def make_client(
         client_class: ``Producer``, ``Consumer`` or ``AdminClient``.
         config: Keys of librdkafka.
         passed: Which of them were passed through, so that a refusal can name the table.
+        health: What the client reports its errors to.
 
     Raises:
         ConfigurationError: librdkafka refuses a key or a value, or threads have been patched.
@@ -128,7 +123,7 @@ def make_client(
         for key, value in config.items()
     }
     try:
-        return client_class(values, logger=client_logger)
+        return client_class({**values, "error_cb": health.record}, logger=health)
     except KafkaException as error:
         tokens = config.get("oauth_cb")
         if isinstance(tokens, _TokenCallback) and tokens.failure is not None:

@@ -53,8 +53,9 @@ class ConfluentConsumer:
         config = consumer_config(kafka, options, group_id, token)
         self._client: Any = make_client(
             Client,
-            config | {"error_cb": self._health.record, "on_commit": self._on_commit},
+            config | {"on_commit": self._on_commit},
             {"consumer": options.librdkafka, "kafka": kafka.librdkafka},
+            self._health,
         )
         self._listener: ConsumerListener | None = None
         self._revoked: set[tuple[str, int]] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from confluent_kafka import KafkaError
 
@@ -11,6 +12,7 @@ from sdk.errors import SdkError
 from sdk.kafka.failures import broker_failure, is_refusal
 
 logger = logging.getLogger(__name__)
+client_logger = logging.getLogger("sdk.librdkafka")
 
 _PATIENCE = 5.0
 """Seconds for which another broker of the cluster may still accept a client that one refused."""
@@ -20,7 +22,8 @@ class ClientHealth:
     """Remembers the last error of the client as a whole, until a broker answers again.
 
     A wrong password fails no record: the client's error callback is called, and the records time
-    out much later. This joins the two.
+    out much later. This joins the two. It is also what the client logs to, because of some
+    failures only its log says more than that all brokers are down.
 
     Args:
         doing: What the client does, such as ``reach Kafka``.
@@ -35,25 +38,46 @@ class ClientHealth:
         self._error: SdkError | None = None
         self._fatal: SdkError | None = None
         self._refused_since: float | None = None
-        self._logged: set[int] = set()
+        self._disconnected: KafkaError | None = None
+        self._unexplained = False
+        self._logged: set[type[SdkError]] = set()
+
+    def log(self, level: int, message: str, *arguments: Any) -> None:
+        """Take a line of the client's log, as a logger does.
+
+        That a connection failed is logged for each attempt. Those lines are kept back: the first
+        of an outage is logged with the error.
+        """
+        if arguments[:1] != ("FAIL",):
+            client_logger.log(level, message, *arguments)
+            return
+        self._disconnected = KafkaError(KafkaError._TRANSPORT, str(arguments[-1]))
+        if self._unexplained:
+            self._unexplained = False
+            self._keep(self._disconnected)
 
     def record(self, error: KafkaError) -> None:
-        """Remember an error from the client's error callback; log each kind once."""
-        failure = broker_failure(error, self._doing)
+        """Remember an error from the client's error callback; log the first of each class."""
         self.failing = True
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._keep(error)
+        elif self._error is None and self._disconnected is not None:
+            self._keep(self._disconnected)
+        elif self._error is None:
+            self._error = broker_failure(error, self._doing)
+            self._unexplained = True
+
+    def _keep(self, error: KafkaError) -> None:
+        failure = broker_failure(error, self._doing)
         if error.fatal():
             self._fatal = failure
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            # Reported beside the reason why the last broker is down, which says more.
-            self._error = self._error or failure
-            return
         if is_refusal(error):
             self._refused_since = self._refused_since or time.monotonic()
             self._error = failure
         elif self._refused_since is None:
             self._error = failure
-        if error.code() not in self._logged:
-            self._logged.add(error.code())
+        if type(failure) not in self._logged:
+            self._logged.add(type(failure))
             logger.warning("%s", failure)
 
     def clear(self) -> None:
@@ -61,6 +85,8 @@ class ClientHealth:
         self.failing = False
         self._error = None
         self._refused_since = None
+        self._disconnected = None
+        self._unexplained = False
         self._logged.clear()
 
     @property

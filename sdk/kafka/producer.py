@@ -58,9 +58,12 @@ class ConfluentProducer:
         self, kafka: KafkaOptions, options: ProducerOptions, token: TokenSource | None = None
     ) -> None:
         self._health = ClientHealth("reach Kafka")
-        config = producer_config(kafka, options, token) | {"error_cb": self._health.record}
+        config = producer_config(kafka, options, token)
         self._client: Any = make_client(
-            Client, config, {"producer": options.librdkafka, "kafka": kafka.librdkafka}
+            Client,
+            config,
+            {"producer": options.librdkafka, "kafka": kafka.librdkafka},
+            self._health,
         )
         # Bound once: each record under way holds it.
         self._delivered = self._settle
@@ -237,7 +240,7 @@ class ConfluentProducer:
         """Return the error of a record that nobody has answered for: joined with why, if known."""
         cause = self._health.error
         unsent = self._was_never_sent(record, partition)
-        message = "the record was not acknowledged in time"
+        message = "the record was not delivered"
         remedy = "a copy may exist on the broker: produce it again only if that is fine"
         failure_class: type[SdkError] = DeliveryTimeoutError
         if isinstance(cause, AuthenticationError):

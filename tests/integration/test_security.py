@@ -25,8 +25,15 @@ from confluent_kafka.admin import (
 )
 from contracts.orders.order_created.v2 import OrderCreated
 
-from sdk.errors import AuthenticationError, AuthorizationError
-from sdk.settings import SaslOptions, Settings, TlsOptions
+from sdk.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerUnavailableError,
+    SdkError,
+)
+from sdk.kafka.producer import ConfluentProducer
+from sdk.records import ProducerRecord
+from sdk.settings import KafkaOptions, ProducerOptions, SaslOptions, Settings, TlsOptions
 from tests.integration.wiring import (
     connected,
     number_of,
@@ -190,6 +197,27 @@ def test_a_certificate_that_must_not_be_trusted(
     settings = _settings(secured, registry, unique("t"), listener=listener, tls=tls)
     error = _produce_error(settings, AuthenticationError)
     assert "certificate" in str(error)
+    assert "kafka.tls" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("tls", "user"), [(False, None), (True, None), (False, "admin")], ids=["plain", "tls", "sasl"]
+)
+def test_a_listener_that_expects_more(secured: Secured, tls: bool, user: str | None) -> None:
+    """Without TLS, without SASL or with SASL alone, the record's error says where it ended."""
+    kafka = KafkaOptions(
+        bootstrap_servers=(secured.cluster.secure_bootstrap_servers("SECURE"),),
+        tls=TlsOptions(ca_location=str(secured.authority)) if tls else None,
+        sasl=user and SaslOptions(mechanism="PLAIN", username=user, password=USERS[user]),
+    )
+    outcomes: list[SdkError | None] = []
+    producer = ConfluentProducer(kafka, ProducerOptions(delivery_timeout_ms=3_000))
+    producer.produce(ProducerRecord("t", b""), lambda report, error: outcomes.append(error))
+    assert producer.close(30) == 0
+    (error,) = outcomes
+    assert isinstance(error, BrokerUnavailableError)
+    assert "Disconnected" in error.message
+    assert "nothing was sent" in error.message
     assert "kafka.tls" in str(error)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from confluent_kafka import KafkaError
 
 from sdk.embedded import EmbeddedBroker
@@ -21,16 +24,19 @@ from sdk.errors import (
     FencedError,
     MessageTooLargeError,
     SdkError,
+    UndeliveredError,
 )
 from sdk.kafka.config import consumer_config, producer_config
 from sdk.kafka.consumer import ConfluentConsumer
 from sdk.kafka.failures import broker_failure
 from sdk.kafka.health import ClientHealth
 from sdk.kafka.producer import ConfluentProducer
+from sdk.publishing.producer import Producer
 from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
 from sdk.topics import TopicDefinition
 from tests.conformance.brokers import Member
+from tests.unit.messaging.shop import Shop
 
 NOWHERE = KafkaOptions(bootstrap_servers=("127.0.0.1:1",))
 RECORD = ProducerRecord(topic="orders", value=b"v", key=b"k")
@@ -112,6 +118,57 @@ def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) 
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("place", "tls", "cause"),
+    [
+        ("unknown.invalid:9092", None, "resolve"),
+        ("plaintext", TlsOptions(), "SSL_HANDSHAKE"),
+        ("another service", None, "Disconnected"),
+        ("another service", TlsOptions(), "SSL"),
+    ],
+)
+def test_wrong_addresses_and_listeners_are_named(
+    cluster: EmbeddedBroker, foreign_service: str, place: str, tls: TlsOptions | None, cause: str
+) -> None:
+    """A wrong host, port or protocol is the reason that the record's error gives."""
+    address = {"plaintext": cluster.bootstrap_servers, "another service": foreign_service}
+    kafka = KafkaOptions(bootstrap_servers=(address.get(place, place),), tls=tls)
+    error = outcome(kafka, delivery_timeout_ms=1_500)
+    assert isinstance(error, BrokerUnavailableError | AuthenticationError)
+    assert cause in error.message
+    assert "nothing was sent" in error.message
+    assert "kafka.tls" in str(error)
+    assert "copy" not in str(error)
+
+
+def test_a_refused_client_fails_what_is_queued(cluster: EmbeddedBroker) -> None:
+    """Where no broker accepts the client, records fail soon instead of after two minutes."""
+    sasl = SaslOptions(mechanism="PLAIN", username="alice", password="wonderland")
+    started = time.monotonic()
+    error = outcome(evolve(kafka_of(cluster), sasl=sasl), wait=60)
+    assert type(error) is AuthenticationError
+    assert "nothing was sent" in error.message
+    assert "wonderland" not in str(error)
+    assert time.monotonic() - started < 60
+
+
+@pytest.fixture
+def foreign_service() -> Iterator[str]:
+    """Listen on a port where no broker is, and hang up on everybody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    server.accept()[0].close()
+                except OSError:
+                    return
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
 def test_one_line_tells_of_an_unreachable_broker(caplog: pytest.LogCaptureFixture) -> None:
     """However often the client tries to connect, the log says once what is wrong."""
     outcome(NOWHERE, delivery_timeout_ms=2_000)
@@ -138,8 +195,36 @@ def test_closing_fails_what_is_left() -> None:
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
     assert producer.close(0.05) == 1
     (error,) = outcomes
-    assert isinstance(error, DeliveryError)
+    assert type(error) is DeliveryError
     assert "closed before" in error.message
+    assert "nothing was sent" in error.message
+
+
+def test_a_producer_closes_without_any_broker() -> None:
+    """Closing ends in time although nobody answers, and lists what was not delivered."""
+    started = time.monotonic()
+    producer = Producer(ConfluentProducer(NOWHERE, ProducerOptions()), Shop().encoder())
+    delivery = producer.send(RECORD)
+    with pytest.raises(UndeliveredError) as caught:
+        producer.close(0.2)
+    assert caught.value.failures == (delivery,)
+    assert time.monotonic() - started < 10
+
+
+def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
+    """Where a broker was known, a record without an answer may have reached it."""
+    options = ProducerOptions(linger_ms=0, delivery_timeout_ms=1_500, enable_idempotence=False)
+    producer = ConfluentProducer(kafka_of(cluster), options)
+    outcomes: list[Any] = []
+    producer.produce(RECORD, lambda report, error: outcomes.append(error))
+    assert producer.flush(10) == 0
+    cluster.fail_requests("produce", [KafkaError.NETWORK_EXCEPTION] * 100)
+    producer.produce(RECORD, lambda report, error: outcomes.append(error))
+    assert producer.flush(10) == 0
+    producer.close(0)
+    delivered, failed = outcomes
+    assert delivered is None
+    assert "nothing was sent" not in str(failed)
 
 
 def test_too_large_record_is_refused_at_once() -> None:
