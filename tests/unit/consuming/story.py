@@ -136,38 +136,3 @@ class OutOfReach(JsonMessageSerializer):
         if record.partition == self._partition:
             raise RegistryUnavailableError("the registry is down")
         return super().open(record)
-
-
-class Time:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._conditions: set[threading.Condition] = set()
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self._now
-
-    def time(self) -> float:
-        """Return the time, as if it had begun in 2023."""
-        return 1_700_000_000 + self._now
-
-    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
-        """Wait until notified, or until enough time was let pass."""
-        if timeout is None:
-            return condition.wait()
-        until = self._now + timeout
-        self._conditions.add(condition)
-        while self._now < until:
-            before = self._now
-            if condition.wait() and self._now == before:
-                return True
-        return False
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, for all who wait."""
-        self._now += seconds
-        for condition in list(self._conditions):
-            with condition:
-                condition.notify_all()
