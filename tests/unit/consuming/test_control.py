@@ -1,0 +1,159 @@
+"""Control while it runs: pause, resume, seek, lag, health."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from sdk.consuming.intake import Limits
+from sdk.errors import ClosedError, ConfigurationError
+from sdk.records import TopicPartition
+from sdk.testing.clock import VirtualClock
+from tests.unit.consuming.story import committed, publish_keyed, running, wait_until
+from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
+
+PLACE = TopicPartition(topic=TOPIC, partition=0)
+
+
+def test_paused_partition_rests_until_it_is_resumed() -> None:
+    """After `pause` the record in hand is the last; after `resume` nothing is missing or twice."""
+    shop = Shop()
+    publish_keyed(shop, *(("a", number) for number in range(5)))
+    seen: list[str] = []
+    consumer = shop.consumer()
+    rested = threading.Event()
+
+    def take(event: OrderCreated) -> None:
+        seen.append(event.order_id)
+        if len(seen) == 2:
+            consumer.pause()
+            rested.wait(20)
+
+    consumer.handle(OrderCreated, take)
+    with running(consumer):
+        wait_until(lambda: len(seen) == 2)
+        time.sleep(0.3)
+        rested.set()
+        publish_keyed(shop, ("a", 5))
+        time.sleep(0.3)
+        assert len(seen) == 2
+        consumer.resume(TOPIC)
+        wait_until(lambda: len(seen) == 6)
+    assert seen == [f"a-{number}" for number in range(6)]
+    assert committed(shop) == 6
+
+
+@pytest.mark.parametrize(
+    ("to", "first"), [("beginning", "a-0"), (2, "a-2"), (datetime(2020, 1, 1, tzinfo=UTC), "a-0")]
+)
+def test_partition_is_read_from_elsewhere(to: object, first: str) -> None:
+    """`seek` reads on from an offset, a time or an end, and commits follow it."""
+    shop = Shop()
+    publish_keyed(shop, *(("a", number) for number in range(4)))
+    seen: list[str] = []
+    consumer = shop.consumer().handle(OrderCreated, lambda event: seen.append(event.order_id))
+    with running(consumer):
+        wait_until(lambda: committed(shop) == 4)
+        consumer.seek(to, PLACE)  # type: ignore[arg-type]
+        wait_until(lambda: len(seen) > 4)
+        wait_until(lambda: seen[-1] == "a-3")
+        wait_until(lambda: committed(shop) == 4)
+    assert seen[4] == first
+
+
+def test_seek_to_the_end_passes_over_what_waits() -> None:
+    """Queued records are dropped, and only new ones come."""
+    shop = Shop()
+    publish_keyed(shop, *(("a", number) for number in range(5)))
+    seen: list[str] = []
+    consumer = shop.consumer()
+    release = threading.Event()
+
+    def take(event: OrderCreated) -> None:
+        seen.append(event.order_id)
+        if len(seen) == 1:
+            consumer.seek("end", PLACE)
+            release.wait(20)
+
+    consumer.handle(OrderCreated, take)
+    with running(consumer):
+        wait_until(lambda: len(seen) == 1)
+        time.sleep(0.3)
+        release.set()
+        time.sleep(0.3)
+        publish_keyed(shop, ("a", 9))
+        wait_until(lambda: len(seen) == 2)
+    assert seen == ["a-0", "a-9"]
+
+
+def test_naive_time_is_refused() -> None:
+    """A time without a zone could mean several."""
+    with pytest.raises(ConfigurationError, match="aware"):
+        Shop().consumer().seek(datetime(2020, 1, 1))
+
+
+def test_control_needs_a_running_consumer() -> None:
+    """There is nothing to pause before the consumer runs."""
+    with pytest.raises(ClosedError, match="does not run"):
+        Shop().consumer().pause()
+
+
+def test_lag_counts_what_is_not_done() -> None:
+    """The lag is the distance from what is done to the end, in records."""
+    shop = Shop()
+    publish_keyed(shop, *(("a", number) for number in range(5)))
+    release = threading.Event()
+    clock = VirtualClock()
+    consumer = shop.consumer(clock=clock).handle(OrderCreated, lambda event: release.wait(20))
+    assert consumer.lag() == {}
+    with running(consumer):
+
+        def measured() -> int | None:
+            clock.advance(1)
+            return consumer.lag().get(PLACE)
+
+        wait_until(lambda: measured() == 5)
+        release.set()
+        wait_until(lambda: measured() == 0)
+
+
+def test_record_in_work_for_too_long_turns_readiness_red(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A handler beyond its limit is named in the log; the consumer is not ready meanwhile."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 0))
+    release = threading.Event()
+    clock = VirtualClock()
+    consumer = shop.consumer(clock=clock, limits=Limits(work_seconds=30))
+    consumer.handle(OrderCreated, lambda event: release.wait(20))
+
+    def overdue() -> bool:
+        clock.advance(5)
+        return bool(consumer.health().overdue)
+
+    with running(consumer):
+        wait_until(consumer.ready)
+        wait_until(overdue)
+        assert not consumer.ready()
+        assert "offset 0" in consumer.health().overdue[0]
+        release.set()
+        wait_until(lambda: not overdue())
+        assert consumer.ready()
+    assert len([line for line in caplog.messages if "has been in work for" in line]) == 1
+
+
+def test_health_follows_the_life_of_a_consumer() -> None:
+    """Not running, then ready with its partitions, then not running again, without an error."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 0))
+    consumer = shop.consumer().handle(OrderCreated, lambda event: None)
+    assert not consumer.health().running
+    with running(consumer):
+        wait_until(lambda: len(consumer.health().partitions) == 4)
+        assert consumer.ready()
+    health = consumer.health()
+    assert (health.running, health.error) == (False, None)
