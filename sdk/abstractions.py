@@ -119,7 +119,7 @@ class TopicResolver(Protocol):
         """Return the topics of every version that ``event_class`` can read, without repeats."""
 
     def definitions(self) -> tuple[TopicDefinition, ...]:
-        """Return every topic that routes declare or the catalog's events resolve to."""
+        """Return every topic of the events that are used."""
 
 
 StandardHeaders = Callable[[type[Any], object], list[Header]]
@@ -276,6 +276,19 @@ class BrokerConsumer(Protocol):
 
     def close(self) -> None:
         """Leave the group and release the client."""
+
+
+class Broker(Protocol):
+    """Makes the clients of one Kafka; ``sdk.testing.InMemoryBroker`` is one as well."""
+
+    def producer(self) -> BrokerProducer:
+        """Return a new producing client."""
+
+    def consumer(self, group_id: str) -> BrokerConsumer:
+        """Return a new consuming client, a member of ``group_id`` once it subscribes."""
+
+    def admin(self) -> BrokerAdmin:
+        """Return a new client that creates and describes topics."""
 
 
 class BrokerAdmin(Protocol):

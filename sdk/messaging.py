@@ -1,19 +1,28 @@
-"""The composition root: settings → wired producer and consumers."""
+"""The composition root: settings → wired producer and consumers, each part made at first use."""
 
 from __future__ import annotations
 
-import importlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
+from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from sdk import correlation
-from sdk.abstractions import BrokerAdmin, BrokerConsumer, Interceptor, Observer, TokenSource
+from sdk.abstractions import (
+    Broker,
+    BrokerAdmin,
+    BrokerConsumer,
+    Interceptor,
+    MessageSerializer,
+    Observer,
+    TokenSource,
+)
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.consumer import Consumer
@@ -23,7 +32,8 @@ from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.intake import Limits
 from sdk.consuming.retry_topics import RetryTopics
 from sdk.errors import ClosedError, ConfigurationError
-from sdk.events import Catalog
+from sdk.events import Catalog, Event, find_catalog
+from sdk.kafka.broker import KafkaBroker
 from sdk.observers import Observers
 from sdk.once import Once
 from sdk.provisioning import provision
@@ -31,14 +41,17 @@ from sdk.publishing.delivery import Delivery
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
 from sdk.records import ProducerRecord
+from sdk.serializers import Serializers
 from sdk.settings import ConsumerOptions, Settings
 from sdk.signals import exit_on_sigterm
-from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicRouter
-from sdk.transport import Transport, open_transport
+from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, TopicRouter
 
 if TYPE_CHECKING:
+    from sdk.embedded import Joined
     from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
+
+logger = logging.getLogger(__name__)
 
 
 def connect(
@@ -46,6 +59,7 @@ def connect(
     *,
     settings: Settings | SettingsPaths | None = None,
     contracts: str | ModuleType | Catalog | None = None,
+    uses: Iterable[type[Event] | str] | None = None,
     token: TokenSource | None = None,
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
@@ -57,6 +71,9 @@ def connect(
         settings: Path or paths of settings files, or settings made by hand.
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
+        uses: The events that this service publishes or handles, as classes or by name: the topics
+            that are provisioned, and what `Messaging.warm_up` resolves and registers. By default
+            what the setting ``uses`` names, and without it every event of the contracts.
         token: Returns a fresh OAUTHBEARER token and when it expires; called by the Kafka clients.
         observers: Called with what happens to messages.
         interceptors: Called in turn with each record that is made of an event, before it is sent;
@@ -70,64 +87,98 @@ def connect(
         BrokerError: Topics are to be provisioned, and Kafka gave no usable answer.
     """
     loaded = settings if isinstance(settings, Settings) else _load(environment, settings)
-    catalog = find_catalog(contracts if contracts is not None else loaded.contracts)
     if loaded.logging.configure:
         from sdk.observability.logging import configure_logging
 
         configure_logging(loaded.logging)
-    topics = TopicRouter(loaded.routing, loaded.topics, catalog, origin=loaded.topics_origin)
-    with ExitStack() as opened:
-        transport = open_transport(loaded, catalog, topics.definitions, token)
-        opened.callback(transport.close)
-        if loaded.routing.provision != "none":
-            with closing(transport.admin()) as admin:
-                provision(admin, topics.definitions(), loaded.routing.provision)
-        messaging = Messaging(
-            catalog, topics, transport, observers=observers, interceptors=interceptors
-        )
-        messaging.closes(opened.pop_all().close)
+    loaded.check_files()
+    messaging = Messaging(
+        loaded,
+        find_catalog(contracts if contracts is not None else loaded.contracts),
+        uses=uses,
+        token=token,
+        observers=observers,
+        interceptors=interceptors,
+    )
+    try:
+        messaging.provision()
+    except BaseException:
+        messaging.close()
+        raise
     return messaging
 
 
 class Messaging(ClosingDeliveries):
     """Producer and consumers of one environment; made by `connect`.
 
+    Clients and serializers are made, and their libraries loaded, when they are first needed: so
+    the producer connects to Kafka while the registry's client is being loaded.
+
     Args:
+        settings: The options.
         catalog: The events that this service knows.
-        topics: Event classes → topics.
-        transport: How clients are made.
-        observers: Called with what happens to messages.
+        uses: As for `connect`.
+        broker: Makes the Kafka clients; by default librdkafka's, as the settings say.
+        token: As for `connect`.
+        observers: As for `connect`.
         interceptors: As for `connect`.
 
     Attributes:
-        settings: The options.
+        settings: The options, with the addresses of what is embedded.
         catalog: The events that this service knows.
         topics: Event classes → topics.
+        uses: The classes of the events that this service uses; None means all of the catalog.
+
+    Raises:
+        ConfigurationError: A name or a route is wrong, or the embedded broker is unavailable.
     """
 
     def __init__(
         self,
+        settings: Settings,
         catalog: Catalog,
-        topics: TopicRouter,
-        transport: Transport,
         *,
+        uses: Iterable[type[Event] | str] | None = None,
+        broker: Broker | None = None,
+        token: TokenSource | None = None,
         observers: Iterable[Observer] = (),
         interceptors: Iterable[Interceptor] = (),
     ) -> None:
-        self.settings = transport.settings
+        named = settings.uses or None if uses is None else uses
         self.catalog = catalog
-        self.topics = topics
-        self._transport = transport
+        self.uses = None if named is None else tuple(_event_class(each, catalog) for each in named)
+        self.topics = TopicRouter(
+            settings.routing,
+            settings.topics,
+            catalog,
+            origin=settings.topics_origin,
+            uses=self.uses,
+        )
         self._observers = Observers(observers)
         self._interceptors = (*interceptors, correlation.carry_on)
+        self._encoder: Once[None, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
-        self._encoders: Once[None, Encoder] = Once()
         self._consumers: list[Consumer] = []
+        self._provisioned: set[str] = set()
         self._opened = ExitStack()
-        self._opened.callback(exit_on_sigterm())
         self._closed = False
         self._process = os.getpid()
+        self.settings = settings
+        self._joined: Once[None, Joined] = Once()
+        join = partial(self._joined.get, None, self._join)
+        if settings.registry.embedded or (broker is None and settings.kafka.embedded):
+            self.settings = join().settings
+        self._serializers = Serializers(self.settings, catalog)
+        self._opened.callback(self._serializers.close)
+        self._broker = broker or KafkaBroker(self.settings, join, token)
+        self._opened.callback(exit_on_sigterm())
+        logger.info(
+            "environment %s: Kafka at %s, schema registry at %s",
+            self.settings.environment,
+            ",".join(self.settings.kafka.bootstrap_servers),
+            ",".join(self.settings.registry.url),
+        )
 
     @property
     def producer(self) -> Producer:
@@ -153,7 +204,12 @@ class Messaging(ClosingDeliveries):
             ClosedError: The connection was closed, or belongs to the parent process.
         """
         self._check_usable()
-        return self._encoders.get(None, self._make_encoder)
+        return self._encoder.get(None, self._make_encoder)
+
+    @property
+    def serializer(self) -> MessageSerializer:
+        """Events ↔ record values: ``serializer.open(record).read(OrderCreated)`` reads a record."""
+        return self._serializers.values
 
     def consumer(
         self,
@@ -192,9 +248,9 @@ class Messaging(ClosingDeliveries):
         consumer = Consumer(
             ConsumerParts(
                 connect=lambda: self._member(group, policy.topics),
-                serializer=self._transport.serializer(),
+                serializer=self._serializers.values,
                 topics=self.topics,
-                keys=self._transport.keys(),
+                keys=self._serializers.keys,
                 group=group,
                 observers=self._observers,
                 policy=policy,
@@ -230,17 +286,109 @@ class Messaging(ClosingDeliveries):
             topic = names.dead_letter(topic)
         return DeadLetters(
             topic=topic,
-            reader=TopicReader(connect=self._transport.consumer),
+            reader=TopicReader(connect=self._broker.consumer),
             sender=self.producer,
             admin=self.admin(),
-            serializer=self._transport.serializer(),
+            serializer=self._serializers.values,
             catalog=self.catalog,
         )
 
     def admin(self) -> BrokerAdmin:
         """Return a new client that creates and describes topics; close it after use."""
         self._check_usable()
-        return self._transport.admin()
+        return self._broker.admin()
+
+    def warm_up(self, *event_classes: type[Event]) -> None:
+        """Resolve all that publishing will need, so that `produce` never waits for the registry.
+
+        Where schemas are registered automatically, it registers them.
+
+        Args:
+            *event_classes: What this service publishes; by default what it `uses`, and else every
+                event and version of the catalog.
+
+        Raises:
+            SchemaNotFoundError: A schema is not registered, and is not to be registered.
+            RegistryError: The registry gave no usable answer.
+            RoutingError: An event has no topic.
+            ConfigurationError: librdkafka refuses a setting.
+            ClosedError: The connection was closed, or belongs to the parent process.
+        """
+        self._check_usable()
+        # Made first, so that it connects to Kafka while the registry is asked.
+        _ = self.producer
+        classes = event_classes or self.uses or tuple(entry.load() for entry in self.catalog)
+        routes = [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
+        self._serializers.values.warm_up(routes)
+        self._serializers.keys.warm_up(routes)
+
+    def provision(self, *event_classes: type[Event]) -> None:
+        """Create or verify topics, as the setting ``routing.provision`` says; `connect` calls it.
+
+        Args:
+            *event_classes: Whose topics; by default those of what this service `uses`, and else
+                every topic that the routes or the events of the catalog name.
+
+        Raises:
+            ConfigurationError: Under ``verify``, a topic is missing or differs.
+            BrokerError: Kafka gave no usable answer.
+            ClosedError: The connection was closed, or belongs to the parent process.
+        """
+        self._check_usable()
+        definitions: Iterable[TopicDefinition] = (
+            [topic for event_class in event_classes for topic in self.topics.readable(event_class)]
+            if event_classes
+            else self.topics.definitions()
+        )
+        self._provision(topic for topic in definitions if topic.name not in self._provisioned)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Stop the consumers, wait for what is under way, release everything; again does nothing.
+
+        Nor does it in a forked child: everything belongs to the parent.
+
+        Args:
+            timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
+
+        Raises:
+            UndeliveredError: Records were not delivered; each has been logged.
+        """
+        if os.getpid() != self._process:
+            return
+        with self._making:
+            if self._closed:
+                return
+            self._closed = True
+        with ExitStack() as stack:
+            stack.callback(logger.info, "the connection is closed")
+            stack.enter_context(self._opened)
+            if self._producer is not None:
+                stack.callback(self._producer.close, timeout)
+            for consumer in self._consumers:
+                stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
+
+    def closes(self, release: Callable[[], object]) -> None:
+        """Register a function to call at the end of `close`, such as one that ends an observer."""
+        self._opened.callback(release)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClosedError("the connection is closed", remedy="open another")
+        if os.getpid() != self._process:
+            # Sockets are shared with the parent, and threads have stayed there.
+            raise ClosedError(
+                "the connection belongs to the parent process", remedy="open another after forking"
+            )
+
+    def _member(self, group: str, retry_topics: RetryTopics) -> BrokerConsumer:
+        self._check_usable()
+        options = self.settings.consumer
+        if self.settings.routing.provision != "none" and options.dead_letters is not None:
+            with closing(self.admin()) as admin:
+                names = [definition.name for definition in self.topics.definitions()]
+                sources = admin.describe(names).values()
+            self._provision(retry_topics.definitions(sources, options))
+        return self._broker.consumer(group)
 
     def _forwarder(
         self, group: str, topics: RetryTopics, options: ConsumerOptions
@@ -262,87 +410,33 @@ class Messaging(ClosingDeliveries):
             found = admin.describe([topic]).get(topic)
         return None if found is None else found.partitions
 
-    def warm_up(self, *event_classes: type[Any]) -> None:
-        """Resolve all that publishing will need, so that `produce` never waits for the registry.
-
-        Args:
-            *event_classes: What this service publishes; by default every event and version of
-                the catalog.
-
-        Raises:
-            SchemaNotFoundError: A schema is not registered, and is not to be registered.
-            RegistryError: The registry gave no usable answer.
-            RoutingError: An event has no topic.
-            ConfigurationError: librdkafka refuses a setting.
-            ClosedError: The connection was closed, or belongs to the parent process.
-        """
-        self._check_usable()
-        # Made first, so that it connects to Kafka while the registry is asked.
-        _ = self.producer
-        classes = event_classes or tuple(entry.load() for entry in self.catalog)
-        routes = [(event_class, self.topics.resolve(event_class).name) for event_class in classes]
-        self._transport.serializer().warm_up(routes)
-        self._transport.keys().warm_up(routes)
-
-    def close(self, timeout: float | None = None) -> None:
-        """Stop the consumers, wait for what is under way, release everything; again does nothing.
-
-        Nor does it in a forked child: all is the parent's.
-
-        Args:
-            timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
-
-        Raises:
-            UndeliveredError: Records were not delivered; each has been logged.
-        """
-        if os.getpid() != self._process:
+    def _provision(self, definitions: Iterable[TopicDefinition]) -> None:
+        wanted = list(definitions)
+        mode = self.settings.routing.provision
+        if mode == "none" or not wanted:
             return
-        with self._making:
-            if self._closed:
-                return
-            self._closed = True
-        with ExitStack() as stack:
-            stack.enter_context(self._opened)
-            if self._producer is not None:
-                stack.callback(self._producer.close, timeout)
-            for consumer in self._consumers:
-                stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
+        with closing(self._broker.admin()) as admin:
+            provision(admin, wanted, mode)
+        self._provisioned.update(topic.name for topic in wanted)
 
-    def closes(self, release: Callable[[], object]) -> None:
-        """Have `close` call a function in the end, such as one that releases an observer."""
-        self._opened.callback(release)
+    def _join(self) -> Joined:
+        from sdk.embedded import join
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise ClosedError("the connection is closed", remedy="open another")
-        if os.getpid() != self._process:
-            # Sockets are shared with the parent, and threads have stayed there.
-            raise ClosedError(
-                "the connection belongs to the parent process", remedy="open another after forking"
-            )
-
-    def _member(self, group: str, retry_topics: RetryTopics) -> BrokerConsumer:
-        self._check_usable()
-        options = self.settings.consumer
-        if self.settings.routing.provision != "none" and options.dead_letters is not None:
-            with closing(self._transport.admin()) as admin:
-                names = [definition.name for definition in self.topics.definitions()]
-                sources = admin.describe(names).values()
-                needed = retry_topics.definitions(sources, options)
-                provision(admin, needed, self.settings.routing.provision)
-        return self._transport.consumer(group)
+        joined = join(self.settings, self.topics.definitions())
+        self._opened.callback(joined.close)
+        return joined
 
     def _make_producer(self) -> Producer:
         # The client first, so that it connects while the serializer's libraries are being loaded.
-        broker = self._transport.producer()
+        client = self._broker.producer()
         try:
             encoder = self.encoder
         except BaseException:
-            broker.close(0)
+            client.close(0)
             raise
         options = self.settings.producer
         return Producer(
-            broker,
+            client,
             encoder,
             observers=self._observers,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
@@ -350,11 +444,11 @@ class Messaging(ClosingDeliveries):
         )
 
     def _make_encoder(self) -> Encoder:
-        serializer = self._transport.serializer()
+        serializer = self.serializer
         headers = CloudEventHeaders(self.settings.source, serializer.content_type)
         return Encoder(
             serializer,
-            self._transport.keys(),
+            self._serializers.keys,
             self.topics,
             headers if self.settings.producer.cloud_events else None,
             self._interceptors,
@@ -372,38 +466,12 @@ class _Sender:
         return self.messaging.producer.send(record)
 
 
+def _event_class(event: type[Event] | str, catalog: Catalog) -> type[Event]:
+    return catalog.find(event) if isinstance(event, str) else event
+
+
 def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
     # Here, because settings made by hand need no dynaconf.
     from sdk.settings import load_settings
 
     return load_settings(environment, settings=settings)
-
-
-def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:
-    """Return the catalog of a contracts package; an empty one for None.
-
-    Args:
-        contracts: The package, its name, or a catalog.
-
-    Raises:
-        ConfigurationError: There is no such module, or it carries no catalog.
-    """
-    if contracts is None:
-        return Catalog(())
-    if isinstance(contracts, Catalog):
-        return contracts
-    if isinstance(contracts, str):
-        try:
-            contracts = importlib.import_module(contracts)
-        except ImportError as error:
-            raise ConfigurationError(
-                f"the contracts package {contracts!r} cannot be imported: {error}",
-                remedy="generate it, put its parent folder on the path, or correct `contracts`",
-            ) from error
-    catalog = getattr(contracts, "CATALOG", None)
-    if not isinstance(catalog, Catalog):
-        raise ConfigurationError(
-            f"module {contracts.__name__} carries no CATALOG",
-            remedy="name the top package that the generator made",
-        )
-    return catalog

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
 from sdk.errors import ConfigurationError, RoutingError
-from sdk.events import Catalog, CatalogEntry, EventInfo
+from sdk.events import Catalog, CatalogEntry, Event, EventInfo
 from sdk.settings import RoutingOptions, TopicOptions
 from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 
@@ -152,6 +152,7 @@ class TopicRouter:
         topics: Explicit routes, which override the template.
         catalog: All events that this service knows; names in routes are resolved against it.
         origin: Where the routes were written, for errors.
+        uses: The classes of the events that this service uses; None means all of the catalog.
 
     Raises:
         RoutingError: A route names no event of the catalog or more than one, two routes share an
@@ -166,10 +167,12 @@ class TopicRouter:
         catalog: Catalog,
         *,
         origin: str = "[[topics]]",
+        uses: Iterable[type[Event]] | None = None,
     ) -> None:
         self._routing = routing
         self._catalog = catalog
         self._origin = origin
+        self._uses = None if uses is None else tuple(uses)
         self._definitions: dict[str, TopicDefinition] = {}
         self._routes: dict[_Route, str] = {}
         self._resolved: dict[type[Any], TopicDefinition] = {}
@@ -204,15 +207,17 @@ class TopicRouter:
         return tuple(found.values())
 
     def definitions(self) -> tuple[TopicDefinition, ...]:
-        """Return every topic that routes declare or the catalog's events resolve to.
+        """Return the topics of the events that are used; of all, and of all routes, by default.
 
         Raises:
             RoutingError: An event has no topic, or Kafka cannot tell two names apart.
         """
-        found = dict(self._definitions)
-        for entry in self._catalog:
-            definition = self.resolve(entry.load())
-            found.setdefault(definition.name, definition)
+        found: dict[str, TopicDefinition] = {}
+        if self._uses is None:
+            found |= self._definitions
+            found |= {each.name: each for each in map(self.resolve, self._classes())}
+        for event_class in self._uses or ():
+            found |= {each.name: each for each in self.readable(event_class)}
         _check_collisions(found)
         return tuple(found.values())
 
@@ -287,12 +292,16 @@ class TopicRouter:
                     f" in {self._origin}",
                 )
 
-    def _is_routed(self, entry: CatalogEntry) -> bool:
+    def _classes(self) -> Iterator[type[Any]]:
+        return (entry.load() for entry in self._catalog)
+
+    def _is_routed(self, entry: CatalogEntry | EventInfo) -> bool:
         routes = ((entry.full_name, None), (entry.full_name, entry.version))
         return any(route in self._routes for route in routes)
 
     def _require_routes(self) -> None:
-        missing = sorted({entry.full_name for entry in self._catalog if not self._is_routed(entry)})
+        used = self._catalog if self._uses is None else map(_info, self._uses)
+        missing = sorted({each.full_name for each in used if not self._is_routed(each)})
         if missing:
             raise _no_route(missing, self._origin)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sdk.avro.duration import Duration as Duration
 from sdk.events.catalog import Catalog as Catalog
 from sdk.events.catalog import CatalogEntry as CatalogEntry
+from sdk.events.catalog import find_catalog as find_catalog
 from sdk.events.checks import checked as checked
 from sdk.events.fields import aware as aware
 from sdk.events.fields import decimal_digits as decimal_digits

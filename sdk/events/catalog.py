@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from types import ModuleType
 from typing import Any
 
 from attrs import frozen
@@ -107,3 +108,33 @@ class Catalog:
 
     def _short_names(self) -> list[str]:
         return [full_name.rpartition(".")[2] for full_name in self._entries]
+
+
+def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:
+    """Return the catalog of a contracts package; an empty one for None.
+
+    Args:
+        contracts: The package, its name, or a catalog.
+
+    Raises:
+        ConfigurationError: There is no such module, or it has no catalog.
+    """
+    if contracts is None:
+        return Catalog(())
+    if isinstance(contracts, Catalog):
+        return contracts
+    if isinstance(contracts, str):
+        try:
+            contracts = importlib.import_module(contracts)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the contracts package {contracts!r} cannot be imported: {error}",
+                remedy="generate it, put its parent folder on the path, or correct `contracts`",
+            ) from error
+    catalog = getattr(contracts, "CATALOG", None)
+    if not isinstance(catalog, Catalog):
+        raise ConfigurationError(
+            f"module {contracts.__name__} has no CATALOG",
+            remedy="name the top package that the generator made",
+        )
+    return catalog

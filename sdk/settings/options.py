@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from attrs import Factory, field, frozen
 
@@ -383,6 +384,7 @@ class Settings:
         logging: The ``[logging]`` table.
         codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
         contracts: Module of the generated contracts package.
+        uses: Names of the events that the service publishes or handles; empty means all.
         source: CloudEvents source of what this service publishes, such as ``/orders``.
         topics_origin: Where ``topics`` was written, for the errors about them.
     """
@@ -398,7 +400,30 @@ class Settings:
     logging: LoggingOptions = field(factory=LoggingOptions)
     codec: Limits = field(factory=Limits)
     contracts: str | None = field(default=None, validator=checks.module_name)
+    uses: tuple[str, ...] = field(default=(), converter=checks.texts)
     source: str | None = field(default=None, validator=checks.source_uri)
     topics_origin: str = field(
         default="[[topics]]", eq=False, repr=False, metadata=checks.NOT_A_KEY
     )
+
+    def check_files(self) -> None:
+        """Check that the files that settings name can be read, before a client is asked to.
+
+        Raises:
+            ConfigurationError: One cannot; the setting and the file are named.
+        """
+        named = {f"kafka.{key}": path for key, path in self.kafka.librdkafka.items()}
+        named = {key: path for key, path in named.items() if key.endswith(".location")}
+        for table, tls in (("kafka.tls", self.kafka.tls), ("registry.tls", self.registry.tls)):
+            for key in ("ca_location", "certificate_location", "key_location"):
+                named[f"{table}.{key}"] = getattr(tls, key, None) or ""
+        for name, path in named.items():
+            try:
+                if path and not Path(str(path)).is_dir():
+                    Path(str(path)).open("rb").close()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{name} names a file that cannot be read: {path}: {error.strerror}",
+                    path=name,
+                    remedy="correct the path, or the permissions of the file",
+                ) from error

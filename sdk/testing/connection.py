@@ -8,18 +8,16 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from sdk.abstractions import Observer
+from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, Interceptor, Observer
 from sdk.consuming.consumer import Consumer
-from sdk.events import Catalog
-from sdk.messaging import Messaging, find_catalog
+from sdk.events import Catalog, Event, find_catalog
+from sdk.messaging import Messaging
 from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings, load_settings
 from sdk.settings.checking import EMBEDDED
 from sdk.testing.broker import InMemoryBroker
 from sdk.testing.reading import EventReader
-from sdk.topics import TopicRouter
-from sdk.transport import open_transport
 
 if TYPE_CHECKING:
     from sdk.settings.loading import SettingsPaths
@@ -28,13 +26,32 @@ _KAFKA = KafkaOptions(bootstrap_servers=("in-memory:1",))
 _LOOK_SECONDS = 0.01
 
 
+@frozen
+class _Clients:
+    """The clients of a broker in memory, as settings want them."""
+
+    broker: InMemoryBroker
+    auto_offset_reset: str
+
+    def producer(self) -> BrokerProducer:
+        return self.broker.producer()
+
+    def consumer(self, group_id: str) -> BrokerConsumer:
+        return self.broker.consumer(group_id, auto_offset_reset=self.auto_offset_reset)
+
+    def admin(self) -> BrokerAdmin:
+        return self.broker.admin()
+
+
 def connect(
     contracts: str | ModuleType | Catalog | None = None,
     *,
     broker: InMemoryBroker | None = None,
     settings: Settings | SettingsPaths | None = None,
     environment: str | None = None,
+    uses: Iterable[type[Event] | str] | None = None,
     observers: Iterable[Observer] = (),
+    interceptors: Iterable[Interceptor] = (),
 ) -> Messaging:
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
@@ -49,7 +66,9 @@ def connect(
         settings: Path or paths of settings files, or settings made by hand; by default what
             `sdk.connect` would load, and defaults where there is nothing to load.
         environment: Whose settings; by default the variable ``SDK_ENV``, else ``embedded``.
-        observers: See what happens to messages.
+        uses: As for `sdk.connect`.
+        observers: Called with what happens to messages.
+        interceptors: As for `sdk.connect`.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -65,26 +84,18 @@ def connect(
         ),
         retry=RetryOptions(retry_count=given.retry.retry_count, base_delay_ms=1, max_delay_ms=10),
     )
-    catalog = find_catalog(contracts if contracts is not None else given.contracts)
-    topics = TopicRouter(usable.routing, usable.topics, catalog)
     kept = broker or InMemoryBroker()
-    for definition in topics.definitions():
-        kept.define(definition)
-    transport = open_transport(usable, catalog)
-    reset = usable.consumer.auto_offset_reset
     messaging = Messaging(
-        catalog,
-        topics,
-        evolve(
-            transport,
-            producer=kept.producer,
-            consumer=lambda group: kept.consumer(group, auto_offset_reset=reset),
-            admin=kept.admin,
-        ),
+        usable,
+        find_catalog(contracts if contracts is not None else given.contracts),
+        broker=_Clients(kept, usable.consumer.auto_offset_reset),
+        uses=uses,
         observers=observers,
+        interceptors=interceptors,
     )
-    messaging.closes(transport.close)
-    reader = EventReader(transport.serializer, topics)
+    for definition in messaging.topics.definitions():
+        kept.define(definition)
+    reader = EventReader(lambda: messaging.serializer, messaging.topics)
     kept.read_with(reader)
     # Assertions often stand after the with block, when the registry is gone.
     messaging.closes(lambda: reader.remember(kept.everything()))

@@ -18,8 +18,8 @@ from contracts.orders.order_created.v2 import OrderCreated
 
 import sdk
 from sdk.abstractions import TokenSource
-from sdk.events import Catalog
-from sdk.messaging import Messaging, find_catalog
+from sdk.events import Catalog, find_catalog
+from sdk.messaging import Messaging
 from sdk.settings import (
     ConsumerOptions,
     KafkaOptions,

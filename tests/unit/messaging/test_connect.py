@@ -20,8 +20,8 @@ from sdk.errors import (
     SchemaNotFoundError,
     UndeliveredError,
 )
+from sdk.events import find_catalog
 from sdk.happenings import Happening, RecordDelivered
-from sdk.messaging import find_catalog
 from sdk.records import DeliveryReport
 from sdk.settings import (
     ConsumerOptions,

@@ -1,0 +1,57 @@
+"""librdkafka's clients behind one seam; each library is loaded with its first client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, TokenSource
+from sdk.settings import Settings
+
+
+class Adapted(Protocol):
+    """What the brokers turn out to need, once somebody has looked."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with consumers that join groups as these brokers want them to."""
+
+    @property
+    def admin(self) -> BrokerAdmin | None:
+        """Another way to create topics; None where the brokers take admin requests."""
+
+
+class KafkaBroker:
+    """A `Broker` of librdkafka's clients.
+
+    Args:
+        settings: The options; never the word ``embedded``.
+        adapt: Looks at the brokers, once.
+        token: Source of OAUTHBEARER tokens.
+    """
+
+    def __init__(
+        self, settings: Settings, adapt: Callable[[], Adapted], token: TokenSource | None = None
+    ) -> None:
+        self._settings = settings
+        self._adapt = adapt
+        self._token = token
+
+    def producer(self) -> BrokerProducer:
+        """Return a new producing client."""
+        from sdk.kafka.producer import ConfluentProducer
+
+        return ConfluentProducer(self._settings.kafka, self._settings.producer, self._token)
+
+    def consumer(self, group_id: str) -> BrokerConsumer:
+        """Return a new consuming client, a member of ``group_id`` once it subscribes."""
+        from sdk.kafka.consumer import ConfluentConsumer
+
+        options = self._adapt().settings.consumer
+        return ConfluentConsumer(self._settings.kafka, options, group_id, self._token)
+
+    def admin(self) -> BrokerAdmin:
+        """Return a new client that creates and describes topics."""
+        from sdk.kafka.admin import ConfluentAdmin
+
+        return self._adapt().admin or ConfluentAdmin(self._settings.kafka, self._token)

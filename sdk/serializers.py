@@ -1,0 +1,105 @@
+"""The serializers that settings choose, and the registry client behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sdk.abstractions import KeySerializer, MessageSerializer
+from sdk.events import Catalog
+from sdk.once import Once
+from sdk.retry import RetryPolicyFactory
+from sdk.serialization import (
+    ContentTypeSerializer,
+    JsonMessageSerializer,
+    MixedKeySerializer,
+    TextKeySerializer,
+    choose,
+)
+from sdk.settings import Settings
+from sdk.topics import SUBJECT_STRATEGIES
+
+if TYPE_CHECKING:
+    from sdk.registry.lookup import Registry
+
+
+class Serializers:
+    """Serializers of values and keys, made when first asked for; a registry client only if needed.
+
+    Args:
+        settings: The options, with the registry's address.
+        catalog: The events, so that missing versions are registered in order.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._opened = ExitStack()
+        self._registries: Once[None, Registry] = Once()
+        self._values: Once[str, MessageSerializer] = Once()
+        self._keys: Once[None, KeySerializer] = Once()
+
+    @property
+    def values(self) -> MessageSerializer:
+        """Writes the configured format, and reads the other one as well."""
+        return self._values.get("any", self._any_values)
+
+    @property
+    def keys(self) -> KeySerializer:
+        """Writes keys in the configured format, and reads the others as well."""
+        return self._keys.get(None, self._any_keys)
+
+    def close(self) -> None:
+        """Release the registry client, if one was made."""
+        self._opened.close()
+
+    def _any_values(self) -> MessageSerializer:
+        avro = partial(self._values.get, "avro", self._avro_values)
+        formats: dict[str, Callable[[], MessageSerializer]] = {
+            "avro": avro,
+            "json": JsonMessageSerializer,
+        }
+        own = choose("producer.format", self._settings.producer.format, formats)
+        by_type = {f"application/{name}": make for name, make in formats.items()}
+        return ContentTypeSerializer(own, by_type)
+
+    def _avro_values(self) -> MessageSerializer:
+        from sdk.serialization.avro import AvroFormat
+        from sdk.serialization.framed import FramedSerializer
+
+        return FramedSerializer(
+            self._registry(),
+            AvroFormat(),
+            SUBJECT_STRATEGIES[self._settings.registry.subject_strategy],
+            schema_id_location=self._settings.producer.schema_id_location,
+        )
+
+    def _any_keys(self) -> KeySerializer:
+        formats: dict[str, Callable[[], KeySerializer]] = {
+            "avro": self._avro_keys,
+            "text": TextKeySerializer,
+        }
+        own = choose("producer.key_format", self._settings.producer.key_format, formats)
+        return MixedKeySerializer(own, self._avro_keys)
+
+    def _avro_keys(self) -> KeySerializer:
+        from sdk.serialization.avro_keys import AvroKeySerializer
+
+        return AvroKeySerializer(self._registry())
+
+    def _registry(self) -> Registry:
+        return self._registries.get(None, self._make_registry)
+
+    def _make_registry(self) -> Registry:
+        from sdk.registry.lookup import Registry
+
+        registry = Registry(
+            self._settings.registry,
+            RetryPolicyFactory(self._settings.retry).create(),
+            catalog=self._catalog,
+            uses_guids=self._settings.producer.schema_id_location == "header",
+        )
+        self._opened.callback(registry.close)
+        return registry
