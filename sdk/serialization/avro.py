@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from sdk.avro import branch_written, decoder_for, encoder_for
+from sdk.avro.limits import DEFAULT_LIMITS, Limits
 from sdk.avro.schema import parse_schema
 from sdk.avro.schema.model import RecordSchema, Schema, UnionSchema
 from sdk.errors import DeserializationError
@@ -16,10 +17,17 @@ from sdk.serialization.registry import Encode, FetchedSchema
 
 
 class AvroFormat:
-    """The `BodyFormat` of Avro."""
+    """The `BodyFormat` of Avro.
+
+    Args:
+        limits: What one payload, and one writer's schema, may cost.
+    """
 
     content_type: Final = "application/avro"
     schema_type: Final = "AVRO"
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
 
     def encoder(self, event_class: type[Event], written_as: FetchedSchema | None) -> Encode:
         """Return what writes events of a class, as another schema than its own if one is given.
@@ -28,9 +36,12 @@ class AvroFormat:
             SchemaError: Events of the class cannot be written so.
         """
         if written_as is None:
-            return encoder_for(event_class)
+            return encoder_for(event_class, limits=self._limits)
         return encoder_for(
-            event_class, written_as=written_as.text, references=written_as.references
+            event_class,
+            written_as=written_as.text,
+            references=written_as.references,
+            limits=self._limits,
         )
 
     def writer(self, fetched: FetchedSchema) -> AvroWriter:
@@ -40,11 +51,11 @@ class AvroFormat:
             InvalidSchemaError: The schema is not valid Avro.
             DeserializationError: It is neither a record nor a union.
         """
-        schema = parse_schema(fetched.text, references=fetched.references)
+        schema = parse_schema(fetched.text, references=fetched.references, limits=self._limits)
         if not isinstance(schema, RecordSchema | UnionSchema):
             raise DeserializationError(f"the schema is a bare {schema.type}, not a record")
         name = schema.name if isinstance(schema, RecordSchema) else None
-        return AvroWriter(name, schema)
+        return AvroWriter(name, schema, self._limits)
 
 
 @frozen
@@ -53,6 +64,7 @@ class AvroWriter:
 
     full_name: str | None
     schema: Schema
+    limits: Limits = DEFAULT_LIMITS
 
     def name_of(self, data: bytes, start: int) -> str:
         """Return the full name of the record that a body holds; ``null`` for the branch null.
@@ -73,4 +85,4 @@ class AvroWriter:
         Raises:
             SchemaError: The class can never read what this schema wrote.
         """
-        return decoder_for(event_class, self.schema)
+        return decoder_for(event_class, self.schema, limits=self.limits)

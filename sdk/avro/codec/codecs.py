@@ -177,7 +177,7 @@ def encoder_for(
     key: Any = cls
     if other is not None:
         key = (cls, normalized_hash(other), limits)
-    elif limits is not DEFAULT_LIMITS:
+    elif limits != DEFAULT_LIMITS:
         key = (cls, limits)
     return _encoders.get_or_make(key, make)
 
