@@ -18,7 +18,7 @@ from typing import Any, Final, get_args, get_origin
 
 import attrs
 
-from sdk.events.fields import refuse
+from sdk.events.fields import aware, int32, int64, naive, refuse
 
 Problem = tuple[str, str, str]
 """Path below a value, what is wrong there, and the remedy."""
@@ -33,35 +33,56 @@ _REMEDIES: Final[Mapping[str, str]] = {
 }
 
 
-def checked(cls: type[Any], attributes: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+_FITS: Final[Mapping[Any, str]] = {
+    int32: "-0x8000_0000 <= v <= 0x7FFF_FFFF",
+    int64: "-0x8000_0000_0000_0000 <= v <= 0x7FFF_FFFF_FFFF_FFFF",
+    aware: "v.tzinfo is UTC",
+    naive: "v.tzinfo is None",
+}
+"""Validator → an expression; where it is true of a value ``v``, the validator accepts it."""
+
+Attributes = list["attrs.Attribute[Any]"]
+
+
+def checked(cls: type[Any], attributes: Attributes) -> Attributes:
     """Have the constructor of a class check the types of all its fields.
 
     This is a field transformer: ``@frozen(kw_only=True, field_transformer=checked)``. Annotations
     must be text (``from __future__ import annotations``) of the forms that generated modules have.
     All fields are checked at once, by the validator of one of them: attrs runs validators when
-    every field is set.
+    every field is set. It does the work of frequent validators too, which saves calls.
     """
     if not attributes:
         return attributes
-    host = max(range(len(attributes)), key=lambda index: attributes[index].validator is None)
-    check = _check_of(cls, attributes)
-    own = attributes[host].validator
+    taken = {each.name: each.validator for each in attributes if each.validator in _FITS}
+    check = _check_of(cls, attributes, taken)
+    kept = [each.evolve(validator=None) if each.name in taken else each for each in attributes]
+    host = max(range(len(kept)), key=lambda index: kept[index].validator is None)
+    own = kept[host].validator
     validator = check if own is None else attrs.validators.and_(own, check)
-    attributes[host] = attributes[host].evolve(validator=validator)
-    return attributes
+    kept[host] = kept[host].evolve(validator=validator)
+    return kept
 
 
-def _check_of(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> Callable[..., None]:
+def _check_of(
+    cls: type[Any], attributes: Attributes, validators: Mapping[str, Any]
+) -> Callable[..., None]:
     """Return a validator of all fields.
 
     Its source consists of annotations, which the module itself evaluates too. Names of classes are
     looked up when it runs, so that records may hold each other.
+
+    Args:
+        cls: The class that is being made.
+        attributes: Its fields.
+        validators: Attribute → its validator, if the result shall do the validator's work.
     """
     annotations = {each.name: str(each.type) for each in attributes}
-    lines = ["def make(examine):", " def check(self, attribute, value):"]
+    lines = ["def make(examine, UTC):", " def check(self, attribute, value):"]
     for name, annotation in annotations.items():
-        refused = f"examine(self, {name!r})"
-        lines += [f"  v = self.{name}", *_source(ast.parse(annotation, mode="eval").body, refused)]
+        branches = list(_branches(ast.parse(annotation, mode="eval").body))
+        fits = _FITS[validators[name]] if name in validators else ""
+        lines += [f"  v = self.{name}", *_source(branches, fits, f"examine(self, {name!r})")]
     source = "\n".join((*lines, " return check"))
     names, made = vars(sys.modules[cls.__module__]), dict[str, Any]()
     exec(compile(source, f"<checks of {cls.__qualname__}>", "exec"), names, made)  # noqa: S102
@@ -71,33 +92,41 @@ def _check_of(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> Cal
         return eval(annotations[name], names)  # noqa: S307
 
     def examine(instance: Any, name: str) -> None:
-        problem = _problem(wanted(name), getattr(instance, name))
+        value = getattr(instance, name)
+        problem = _problem(wanted(name), value)
         if problem is not None:
             path, message, remedy = problem
             refuse(instance, name + path, message, remedy)
+        if name in validators:
+            validators[name](instance, getattr(attrs.fields(type(instance)), name), value)
 
-    check: Callable[..., None] = made["make"](examine)
+    check: Callable[..., None] = made["make"](examine, dt.UTC)
     check.__module__ = __name__
     return check
 
 
-def _source(node: ast.expr, refused: str) -> Iterator[str]:
+def _source(branches: list[ast.expr], fits: str, refused: str) -> Iterator[str]:
     """Yield statements that refuse ``v`` unless it has exactly the annotated classes.
 
-    Containers inside containers are not looked into, but always examined.
+    Containers inside containers are not looked into, but always examined; so is what a validator
+    looks at beside other classes.
     """
-    branches = list(_branches(node))
-    yield f"  if {_is_one_of(branches, 'v')}: pass"
+    exact = _is_one_of(branches, "v")
+    if fits:
+        classes = [each for each in branches if not isinstance(each, ast.Constant)]
+        null = "v is None or " if len(classes) < len(branches) else ""
+        exact = null + (f"{_is_one_of(classes, 'v')} and {fits}" if len(classes) == 1 else "False")
+    yield f"  if {exact}: pass"
     for branch in branches:
         match branch:
             case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[items, _])):
-                yield "  elif v.__class__ is tuple:"
+                yield "  elif type(v) is tuple:"
                 yield "   for i in v:"
                 yield f"    if not ({_is_one_of(_branches(items), 'i')}): {refused}; break"
             case ast.Subscript(slice=ast.Tuple(elts=[_, values])):
-                yield "  elif v.__class__ is dict:"
+                yield "  elif type(v) is dict:"
                 yield "   for k, i in v.items():"
-                fits = f"k.__class__ is str and ({_is_one_of(_branches(values), 'i')})"
+                fits = f"type(k) is str and ({_is_one_of(_branches(values), 'i')})"
                 yield f"    if not ({fits}): {refused}; break"
     yield f"  else: {refused}"
 
@@ -115,7 +144,7 @@ def _is_one_of(branches: Iterable[ast.expr], name: str) -> str:
     tests = (
         f"{name} is None"
         if isinstance(each, ast.Constant)
-        else f"{name}.__class__ is {ast.unparse(each)}"
+        else f"type({name}) is {ast.unparse(each)}"
         for each in branches
         if not isinstance(each, ast.Subscript)
     )
