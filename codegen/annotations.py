@@ -95,7 +95,7 @@ def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
 
 
 def told_apart(schema: Schema) -> Iterator[FixedSchema]:
-    """Yield each plain fixed that some union of a type must tell from other bytes."""
+    """Yield each plain fixed that some union of a type must distinguish from other bytes."""
     if isinstance(schema, UnionSchema):
         plain = [branch for branch in schema.branches if _is_bytes(branch)]
         if len(plain) > 1:
@@ -109,7 +109,7 @@ def told_apart(schema: Schema) -> Iterator[FixedSchema]:
 
 
 def _type(schema: Schema, scope: Scope, *, told: bool = False) -> str:
-    """Return the type of a value; ``told`` says that other bytes stand beside it in a union."""
+    """Return the type of a value; ``told`` means that a union has other bytes beside it."""
     match schema:
         case UnionSchema():
             told = sum(map(_is_bytes, schema.branches)) > 1

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from codegen.annotations import annotation, told_apart
 from codegen.fields import Fields
-from codegen.findings import Finding
+from codegen.findings import Finding, naming
 from codegen.layout import Built, Layout
 from codegen.linker import Unit
 from codegen.model import (
@@ -94,8 +94,9 @@ class _Builder:
         self.by_key = {unit.root.key: unit for unit in self.units}
         modules: list[ModuleModel | ForwardModel] = []
         for unit in progress.track("building", self.units):
-            self._name(unit)
-            modules.append(self._module(unit))
+            with naming(unit.root.file.shown):
+                self._name(unit)
+                modules.append(self._module(unit))
         layout = Layout(self.units, self.built, self.packages)
         return Contracts(
             tuple(modules),

@@ -117,7 +117,9 @@ class _Writer:
         try:
             return self._python(_converted(schema.logical, schema.type, raw))
         except (ValueError, OverflowError) as error:
-            raise UnholdableDefaultError(f"default {value!r} is no {name}: {error}") from error
+            raise UnholdableDefaultError(
+                f"default {value!r} is not a valid {name}: {error}"
+            ) from error
 
     def _python(self, value: Any) -> str:
         """Return the source of a value of a class that must be imported."""

@@ -28,12 +28,12 @@ _MAX_DEPTH: Final = 500
 
 @frozen
 class Place:
-    """Where a schema file stands.
+    """Where a schema file is.
 
     Attributes:
         path: Path below the schemas root, with forward slashes.
-        shown: Path as messages tell it.
-        version: The version that its name tells, or None if it tells none.
+        shown: Path as shown in messages.
+        version: The version in its name, or None if there is none.
         config: The ``event.toml`` beside it.
     """
 
@@ -57,7 +57,7 @@ def read_document(text: str, place: Place) -> tuple[list[Root], list[Finding]]:
 
     Args:
         text: The file's text.
-        place: Where it stands.
+        place: Where it is.
     """
     reader = _Reader(place)
     try:
@@ -130,7 +130,7 @@ class _Reader:
             called = [each for each in by_name if short_name(each) in self.place.folder[-1:]]
             main = called[0] if called else list(by_name)[-1]
         if main is None and types.main is None:
-            self.findings.append(file.finding("", "no named type", "define the event's record"))
+            self.findings.append(file.finding("", "not a named type", "define the event's record"))
             return
         pointer, value = by_name[main] if main is not None else ("/main", types.main)
         members = {name: each for name, (_, each) in by_name.items()}
@@ -215,20 +215,20 @@ def _dumped(value: Any) -> str:
 
 
 def _protocol_problem(value: Any) -> tuple[str, str, str] | None:
-    """Return pointer, reason and remedy if a JSON value is no protocol."""
+    """Return pointer, reason and remedy if a JSON value is not a protocol."""
     if not isinstance(value, dict) or not isinstance(value.get("protocol"), str):
-        return "", "no protocol", 'a protocol is an object with a "protocol" name'
+        return "", "not a protocol", 'a protocol is an object with a "protocol" name'
     types = value.get("types", [])
     if not isinstance(types, list):
-        return "/types", "types are no array", "use a JSON array"
+        return "/types", "types are not an array", "use a JSON array"
     for index, each in enumerate(types):
         if not isinstance(each, dict) or each.get("type") not in NAMED_KINDS:
-            return f"/types/{index}", "no named type", "define a record, error, enum or fixed"
+            return f"/types/{index}", "not a named type", "define a record, error, enum or fixed"
     return None
 
 
 def _name_from(place: Place) -> str:
-    """Return a full name for a schema without one, from where its file stands."""
+    """Return a full name for a schema without one, from the path of its file."""
     *folders, file = place.path.split("/")
     is_event = place.version is not None and bool(folders)
     parts = folders if is_event else [*folders, file.rpartition(".")[0]]

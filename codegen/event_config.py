@@ -31,7 +31,7 @@ def read_event_config(text: str, path: str, shown: str) -> tuple[EventConfig, li
     Args:
         text: The file's contents.
         path: Its path below the schemas root.
-        shown: Its path as messages tell it.
+        shown: Its path as shown in messages.
 
     Returns:
         What it says, as far as it is right, and what is wrong in it.
@@ -76,7 +76,7 @@ class _Reader:
             near = get_close_matches(compatibility.upper(), LEVELS, n=1)
             self._refuse(
                 "/compatibility",
-                f"{compatibility!r} is no compatibility level",
+                f"{compatibility!r} is not a compatibility level",
                 f"did you mean {near[0]}?" if near else f"use one of {', '.join(LEVELS)}",
             )
             compatibility = "BACKWARD_TRANSITIVE"
@@ -86,7 +86,7 @@ class _Reader:
             if not re.fullmatch("[1-9][0-9]{0,8}", name) or not isinstance(version, dict):
                 self._refuse(
                     f"/versions/{name}",
-                    f"{name!r} is no version table",
+                    f"{name!r} is not a version table",
                     "name it as the schema file: [versions.2] for v2",
                 )
                 continue
@@ -108,7 +108,7 @@ class _Reader:
             if type(pin) is not int or pin < 1:
                 self._refuse(
                     f"{path}/references/{name}",
-                    f"{name} is pinned to {pin!r}, which is no version",
+                    f"{name} is pinned to {pin!r}, which is not a version",
                     'write the number of its file: "common.Address" = 1 for v1',
                 )
         return {name: pin for name, pin in pins.items() if type(pin) is int}
@@ -118,7 +118,7 @@ class _Reader:
         if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
             self._refuse(
                 f"{path}/examples",
-                "examples are no array of tables",
+                "examples are not an array of tables",
                 "write [[versions.1.examples]]",
             )
             return ()
@@ -128,14 +128,14 @@ class _Reader:
         value = table.get(key, {})
         if isinstance(value, dict):
             return value
-        self._refuse(f"{path}/{key}", f"{key} is no table", f"write [{key}] and its keys below")
+        self._refuse(f"{path}/{key}", f"{key} is not a table", f"write [{key}] and its keys below")
         return {}
 
     def _text(self, table: Mapping[str, Any], key: str) -> str | None:
         value = table.get(key)
         if value is None or isinstance(value, str):
             return value
-        self._refuse(f"/{key}", f"{key} is {value!r}, which is no text", "put it in quotes")
+        self._refuse(f"/{key}", f"{key} is {value!r}, which is not text", "put it in quotes")
         return None
 
     def _known(self, table: Mapping[str, Any], keys: tuple[str, ...], path: str) -> None:

@@ -28,10 +28,10 @@ _MOMENTS: Final = {"date": dt.date, "time": dt.time, "timestamp": dt.datetime, "
 
 
 def check_examples(units: Iterable[Unit]) -> Iterator[Finding]:
-    """Yield a finding for each example that is no event of its version.
+    """Yield a finding for each example that is not an event of its version.
 
     Examples are TOML: times are TOML's own, decimals, UUIDs and bytes (latin-1) are text, and null
-    is told by leaving a field out.
+    is expressed by leaving a field out.
 
     Args:
         units: All versions of all events.
@@ -62,14 +62,16 @@ def _problems(schema: Schema, value: Any, path: str) -> Iterator[tuple[str, str]
         case UnionSchema():
             found = [list(_problems(each, value, path)) for each in schema.branches]
             if all(found):
-                yield min(found, key=len)[0] if len(found) == 1 else (path, _no(value, schema))
+                yield (
+                    min(found, key=len)[0] if len(found) == 1 else (path, _mismatch(value, schema))
+                )
         case EnumSchema():
             if value not in schema.symbols:
-                yield path, f"{value!r} is no symbol of {schema.name}"
+                yield path, f"{value!r} is not a symbol of {schema.name}"
         case PrimitiveSchema() | FixedSchema() if _fits(schema, value):
             return
         case _:
-            yield path, _no(value, schema)
+            yield path, _mismatch(value, schema)
 
 
 def _record_problems(
@@ -120,6 +122,6 @@ def _reads(kind: type[UUID] | type[Decimal], text: str) -> bool:
     return True
 
 
-def _no(value: Any, schema: Schema) -> str:
+def _mismatch(value: Any, schema: Schema) -> str:
     logical = getattr(schema, "logical", None)
-    return f"{value!r} is no {logical.name if logical is not None else schema.type}"
+    return f"{value!r} is not of type {logical.name if logical is not None else schema.type}"

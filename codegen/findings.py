@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from attrs import frozen
 
 
@@ -31,6 +34,16 @@ class Finding:
         return (
             f"{printable(f'{place}{pointer}: {self.reason}')}\n    remedy: {printable(self.remedy)}"
         )
+
+
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Add the name of a file to whatever goes wrong unexpectedly while it is worked on."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while generating from {file}")
+        raise
 
 
 def printable(text: str) -> str:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: What stands behind the command's name; what the process was given by default.
+        arguments: The command line without the command; that of the process by default.
 
     Returns:
         The exit status: 0 fine, 1 findings, 2 wrong usage.
@@ -72,8 +72,8 @@ class Generated:
     Attributes:
         files: Path below the output → text.
         findings: Defects of the input, sorted by place.
-        warnings: What is valid, but hardly meant; only looked for where files are written, or
-            where it counts as a finding.
+        warnings: What is valid but probably not meant; looked for only where files are written
+            or warnings count as findings.
         parts: Packages right below the output that the run is about; empty for all.
     """
 
@@ -108,7 +108,7 @@ def generate(options: Options, progress: Progress) -> Generated:
         chosen = select(loaded.roots, linked.edges, options.domains, unread)
         keys = [unit.root.key for unit in linked.units]
         findings = concern(findings, loaded.roots, chosen, options.domains, shown)
-        contracts = narrow(contracts, chosen, keys, partial(_stands, options.output))
+        contracts = narrow(contracts, chosen, keys, partial(_exists, options.output))
     files = _render(contracts, options.package, progress)
     warnings: set[Finding] = set()
     if options.strict or not (options.check or options.diff):
@@ -121,7 +121,7 @@ def generate(options: Options, progress: Progress) -> Generated:
     return Generated(files, tuple(sorted(set(findings))), tuple(rest), parts)
 
 
-def _stands(output: Path, module: str) -> bool:
+def _exists(output: Path, module: str) -> bool:
     return output.joinpath(*module.split(".")).with_suffix(".py").is_file()
 
 

@@ -322,7 +322,7 @@ class _Parser:
         try:
             value = json.loads(f'"{body}"', strict=False)
         except ValueError as error:
-            raise IdlSyntaxError(f"{token.text} is no string: {error}", token.offset) from error
+            raise IdlSyntaxError(f"{token.text} is not a string: {error}", token.offset) from error
         assert isinstance(value, str)
         return value
 
@@ -339,7 +339,7 @@ class _Parser:
             octal = len(bare.lstrip("-")) > 1 and bare.lstrip("-").startswith("0")
             return int(bare, 8) if octal else int(bare)
         except ValueError as error:
-            raise IdlSyntaxError(f"{token.text} is no number", token.offset) from error
+            raise IdlSyntaxError(f"{token.text} is not a number", token.offset) from error
 
     def _doc(self) -> str | None:
         return self.token.doc

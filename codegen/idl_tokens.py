@@ -44,7 +44,7 @@ class Token:
 
     Attributes:
         kind: ``name``, ``text``, ``number``, ``mark`` or ``end``.
-        text: As it stands in the file.
+        text: As it is in the file.
         offset: Where it starts.
         doc: The documentation comment right before it.
     """
@@ -59,7 +59,7 @@ def tokens(source: str) -> Iterator[Token]:
     """Yield the tokens of an IDL file, and at last one of kind ``end``.
 
     Raises:
-        IdlSyntaxError: A character starts no token.
+        IdlSyntaxError: A character does not start a token.
     """
     position, doc = 0, None
     while position < len(source):

@@ -1,4 +1,4 @@
-"""Holds old versions still: a version that a newer one follows has been published and read."""
+"""Refuses changes of old versions: what a newer version follows has been published and read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def changed_versions(
 ) -> Iterator[Finding]:
     """Yield a finding for each version that may not change any more, and has.
 
-    What a version was is told by the hash that its generated module records, so a tree whose
-    output is not there yet has nothing that could have changed.
+    What a version was is known by the hash in its generated module, so nothing can have changed
+    in a tree that has no output yet.
 
     Args:
         output: Folder of the generated package.

@@ -1,4 +1,4 @@
-"""What stands around the modules: packages that offer the newest versions, and the catalog."""
+"""What surrounds the modules: packages that offer the newest versions, and the catalog."""
 
 from __future__ import annotations
 

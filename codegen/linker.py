@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from attrs import define, field, frozen
 
 from codegen.circles import circles
-from codegen.findings import Finding
+from codegen.findings import Finding, naming
 from codegen.names import Names, definitions, inlined, scan
 from codegen.progress import Progress
 from codegen.sources import Key, Root
@@ -76,7 +76,7 @@ def link(roots: Iterable[Root], progress: Progress) -> Linked:
 
 
 def schema_warnings(units: Iterable[Unit]) -> Iterator[Finding]:
-    """Yield what is valid Avro in a schema, but hardly what its author meant."""
+    """Yield what is valid Avro in a schema but probably not what its author meant."""
     for unit in units:
         known = {node.name: node for each in unit.references for node in named_types(each.schema)}
         for defect in check_schema(unit.text, references=known, strict=True):
@@ -104,7 +104,8 @@ class _Linker:
         for circle in progress.track("reading", list(circles(self.edges))):
             members = tuple(sorted(circle))
             for key in members:
-                self._parse(roots[key], members)
+                with naming(roots[key].file.shown):
+                    self._parse(roots[key], members)
             if any(key not in self.units for key in members):
                 for key in members:
                     self.units.pop(key, None)
@@ -138,7 +139,7 @@ class _Linker:
         for qualified, written, pointer in self.names[root.key].used:
             name = next((each for each in (qualified, written) if self._families(each)), None)
             if name is None:
-                continue  # the parser tells an unknown type better
+                continue  # the parser describes an unknown type better
             families = self._families(name)
             if len(families) > 1:
                 self._ambiguous(root, name, families, pointer)
@@ -162,7 +163,7 @@ class _Linker:
     def _families(self, name: str) -> tuple[str, ...]:
         """Return the full names of the roots, without versions, that define a name.
 
-        Where several define it inside themselves, and alike, the first of them stands for all.
+        Where several define it inside themselves, and alike, the first of them is taken for all.
         """
         if name in self.versions:
             return (name,)
@@ -222,7 +223,7 @@ class _Linker:
                 targets.update((k, t) for k, t in self.edges[key].items() if k not in circle)
         missing = [key for key in targets if key not in self.units]
         if missing:
-            return  # what is wrong with them has been told
+            return  # what is wrong with them has been reported
         ordered = sorted(targets, key=self.order.__getitem__)
         references = tuple(self.units[key] for key in ordered)
         known = self._known(root, references)
@@ -231,11 +232,12 @@ class _Linker:
         try:
             schema = parse_schema(value, references=known, strict=True)
         except InvalidSchemaError:
-            told = {(each.file, each.pointer) for each in self.findings}
+            reported = {(each.file, each.pointer) for each in self.findings}
             self.findings.extend(
                 root.finding(defect.path, defect.message, defect.remedy)
                 for defect in check_schema(value, references=known, strict=True)
-                if not defect.warning and (root.file.shown, root.pointer + defect.path) not in told
+                if not defect.warning
+                and (root.file.shown, root.pointer + defect.path) not in reported
             )
             return
         foreign = {id(node) for node in known.values()}

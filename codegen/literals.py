@@ -28,7 +28,7 @@ def bytes_literal(data: bytes) -> str:
 
 
 def schema_literal(text: str) -> str:
-    """Return a literal of a schema's text that shows it as it stands in its file, if it can.
+    """Return a literal of a schema's text that shows it as in its file, if possible.
 
     Text that a raw string cannot hold, or that has invisible characters, is escaped line by line.
     """
@@ -45,7 +45,7 @@ def docstring(text: str, indent: str, *, limit: int = LINE_LENGTH) -> str:
 
     Args:
         text: The documentation; surrounding blank space is dropped.
-        indent: What stands before each line.
+        indent: What precedes each line.
         limit: Length to which lines are wrapped.
     """
     lines = _wrapped(text, limit - len(indent) - 6)

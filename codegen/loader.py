@@ -12,13 +12,13 @@ from attrs import define, field, frozen
 
 from codegen.documents import Place, read_document
 from codegen.event_config import read_event_config
-from codegen.findings import Finding
+from codegen.findings import Finding, naming
 from codegen.sources import EventConfig, Root, SchemaFile
 
 SUFFIXES: Final = (".avsc", ".avpr", ".avdl")
 CONFIG: Final = "event.toml"
-_TOLD: Final = 5
-"""How many missing versions are told at most."""
+_MOST_REPORTED: Final = 5
+"""How many missing versions are reported at most."""
 
 _VERSIONED: Final = re.compile(r"v([0-9]+)")
 
@@ -43,7 +43,7 @@ def load(schemas: Path, shown: str) -> Loaded:
 
     Args:
         schemas: The folder.
-        shown: The folder as messages tell it.
+        shown: The folder as shown in messages.
     """
     return _Loader(schemas, shown).load()
 
@@ -80,7 +80,7 @@ class _Loader:
         return Loaded(tuple(self.roots), tuple(self.findings), self.count)
 
     def _version(self, folder: tuple[str, ...], name: str, versions: dict[int, str]) -> int | None:
-        """Return the version that a file's name tells, or None for a file that tells none."""
+        """Return the version in a file's name, or None if there is none."""
         found = _VERSIONED.fullmatch(name.rpartition(".")[0])
         if found is None:
             return None
@@ -88,7 +88,7 @@ class _Loader:
         file = self._whole("/".join((*folder, name)))
         if version < 1 or found[1] != str(version):
             self.findings.append(
-                file.finding("", f"{name} is no version", "count from 1, without zeros before")
+                file.finding("", f"{name} is not a version", "count from 1, without zeros before")
             )
         elif version in versions:
             self.findings.append(
@@ -100,7 +100,7 @@ class _Loader:
         return version
 
     def _complete(self, folder: tuple[str, ...], versions: Mapping[int, str]) -> None:
-        first = min(max(versions, default=0), len(versions) + _TOLD)
+        first = min(max(versions, default=0), len(versions) + _MOST_REPORTED)
         missing = [number for number in range(1, first) if number not in versions]
         if missing:
             newest = versions[max(versions)]
@@ -153,7 +153,8 @@ class _Loader:
         text = self._text(path)
         if text is not None:
             place = Place(path, f"{self.shown}/{path}", version, config)
-            roots, findings = read_document(text, place)
+            with naming(place.shown):
+                roots, findings = read_document(text, place)
             self.roots.extend(roots)
             self.findings.extend(findings)
 

@@ -53,7 +53,7 @@ class EnumModel:
 
 @frozen
 class FixedModel:
-    """A fixed that a union must tell from other bytes: one subclass of `bytes`."""
+    """A fixed that a union must distinguish from other bytes: one subclass of `bytes`."""
 
     name: str
     full_name: str
@@ -64,7 +64,7 @@ class FixedModel:
 
 @frozen
 class AliasModel:
-    """A root that is no named type, as a type alias."""
+    """A root that is not a named type, as a type alias."""
 
     name: str
     full_name: str
@@ -122,7 +122,7 @@ class ModuleModel:
 
 @frozen
 class ForwardModel:
-    """The module of a root that shares the module of another: it only names what stands there."""
+    """The module of a root that shares the module of another: it only imports what is there."""
 
     path: tuple[str, ...]
     source: str

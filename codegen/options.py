@@ -1,4 +1,4 @@
-"""What a run of the generator is told: the command line over ``[tool.sdk.codegen]``."""
+"""The options of a run of the generator: the command line over ``[tool.sdk.codegen]``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Options:
         output: Folder of the generated package.
         package: Import name of the package.
         domains: First parts of the contracts to bring up to date; empty for all.
-        check: Write nothing; tell whether the output is up to date.
+        check: Write nothing; check whether the output is up to date.
         diff: Write nothing; show what would change.
         strict: Refuse what would only be warned of, in versions of events and shared types.
         command: The command that generates, as its user would type it.
@@ -62,11 +62,12 @@ def read_options(arguments: Sequence[str]) -> Options:
             remedy="pass --schemas DIR, or set it in pyproject.toml",
         )
     if output.exists() and not output.is_dir():
-        raise ConfigurationError(f"{output} is no folder", remedy="pass another --output")
+        raise ConfigurationError(f"{output} is not a folder", remedy="pass another --output")
     package = given.package or _package(output, None if given.output else table["package"])
     if not all(part.isidentifier() for part in package.split(".")):
         raise ConfigurationError(
-            f"{package!r} is no package name", remedy="pass --package NAME, such as acme.contracts"
+            f"{package!r} is not a package name",
+            remedy="pass --package NAME, such as acme.contracts",
         )
     return Options(
         schemas=schemas,

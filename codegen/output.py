@@ -1,4 +1,4 @@
-"""Compares what was rendered with what stands in the output, and writes the difference."""
+"""Compares what was rendered with the files of the output, and writes the difference."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Change:
 
     Attributes:
         path: Path below the output.
-        before: What stands there, or None.
-        after: What shall stand there, or None for an orphan.
+        before: Its text, or None if there is none.
+        after: Its new text, or None if it is to be removed.
     """
 
     path: str

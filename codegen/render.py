@@ -65,7 +65,7 @@ def render_forward(module: ForwardModel) -> str:
 def render_package(package: PackageModel) -> str:
     """Return the ``__init__`` of an event: its newest version."""
     newest = f"v{package.versions[-1]}"
-    title = f"{package.full_name}; what stands here is its newest version, {newest}."
+    title = f"{package.full_name}; this package exports its newest version, {newest}."
     line = _from(f".{newest}", package.names, "")
     return "\n\n".join((_marked(title), line, f"{_all(package.names)}\n"))
 
@@ -209,7 +209,7 @@ def _sequence(start: str, items: list[str], end: str, indent: str, before: int) 
         start: Opening bracket.
         items: Python source of each.
         end: Closing bracket.
-        indent: What stands before the line.
+        indent: What precedes the line.
         before: Characters that stand between the indent and the bracket.
     """
     flat = f"{start}{', '.join(items)}{end}"

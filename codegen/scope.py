@@ -11,7 +11,7 @@ from codegen.naming import class_names
 
 @define(eq=False)
 class ClassHome:
-    """Where the class of a named type stands, and how it spells what the schema names.
+    """Where the class of a named type is defined, and how it spells what the schema names.
 
     Attributes:
         module: Path of the module below the output.
@@ -33,7 +33,7 @@ class Scope:
         homes: Full name → home, of every named type that the module may name.
         local: Full name → the name it goes by in this module.
         imports: Module → names, as they are asked for.
-        defined: Full names of classes that stand above the one being written.
+        defined: Full names of the classes above the one that is being written.
     """
 
     module: tuple[str, ...]
@@ -62,7 +62,7 @@ class Scope:
         return name
 
     def is_forward(self, full_name: str) -> bool:
-        """Tell whether a type of this module stands below, so that it is no value yet."""
+        """Return whether a type of this module is defined further below."""
         return self.homes[full_name].module == self.module and full_name not in self.defined
 
 

@@ -57,18 +57,18 @@ def narrow(
     contracts: Contracts,
     chosen: Collection[Key],
     keys: Sequence[Key],
-    stands: Callable[[str], bool],
+    exists: Callable[[str], bool],
 ) -> Contracts:
     """Return only what some roots become.
 
-    Exports and the catalog also keep the events whose modules stand in the output already, so
+    Exports and the catalog also keep the events whose modules are in the output already, so
     that several runs, one for each domain, make one package.
 
     Args:
         contracts: What all roots become.
         chosen: Keys of the roots.
         keys: Key of the root of each module of ``contracts``.
-        stands: Tells whether a module, given as a dotted path, is in the output.
+        exists: Returns whether a module, given as a dotted path, is in the output.
     """
     modules = [m for m, key in zip(contracts.modules, keys, strict=True) if key in chosen]
     made = {".".join(module.path) for module in modules}
@@ -77,7 +77,7 @@ def narrow(
     paths = {each.path[:depth] for each in packages for depth in range(len(each.path))}
 
     def offered(module: str) -> bool:
-        return module in made or stands(module)
+        return module in made or exists(module)
 
     domains = tuple(
         DomainModel(

@@ -21,7 +21,7 @@ class SchemaFile:
 
     Attributes:
         path: Path below the schemas root, with forward slashes.
-        shown: Path as messages tell it.
+        shown: Path as shown in messages.
         locate: JSON pointer → line and column.
     """
 
@@ -66,7 +66,7 @@ class Root:
         value: The schema as `json.loads` gives it.
         text: The schema as JSON text; verbatim where the file is plain JSON.
         file: The file that defines it.
-        pointer: Where in the file's JSON the schema stands.
+        pointer: Where in the file's JSON the schema is.
         domain: First folder below the schemas root, or first part of the namespace.
         package: Path of the package that holds the versions, below the output.
         config: The ``event.toml`` beside it.

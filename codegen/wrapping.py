@@ -11,9 +11,9 @@ def wrapped(prefix: str, source: str, indent: str) -> str:
     """Return an expression behind a prefix, broken where its line would be too long.
 
     Args:
-        prefix: What stands before it, such as ``default=``.
+        prefix: What precedes it, such as ``default=``.
         source: The expression: a literal, or a call with literals.
-        indent: What stands before the line, which ends with a comma.
+        indent: What precedes the line, which ends with a comma.
     """
     if len(indent) + len(prefix) + len(source) < LINE_LENGTH:
         return prefix + source

@@ -176,7 +176,7 @@ def test_a_domain_of_which_nothing_can_be_read(tree: Tree) -> None:
     ("arguments", "message"),
     [
         (["--domain", "shp"], "--domain shop"),
-        (["--package", "not a name"], "no package name"),
+        (["--package", "not a name"], "not a package name"),
         (["--frobnicate"], "unrecognized arguments"),
     ],
 )

@@ -82,7 +82,7 @@ DEFECTS = {
         field_schema({"type": "int", "logicalType": "date"}, default=2**31 - 1),
         12,
         "/fields/0/default",
-        "is no date",
+        "is not a valid date",
     ),
     "decimal default of too many digits": (
         field_schema(
@@ -97,7 +97,7 @@ DEFECTS = {
         field_schema({"type": "string", "logicalType": "uuid"}, default="x"),
         12,
         "/fields/0/default",
-        "is no uuid",
+        "is not a valid uuid",
     ),
 }
 
@@ -154,25 +154,25 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
     ("files", "reason"),
     [
         ({"shop/R/v1.avsc": "{}", "shop/R/v1.avdl": "protocol P {}"}, "is version 1 too"),
-        ({"shop/R/v0.avsc": "{}"}, "is no version"),
-        ({"shop/R/v01.avsc": "{}"}, "is no version"),
+        ({"shop/R/v0.avsc": "{}"}, "is not a version"),
+        ({"shop/R/v01.avsc": "{}"}, "is not a version"),
         ({"shop/R/v3.avsc": "{}"}, "v1, v2 missing"),
         ({"shop/R/v999999999999.avsc": "{}"}, "v1, v2, v3, v4, v5 missing"),
         ({"shop/R/event.toml": ""}, "no schema beside it"),
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "key = "}, "not TOML"),
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": 'kee = "x"'}, "did you mean 'key'"),
-        ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "key = 5"}, "no text"),
+        ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "key = 5"}, "which is not text"),
         (
             {"shop/R/v1.avsc": "{}", "shop/R/event.toml": 'compatibility = "backwards"'},
             "did you mean BACKWARD",
         ),
-        ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "[versions.one]\n"}, "no version table"),
+        ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "[versions.one]\n"}, "not a version table"),
         (
             {
                 "shop/R/v1.avsc": record("R"),
                 "shop/R/event.toml": '[versions.1.references]\n"a.B" = "x"\n',
             },
-            "which is no version",
+            "which is not a version",
         ),
         (
             {"shop/R/v1.avsc": record("R", ("x", "int")), "shop/R/event.toml": 'key = "y"'},
@@ -184,8 +184,8 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
         ),
         ({"a.avsc": "\0{\0}"}, "holds NUL characters, as UTF-16 does"),
         ({"a.avsc": record("R"), "b.avsc": record("R", ("x", "int"))}, "is defined in"),
-        ({"shop/P/v1.avpr": "[]"}, "no protocol"),
-        ({"shop/P/v1.avpr": '{"protocol": "P", "types": [{"type": "int"}]}'}, "no named type"),
+        ({"shop/P/v1.avpr": "[]"}, "not a protocol"),
+        ({"shop/P/v1.avpr": '{"protocol": "P", "types": [{"type": "int"}]}'}, "not a named type"),
         ({"shop/P/v1.avdl": "protocol P { record R { int x } }"}, "expected ';'"),
         ({"shop/P/v1.avdl": "protocol P { record R { int x; }"}, "the end of the file"),
         ({"shop/P/v1.avdl": "protocol P { record R { int \u00a7; } }"}, "unexpected"),

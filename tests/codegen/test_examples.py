@@ -47,13 +47,13 @@ def test_a_good_example_is_accepted(tmp_path: Path) -> None:
     [
         ("id = ", "key = ", "field id is missing"),
         ("id = ", 'more = "x"\nid = ', "has no field more"),
-        ("3f2b8a52-", "", "is no uuid"),
-        ("09:30:00Z", "09:30:00", "is no timestamp-millis"),
-        ('"1.50"', "1.5", "is no decimal"),
-        ('price = "1.50"', 'price = "1.50"\ncount = 2147483648', "is no int"),
-        ('price = "1.50"', 'price = "1.50"\nnote = 5', "is no union"),
-        ('price = "1.50"', 'price = "1.50"\ntags = [5]', "is no string"),
-        ('price = "1.50"', 'price = "1.50"\nkind = "C"', "no symbol of shop.Kind"),
+        ("3f2b8a52-", "", "is not of type uuid"),
+        ("09:30:00Z", "09:30:00", "is not of type timestamp-millis"),
+        ('"1.50"', "1.5", "is not of type decimal"),
+        ('price = "1.50"', 'price = "1.50"\ncount = 2147483648', "is not of type int"),
+        ('price = "1.50"', 'price = "1.50"\nnote = 5', "is not of type union"),
+        ('price = "1.50"', 'price = "1.50"\ntags = [5]', "is not of type string"),
+        ('price = "1.50"', 'price = "1.50"\nkind = "C"', "not a symbol of shop.Kind"),
     ],
 )
 def test_a_wrong_example_is_told(before: str, after: str, reason: str, tmp_path: Path) -> None:
