@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, time
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from math import isfinite
 from string import Formatter
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -236,9 +233,6 @@ def log_levels(_: Any, attribute: Any, value: Any) -> None:
         one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")(_, attribute, level)
 
 
-MISSING = "is missing"
-
-
 @attrs.frozen
 class Finding:
     """One thing that is wrong.
@@ -258,160 +252,9 @@ class Finding:
     place: str | None = None
 
 
-def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[Finding]]:
-    """Build an options class out of nested tables, strict about keys and types.
-
-    Args:
-        values: Merged settings.
-        cls: An attrs class; its fields may be such classes, tuples and mappings of them, or None.
-
-    Returns:
-        The options, or None and everything that is wrong with the values.
-    """
-    findings: list[Finding] = []
-    made = _table(values, cls, (), findings)
-    return (None if findings else made), findings
-
-
-def keys_of(cls: type[Any]) -> list[str]:
-    """Return the keys that may stand in the table of an options class."""
-    return [each.name for each in attrs.fields(cls) if each.metadata.get("key", True)]
-
-
-def key_paths(cls: type[Any], path: SettingPath = ()) -> Iterator[SettingPath]:
-    """Yield the path of every key of an options class, those of tables inside it included."""
-    hints = get_type_hints(cls)
-    for key in keys_of(cls):
-        yield (*path, key)
-        table = table_of(hints[key])
-        if table is not None and get_origin(hints[key]) is not tuple:
-            yield from key_paths(table, (*path, key))
-
-
 def parse_json(text: str) -> Any:
     """Return the value of a JSON object or array, or the text itself if it is neither."""
     try:
         return json.loads(text) if text.lstrip()[:1] in {"[", "{"} else text
     except (ValueError, RecursionError):
         return text
-
-
-class _MismatchError(TypeError):
-    """A value is of another type than declared; never shows the value."""
-
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__(f"must be {expected}, but is {_kind(value)}")
-        self.expected = expected
-        token = value.partition(" ")[0] if isinstance(value, str) else ""
-        remedy = f"tokens such as {token} are not evaluated; write the value itself"
-        self.remedy = remedy if token.startswith("@") else None
-
-
-def _kind(value: object) -> str:
-    kinds: tuple[tuple[Any, str], ...] = (
-        (bool, "true or false"),
-        (int, "a whole number"),
-        (float, "a decimal number"),
-        (str, "text"),
-        (list | tuple, "a list"),
-        (Mapping, "a table"),
-        (date | time, "a date or time"),
-    )
-    return next((name for kind, name in kinds if isinstance(value, kind)), type(value).__name__)
-
-
-def _table(value: object, cls: type[T], path: SettingPath, findings: list[Finding]) -> T | None:
-    """Make an options class of a table; add what is wrong with it to ``findings``."""
-    if not isinstance(value, Mapping):
-        raise _MismatchError("a table", value)
-    already = len(findings)
-    options: tuple[Any, ...] = attrs.fields(cast(Any, cls))
-    known = {each.name for each in options}
-    findings += [_unknown(path, key, keys_of(cls)) for key in value if key not in known]
-    hints = get_type_hints(cls, include_extras=True)
-    made = {}
-    for each in options:
-        here = (*path, each.name)
-        if each.name in value:
-            made[each.name] = _value(value[each.name], hints[each.name], here, findings)
-        elif each.default is attrs.NOTHING:
-            findings.append(Finding(here, MISSING))
-    if len(findings) > already:
-        return None
-    try:
-        return cls(**made)
-    except ConfigurationError as error:
-        where = (*path, error.path) if error.path else path
-        findings.append(Finding(where, error.message, error.remedy))
-        return None
-
-
-def _unknown(path: SettingPath, key: str, known: list[str]) -> Finding:
-    otherwise = f"known keys: {', '.join(known)}"
-    if "librdkafka" in known:
-        otherwise += "; a librdkafka key is written as it is, with its dots and in quotes"
-    return Finding((*path, key), "is an unknown key", suggest(key, known, otherwise))
-
-
-def _value(value: object, declared: Any, path: SettingPath, findings: list[Finding]) -> Any:
-    """Return a value as the type that was declared for it."""
-    try:
-        if get_origin(declared) is tuple:
-            return _entries(value, get_args(declared)[0], path, findings)
-        if get_origin(declared) is Mapping:
-            return _mapping(value, get_args(declared)[1], path, findings)
-        if (table := table_of(declared)) is not None:
-            if declared is not table and (value is None or isinstance(value, bool)):
-                return _table({}, table, path, findings) if value else None
-            return _table(value, table, path, findings)
-        return _scalar(value, declared)
-    except _MismatchError as error:
-        findings.append(Finding(path, str(error), error.remedy, error.expected))
-        return None
-
-
-def _entries(value: object, entry: Any, path: SettingPath, findings: list[Finding]) -> Any:
-    """A list, or text that has one: with commas, or as JSON."""
-    if isinstance(value, str):
-        value = texts(value) if entry is str else parse_json(value)
-    if not isinstance(value, list | tuple):
-        tables = "a list of tables" if attrs.has(entry) else "a list"
-        raise _MismatchError("text or a list of texts" if entry is str else tables, value)
-    found = enumerate(value)
-    return tuple(_value(each, entry, (*path, str(index)), findings) for index, each in found)
-
-
-def _mapping(value: object, entry: Any, path: SettingPath, findings: list[Finding]) -> Any:
-    """A table of any keys, or JSON text that has one."""
-    value = parse_json(value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping):
-        raise _MismatchError("a table", value)
-    return {key: _value(each, entry, (*path, key), findings) for key, each in value.items()}
-
-
-def table_of(declared: Any) -> type[Any] | None:
-    """Return the options class that a declared type stands for, be it optional or not."""
-    return next((each for each in (declared, *get_args(declared)) if attrs.has(each)), None)
-
-
-_NAMES: Mapping[Any, tuple[str, Any]] = {
-    str: ("text", str),
-    int: ("a whole number", int),
-    bool: ("true or false", bool),
-    float: ("a finite number", int | float),
-    Scalar: ("text, a number, or true or false", Scalar),
-    WrittenOut: ("text", Scalar),
-}
-"""Declared type → its name, and what may be given for it."""
-
-
-def _scalar(value: Any, declared: Any) -> Any:
-    if get_origin(declared) is types.UnionType and type(None) in get_args(declared):
-        if value is None:
-            return None
-        (declared,) = (each for each in get_args(declared) if each is not type(None))
-    name, kind = _NAMES[declared]
-    fits = isinstance(value, kind) and not (isinstance(value, bool) and declared in (int, float))
-    if not fits or (declared is float and not isfinite(value)):
-        raise _MismatchError(name, value)
-    return str(value).lower() if declared == WrittenOut and not isinstance(value, str) else value

@@ -20,19 +20,10 @@ from urllib.parse import unquote, urlsplit
 from attrs import evolve, frozen
 
 from sdk.errors import ConfigurationError
-from sdk.settings.checking import (
-    EMBEDDED,
-    MISSING,
-    Finding,
-    SettingPath,
-    key_paths,
-    keys_of,
-    parse_json,
-    structure,
-    suggest,
-)
+from sdk.settings.checking import EMBEDDED, Finding, SettingPath, parse_json, suggest
 from sdk.settings.librdkafka import gather_passthrough
 from sdk.settings.options import Settings
+from sdk.settings.structuring import MISSING, key_paths, keys_of, structure
 
 SettingsPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
