@@ -21,6 +21,7 @@ from sdk.errors import (
 from sdk.events import Event, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization.framing import (
+    ID_LENGTH,
     VALUE_SCHEMA_ID,
     frame_guid,
     frame_id,
@@ -203,10 +204,15 @@ class FramedSerializer:
             DeserializationError: The record does not name the schema of an event.
             RegistryError: The writer schema is unavailable.
         """
-        prefix, start = locate(record)
-        writer = self._writers.get(prefix)
+        value, start = record.value, ID_LENGTH
+        for name, _ in record.headers:  # most records have none of this name, and a known id
+            if name == VALUE_SCHEMA_ID:
+                value = None
+                break
+        writer = None if value is None else self._writers.get(value[:ID_LENGTH])
         if writer is None:
-            writer = self._find(prefix, record)
+            prefix, start = locate(record)
+            writer = self._writers.get(prefix) or self._find(prefix, record)
         if writer.full_name is None:
             return _open_branch(writer, record, start)
         return FramedRecord(writer.full_name, writer.schema_id, writer, record, start)
