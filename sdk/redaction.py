@@ -27,6 +27,29 @@ def hide(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
+def shown(error: Exception, secrets: Iterable[str]) -> Exception | None:
+    """Return another library's error as the cause of ours; None if it would show a secret.
+
+    What led to it is searched as well, because a stack trace prints the whole chain.
+
+    Args:
+        error: What the library raised.
+        secrets: Texts that are known to be secret.
+    """
+    text = " ".join(f"{link} {link!r}" for link in causes(error))
+    return None if any(secret and secret in text for secret in secrets) else error
+
+
+def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
+    """Return an error and what led to it, except ``outer``, which was being handled before."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link is not outer and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links
+
+
 def hide_credentials(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text that others wrote without what looks like a credential in it.
 

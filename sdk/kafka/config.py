@@ -12,7 +12,9 @@ from confluent_kafka import KafkaException, libversion
 from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
 from sdk.kafka.health import ClientHealth, client_logger
+from sdk.redaction import hide, shown
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
+from sdk.settings.checking import is_token
 from sdk.settings.librdkafka import BY_NAME, configured
 from sdk.threads import require_os_threads
 
@@ -21,6 +23,7 @@ Client = TypeVar("Client")
 PassedKeys = Mapping[str, Mapping[str, Any]]
 """Table of ours → the keys of librdkafka's own that it passes through."""
 
+_SECRET_KEY = re.compile(r"password|secret|pem$")
 _CLASSIC_ONLY = (
     "session.timeout.ms",
     "heartbeat.interval.ms",
@@ -131,9 +134,16 @@ def make_client(
                 f"the OAUTHBEARER token source raised {type(tokens.failure).__qualname__}",
                 remedy="see its cause; correct what was passed as token=... to sdk.connect",
             ) from tokens.failure
-        raise _refused(error, config, passed) from error
+        raise _refused(error, config, passed) from shown(error, _secrets(config))
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"no Kafka client can be made of the settings: {error}") from error
+        text = hide(str(error), _secrets(config))
+        raise ConfigurationError(f"no Kafka client can be made of the settings: {text}") from shown(
+            error, _secrets(config)
+        )
+
+
+def _secrets(config: Mapping[str, Any]) -> list[str]:
+    return [str(value) for key, value in config.items() if _SECRET_KEY.search(key)]
 
 
 def _tls(tls: TlsOptions) -> dict[str, Any]:
@@ -170,6 +180,8 @@ class _TokenCallback:
     def __call__(self, _config: str) -> tuple[str, float]:
         try:
             token, expires = self._source()
+            if not is_token(token):
+                raise ConfigurationError("a token must be of ASCII characters without blanks")
             until = expires.timestamp() if isinstance(expires, datetime) else float(expires)
         except Exception as error:
             self.failure = error
@@ -181,7 +193,7 @@ class _TokenCallback:
 
 def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKeys) -> SdkError:
     """Return the error of a refused key, naming the setting it came from."""
-    text = " ".join(error.args[0].str().split())
+    text = hide(" ".join(error.args[0].str().split()), _secrets(config))
     known = {*config, *BY_NAME}
     named = [word for word in re.findall(r"[a-z][a-z0-9.]*[a-z0-9]", text) if word in known]
     if not named:

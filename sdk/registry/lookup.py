@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from sdk.avro.contracts import dependencies
@@ -19,9 +19,9 @@ from sdk.happenings import SchemaResolved
 from sdk.observers import Observers
 from sdk.once import Once
 from sdk.registry.client import RegistryClient
-from sdk.registry.failures import NO_SUBJECT, UNKNOWN_CODES
-from sdk.registry.matching import Relation, differences, match
-from sdk.registry.schemas import Reference, StoredSchema, StoredVersion
+from sdk.registry.failures import UNKNOWN_CODES
+from sdk.registry.finding import find, not_found, resolved
+from sdk.registry.schemas import Reference
 from sdk.retry import RetryPolicy
 from sdk.serialization.registry import (
     Encode,
@@ -29,6 +29,7 @@ from sdk.serialization.registry import (
     RegisteredVersion,
     RuledReader,
     RuledWriter,
+    Writable,
 )
 from sdk.settings import RegistryOptions
 
@@ -40,12 +41,6 @@ logger = logging.getLogger(__name__)
 _UNKNOWN_FOR: Final = 10.0
 """Seconds for which an unknown id is not asked for again: poison often comes in floods."""
 _UNKNOWN_KEPT: Final = 1000
-
-_ACCEPTED: Final[dict[str, frozenset[Relation]]] = {
-    "exact": frozenset({Relation.EXACT}),
-    "canonical": frozenset({Relation.EXACT, Relation.CANONICAL}),
-    "latest_compatible": frozenset(Relation),
-}
 
 
 class Registry:
@@ -83,7 +78,7 @@ class Registry:
         self._clock = clock
         self._levels: set[str] = set()
         self._level_lock = threading.Lock()
-        self._registered: Once[tuple[str, EventInfo], RegisteredVersion] = Once()
+        self._registered: Once[tuple[str, EventInfo, bool], RegisteredVersion] = Once()
         self._fetched: Once[int | str, FetchedSchema] = Once()
         self._unknown: dict[int | str, tuple[float, str, str | None]] = {}
         self._engine: Once[None, RuleEngine] = Once()
@@ -95,11 +90,19 @@ class Registry:
         if engine is not None:
             engine.close()
 
-    def registered(self, subject: str, contract: EventInfo) -> RegisteredVersion:
+    def registered(
+        self, subject: str, contract: EventInfo, writable: Writable | None = None
+    ) -> RegisteredVersion:
         """Return the version of ``subject`` that events of ``contract`` are written with.
 
         Which version that is, ``registry.match`` decides. Where auto-registration is on, a missing
         schema is registered, after the schemas that it refers to.
+
+        Args:
+            subject: Registry subject.
+            contract: Of the event, or of a shared type.
+            writable: Asked, where ``registry.match`` is ``latest_compatible``, whether every event
+                can be written as another schema.
 
         Raises:
             SchemaNotFoundError: There is none, and auto-registration is off.
@@ -107,7 +110,8 @@ class Registry:
             RegistryError: The registry gave no usable answer.
         """
         return self._registered.get(
-            (subject, contract), lambda: self._find_or_register(subject, contract)
+            (subject, contract, writable is None),
+            lambda: self._find_or_register(subject, contract, writable),
         )
 
     def register(self, wanted: Iterable[tuple[str, EventInfo]]) -> None:
@@ -186,13 +190,15 @@ class Registry:
 
         return self._engine.get(None, make)
 
-    def _find_or_register(self, subject: str, contract: EventInfo) -> RegisteredVersion:
+    def _find_or_register(
+        self, subject: str, contract: EventInfo, writable: Writable | None
+    ) -> RegisteredVersion:
         name = f"version {contract.version} of {contract.full_name}"
-        found = self._find(subject, contract, name)
+        found = self._find(subject, contract, writable)
         if found is None and self._options.auto_register:
             found = self._register(subject, contract, name)
         if found is None:
-            raise self._not_found(subject, contract, name)
+            raise not_found(self._client, subject, contract, self._options.match)
         if self._observers:
             self._observers.notify(SchemaResolved(contract.full_name, subject, found.schema_id))
         return found
@@ -201,7 +207,7 @@ class Registry:
         references = self._references(contract)
         self._set_level(subject, contract.compatibility)
         self._client.register(subject, contract.schema, references, f"register {name}")
-        found = self._find(subject, contract, name)
+        found = self._find(subject, contract)
         if found is None:
             raise RegistryUnavailableError(
                 f"{name} was registered and is not found",
@@ -218,79 +224,23 @@ class Registry:
         )
         return found
 
-    def _find(self, subject: str, contract: EventInfo, name: str) -> RegisteredVersion | None:
-        """Return the version to write with, or None.
+    def _find(
+        self, subject: str, contract: EventInfo, writable: Writable | None = None
+    ) -> RegisteredVersion | None:
+        """Return the version to write with, or None; a missing shared type is no obstacle to that.
 
-        Looking a schema up finds the version without rules and metadata. When a newer version
-        holds the same schema with rules, that is the one to write with: passing it over would
-        send in clear what it encrypts.
+        Where teams register an event with its shared types inside, those have no subjects.
         """
-        plain: StoredVersion | None = None
-        if self._options.match != "latest_compatible":
-            try:
-                references = self._references(contract)
-                plain = self._client.find(subject, contract.schema, references, f"look up {name}")
-            except SchemaNotFoundError as error:
-                if error.error_code == NO_SUBJECT and error.subject == subject:
-                    return None
+        missing: SchemaNotFoundError | None = None
+        references: list[Reference] | None = None
         try:
-            newest = self._client.version(subject, None)
-        except SchemaNotFoundError:  # there is no such subject, or all its versions are deleted
-            if plain is None:
-                return None
-            raise
-        if plain is not None and newest.version == plain.version:
-            return _registered(newest, newest.schema)
-        for version in self._newer(newest, 0 if plain is None else plain.version):
-            if plain is not None and not version.schema.has_rules:
-                continue
-            fetched = self._resolved(version.schema)
-            relation = match(contract, fetched)
-            if relation in _ACCEPTED[self._options.match]:
-                own = relation is not Relation.WRITABLE and not _is_union(fetched)
-                return _registered(version, version.schema, None if own else fetched)
-        # What was looked up is answered without its rules.
-        return None if plain is None else _registered(plain, self._client.schema(plain.schema_id))
-
-    def _newer(self, newest: StoredVersion, oldest: int) -> Iterator[StoredVersion]:
-        """Yield the versions of a subject above a number, newest first."""
-        numbers = [newest.version]
-        if newest.version > oldest + 1:
-            numbers = self._client.versions(newest.subject)
-        for number in sorted(numbers, reverse=True):
-            if number > oldest:
-                yield (
-                    newest
-                    if number == newest.version
-                    else self._client.version(newest.subject, number)
-                )
-
-    def _not_found(self, subject: str, contract: EventInfo, name: str) -> SchemaNotFoundError:
-        """Return the error that says which versions there are, and how the nearest differs."""
-        remedy = "register it before the service starts, or set registry.auto_register"
-        found, nearest = "", None
-        try:
-            versions = list(self._newer(self._client.version(subject, None), 0))
-            compared = [
-                (differences(contract, self._resolved(each.schema)), each) for each in versions
-            ]
-            nearest = min(compared, key=lambda pair: len(pair[0]))
-        except (SchemaNotFoundError, ValueError):
-            pass
-        else:
-            known = ", ".join(f"{each.version} (id {each.schema_id})" for each in versions[::-1])
-            why, version = nearest
-            found = f"; the subject has versions {known}, and version {version.version} differs: "
-            found += "; ".join(why[:3]) + (f"; and {len(why) - 3} more" if len(why) > 3 else "")
-            relation = match(contract, self._resolved(version.schema))
-            if relation is Relation.CANONICAL and self._options.match == "exact":
-                remedy = "it means the same: set registry.match to 'canonical' to write with it"
-        return SchemaNotFoundError(
-            f"{name} is not registered{found}",
-            subject=subject,
-            event=contract.full_name,
-            remedy=remedy,
-        )
+            references = self._references(contract)
+        except SchemaNotFoundError as error:
+            missing = error
+        found = find(self._client, subject, contract, references, self._options.match, writable)
+        if found is None and missing is not None:
+            raise missing
+        return found
 
     def _references(self, contract: EventInfo) -> list[Reference]:
         """Return the references of a schema; a pin is our version mapped to the registry's."""
@@ -324,7 +274,7 @@ class Registry:
 
     def _fetch(self, schema_id: int | str) -> FetchedSchema:
         try:
-            return self._resolved(self._client.schema(schema_id))
+            return resolved(self._client, self._client.schema(schema_id))
         except SchemaNotFoundError as error:
             if error.error_code in UNKNOWN_CODES:
                 error.message = "the registry has no such schema"
@@ -346,50 +296,6 @@ class Registry:
         raise SchemaNotFoundError(
             message, status=404, schema_id=schema_id, remedy=remedy
         ) from failure
-
-    def _resolved(self, schema: StoredSchema) -> FetchedSchema:
-        """Return a schema together with everything that it refers to."""
-        texts: dict[Reference, str] = {}
-
-        def collect(each: StoredSchema) -> None:
-            for reference in each.references:
-                if reference not in texts:
-                    inner = self._client.version(reference.subject, reference.version).schema
-                    collect(inner)
-                    texts[reference] = inner.text
-
-        if schema.schema_type == "AVRO":
-            collect(schema)
-        return FetchedSchema(
-            text=schema.text,
-            references=tuple(texts.values()),
-            schema_type=schema.schema_type,
-            has_rules=schema.has_rules,
-        )
-
-
-def _registered(
-    version: StoredVersion, schema: StoredSchema, written_as: FetchedSchema | None = None
-) -> RegisteredVersion:
-    if schema.has_migrations:
-        logger.warning(
-            "migration rules of subject %s, version %s, are not run: versions are resolved as Avro"
-            " does",
-            version.subject,
-            version.version,
-        )
-    return RegisteredVersion(
-        subject=version.subject,
-        version=version.version,
-        schema_id=version.schema_id,
-        guid=version.guid,
-        has_rules=schema.has_rules,
-        written_as=written_as,
-    )
-
-
-def _is_union(fetched: FetchedSchema) -> bool:
-    return fetched.text.lstrip().startswith("[")
 
 
 def _by_version(contract: EventInfo) -> tuple[str, int]:

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any
 
-from sdk.avro import encoder_for
 from sdk.avro.contracts import contract_schema
 from sdk.avro.schema import parse_schema
 from sdk.avro.schema.canonical import same_meaning
 from sdk.avro.schema.model import NamedSchema, Schema, UnionSchema
 from sdk.avro.schema.printing import to_json
-from sdk.errors import InvalidSchemaError, SchemaError
+from sdk.errors import InvalidSchemaError
 from sdk.events import EventInfo
-from sdk.serialization.registry import FetchedSchema
+from sdk.serialization.registry import FetchedSchema, Writable
 
 
 class Relation(Enum):
@@ -31,8 +30,16 @@ class Relation(Enum):
     """Another schema, as which every event of ours can be written."""
 
 
-def match(contract: EventInfo, registered: FetchedSchema) -> Relation | None:
-    """Tell how a registered schema, or the branch of a union that has our name, stands to ours."""
+def match(
+    contract: EventInfo, registered: FetchedSchema, writable: Writable | None = None
+) -> Relation | None:
+    """Tell how a registered schema, or the branch of a union that has our name, stands to ours.
+
+    Args:
+        contract: Ours.
+        registered: The other one.
+        writable: Tells whether every event of ours can be written as another schema.
+    """
     if registered.schema_type != "AVRO":
         return None
     try:
@@ -44,7 +51,7 @@ def match(contract: EventInfo, registered: FetchedSchema) -> Relation | None:
         return Relation.EXACT
     if same_meaning(ours, theirs):
         return Relation.CANONICAL
-    return Relation.WRITABLE if _writable(contract, registered) else None
+    return Relation.WRITABLE if writable is not None and writable(registered) else None
 
 
 def differences(contract: EventInfo, registered: FetchedSchema) -> list[str]:
@@ -64,17 +71,6 @@ def _counterpart(ours: Schema, theirs: Schema) -> Schema:
             if isinstance(branch, NamedSchema) and branch.name == ours.name:
                 return branch
     return theirs
-
-
-def _writable(contract: EventInfo, registered: FetchedSchema) -> bool:
-    event_class = contract.types.get(contract.full_name)
-    if event_class is None:
-        return False
-    try:
-        encoder_for(event_class, written_as=registered.text, references=registered.references)
-    except SchemaError:
-        return False
-    return True
 
 
 def _compare(ours: Any, theirs: Any, pointer: str) -> Iterator[str]:

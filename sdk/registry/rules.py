@@ -37,7 +37,7 @@ from sdk.errors import (
     SerializationError,
 )
 from sdk.records import ConsumerRecord, Header
-from sdk.redaction import hide
+from sdk.redaction import causes, hide, shown
 from sdk.registry.client import secrets_of
 from sdk.registry.confluent import confluent_client, confluent_failure
 from sdk.serialization.registry import Encode, RegisteredVersion
@@ -222,16 +222,10 @@ class AvroRuledWriter:
             )
             return bytes(self.serializer(value, context) or b"")
         except Exception as error:  # noqa: BLE001 - rules may raise anything
-            where: dict[str, Any] = {
-                "event": self.schema.full_name,
-                "topic": topic,
-                "subject": self.subject,
-            }
-            links = causes(error, outer)
-            failure = _outage(links, where) or SerializationError(
-                f"a rule of the schema failed: {_reason(links)}", remedy=_remedy(links), **where
+            where = {"event": self.schema.full_name, "topic": topic, "subject": self.subject}
+            raise _failure(SerializationError, error, outer, where, self.secrets) from shown(
+                error, self.secrets
             )
-            raise _safe(failure, self.secrets) from presentable(error, links, self.secrets)
 
 
 @frozen
@@ -264,14 +258,10 @@ class AvroRuledReader:
             plain = io.BytesIO()
             fastavro.schemaless_writer(plain, self.schema.parsed, value)
         except Exception as error:  # noqa: BLE001 - rules may raise anything
-            where: dict[str, Any] = {"event": self.schema.full_name, "topic": record.topic}
-            links = causes(error, outer)
-            failure = _outage(links, where) or DeserializationError(
-                f"the record or a rule of its schema failed: {_reason(links)}",
-                remedy=_remedy(links),
-                **where,
+            where = {"event": self.schema.full_name, "topic": record.topic}
+            raise _failure(DeserializationError, error, outer, where, self.secrets) from shown(
+                error, self.secrets
             )
-            raise _safe(failure, self.secrets) from presentable(error, links, self.secrets)
         return plain.getvalue()
 
 
@@ -331,38 +321,30 @@ def _needs_tuples(schema: Schema) -> bool:
     return False
 
 
-def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
-    """Return an error and what led to it, except ``outer``, which was being handled before."""
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link is not outer and link not in links:
-        links.append(link)
-        link = link.__cause__ or link.__context__
-    return links
-
-
-def _outage(links: list[BaseException], where: Mapping[str, Any]) -> SdkError | None:
-    """Return our error if a server behind the rules failed, None if the data or a rule did."""
-    for link in links:
-        failure = link if isinstance(link, SdkError) else None
-        failure = failure or confluent_failure(link, "apply the rules", where)
-        if failure is not None:
-            return failure
-    return None
-
-
-def _safe(failure: SdkError, secrets: tuple[str, ...]) -> SdkError:
+def _failure(
+    kind: type[SdkError],
+    error: Exception,
+    outer: BaseException | None,
+    where: Mapping[str, Any],
+    secrets: tuple[str, ...],
+) -> SdkError:
+    """Return our error: an outage if a server behind the rules failed, else of the kind given."""
+    links = causes(error, outer)
+    failure = next(filter(None, (_outage(link, where) for link in links)), None)
+    if failure is None:
+        failure = kind(
+            f"a rule of the schema failed: {_reason(links)}",
+            remedy="correct what the rule refuses, or the rule; its executor comes with"
+            " avro-messaging-sdk[rules] or is registered by the application",
+            **where,
+        )
     failure.message = hide(failure.message, secrets)
     failure.args = (failure.message,)
     return failure
 
 
-def presentable(
-    error: Exception, links: list[BaseException], secrets: tuple[str, ...]
-) -> Exception | None:
-    """Return an error as the cause of ours, or None if printing it would show a secret."""
-    shown = " ".join(str(link) for link in links)
-    return None if any(secret in shown for secret in secrets) else error
+def _outage(link: BaseException, where: Mapping[str, Any]) -> SdkError | None:
+    return link if isinstance(link, SdkError) else confluent_failure(link, "apply the rules", where)
 
 
 def _reason(links: list[BaseException]) -> str:
@@ -372,9 +354,3 @@ def _reason(links: list[BaseException]) -> str:
         if words and words != "None":
             return f"{type(link).__name__}: {words[:300]}"
     return type(links[0]).__name__
-
-
-def _remedy(links: list[BaseException]) -> str | None:
-    if "rule executor" in _reason(links):
-        return "install avro-messaging-sdk[rules], or register an executor of this type"
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, Protocol
 
 from attrs import define, evolve, field
@@ -274,7 +275,7 @@ class FramedSerializer:
         """Resolve a route; return its writer if the version has rules."""
         contract: EventInfo = event_class.__event__
         subject = self._strategy(topic, contract.full_name)
-        version = self._registry.registered(subject, contract)
+        version = self._registry.registered(subject, contract, partial(self._writable, event_class))
         encode = self._body.encoder(event_class, version.written_as)
         framing = self._framing(version)
         if version.has_rules:
@@ -283,6 +284,13 @@ class FramedSerializer:
             return ruled
         self._routes[event_class, topic] = (encode, *framing)
         return None
+
+    def _writable(self, event_class: type[Event], schema: FetchedSchema) -> bool:
+        try:
+            self._body.encoder(event_class, schema)
+        except SchemaError:
+            return False
+        return True
 
     def _framing(self, version: RegisteredVersion) -> tuple[bytes, Header | None]:
         if not self._in_header:

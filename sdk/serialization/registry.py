@@ -31,6 +31,10 @@ class FetchedSchema:
     has_rules: bool
 
 
+Writable = Callable[[FetchedSchema], bool]
+"""Tells whether every event of a class can be written as a schema without loss."""
+
+
 @frozen(kw_only=True)
 class RegisteredVersion:
     """The version of a subject that events are written with.
@@ -85,8 +89,15 @@ class RuledReader(Protocol):
 class SchemaRegistry(Protocol):
     """Finds, registers and fetches schemas; answers are kept, and errors are ours."""
 
-    def registered(self, subject: str, contract: EventInfo) -> RegisteredVersion:
+    def registered(
+        self, subject: str, contract: EventInfo, writable: Writable | None = None
+    ) -> RegisteredVersion:
         """Return the version of ``subject`` that events of ``contract`` are written with.
+
+        Args:
+            subject: Registry subject.
+            contract: Of the event, or of a shared type.
+            writable: Asked where another schema than the event's own may be written.
 
         Raises:
             SchemaNotFoundError: There is none, and auto-registration is off.

@@ -39,6 +39,8 @@ _HOST_PORT = re.compile(
     r"(?:(?:SASL_)?(?:PLAINTEXT|SSL)://)?(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::(\d{1,5}))?",
     re.ASCII | re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SECRET_KEY = re.compile(r"passw|secret|token|credential|key", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _WORD = re.compile(r"[\w.-]*")
@@ -104,6 +106,53 @@ def filled(_: Any, attribute: Any, value: Any) -> None:
     """Accept any text but an empty or blank one, and None."""
     if value is not None and not value.strip():
         raise ConfigurationError("must not be empty", path=attribute.name)
+
+
+def credential(_: Any, attribute: Any, value: Any) -> None:
+    """Accept text without control characters, which no header and no SASL message can carry."""
+    if value is not None and _CONTROL.search(value):
+        raise ConfigurationError(
+            "must not contain control characters such as a line break",
+            path=attribute.name,
+            remedy="write secrets without a line break at their end: printf instead of echo",
+        )
+
+
+def user_name(_: Any, attribute: Any, value: Any) -> None:
+    """Accept what basic authentication takes as a user (RFC 7617): no colon, for one."""
+    filled(_, attribute, value)
+    credential(_, attribute, value)
+    if value is not None and ":" in value:
+        raise ConfigurationError("must not contain a colon", path=attribute.name)
+
+
+def bearer_token(_: Any, attribute: Any, value: Any) -> None:
+    """Accept what may follow the word Bearer in a header (RFC 6750): ASCII without blanks."""
+    filled(_, attribute, value)
+    credential(_, attribute, value)
+    if value is not None and not is_token(value):
+        raise ConfigurationError(
+            "must be of ASCII characters without blanks",
+            path=attribute.name,
+            remedy="write the token alone, without the word Bearer or quotes",
+        )
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be sent as a bearer token."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def credentials(_: Any, attribute: Any, value: Mapping[str, Any]) -> None:
+    """Accept mappings whose passwords and secrets are one line each, or several of a PEM."""
+    for key, each in value.items():
+        one_line = isinstance(each, str) and "\n" not in each.rstrip("\r\n")
+        if _SECRET_KEY.search(key) and one_line and _CONTROL.search(each):
+            raise ConfigurationError(
+                f"{key} must not contain control characters such as a line break",
+                path=attribute.name,
+                remedy="write secrets without a line break at their end: printf instead of echo",
+            )
 
 
 def texts(value: str | Iterable[str]) -> tuple[str, ...]:

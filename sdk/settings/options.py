@@ -29,7 +29,7 @@ class TlsOptions:
     ca_location: str | None = field(default=None, validator=checks.filled)
     certificate_location: str | None = field(default=None, validator=checks.filled)
     key_location: str | None = field(default=None, validator=checks.filled)
-    key_password: str | None = field(default=None, repr=False)
+    key_password: str | None = field(default=None, repr=False, validator=checks.credential)
     verify: bool = True
 
     def __attrs_post_init__(self) -> None:
@@ -54,8 +54,8 @@ class SaslOptions:
     mechanism: str = field(
         validator=checks.one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
     )
-    username: str | None = field(default=None, validator=checks.filled)
-    password: str | None = field(default=None, repr=False)
+    username: str | None = field(default=None, validator=[checks.filled, checks.credential])
+    password: str | None = field(default=None, repr=False, validator=checks.credential)
 
     def __attrs_post_init__(self) -> None:
         needed = ("username", "password") if self.mechanism != "OAUTHBEARER" else ()
@@ -81,7 +81,7 @@ class KafkaOptions:
     client_id: str | None = field(default=None, validator=checks.filled)
     tls: TlsOptions | None = None
     sasl: SaslOptions | None = None
-    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False, validator=checks.credentials)
 
     @property
     def embedded(self) -> bool:
@@ -127,7 +127,7 @@ class ProducerOptions:
     key_format: str = field(default="text", validator=checks.one_of("text", "avro"))
     schema_id_location: str = field(default="prefix", validator=checks.one_of("prefix", "header"))
     cloud_events: bool = True
-    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False, validator=checks.credentials)
 
     def __attrs_post_init__(self) -> None:
         if self.enable_idempotence and self.acks != "all":
@@ -189,7 +189,7 @@ class ConsumerOptions:
     retry_topics: RetryTopicsOptions | None = None
     dead_letter: DeadLetterOptions | None = None
     failures: FailuresOptions = field(factory=FailuresOptions)
-    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False)
+    librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False, validator=checks.credentials)
 
     @property
     def dead_letters(self) -> DeadLetterOptions | None:
@@ -259,9 +259,9 @@ class RegistryOptions:
     """
 
     url: tuple[str, ...] = field(converter=checks.texts, validator=checks.registry_urls)
-    username: str | None = field(default=None, validator=checks.filled)
-    password: str | None = field(default=None, repr=False)
-    bearer_token: str | None = field(default=None, repr=False, validator=checks.filled)
+    username: str | None = field(default=None, validator=checks.user_name)
+    password: str | None = field(default=None, repr=False, validator=checks.credential)
+    bearer_token: str | None = field(default=None, repr=False, validator=checks.bearer_token)
     tls: TlsOptions | None = None
     timeout_ms: int = field(default=10_000, validator=checks.between(1, 3_600_000))
     subject_strategy: str = field(
@@ -274,7 +274,7 @@ class RegistryOptions:
     reference_subject: str = field(default="{full_name}", validator=checks.subject_template)
     references: Mapping[str, str] = field(factory=dict)
     use_proxies: bool = True
-    rules: Mapping[str, str] = field(factory=dict, repr=False)
+    rules: Mapping[str, str] = field(factory=dict, repr=False, validator=checks.credentials)
 
     def __attrs_post_init__(self) -> None:
         if (self.username is None) != (self.password is None):

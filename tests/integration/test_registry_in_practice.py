@@ -22,7 +22,7 @@ from sdk.errors import (
     SdkError,
 )
 from sdk.events import EventInfo
-from sdk.registry.lookup import SchemaRegistry
+from sdk.registry.lookup import Registry
 from sdk.retry import RetryPolicyFactory
 from sdk.settings import RegistryOptions, RetryOptions, TlsOptions
 from tests.servers.certificates import Authority
@@ -193,7 +193,7 @@ def test_what_passes_is_tried_again(registry: Target, contract: EventInfo) -> No
             error_page(503, "Service Unavailable"),
             error_page(502, "Bad Gateway"),
         )
-        client = SchemaRegistry(RegistryOptions(url=(gateway.url,), auto_register=True), policy)
+        client = Registry(RegistryOptions(url=(gateway.url,), auto_register=True), policy)
         with closing(client):
             started = time.monotonic()
             assert client.registered(contract.full_name, contract).schema_id > 0
@@ -268,15 +268,15 @@ def _version(name: str, version: int, fields: str) -> EventInfo:
 
 
 @contextmanager
-def _client(*urls: str, **options: Any) -> Iterator[SchemaRegistry]:
-    client = SchemaRegistry(RegistryOptions(url=urls, **options), Once())
+def _client(*urls: str, **options: Any) -> Iterator[Registry]:
+    client = Registry(RegistryOptions(url=urls, **options), Once())
     try:
         yield client
     finally:
         client.close()
 
 
-def _refused(client: SchemaRegistry, contract: EventInfo, expected: type[SdkError]) -> Any:
+def _refused(client: Registry, contract: EventInfo, expected: type[SdkError]) -> Any:
     with pytest.raises(expected) as raised:
         client.registered(contract.full_name, contract)
     return raised.value

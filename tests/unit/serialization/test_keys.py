@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
@@ -12,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdk.avro.codec.wire import long_bytes
-from sdk.errors import ConfigurationError, SchemaNotFoundError, SerializationError
-from sdk.serialization import TextKeySerializer, choose
+from sdk.errors import (
+    ConfigurationError,
+    RegistryUnavailableError,
+    SchemaNotFoundError,
+    SerializationError,
+)
+from sdk.events import EventInfo
+from sdk.serialization import MixedKeySerializer, TextKeySerializer, choose
 from sdk.serialization.avro_keys import AvroKeySerializer
+from sdk.serialization.framing import KEY_SCHEMA_ID
 from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import RegistryServer
 from tests.unit.serialization.shop import OrderV1
@@ -126,3 +134,83 @@ def test_an_unknown_format_is_an_error_of_the_settings(name: str, remedy: str) -
     with pytest.raises(ConfigurationError, match=remedy) as caught:
         choose("producer.format", name, {"avro": object, "json": object})
     assert "producer.format" in str(caught.value)
+
+
+@pytest.mark.parametrize("own", ["avro", "text"])
+def test_keys_are_read_in_the_format_in_which_they_were_written(
+    server: RegistryServer, connect: Connect, own: str
+) -> None:
+    """Whatever this service writes itself, a key that names a schema is read by it."""
+    avro_keys = AvroKeySerializer(connect(auto_register=True))
+    keys = MixedKeySerializer(
+        avro_keys if own == "avro" else TextKeySerializer(), lambda: avro_keys
+    )
+    for key, read in (("order-1", "order-1"), (4711, 4711), (ID, str(ID)), ("", "")):
+        assert keys.decode(avro_keys.encode(key, OrderV1, "orders"), "orders") == read
+    for data, read in ((b"o-1", "o-1"), (b"\xff\x00", b"\xff\x00"), (b"", ""), (None, None)):
+        assert keys.decode(data, "orders") == read
+
+
+def test_a_key_of_another_team_is_read_by_its_schema(
+    server: RegistryServer, connect: Connect
+) -> None:
+    """Java's string type and Debezium's records are values, not text with odd letters."""
+    java = server.add("a-key", '{"type": "string", "avro.java.string": "String"}')
+    fields = [{"name": "id", "type": "int"}]
+    row = server.add("b-key", json.dumps({"type": "record", "name": "Key", "fields": fields}))
+    keys = MixedKeySerializer(TextKeySerializer(), lambda: AvroKeySerializer(connect()))
+    assert keys.decode(b"\x00" + java.to_bytes(4, "big") + b"\x06abc", "a") == "abc"
+    assert keys.decode(b"\x00" + row.to_bytes(4, "big") + b"\x0e", "b") == {"id": 7}
+
+
+def test_a_key_may_be_named_by_a_header(server: RegistryServer, connect: Connect) -> None:
+    """Confluent's header mode puts the schema's GUID beside the bare key."""
+    server.add("orders-key", '"string"')
+    registry = connect()
+    contract = EventInfo(full_name="string", version=1, schema='"string"', fingerprint="")
+    guid = registry.registered("orders-key", contract).guid
+    assert guid is not None
+    headers = [(KEY_SCHEMA_ID, b"\x01" + UUID(guid).bytes)]
+    keys = MixedKeySerializer(TextKeySerializer(), lambda: AvroKeySerializer(registry))
+    assert keys.decode(b"\x06abc", "orders", headers) == "abc"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (2**33).to_bytes(8, "big"),  # looks like schema id 2 and three bytes
+        b"\x00\x00\x00\x00\x00\x00\x00\x2a",
+        b"\x00\xff\xff\xff\xff\xff",
+        b"\x00\x00\x00\x00\x01\x06ab",  # an id of ours, and a body that is cut off
+        b"\x00\x00\x00\x00\x01\x06abcd",
+    ],
+)
+def test_what_only_looks_like_a_framed_key_stays_bytes_or_text(
+    server: RegistryServer, connect: Connect, data: bytes
+) -> None:
+    """A number in eight bytes is no reason to stop a consumer."""
+    server.add("orders-key", '"string"')
+    keys = MixedKeySerializer(TextKeySerializer(), lambda: AvroKeySerializer(connect()))
+    assert keys.decode(data, "orders") == TextKeySerializer().decode(data, "orders")
+
+
+def test_a_key_is_not_guessed_while_its_registry_is_down(connect: Connect) -> None:
+    """A key that would be another value tomorrow is worse than one that comes later."""
+    with RegistryServer() as gone:
+        url = gone.url
+    keys = MixedKeySerializer(TextKeySerializer(), lambda: AvroKeySerializer(connect(url)))
+    with pytest.raises(RegistryUnavailableError):
+        keys.decode(b"\x00\x00\x00\x00\x01\x06abc", "orders")
+
+
+def test_warming_up_makes_avro_keys_ready(server: RegistryServer, connect: Connect) -> None:
+    """The key field tells which schema the keys of an event have."""
+    keys = AvroKeySerializer(connect(auto_register=True))
+    assert not keys.ready(ID, "orders")
+    keys.warm_up([(OrderV1, "orders")])
+    asked = len(server.requests)
+    assert keys.ready(ID, "orders")
+    assert keys.ready(b"raw", "orders")
+    assert not keys.ready(5, "orders")
+    keys.encode(ID, OrderV1, "orders")
+    assert len(server.requests) == asked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -361,22 +360,6 @@ def test_a_closed_client_says_so_at_once(connect: Connect, waits: list[float]) -
     with pytest.raises(ClosedError, match="closed"):
         registry.fetch(1)
     assert waits == []
-
-
-@pytest.mark.parametrize("known", [None, "other.example.com"])
-def test_a_registry_on_this_machine_is_reached_without_a_proxy(
-    server: RegistryServer, connect: Connect, monkeypatch: pytest.MonkeyPatch, known: str | None
-) -> None:
-    """Proxies of the environment are for the world outside; the environment stays as it was."""
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    if known is not None:
-        monkeypatch.setenv("NO_PROXY", known)
-    server.add("shop.Money", MONEY.schema)
-    for url in (server.url, server.url.replace("localhost", "127.0.0.1")):
-        assert connect(url).fetch(1).text == MONEY.schema
-    assert (os.environ.get("NO_PROXY"), os.environ.get("no_proxy")) == (known, None)
 
 
 def test_an_unusable_tls_file_is_an_error_of_the_settings(connect: Connect) -> None:
