@@ -32,7 +32,7 @@ def find(
     contract: EventInfo,
     references: Sequence[Reference] | None,
     wanted: str,
-    writable: Writable | None,
+    writable: Writable | None = None,
 ) -> RegisteredVersion | None:
     """Return the version to write with, or None.
 
@@ -77,10 +77,24 @@ def find(
 
 
 def not_found(
-    client: RegistryClient, subject: str, contract: EventInfo, wanted: str
+    client: RegistryClient,
+    subject: str,
+    contract: EventInfo,
+    wanted: str,
+    missing: SchemaNotFoundError | None,
 ) -> SchemaNotFoundError:
-    """Return the error that says which versions there are, and how the nearest differs."""
+    """Return the error that says which versions there are, and how the nearest differs.
+
+    Args:
+        client: Asks the registry.
+        subject: Registry subject.
+        contract: Of the event.
+        wanted: The setting ``registry.match``.
+        missing: The error of a shared type that is not registered either.
+    """
     message = f"version {contract.version} of {contract.full_name} is not registered"
+    if missing is not None:
+        message += f"; and {missing.message} under subject {missing.subject}"
     remedy = "register it before the service starts, or set registry.auto_register"
     try:
         newest = list(islice(_newer(client, client.version(subject, None), 0), _COMPARED))

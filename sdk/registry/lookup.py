@@ -194,20 +194,28 @@ class Registry:
         self, subject: str, contract: EventInfo, writable: Writable | None
     ) -> RegisteredVersion:
         name = f"version {contract.version} of {contract.full_name}"
-        found = self._find(subject, contract, writable)
-        if found is None and self._options.auto_register:
-            found = self._register(subject, contract, name)
+        missing: SchemaNotFoundError | None = None
+        references: list[Reference] | None = None
+        try:
+            references = self._references(contract)
+        except SchemaNotFoundError as error:
+            missing = error  # where the event was registered with its shared types inside
+        match = self._options.match
+        found = find(self._client, subject, contract, references, match, writable)
+        if found is None and references is not None and self._options.auto_register:
+            found = self._register(subject, contract, references, name)
         if found is None:
-            raise not_found(self._client, subject, contract, self._options.match)
+            raise not_found(self._client, subject, contract, match, missing) from missing
         if self._observers:
             self._observers.notify(SchemaResolved(contract.full_name, subject, found.schema_id))
         return found
 
-    def _register(self, subject: str, contract: EventInfo, name: str) -> RegisteredVersion:
-        references = self._references(contract)
+    def _register(
+        self, subject: str, contract: EventInfo, references: list[Reference], name: str
+    ) -> RegisteredVersion:
         self._set_level(subject, contract.compatibility)
         self._client.register(subject, contract.schema, references, f"register {name}")
-        found = self._find(subject, contract)
+        found = find(self._client, subject, contract, references, self._options.match)
         if found is None:
             raise RegistryUnavailableError(
                 f"{name} was registered and is not found",
@@ -222,24 +230,6 @@ class Registry:
             found.version,
             found.schema_id,
         )
-        return found
-
-    def _find(
-        self, subject: str, contract: EventInfo, writable: Writable | None = None
-    ) -> RegisteredVersion | None:
-        """Return the version to write with, or None; a missing shared type is no obstacle to that.
-
-        Where teams register an event with its shared types inside, those have no subjects.
-        """
-        missing: SchemaNotFoundError | None = None
-        references: list[Reference] | None = None
-        try:
-            references = self._references(contract)
-        except SchemaNotFoundError as error:
-            missing = error
-        found = find(self._client, subject, contract, references, self._options.match, writable)
-        if found is None and missing is not None:
-            raise missing
         return found
 
     def _references(self, contract: EventInfo) -> list[Reference]:
