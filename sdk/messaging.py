@@ -23,6 +23,7 @@ from sdk.abstractions import (
     Observer,
     TokenSource,
 )
+from sdk.clock import Clock, SystemClock
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.consumer import Consumer
@@ -122,6 +123,7 @@ class Messaging(ClosingDeliveries):
         token: As for `connect`.
         observers: As for `connect`.
         interceptors: As for `connect`.
+        clock: Tells when retries, commits and the like are due; by default the machine's.
 
     Attributes:
         settings: The options, with the addresses of what is embedded.
@@ -143,7 +145,9 @@ class Messaging(ClosingDeliveries):
         token: TokenSource | None = None,
         observers: Iterable[Observer] = (),
         interceptors: Iterable[Interceptor] = (),
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         named = settings.uses or None if uses is None else uses
         self.catalog = catalog
         self.uses = None if named is None else tuple(_event_class(each, catalog) for each in named)
@@ -260,6 +264,7 @@ class Messaging(ClosingDeliveries):
                 unknown=options.unknown,
                 limits=Limits.configured(options),
                 commit_seconds=options.commit_interval_ms / 1000,
+                clock=self._clock,
             )
         )
         self._consumers.append(consumer)
@@ -401,6 +406,7 @@ class Messaging(ClosingDeliveries):
             _Sender(self),
             topics,
             group,
+            now=self._clock.time,
             partitions=lambda topic: counts.get(topic, lambda: self._partition_count(topic)),
             stack_trace_bytes=dead_letters.stack_trace_bytes if dead_letters else 0,
         )

@@ -30,24 +30,26 @@ class EmbeddedRegistry(Closing):
     Args:
         port: TCP port on the loopback interface; 0 takes a free one.
         broker: The broker beside it, whose topics other processes may then ask for.
+        service: What answers, with what is registered there; by default a new and empty one.
 
     Raises:
         ConfigurationError: The port is taken.
     """
 
-    def __init__(self, port: int = 0, broker: EmbeddedBroker | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        broker: EmbeddedBroker | None = None,
+        service: RegistryService | None = None,
+    ) -> None:
         routes = [] if broker is None else _topic_routes(broker)
-        self._service = RegistryService(routes)
+        self._service = service or RegistryService(routes)
         self._server = RegistryServer(self._service, port)
 
     @property
     def url(self) -> str:
         """Base URL for clients."""
         return self._server.url
-
-    def set_available(self, *, available: bool) -> None:
-        """Answer requests, or refuse each with HTTP 503, as a registry that is out of order."""
-        self._service.available = available
 
     def close(self) -> None:
         """Stop serving; all that was registered is gone."""

@@ -1,13 +1,20 @@
 """What a service's own tests use: the whole SDK on a broker in memory.
 
-from sdk.testing import InMemoryBroker, connect, run_until_idle
+    from sdk.testing import connect, given
 
-broker = InMemoryBroker()
-with connect(broker=broker) as messaging:            # contracts and routes from settings.toml
-place_order(messaging.producer)                  # the service's own code
-(order,) = broker.events(OrderCreated)
-assert order.order_id == ...
-run_until_idle(billing_consumer(messaging), broker, "billing")
+    with connect() as messaging:                        # contracts and topics from settings.toml
+        place_order(messaging.producer)                 # the service's own code
+        assert len(messaging.broker.events(OrderCreated)) == 1
+
+    (
+        given(messaging, OrderCreated(...))
+        .when_handled_by(billing_consumer(messaging))
+        .then_published(InvoiceIssued(...))
+    )
+
+Delays pass at once, because time is virtual (`VirtualClock`), and ``messaging.broker.faults`` makes
+things go wrong. pytest finds the fixtures ``messaging``, ``broker`` and ``clock`` by itself
+(`sdk.testing.plugin`).
 """
 
 from __future__ import annotations
@@ -19,16 +26,20 @@ from sdk.lazy import lazy_names
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker as InMemoryBroker
     from sdk.testing.clock import VirtualClock as VirtualClock
+    from sdk.testing.connection import InMemoryMessaging as InMemoryMessaging
     from sdk.testing.connection import connect as connect
-    from sdk.testing.connection import run_until_idle as run_until_idle
+    from sdk.testing.running import run_until_idle as run_until_idle
+    from sdk.testing.scenarios import given as given
     from sdk.testing.strategies import events as events
 
 _HOMES = {
     "InMemoryBroker": ".broker",
+    "InMemoryMessaging": ".connection",
     "VirtualClock": ".clock",
     "connect": ".connection",
     "events": ".strategies",
-    "run_until_idle": ".connection",
+    "given": ".scenarios",
+    "run_until_idle": ".running",
 }
 
 __all__ = sorted(_HOMES)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sdk.abstractions import E, OnDelivery
 from sdk.checks import check_record
 from sdk.clock import Clock, SystemClock
+from sdk.consuming.retry_topics import due_at
 from sdk.errors import (
     BrokerError,
     ConfigurationError,
@@ -19,6 +22,7 @@ from sdk.errors import (
 )
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord
 from sdk.testing.admin import InMemoryAdmin
+from sdk.testing.clock import VirtualClock
 from sdk.testing.consumer import InMemoryConsumer
 from sdk.testing.faults import Faults, Operation
 from sdk.testing.groups import Group
@@ -26,6 +30,9 @@ from sdk.testing.producer import InMemoryProducer
 from sdk.testing.reading import EventReader
 from sdk.testing.topics import Topic
 from sdk.topics import TopicDefinition
+
+if TYPE_CHECKING:
+    from sdk.embedded.registry.service import RegistryService
 
 
 class InMemoryBroker:
@@ -59,6 +66,8 @@ class InMemoryBroker:
         self.changed = threading.Condition()
         self.faults = Faults(self)
         self.clock = clock or SystemClock()
+        if isinstance(self.clock, VirtualClock):
+            self.clock.on_advance(self._wake)
         self._partitions = partitions
         self._auto_create = auto_create
         self._queue_limit = queue_limit
@@ -83,6 +92,13 @@ class InMemoryBroker:
     def admin(self) -> InMemoryAdmin:
         """Return a new client that creates and describes topics."""
         return InMemoryAdmin(self)
+
+    @cached_property
+    def registry(self) -> RegistryService:
+        """The schema registry that every connection to this broker uses."""
+        from sdk.embedded.registry.service import RegistryService
+
+        return RegistryService()
 
     # What tests look at
 
@@ -120,18 +136,27 @@ class InMemoryBroker:
         with self.changed:
             return dict(self.group(group_id).committed)
 
-    def idle(self, group_id: str) -> bool:
-        """Whether a group has members, and has committed everything in their topics."""
+    def idle(self, group_id: str | None = None) -> bool:
+        """Whether a group has members, and has committed everything in their topics.
+
+        Args:
+            group_id: Which group; by default all that have members.
+        """
         with self.changed:
-            group = self.group(group_id)
-            ends = {
-                (topic, partition): len(log)
-                for topic, kept in self._topics.items()
-                if group.covers(topic)
-                for partition, log in enumerate(kept.partitions)
-            }
-            done = all(group.committed.get(place, 0) >= end for place, end in ends.items() if end)
-            return bool(group.members()) and done
+            groups = self._active(group_id)
+            return bool(groups) and not any(True for _ in self._uncommitted(groups))
+
+    def next_due(self) -> float | None:
+        """Return the seconds until a record of a retry topic is due; None if none waits."""
+        with self.changed:
+            moments = [due_at(record) for record in self._uncommitted(self._active(None))]
+        now = self.clock.time()
+        return min((due - now for due in moments if due is not None and due > now), default=None)
+
+    def state(self) -> object:
+        """Return something that changes with every record and every commit."""
+        with self.changed:
+            return len(self._written), [dict(each.committed) for each in self._groups.values()]
 
     # What tests make happen
 
@@ -266,6 +291,20 @@ class InMemoryBroker:
     def listen(self, call: Callable[[], None]) -> None:
         """Register a callback to run after records were acknowledged or have failed."""
         self._listeners.append(call)
+
+    def _active(self, group_id: str | None) -> list[Group]:
+        groups = self._groups.values() if group_id is None else [self.group(group_id)]
+        return [group for group in groups if group.members()]
+
+    def _uncommitted(self, groups: Iterable[Group]) -> Iterator[ConsumerRecord]:
+        for group in groups:
+            for name, topic in self._topics.items():
+                for partition, log in enumerate(topic.partitions if group.covers(name) else ()):
+                    yield from log[group.committed.get((name, partition), 0) :]
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
 
     def _stamped(self, record: ProducerRecord) -> ProducerRecord:
         if record.timestamp is not None:

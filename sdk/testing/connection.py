@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, Interceptor, Observer
-from sdk.consuming.consumer import Consumer
+from sdk.embedded import EmbeddedRegistry
 from sdk.events import Catalog, Event, find_catalog
+from sdk.happenings import Happening
 from sdk.messaging import Messaging
-from sdk.settings import KafkaOptions, RegistryOptions, RetryOptions, Settings, load_settings
+from sdk.records import ConsumerRecord
+from sdk.settings import KafkaOptions, RetryOptions, Settings, load_settings
 from sdk.settings.checking import EMBEDDED
 from sdk.testing.broker import InMemoryBroker
+from sdk.testing.clock import VirtualClock
 from sdk.testing.reading import EventReader
 
 if TYPE_CHECKING:
     from sdk.settings.loading import SettingsPaths
 
 _KAFKA = KafkaOptions(bootstrap_servers=("in-memory:1",))
-_LOOK_SECONDS = 0.01
+
+
+class InMemoryMessaging(Messaging):
+    """A connection whose Kafka is in memory; made by `connect`.
+
+    Attributes:
+        broker: What holds the records.
+        happenings: Everything that observers were called with, in order.
+    """
+
+    broker: InMemoryBroker
+    happenings: list[Happening]
+
+    def read(self, record: ConsumerRecord, classes: Mapping[str, type[Event]]) -> Event | None:
+        """Return the event in a record; None for a tombstone.
+
+        Args:
+            record: As the broker keeps it.
+            classes: Full name → class to read it as; the newest version of others.
+
+        Raises:
+            DeserializationError: The record is not an event.
+        """
+        if record.value is None:
+            return None
+        opened = self.serializer.open(record)
+        return opened.read(classes.get(opened.full_name) or self.catalog.find(opened.full_name))
 
 
 @frozen
@@ -52,17 +80,19 @@ def connect(
     uses: Iterable[type[Event] | str] | None = None,
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
-) -> Messaging:
+) -> InMemoryMessaging:
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
-    Events are checked, encoded and framed by the real serializers, against a registry inside this
-    process that registers what it does not know. The service's own settings are loaded, so that
-    topics, formats and limits are those of production; addresses and credentials are not used.
+    Events are checked, encoded and framed by the real serializers, against the broker's
+    own registry, where what is missing is registered. The service's own settings are loaded,
+    so that topics, formats and limits are those of production; addresses and credentials are not
+    used. Delays pass on the broker's clock.
 
     Args:
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
-        broker: Where records go, to be looked into by the test; a new one by default.
+        broker: Where records go, to be looked into by the test; by default a new one with a
+            virtual clock.
         settings: Path or paths of settings files, or settings made by hand; by default what
             `sdk.connect` would load, and defaults where there is nothing to load.
         environment: Whose settings; by default the variable ``SDK_ENV``, else ``embedded``.
@@ -74,72 +104,52 @@ def connect(
         ConfigurationError: A setting is wrong.
     """
     given = settings if isinstance(settings, Settings) else _load(environment, settings)
-    usable = evolve(
-        given,
-        kafka=_KAFKA,
-        registry=RegistryOptions(
-            url=("embedded",),
-            auto_register=True,
-            subject_strategy=given.registry.subject_strategy,
-        ),
-        retry=RetryOptions(retry_count=given.retry.retry_count, base_delay_ms=1, max_delay_ms=10),
-    )
-    kept = broker or InMemoryBroker()
-    messaging = Messaging(
-        usable,
-        find_catalog(contracts if contracts is not None else given.contracts),
-        broker=_Clients(kept, usable.consumer.auto_offset_reset),
-        uses=uses,
-        observers=observers,
-        interceptors=interceptors,
-    )
+    catalog = find_catalog(contracts if contracts is not None else given.contracts)
+    kept = broker or InMemoryBroker(clock=VirtualClock())
+    registry = EmbeddedRegistry(service=kept.registry)
+    happenings: list[Happening] = []
+    try:
+        messaging = InMemoryMessaging(
+            _usable(given, registry.url),
+            catalog,
+            broker=_Clients(kept, given.consumer.auto_offset_reset),
+            uses=uses,
+            observers=(happenings.append, *observers),
+            interceptors=interceptors,
+            clock=kept.clock,
+        )
+    except BaseException:
+        registry.close()
+        raise
+    messaging.broker, messaging.happenings = kept, happenings
     for definition in messaging.topics.definitions():
         kept.define(definition)
     reader = EventReader(lambda: messaging.serializer, messaging.topics)
     kept.read_with(reader)
+    messaging.closes(registry.close)
     # Assertions often stand after the with block, when the registry is gone.
     messaging.closes(lambda: reader.remember(kept.everything()))
     return messaging
 
 
+def _usable(given: Settings, registry_url: str) -> Settings:
+    """Return settings whose servers are in this process and whose retries of requests are quick."""
+    return evolve(
+        given,
+        kafka=_KAFKA,
+        registry=evolve(
+            given.registry,
+            url=(registry_url,),
+            auto_register=True,
+            username=None,
+            password=None,
+            bearer_token=None,
+            tls=None,
+        ),
+        retry=RetryOptions(retry_count=given.retry.retry_count, base_delay_ms=1, max_delay_ms=10),
+    )
+
+
 def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
     # Without a name the embedded environment is meant: no test needs a server's address.
     return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=settings)
-
-
-def run_until_idle(
-    consumer: Consumer, broker: InMemoryBroker, group_id: str, timeout: float = 10.0
-) -> None:
-    """Run a consumer until its group has handled everything in its topics.
-
-    Args:
-        consumer: With its handlers.
-        broker: The broker that it reads from.
-        group_id: The consumer's group.
-        timeout: Seconds after which it is stopped in any case.
-
-    Raises:
-        SdkError: As `Consumer.run`.
-        TimeoutError: The group was not done in time.
-    """
-    ended = threading.Event()
-    idle = threading.Event()
-
-    def watch() -> None:
-        waited = 0.0
-        while not ended.wait(_LOOK_SECONDS) and waited < timeout:
-            waited += _LOOK_SECONDS
-            if broker.idle(group_id):
-                idle.set()
-                break
-        consumer.stop()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        consumer.run()
-    finally:
-        ended.set()
-        watcher.join()
-    if not idle.is_set():
-        raise TimeoutError(f"group {group_id} has not handled everything within {timeout:g} s")

@@ -43,7 +43,9 @@ class InMemoryConsumer:
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
-        deadline = time.monotonic() + timeout
+        # A virtual clock only ends a wait early: whoever polls has more to do than to read.
+        clock = self._broker.clock
+        deadline, due = time.monotonic() + timeout, clock.monotonic() + timeout
         while True:
             self._broker.faults.raise_planned("poll")
             if not self._broker.faults.down:
@@ -51,7 +53,7 @@ class InMemoryConsumer:
                 self._rebalance()
             with self._broker.changed:
                 records = [] if self._broker.faults.down else self._take(max_records)
-                left = deadline - time.monotonic()
+                left = min(deadline - time.monotonic(), due - clock.monotonic())
                 if records or left <= 0:
                     return records
                 self._broker.changed.wait(min(left, 0.05))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from sdk.errors import BrokerUnavailableError, ConfigurationError, SdkError
@@ -34,7 +33,6 @@ class Faults:
         self._broker = broker
         self._planned: dict[str, deque[SdkError]] = {}
         self._lock = threading.Lock()
-        self._switch_registry: Callable[[bool], None] | None = None
         self.down = False
 
     def plan(self, operation: Operation, *errors: SdkError) -> None:
@@ -75,16 +73,12 @@ class Faults:
         self._broker.release()
 
     def registry_down(self) -> None:
-        """Take the schema registry of the connection away: it answers HTTP 503.
-
-        Raises:
-            ConfigurationError: No connection uses the broker.
-        """
-        self._registry(up=False)
+        """Take the schema registry away: it answers every request with HTTP 503."""
+        self._broker.registry.available = False
 
     def registry_up(self) -> None:
-        """Bring the schema registry back; arguments and errors as for `registry_down`."""
-        self._registry(up=True)
+        """Bring the schema registry back; it has forgotten nothing."""
+        self._broker.registry.available = True
 
     def rebalance(self, group_id: str) -> None:
         """Make every member of a group give up its partitions, and deal them out again."""
@@ -127,17 +121,6 @@ class Faults:
             key: Record key, which decides the partition.
         """
         return self._broker.store(ProducerRecord(topic, value, key))
-
-    def control_registry(self, switch: Callable[[bool], None]) -> None:
-        """Register what takes the registry away (False) and brings it back (True)."""
-        self._switch_registry = switch
-
-    def _registry(self, *, up: bool) -> None:
-        if self._switch_registry is None:
-            raise ConfigurationError(
-                "no registry belongs to the broker", remedy="pass it to sdk.testing.connect"
-            )
-        self._switch_registry(up)
 
 
 def outage() -> SdkError:

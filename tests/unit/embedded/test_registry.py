@@ -16,6 +16,7 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from sdk.embedded import EmbeddedRegistry
+from sdk.embedded.registry.service import RegistryService
 from sdk.errors import ConfigurationError
 from tests.unit.embedded.steps import Client, Refused, get, post
 
@@ -252,11 +253,12 @@ def test_requests_can_be_logged(
 
 def test_registry_can_be_out_of_order() -> None:
     """While it is unavailable every request is refused with 503, and nothing is forgotten."""
-    with EmbeddedRegistry() as registry:
+    service = RegistryService()
+    with EmbeddedRegistry(service=service) as registry:
         client = Client(registry.url)
         client.check(post("/subjects/s/versions", {"schema": '"int"'}, {"id": 1}))
-        registry.set_available(available=False)
+        service.available = False
         client.check(get("/subjects", Refused(503, 503)))
-        registry.set_available(available=True)
+        service.available = True
         client.check(get("/subjects", ["s"]))
         client.close()

@@ -123,13 +123,6 @@ def test_poison_is_stored_as_it_is(broker: InMemoryBroker) -> None:
     assert (broker.faults.poison("t").value or b"")[:5] == b"\x00\xff\xff\xff\xff"
 
 
-def test_registry_belongs_to_a_connection(broker: InMemoryBroker) -> None:
-    """A broker without a connection has no registry to take away."""
-    for switch in (broker.faults.registry_down, broker.faults.registry_up):
-        with pytest.raises(ConfigurationError, match=r"sdk\.testing\.connect"):
-            switch()
-
-
 def test_records_carry_the_time_of_the_clock(broker: InMemoryBroker) -> None:
     """A record without a timestamp gets the clock's, also where it waits to be acknowledged."""
     broker.hold()

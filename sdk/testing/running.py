@@ -1,0 +1,74 @@
+"""Running a consumer until there is nothing left to do."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sdk.consuming.consumer import Consumer
+from sdk.testing.broker import InMemoryBroker
+from sdk.testing.clock import VirtualClock
+
+_LOOK_SECONDS = 0.005
+_STILL_LOOKS = 4
+"""So many looks without a change mean that whoever has something to do waits for the clock."""
+_STEP_SECONDS = 1.0
+"""Advanced where nobody says what is waited for, such as the next commit."""
+
+
+def run_until_idle(
+    consumer: Consumer,
+    broker: InMemoryBroker,
+    group_id: str | None = None,
+    timeout: float = 10.0,
+) -> None:
+    """Run a consumer until its group has handled everything in its topics.
+
+    On a virtual clock, delays take no time: it is advanced to the next thing that is due whenever
+    nothing else happens. On the machine's clock, delays pass as they do in production.
+
+    Args:
+        consumer: With its handlers.
+        broker: The broker that it reads from.
+        group_id: The consumer's group; by default every group that has members must be done.
+        timeout: Seconds of real time after which the consumer is stopped in any case.
+
+    Raises:
+        SdkError: As `Consumer.run`.
+        TimeoutError: The group was not done in time.
+    """
+    ended = threading.Event()
+    idle = threading.Event()
+
+    def watch() -> None:
+        deadline = time.monotonic() + timeout
+        state, still = broker.state(), 0
+        while not ended.wait(_LOOK_SECONDS) and time.monotonic() < deadline:
+            if broker.idle(group_id):
+                idle.set()
+                break
+            before, state = state, broker.state()
+            still = still + 1 if state == before else 0
+            if still >= _STILL_LOOKS:
+                _advance(broker)
+                still = 0
+        consumer.stop()
+
+    watcher = threading.Thread(target=watch, name="sdk-until-idle", daemon=True)
+    watcher.start()
+    try:
+        consumer.run()
+    finally:
+        ended.set()
+        watcher.join()
+    if not idle.is_set():
+        whose = "the consumers have" if group_id is None else f"group {group_id} has"
+        raise TimeoutError(f"{whose} not handled everything within {timeout:g} s")
+
+
+def _advance(broker: InMemoryBroker) -> None:
+    """Advance a virtual clock to the next thing that is due."""
+    clock = broker.clock
+    if isinstance(clock, VirtualClock):
+        due = [each for each in (clock.next_due(), broker.next_due()) if each is not None]
+        clock.advance(min(due, default=_STEP_SECONDS))
