@@ -98,6 +98,54 @@ def _corpus() -> Iterator[Path]:
                 yield CORPUS / row["file"]
 
 
+DEFAULTS = [
+    "NaN",
+    "-NaN",
+    "+Infinity",
+    "infinity",
+    "nan",
+    "inf",
+    "NaNf",
+    "1.5",
+    "1.5f",
+    "1.5D",
+    "5.",
+    ".5",
+    ".",
+    "1e3",
+    "1e",
+    "1_000",
+    "0x1p3",
+    "0x1.8p1f",
+    "0x.8P0",
+    "0x1",
+    "x",
+    "\u0661",
+]
+NAMES = ("S", ".S", "a.S", "b.S", ".a.S", "..S", "a..S", ".int", ".S.T")
+
+
+@pytest.mark.parametrize("default", [*DEFAULTS, "", " 1.5 ", "\t1\n", "1 f"])
+def test_textual_defaults_of_numbers_are_those_that_java_reads(
+    java_avro: JavaPeer, default: str
+) -> None:
+    """Neither Python's notation nor Java's alone."""
+    fields = [{"name": "f", "type": "double", "default": default}]
+    text = json.dumps({"type": "record", "name": "R", "fields": fields})
+    assert (_our_identity(text) is None) == (_java_identity(java_avro, text) is None)
+
+
+@pytest.mark.parametrize(("defined", "named"), list(itertools.product(("S", ".S", "b.S"), NAMES)))
+def test_references_are_found_where_java_finds_them(
+    java_avro: JavaPeer, defined: str, named: str
+) -> None:
+    """In the namespace around them, else without one; a leading dot is not for references."""
+    fixed = {"type": "fixed", "name": defined, "size": 1}
+    fields = [{"name": "x", "type": fixed}, {"name": "y", "type": named}]
+    text = json.dumps({"type": "record", "name": "a.R", "fields": fields})
+    assert _our_identity(text) == _java_identity(java_avro, text)
+
+
 def test_the_corpus_is_judged_as_java_judges_it(java_avro: JavaPeer) -> None:
     """Every public schema is valid to us when it is to Java, with the same identity."""
     differing = []
