@@ -71,7 +71,7 @@ class Serializers:
 
         return FramedSerializer(
             self._registry(),
-            AvroFormat(),
+            AvroFormat(self._settings.codec),
             SUBJECT_STRATEGIES[self._settings.registry.subject_strategy],
             schema_id_location=self._settings.producer.schema_id_location,
         )

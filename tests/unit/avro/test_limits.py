@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -21,8 +22,12 @@ from sdk.errors import (
     InvalidSchemaError,
     SerializationError,
 )
-from sdk.settings import load_settings
+from sdk.events import Catalog
+from sdk.serializers import Serializers
+from sdk.settings import KafkaOptions, RegistryOptions, Settings, load_settings
 from tests.unit.avro.events import event_class, record
+from tests.unit.serialization.registry_server import RegistryServer
+from tests.unit.serialization.shop import Node
 
 
 def steps(work: Callable[[], Any]) -> int:
@@ -167,3 +172,20 @@ def test_the_limits_are_the_codec_table_of_the_settings(tmp_path: Path) -> None:
     file.write_text(f"{text}[default.codec]\nmax_depth = 0\n")
     with pytest.raises(ConfigurationError, match=r"codec\.max_depth.*must be a whole number"):
         load_settings("embedded", settings=file, environ={})
+
+
+def test_a_connected_service_is_held_to_its_limits() -> None:
+    """The settings reach the codec of record values."""
+    with RegistryServer() as server:
+        settings = Settings(
+            environment="x",
+            kafka=KafkaOptions(bootstrap_servers=("nowhere:1",)),
+            registry=RegistryOptions(url=(server.url,), auto_register=True),
+            codec=Limits(max_depth=2),
+        )
+        serializers = Serializers(settings, Catalog([]))
+        with contextlib.closing(serializers):
+            two = Node(value=1, next=Node(value=2))
+            assert serializers.values.encode(two, "t", [])
+            with pytest.raises(SerializationError, match="more than 2 records"):
+                serializers.values.encode(Node(value=0, next=two), "t", [])
