@@ -12,16 +12,8 @@ from attrs import define, field
 
 from codegen.findings import Finding
 from codegen.sources import EventConfig, SchemaFile
+from sdk.avro.resolution.evolution import LEVELS
 
-LEVELS: Final = (
-    "NONE",
-    "BACKWARD",
-    "BACKWARD_TRANSITIVE",
-    "FORWARD",
-    "FORWARD_TRANSITIVE",
-    "FULL",
-    "FULL_TRANSITIVE",
-)
 _PLACE: Final = re.compile(r"at line (\d+), column (\d+)")
 
 

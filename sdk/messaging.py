@@ -173,7 +173,7 @@ class Messaging(ClosingDeliveries):
         join = partial(self._joined.get, None, self._join)
         if settings.registry.embedded or (broker is None and settings.kafka.embedded):
             self.settings = join().settings
-        self._serializers = Serializers(self.settings, catalog)
+        self._serializers = Serializers(self.settings, catalog, self._observers)
         self._opened.callback(self._serializers.close)
         self._broker = broker or KafkaBroker(self.settings, join, token)
         self._opened.callback(exit_on_sigterm())

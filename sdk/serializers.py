@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sdk.abstractions import KeySerializer, MessageSerializer
 from sdk.events import Catalog
+from sdk.observers import Observers
 from sdk.once import Once
 from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
@@ -31,11 +32,15 @@ class Serializers:
     Args:
         settings: The options, with the registry's address.
         catalog: The events, so that missing versions are registered in order.
+        observers: Notified of what is asked of the registry.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Catalog, observers: Observers | None = None
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
+        self._observers = observers
         self._opened = ExitStack()
         self._registries: Once[None, Registry] = Once()
         self._values: Once[str, MessageSerializer] = Once()
@@ -100,6 +105,7 @@ class Serializers:
             RetryPolicyFactory(self._settings.retry).create(),
             catalog=self._catalog,
             uses_guids=self._settings.producer.schema_id_location == "header",
+            observers=self._observers,
         )
         self._opened.callback(registry.close)
         return registry

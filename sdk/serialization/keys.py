@@ -9,6 +9,7 @@ from uuid import UUID
 from sdk.abstractions import KeySerializer
 from sdk.errors import DeserializationError, SchemaNotFoundError, SerializationError
 from sdk.events import Event
+from sdk.once import Once
 from sdk.records import Header
 from sdk.serialization.framing import ID_LENGTH, KEY_SCHEMA_ID, unframe
 
@@ -79,7 +80,8 @@ class MixedKeySerializer:
 
     def __init__(self, own: KeySerializer, avro: Callable[[], KeySerializer]) -> None:
         self._own = own
-        self._avro = avro
+        self._make_avro = avro
+        self._avro: Once[None, KeySerializer] = Once()
         self._text = TextKeySerializer()
 
     def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
@@ -94,7 +96,7 @@ class MixedKeySerializer:
         """
         if data is not None and _names_schema(data, headers):
             try:
-                return self._avro().decode(data, topic, headers)
+                return self._avro.get(None, self._make_avro).decode(data, topic, headers)
             except (DeserializationError, SchemaNotFoundError):
                 pass  # a number of eight bytes may look as if it began with a schema id
         return self._text.decode(data, topic)

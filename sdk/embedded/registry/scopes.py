@@ -7,21 +7,13 @@ from typing import Any, TypeVar
 
 from attrs import evolve, fields, frozen
 
+from sdk.avro.resolution.evolution import LEVELS
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
 from sdk.embedded.registry.documents import Metadata, RuleSet, metadata_json, rule_set_json
 from sdk.embedded.registry.store import Store
 from sdk.embedded.registry.subjects import QualifiedSubject
 
-LEVELS = (
-    "NONE",
-    "BACKWARD",
-    "BACKWARD_TRANSITIVE",
-    "FORWARD",
-    "FORWARD_TRANSITIVE",
-    "FULL",
-    "FULL_TRANSITIVE",
-)
 MODES = ("READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT")
 DEFAULT_LEVEL = "BACKWARD"
 DEFAULT_MODE = "READWRITE"
