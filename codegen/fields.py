@@ -12,7 +12,7 @@ from codegen.findings import Finding
 from codegen.model import FieldModel
 from codegen.names import definition_pointer
 from codegen.scope import Scope
-from codegen.sources import Root
+from codegen.sources import Root, SchemaFile
 from codegen.validators import validators
 from sdk.avro.schema import (
     NO_DEFAULT,
@@ -65,7 +65,7 @@ class Fields:
         if not _is_record(schema) or config.key not in fields:
             reason = f"{event} has no field {config.key!r}"
             remedy = "name a field that every version has, or leave the key out"
-            self.findings.append(config.file.finding("/key", reason, remedy))
+            self._refuse(config.file, "/key", reason, remedy)
             return None
         kind = fields[config.key].schema
         branches = kind.branches if isinstance(kind, UnionSchema) else (kind,)
@@ -73,7 +73,7 @@ class Fields:
         if unfit:
             reason = f"field {config.key} of {event} is of type {' or '.join(unfit)}"
             remedy = "name a field of type string, int, long, uuid, bytes or fixed as key"
-            self.findings.append(config.file.finding("/key", f"{reason}, not a key", remedy))
+            self._refuse(config.file, "/key", f"{reason}, not a key", remedy)
         return scope.homes[schema.name].members[config.key]
 
     def _default(self, root: Root, pointer: str, each: FieldSchema, scope: Scope) -> str | None:
@@ -82,14 +82,16 @@ class Fields:
         try:
             return default_source(each.schema, each.default, scope)
         except UnholdableDefaultError as error:
-            self.findings.append(
-                root.finding(
-                    f"{pointer}/default" if pointer else "",
-                    f"field {each.name}: {error}",
-                    "give a default that its Python type can hold, or none",
-                )
+            self._refuse(
+                root,
+                f"{pointer}/default" if pointer else "",
+                f"field {each.name}: {error}",
+                "give a default that its Python type can hold, or none",
             )
             return None
+
+    def _refuse(self, at: Root | SchemaFile, pointer: str, reason: str, remedy: str) -> None:
+        self.findings.append(at.finding(pointer, reason, remedy))
 
     def _warn_of_merged(self, root: Root, pointer: str, shared: str, branches: list[str]) -> None:
         self.warnings.append(

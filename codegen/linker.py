@@ -16,7 +16,7 @@ from codegen.circles import circles
 from codegen.findings import Finding, naming
 from codegen.names import Names, definitions, inlined, scan
 from codegen.progress import Progress
-from codegen.sources import Key, Root
+from codegen.sources import Key, Root, SchemaFile
 from sdk.avro.schema import (
     FixedSchema,
     NamedSchema,
@@ -117,12 +117,11 @@ class _Linker:
         other = family.get(root.version)
         if other is not None:
             if other.value != root.value:
-                self.findings.append(
-                    root.finding(
-                        "",
-                        f"{root.full_name} is defined in {other.file.shown} too, differently",
-                        "keep one, or make them versions of one type: v1.avsc and v2.avsc",
-                    )
+                self._refuse(
+                    root,
+                    "",
+                    f"{root.full_name} is defined in {other.file.shown} too, differently",
+                    "keep one, or make them versions of one type: v1.avsc and v2.avsc",
                 )
             return
         family[root.version] = root
@@ -151,12 +150,11 @@ class _Linker:
                 targets[target.key] = target
         if root.config is not None:
             for family in sorted(unused):
-                self.findings.append(
-                    root.config.file.finding(
-                        f"/versions/{root.version}/references/{family}",
-                        f"v{root.version} names no type {family} of another file",
-                        "remove the pin",
-                    )
+                self._refuse(
+                    root.config.file,
+                    f"/versions/{root.version}/references/{family}",
+                    f"v{root.version} names no type {family} of another file",
+                    "remove the pin",
                 )
         return targets
 
@@ -174,12 +172,11 @@ class _Linker:
         return tuple(dict.fromkeys(each.full_name for each in holders))[: len(alike)]
 
     def _ambiguous(self, root: Root, name: str, families: tuple[str, ...], pointer: str) -> None:
-        self.findings.append(
-            root.finding(
-                pointer,
-                f"{name} is defined inside {' and '.join(families)}",
-                f"give {name} a file of its own, and name it in the others",
-            )
+        self._refuse(
+            root,
+            pointer,
+            f"{name} is defined inside {' and '.join(families)}",
+            f"give {name} a file of its own, and name it in the others",
         )
 
     def _pinned(self, root: Root, family: str, pin: int | None, pointer: str) -> Root | None:
@@ -189,21 +186,19 @@ class _Linker:
         known = ", ".join(map(str, sorted(versions)))
         toml = f'[versions.{root.version}.references]\n        "{family}" = {max(versions)}'
         if pin is None:
-            self.findings.append(
-                root.finding(
-                    pointer,
-                    f"{family} has versions {known}, and none is pinned",
-                    f"pin one in event.toml beside the schema:\n        {toml}",
-                )
+            self._refuse(
+                root,
+                pointer,
+                f"{family} has versions {known}, and none is pinned",
+                f"pin one in event.toml beside the schema:\n        {toml}",
             )
             return None
         if pin not in versions and root.config is not None:
-            self.findings.append(
-                root.config.file.finding(
-                    f"/versions/{root.version}/references/{family}",
-                    f"{family} has no version {pin}",
-                    f"pin one of {known}",
-                )
+            self._refuse(
+                root.config.file,
+                f"/versions/{root.version}/references/{family}",
+                f"{family} has no version {pin}",
+                f"pin one of {known}",
             )
         return versions.get(pin)
 
@@ -248,13 +243,15 @@ class _Linker:
     def _refuse_unnamed(self, root: Root, members: Iterable[Root]) -> None:
         if not root.is_named:
             others = " and ".join(each.full_name for each in members if each is not root)
-            self.findings.append(
-                root.finding(
-                    "",
-                    f"this schema has no name, and refers to {others} in a circle",
-                    "give the types that others refer to files of their own",
-                )
+            self._refuse(
+                root,
+                "",
+                f"this schema has no name, and refers to {others} in a circle",
+                "give the types that others refer to files of their own",
             )
+
+    def _refuse(self, at: Root | SchemaFile, pointer: str, reason: str, remedy: str) -> None:
+        self.findings.append(at.finding(pointer, reason, remedy))
 
     def _known(self, root: Root, references: tuple[Unit, ...]) -> dict[str, NamedSchema]:
         known: dict[str, NamedSchema] = {}
@@ -262,11 +259,10 @@ class _Linker:
             for node in named_types(unit.schema):
                 other = known.setdefault(node.name, node)
                 if other is not node:
-                    self.findings.append(
-                        root.finding(
-                            "",
-                            f"two versions of {node.name} come together through its references",
-                            "pin versions that use the same one",
-                        )
+                    self._refuse(
+                        root,
+                        "",
+                        f"two versions of {node.name} come together through its references",
+                        "pin versions that use the same one",
                     )
         return known

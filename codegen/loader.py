@@ -68,10 +68,8 @@ class _Loader:
                 version = self._version(folder, name, versions)
                 self._file("/".join((*folder, name)), version, config)
             if config is not None and not versions:
-                self.findings.append(
-                    config.file.finding(
-                        "", "no schema beside it", "add v1.avsc, or remove this file"
-                    )
+                self._refuse(
+                    config.file, "", "no schema beside it", "add v1.avsc, or remove this file"
                 )
             self._complete(folder, versions)
             if config is not None and versions:
@@ -87,14 +85,10 @@ class _Loader:
         version = int(found[1])
         file = self._whole("/".join((*folder, name)))
         if version < 1 or found[1] != str(version):
-            self.findings.append(
-                file.finding("", f"{name} is not a version", "count from 1, without zeros before")
-            )
+            self._refuse(file, "", f"{name} is not a version", "count from 1, without zeros before")
         elif version in versions:
-            self.findings.append(
-                file.finding(
-                    "", f"{versions[version]} is version {version} too", "keep one of them"
-                )
+            self._refuse(
+                file, "", f"{versions[version]} is version {version} too", "keep one of them"
             )
         versions.setdefault(version, name)
         return version
@@ -105,23 +99,21 @@ class _Loader:
         if missing:
             newest = versions[max(versions)]
             names = ", ".join(f"v{number}" for number in missing)
-            self.findings.append(
-                self._whole("/".join((*folder, newest))).finding(
-                    "",
-                    f"{names} missing, though {newest} is here",
-                    "bring the older versions back, or number the files from 1 without a gap",
-                )
+            self._refuse(
+                self._whole("/".join((*folder, newest))),
+                "",
+                f"{names} missing, though {newest} is here",
+                "bring the older versions back, or number the files from 1 without a gap",
             )
 
     def _configured(self, config: EventConfig, versions: Mapping[int, str]) -> None:
         """Refuse what ``event.toml`` says about versions that are not there."""
         for version in sorted(set(config.references) - set(versions)):
-            self.findings.append(
-                config.file.finding(
-                    f"/versions/{version}",
-                    f"there is no version {version}",
-                    f"name one of {', '.join(map(str, sorted(versions)))}",
-                )
+            self._refuse(
+                config.file,
+                f"/versions/{version}",
+                f"there is no version {version}",
+                f"name one of {', '.join(map(str, sorted(versions)))}",
             )
 
     def _one_name(self, roots: list[Root]) -> None:
@@ -129,13 +121,12 @@ class _Loader:
         versions = [root for root in roots if root.is_versioned]
         for root in versions[1:]:
             if root.full_name != versions[0].full_name:
-                self.findings.append(
-                    root.finding(
-                        "/name",
-                        f"v{root.version} is called {root.full_name}, "
-                        f"v{versions[0].version} {versions[0].full_name}",
-                        "keep the name in all versions, or give the new event its own folder",
-                    )
+                self._refuse(
+                    root,
+                    "/name",
+                    f"v{root.version} is called {root.full_name}, "
+                    f"v{versions[0].version} {versions[0].full_name}",
+                    "keep the name in all versions, or give the new event its own folder",
                 )
 
     def _config(self, folder: tuple[str, ...], files: list[str]) -> EventConfig | None:
@@ -171,6 +162,9 @@ class _Loader:
             reason, remedy = f"not readable: {error.strerror}", "check the file and its permissions"
         self.findings.append(self._whole(path).finding("", reason, remedy))
         return None
+
+    def _refuse(self, at: Root | SchemaFile, pointer: str, reason: str, remedy: str) -> None:
+        self.findings.append(at.finding(pointer, reason, remedy))
 
     def _whole(self, path: str) -> SchemaFile:
         """Return a file of which nothing but the whole is meant."""
