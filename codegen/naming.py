@@ -20,8 +20,8 @@ TEMPLATE_NAMES: Final = frozenset(
     (
         *("annotations", "dt", "field", "frozen", "ClassVar", "Decimal", "Duration", "Enum"),
         *("EventInfo", "Final", "Mapping", "Sequence", "TypeAlias", "UUID", "SCHEMA"),
-        *("aware", "checked", "decimal_digits", "each", "fixed_size", "float32", "freeze"),
-        *("int32", "int64", "naive", "to_map", "to_millis", "to_tuple"),
+        *("aware", "checked", "decimal_digits", "each", "finite", "fixed_size", "float32"),
+        *("freeze", "int32", "int64", "naive", "to_map", "to_millis", "to_tuple"),
     )
 )
 """What a generated module imports or defines for itself."""

@@ -29,7 +29,8 @@ def _validators(schema: Schema) -> list[_Validator]:
     """Return validators; those of a union's branches stand beside each other.
 
     A validator looks only at values of its own type. Where branches of one type ask for different
-    things, none is checked: only the encoder knows which of them takes a value.
+    things, none is checked: only the encoder knows which of them takes a value. Numbers are of one
+    type there, because an int may be written as a double; of int and long, long is wider.
     """
     match schema:
         case ArraySchema(items=inner) | MapSchema(values=inner):
@@ -38,8 +39,14 @@ def _validators(schema: Schema) -> list[_Validator]:
         case UnionSchema():
             by_class: dict[str, set[tuple[_Validator, ...]]] = {}
             for branch in schema.branches:
-                by_class.setdefault(value_class(branch), set()).add(tuple(_validators(branch)))
-            alike = [found for found in by_class.values() if len(found) == 1]
+                kind = value_class(branch).replace("float", "int")
+                by_class.setdefault(kind, set()).add(tuple(_validators(branch)))
+            wider = {(("int32",),), (("int64",),)}
+            alike = [
+                {(("int64",),)} if found == wider else found
+                for found in by_class.values()
+                if len(found) == 1 or found == wider
+            ]
             return sorted((each for (found,) in alike for each in found), key=str)
         case PrimitiveSchema() | FixedSchema():
             return _scalar_validators(schema)
@@ -52,8 +59,8 @@ def _scalar_validators(schema: PrimitiveSchema | FixedSchema) -> list[_Validator
     if logical is not None and unit != "nanos":
         if logical.name == "decimal":
             return [("decimal_digits", logical.precision, logical.scale or 0)]
-        zone = {"timestamp": "aware", "local-timestamp": "naive", "time": "naive"}.get(kind)
-        return [(zone,)] if zone else []
+        zones = {"timestamp": "aware", "local-timestamp": "naive", "time": "naive", "big": "finite"}
+        return [(zones[kind],)] if kind in zones else []
     if isinstance(schema, FixedSchema):
         return [("fixed_size", schema.size)]
     name = {"int": "int32", "long": "int64", "float": "float32"}.get(schema.type)

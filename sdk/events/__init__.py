@@ -15,6 +15,7 @@ from sdk.events.checks import checked as checked
 from sdk.events.fields import aware as aware
 from sdk.events.fields import decimal_digits as decimal_digits
 from sdk.events.fields import each as each
+from sdk.events.fields import finite as finite
 from sdk.events.fields import fixed_size as fixed_size
 from sdk.events.fields import float32 as float32
 from sdk.events.fields import freeze as freeze

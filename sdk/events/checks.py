@@ -18,7 +18,7 @@ from typing import Any, Final, get_args, get_origin
 
 import attrs
 
-from sdk.events.fields import aware, int32, int64, naive, refuse
+from sdk.events.fields import aware, int32, int64, naive, refuse, shown
 
 Problem = tuple[str, str, str]
 """Path below a value, what is wrong there, and the remedy."""
@@ -29,7 +29,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "datetime": "pass a datetime, such as datetime.fromisoformat(text)",
     "date": "pass a date, such as date.fromisoformat(text)",
     "time": "pass a time, such as time.fromisoformat(text)",
-    "bytes": "pass bytes, such as text.encode()",
+    "bytes": "pass bytes, which nobody can change: bytes(buffer) or text.encode()",
 }
 
 
@@ -204,14 +204,12 @@ def _first(items: Iterable[tuple[str, Any, Any]]) -> Problem | None:
 
 
 def _fits(wanted: type[Any], value: Any) -> bool:
-    """Tell whether the codec takes a value for a class."""
+    """Tell whether the codec writes a value of a class, and nobody can change it."""
     if wanted is float:
         whole = isinstance(value, int) and not isinstance(value, bool)
         return isinstance(value, float) or (whole and _is_exact_float(value))
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if wanted is bytes:
-        return isinstance(value, bytes | bytearray | memoryview)
     if wanted is dt.date:
         return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
     if attrs.has(wanted):
@@ -229,7 +227,7 @@ def _is_exact_float(value: int) -> bool:
 def _unfit(wanted: type[Any], value: Any) -> Problem:
     name = _name(wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return "", f"{value} has no exact float", "pass a float"
+        return "", f"{shown(value)} has no exact float", "pass a float"
     return "", f"expected {name}, not {_kind(value)}", _REMEDIES.get(name, f"pass {name}")
 
 

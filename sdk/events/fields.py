@@ -9,7 +9,7 @@ them serves a field that is nullable, or a union, too.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import (
     MAX_EMAX,
@@ -45,7 +45,7 @@ def _as_map(value: Mapping[str, Any]) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, _SCALARS):
         return tuple([_frozen(item) for item in value])
     if isinstance(value, Mapping):
         return {key: _frozen(item) for key, item in value.items()}
@@ -56,7 +56,7 @@ def _in_millis(value: Any) -> Any:
     if isinstance(value, datetime | time):
         rest = value.microsecond % 1000
         return value.replace(microsecond=value.microsecond - rest) if rest else value
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, _SCALARS):
         return tuple([_in_millis(item) for item in value])
     if isinstance(value, Mapping):
         return {key: _in_millis(item) for key, item in value.items()}
@@ -120,17 +120,26 @@ def refuse(instance: Any, path: str, message: str, remedy: str) -> None:
     raise InvalidValueError(message, remedy=remedy, event=event, path=path)
 
 
+def shown(value: object) -> str:
+    """Return a value as an error may quote it: on one line and not too long."""
+    try:
+        text = str(value)
+    except ValueError:  # the interpreter refuses to print very long numbers
+        return "a number of very many digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def int32(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     """Validator of Avro ``int``: 32 bits, signed."""
     if isinstance(value, int) and not -0x8000_0000 <= value <= 0x7FFF_FFFF:
-        message = f"{value} does not fit an int"
+        message = f"{shown(value)} does not fit an int"
         refuse(instance, attribute.name, message, "use -2**31 to 2**31 - 1")
 
 
 def int64(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     """Validator of Avro ``long``: 64 bits, signed."""
     if isinstance(value, int) and not -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
-        message = f"{value} does not fit a long"
+        message = f"{shown(value)} does not fit a long"
         refuse(instance, attribute.name, message, "use -2**63 to 2**63 - 1")
 
 
@@ -139,8 +148,8 @@ def float32(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, int | float):
         try:
             _FLOAT.pack(value)
-        except OverflowError:
-            message = f"{value} does not fit a float of 32 bits"
+        except (OverflowError, struct.error):  # of floats, of ints
+            message = f"{shown(value)} does not fit a float of 32 bits"
             refuse(instance, attribute.name, message, "make the field a double")
 
 
@@ -152,7 +161,7 @@ def fixed_size(size: int) -> Validator:
     """
 
     def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if isinstance(value, bytes | bytearray | memoryview) and len(bytes(value)) != size:
+        if isinstance(value, bytes) and len(value) != size:
             refuse(instance, attribute.name, f"{len(value)} bytes given", f"pass exactly {size}")
 
     return check
@@ -182,11 +191,17 @@ def decimal_digits(precision: int, scale: int) -> Validator:
         refuse(
             instance,
             attribute.name,
-            f"{value} does not fit decimal({precision}, {scale})",
+            f"{shown(value)} does not fit decimal({precision}, {scale})",
             f"use at most {precision - scale} digits before and {scale} after the point",
         )
 
     return check
+
+
+def finite(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    """Validator of ``big-decimal``, which has any number of digits but must be finite."""
+    if isinstance(value, Decimal) and not value.is_finite():
+        refuse(instance, attribute.name, f"{value} is not a number", "pass a finite Decimal")
 
 
 def aware(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -195,7 +210,7 @@ def aware(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         refuse(
             instance,
             attribute.name,
-            f"{value} has no time zone, so it names no instant",
+            f"{shown(value)} has no time zone, so it names no instant",
             "pass an aware datetime, such as datetime.now(UTC)",
         )
 
@@ -211,7 +226,7 @@ def naive(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         refuse(
             instance,
             attribute.name,
-            f"{value} has a time zone, which would be lost",
+            f"{shown(value)} has a time zone, which would be lost",
             "use value.replace(tzinfo=None)",
         )
 

@@ -137,6 +137,15 @@ NOON = dt.datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=dt.UTC)
         ("small", None, "expected int, not None", "small"),
         ("price", 1.5, "expected Decimal, not float", "price"),
         ("code", "ab", "expected bytes, not str", "code"),
+        ("code", bytearray(b"ab"), "expected bytes, not bytearray", "code"),
+        pytest.param("small", 10**5000, "of very many digits does not fit", "small", id="long int"),
+        pytest.param(
+            "ratio",
+            10**5000,
+            "number of very many digits has no exact float",
+            "ratio",
+            id="long float",
+        ),
         ("tags", ["a", 1], "expected str, not int", "tags[1]"),
         ("counts", {"a": "b"}, "expected int, not str", "counts['a']"),
         ("counts", {1: 1}, "expected a key of class str, not int", "counts[1]"),
@@ -145,7 +154,6 @@ NOON = dt.datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=dt.UTC)
         ("nested", 5, "expected a map or str, not int", "nested"),
         ("ratio", 1e39, "does not fit a float of 32 bits", "ratio"),
         ("ratio", 2**60 + 1, "has no exact float", "ratio"),
-        ("ratio", 10**400, "has no exact float", "ratio"),
         ("ratios", [1.0, 1e39], "does not fit a float of 32 bits", "ratios[1]"),
         ("day", NOON, "expected date, not datetime", "day"),
         ("day", "2026-01-02", "expected date, not str", "day"),
@@ -174,8 +182,6 @@ def test_a_value_of_a_wrong_type_is_refused_with_its_place(
     [
         ("ratio", 3),
         ("small", enum.IntEnum("Level", "LOW").LOW),  # type: ignore[attr-defined]
-        ("code", bytearray(b"ab")),
-        ("code", memoryview(b"ab")),
         ("ratios", (1, 2.5)),
         ("counts", {}),
         ("both", 1),

@@ -21,6 +21,7 @@ from sdk.events import (
     checked,
     decimal_digits,
     each,
+    finite,
     fixed_size,
     float32,
     int32,
@@ -96,7 +97,7 @@ class Defaults:
     nanos: int = field(default=5, validator=int64)
     price: Decimal = field(default=Decimal("12.34"), validator=decimal_digits(6, 2))
     debt: Decimal = field(default=Decimal("-0.01"), validator=decimal_digits(6, 2))
-    any_price: Decimal = Decimal("0.12")
+    any_price: Decimal = field(default=Decimal("0.12"), validator=finite)
     id: UUID = field(default=UUID("00000000-0000-0000-0000-00000000002a"))
     term: Duration = field(default=Duration(months=1, days=2, milliseconds=3))
     not_a_number: float = float("nan")

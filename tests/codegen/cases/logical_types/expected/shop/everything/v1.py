@@ -19,6 +19,7 @@ from sdk.events import (
     checked,
     decimal_digits,
     each,
+    finite,
     int64,
     naive,
     to_millis,
@@ -44,7 +45,7 @@ class Everything:
     amount: Decimal = field(validator=decimal_digits(10, 2))
     whole: Decimal = field(validator=decimal_digits(5, 0))
     fixed_amount: Decimal = field(validator=decimal_digits(18, 4))
-    any_amount: Decimal
+    any_amount: Decimal = field(validator=finite)
     id: UUID
     short_id: UUID
     term: Duration
