@@ -1,0 +1,67 @@
+"""What is being handled, on every log line that is written meanwhile, of any logger."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+from sdk.cloud_events import ID, TYPE
+from sdk.correlation import handled
+from sdk.records import ConsumerRecord
+
+_TRACE_PARENT = "traceparent"
+
+
+def message_context() -> dict[str, Any]:
+    """Return the fields of the record that this thread or task handles; none outside a handler.
+
+    The key is personal data as often as not, so that only a hash of it is returned.
+    """
+    record = handled.get()
+    return {} if record is None else _fields(record)
+
+
+def _fields(record: ConsumerRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+    if record.key is not None:
+        found["key_hash"] = hashlib.blake2b(record.key, digest_size=6).hexdigest()
+    for name, header in (("event", TYPE), ("event_id", ID)):
+        value = record.header(header)
+        if value is not None:
+            found[name] = value.decode(errors="replace")
+    trace = record.header(_TRACE_PARENT)
+    if trace is not None and trace.count(b"-") == 3:
+        found["trace_id"] = trace.split(b"-")[1].decode(errors="replace")
+    return found
+
+
+class MessageContextFilter(logging.Filter):
+    """Adds the fields of the record that is handled to log records of the standard library.
+
+    Put it on a handler, so that the lines of every logger get them:
+
+        handler.addFilter(MessageContextFilter())
+        handler.setFormatter(logging.Formatter("%(message)s %(topic)s[%(partition)s]", defaults=…))
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields; what the call itself has passed as ``extra`` stays."""
+        for name, value in message_context().items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+def add_message_context(
+    _: Any, __: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Add the fields of the record that is handled; a processor of structlog."""
+    for name, value in message_context().items():
+        fields.setdefault(name, value)
+    return fields
