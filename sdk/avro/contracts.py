@@ -42,7 +42,7 @@ def info_of(cls: type[Any]) -> EventInfo:
     info: EventInfo | None = getattr(cls, "__event__", None)
     if info is None:
         raise SchemaError(
-            f"{getattr(cls, '__name__', cls)!r} is no event class",
+            f"{getattr(cls, '__name__', cls)!r} is not an event class",
             remedy="pass a class that the code generator made",
         )
     return info

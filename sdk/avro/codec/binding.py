@@ -64,7 +64,7 @@ def bind(cls: type[Any]) -> Binding:
     schema = contract_schema(info)
     if not isinstance(schema, RecordSchema):
         raise InvalidSchemaError(
-            f"the schema of {cls.__name__} is no record but {schema.type}", event=info.full_name
+            f"the schema of {cls.__name__} is not a record but {schema.type}", event=info.full_name
         )
     types[schema.name] = cls
     return Binding(cls, schema, types)
@@ -74,7 +74,7 @@ def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
     """Tell how instances of a class are read and made.
 
     Raises:
-        SchemaError: The class is no attrs class with one attribute for each field.
+        SchemaError: The class is not an attrs class with one attribute for each field.
     """
     attributes = getattr(cls, "__attrs_attrs__", None)
     if attributes is None or len(attributes) != len(schema.fields):
@@ -86,7 +86,7 @@ def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
     names = tuple(each.name for each in attributes)
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise SchemaError(f"{name!r} of class {cls.__name__} is no name", event=schema.name)
+            raise SchemaError(f"{name!r} of class {cls.__name__} is not a name", event=schema.name)
     return Shape(
         attributes=names,
         arguments=tuple(each.alias for each in attributes),

@@ -99,7 +99,7 @@ def encode(event: Any) -> bytes:
 
     Raises:
         SerializationError: The event does not fit its schema; ``path`` names the field.
-        SchemaError: The object is no event, or its class does not fit its schema.
+        SchemaError: The object is not an event, or its class does not fit its schema.
     """
     cls = event.__class__
     encoder = _encoders.get(cls) or encoder_for(cls)

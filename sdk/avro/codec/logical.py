@@ -147,7 +147,7 @@ def read_time(units: int, unit: int) -> time:
     """Return the time of day so many units after midnight; ``unit`` is in microseconds."""
     micros = units * unit
     if not 0 <= micros < DAY_MICROS:
-        raise MalformedError(f"{units} is no time of day")
+        raise MalformedError(f"{units} is not a time of day")
     seconds, micros = divmod(micros, 1_000_000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -280,7 +280,7 @@ def _write_big_decimal(value: Any) -> bytes:
         raise TypeError(f"expected Decimal, got {type(value).__name__}")
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise UnfitError(f"{value} is no number", "pass a finite Decimal")
+        raise UnfitError(f"{value} is not a number", "pass a finite Decimal")
     if not -(2**31) < exponent < 2**31:
         raise UnfitError("the exponent of the Decimal is too large", "pass a smaller number")
     unscaled = minimal_bytes(int(Decimal((sign, digits, 0))))
@@ -297,7 +297,7 @@ def read_uuid(raw: str | bytes) -> UUID:
     if isinstance(raw, bytes):
         return UUID(bytes=raw)
     if not _PLAIN_UUID.fullmatch(raw):
-        raise MalformedError("the text is no UUID")
+        raise MalformedError("the text is not a UUID")
     return UUID(raw)
 
 

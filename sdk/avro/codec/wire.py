@@ -22,7 +22,7 @@ _DOUBLE_BITS = 53
 
 
 class MalformedError(ValueError):
-    """Bytes that are no valid encoding, or a value that has none."""
+    """Bytes that are not a valid encoding, or a value that has none."""
 
 
 def read_long(data: bytes, position: int) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def minimal_bytes(value: int) -> bytes:
 
 
 def as_int(value: object) -> int:
-    """Return a whole number as a plain int; bool is none."""
+    """Return a whole number as a plain int; a bool is refused."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     raise TypeError(f"expected int, got {type(value).__name__}")

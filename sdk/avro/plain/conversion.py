@@ -98,7 +98,7 @@ def _form(cls: type[Any], ignore_unknown: bool) -> Form:
 
 
 def _converted(error: type[SdkError], cls: type[Any], convert: Convert, value: Any) -> Any:
-    """Convert a whole event; what goes wrong is told with the name of the event and the path."""
+    """Convert a whole event; errors name the event and the path."""
     try:
         return convert(value)
     except RecursionError as cause:

@@ -112,7 +112,7 @@ class ReadBranch:
 
 @frozen
 class ReadRecord:
-    """A record, read as ``Resolution.records[index]`` says; this is how recursion is told."""
+    """A record, read as ``Resolution.records[index]`` says; this is how recursion is expressed."""
 
     index: int
 

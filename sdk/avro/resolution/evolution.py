@@ -1,4 +1,4 @@
-"""May this schema follow that one? Two answers, told apart: the registry's, and our reader's."""
+"""May this schema follow that one? Two separate answers: the registry's, and our reader's."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
 
     Raises:
         InvalidSchemaError: One of them is not valid Avro.
-        SchemaError: A class is no event class.
+        SchemaError: A class is not an event class.
     """
     new, old = as_schema(reader), as_schema(writer)
     return Compatibility(incompatibilities(new, old), reader_findings(new, old))
@@ -159,7 +159,7 @@ def as_schema(source: SchemaSource) -> Schema:
 
     Raises:
         InvalidSchemaError: The JSON is not valid Avro.
-        SchemaError: The class is no event class.
+        SchemaError: The class is not an event class.
     """
     if isinstance(source, Schema):
         return source

@@ -53,7 +53,7 @@ class Draft:
 
 
 def key_of(node: Any) -> int:
-    """Return what tells a node; records are told by their index, below zero."""
+    """Return the key of a node; that of a record is made of its index, below zero."""
     return ~node.index if isinstance(node, ReadRecord) else id(node)
 
 
@@ -115,7 +115,7 @@ class Failures:
         """Note that a node depends on another one."""
         key = self.look(node)
         self.users.setdefault(key, []).append(user)
-        if key in self.errors:  # so its users were told already
+        if key in self.errors:  # so its users have been updated already
             self.fail_one(user, self.errors[key])
 
     def fail_one(self, user: int, error: Unreadable) -> None:

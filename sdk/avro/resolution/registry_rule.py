@@ -30,7 +30,7 @@ from sdk.avro.schema.model import (
 from sdk.avro.schema.printing import to_json
 
 MAX_REPORTED: Final = 1000
-"""A hostile pair repeats its incompatibilities without end; this many of them are told."""
+"""A hostile pair repeats its incompatibilities without end; at most this many are reported."""
 
 _DESCRIPTIONS: Final = {
     "READER_FIELD_MISSING_DEFAULT_VALUE": (

@@ -47,8 +47,8 @@ def meaning(schema: Schema) -> str:
 def same_meaning(one: Schema, other: Schema) -> bool:
     """Tell whether two schemas write the same bytes for the same values (see `meaning`).
 
-    Whether values of a schema can be written as another one that differs is told by
-    `sdk.avro.encoder_for` with ``written_as``.
+    Whether values of a schema can be written as one of another meaning is what
+    `sdk.avro.encoder_for` with ``written_as`` finds out.
     """
     return meaning(one) == meaning(other)
 

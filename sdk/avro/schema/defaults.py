@@ -87,7 +87,7 @@ def default_value(schema: Schema, value: Any) -> Any:
 
 
 def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
-    """Tell whether Java's parser, when told to validate defaults, lets one pass.
+    """Tell whether Java's parser, when it validates defaults, lets one pass.
 
     It is less strict than `default_defects`: any text will do for an enum, for bytes of any
     characters and for a fixed of any size.
@@ -245,7 +245,7 @@ def _scalar_problem(schema: Schema, value: Any) -> str | None:
             return None
     elif isinstance(value, str):
         return _text_problem(schema, value)
-    return f"default {shown(value)} is no {kind}"
+    return f"default {shown(value)} is not of type {kind}"
 
 
 def _text_problem(schema: Schema, value: str) -> str | None:
@@ -253,14 +253,14 @@ def _text_problem(schema: Schema, value: str) -> str | None:
     if isinstance(schema, EnumSchema):
         if value in schema.symbols:
             return None
-        return f"default {shown(value)} is no symbol of enum {schema.name}"
+        return f"default {shown(value)} is not a symbol of enum {schema.name}"
     if schema.type in ("bytes", "fixed") and any(letter > "\xff" for letter in value):
-        return f"default {shown(value)} has characters beyond U+00FF, which are no bytes"
+        return f"default {shown(value)} has characters beyond U+00FF, which are not bytes"
     if isinstance(schema, FixedSchema) and len(value) != schema.size:
         return f"default has {len(value)} bytes, fixed {schema.name} has {schema.size}"
     if schema.type in ("string", "bytes", "fixed"):
         return None
-    return f"default {shown(value)} is no {schema.type}"
+    return f"default {shown(value)} is not of type {schema.type}"
 
 
 def _floating(value: int | float, *, single: bool) -> float:

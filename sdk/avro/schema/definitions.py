@@ -66,9 +66,9 @@ def read_symbols(
     for index, symbol in enumerate(symbols):
         below = f"{path}/symbols/{index}"
         if not is_name(symbol):
-            defects.error(below, f"{shown(symbol)} is no name", NAME_REMEDY)
+            defects.error(below, f"{shown(symbol)} is not a name", NAME_REMEDY)
         elif symbol in seen:
-            defects.error(below, f"symbol {symbol} stands twice", "remove one")
+            defects.error(below, f"symbol {symbol} occurs twice", "remove one")
         else:
             seen.add(symbol)
     node.symbols = tuple(str(symbol) for symbol in symbols)
@@ -76,7 +76,7 @@ def read_symbols(
     if isinstance(default, str) and default in node.symbols:
         node.default = default
     elif isinstance(default, str) or (strict and default is not None):
-        message = f"the enum's default {shown(default)} is none of its symbols"
+        message = f"the enum's default {shown(default)} is not one of its symbols"
         defects.error(f"{path}/default", message, "name one of the symbols")
 
 
@@ -168,5 +168,5 @@ def _read_order(source: Mapping[str, Any], path: str, defects: Defects) -> str:
     order = source.get("order", "ascending")
     if isinstance(order, str) and order.lower() in _ORDERS:
         return order.lower()
-    defects.error(f"{path}/order", f"{shown(order)} is no order", f"use {', '.join(_ORDERS)}")
+    defects.error(f"{path}/order", f"{shown(order)} is not an order", f"use {', '.join(_ORDERS)}")
     return "ascending"

@@ -108,7 +108,7 @@ def locate(text: str, path: str) -> tuple[int, int]:
 
     Args:
         text: A JSON document that `read_json` accepts.
-        path: A JSON pointer; where the text has no such value, its nearest parent is told.
+        path: A JSON pointer; where the text has no such value, its nearest parent counts.
     """
     text = without_comments(text)
     steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
@@ -123,7 +123,7 @@ def locate(text: str, path: str) -> tuple[int, int]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _value_start(text: str, position: int) -> int:

@@ -66,7 +66,7 @@ class MapSchema:
 
 @define(eq=False)
 class UnionSchema:
-    """One of ``branches``, told by its index."""
+    """One of ``branches``, chosen by its index."""
 
     branches: tuple[Schema, ...]
     type: str = field(default="union", init=False)

@@ -65,7 +65,7 @@ def read_name(
     name = declared_name(source, namespace)
     *spaces, last = name.split(".")
     if not is_name(last):
-        defects.error(f"{path}/name", f"{shown(source['name'])} is no name", NAME_REMEDY)
+        defects.error(f"{path}/name", f"{shown(source['name'])} is not a name", NAME_REMEDY)
         return ""
     if not all(map(is_name, spaces)):
         where = "namespace" if "." not in source["name"] and "namespace" in source else "name"
@@ -74,7 +74,9 @@ def read_name(
             remedy = "join names by single dots"
             defects.error(f"{path}/{where}", f"{told} is not a namespace", remedy)
             return ""
-        if "." in source["name"] or "namespace" in source:  # else told where it was inherited from
+        if (
+            "." in source["name"] or "namespace" in source
+        ):  # else the warning is where it was inherited from
             message = f"{told} is a namespace that Java's parser refuses since 1.12"
             defects.warn(f"{path}/{where}", message, NAME_REMEDY)
     if name in PRIMITIVES:
@@ -93,7 +95,7 @@ def read_aliases(
         source: The definition or field.
         path: Its JSON pointer.
         defects: Takes what is wrong.
-        checked: Refuse aliases that are no names; Java does so for types but not for fields.
+        checked: Refuse aliases that are not names; Java does so for types but not for fields.
     """
     aliases = source.get("aliases", [])
     if not isinstance(aliases, list):
@@ -104,5 +106,5 @@ def read_aliases(
         if isinstance(alias, str) and (not checked or is_name(alias.rpartition(".")[2])):
             good[alias] = None
         else:
-            defects.error(f"{path}/aliases/{index}", f"{shown(alias)} is no name", NAME_REMEDY)
+            defects.error(f"{path}/aliases/{index}", f"{shown(alias)} is not a name", NAME_REMEDY)
     return tuple(good)

@@ -1,4 +1,4 @@
-"""From schema JSON to node classes, with every defect told by JSON pointer and remedy.
+"""From schema JSON to node classes, with the JSON pointer and remedy of every defect.
 
 There are two strictnesses. The lenient one accepts what Java's parser accepts, because such schemas
 live in registries and data written with them must be readable; the strict one is for schemas that
@@ -202,7 +202,7 @@ class _Parser:
         if isinstance(source, list):
             return self.union(source, namespace, path, depth)
         if not isinstance(source, Mapping):
-            message = f"{shown(source)} is no schema"
+            message = f"{shown(source)} is not a schema"
             return self.broken(path, message, "give a type name, an object or a union")
         self.check_keys(source, path)
         kind = source.get("type")
@@ -334,13 +334,13 @@ class _Parser:
 
     def field(self, source: Any, namespace: str, path: str, depth: int) -> FieldSchema | None:
         if not isinstance(source, Mapping):
-            self.defects.error(path, f"{shown(source)} is no field", "give an object")
+            self.defects.error(path, f"{shown(source)} is not a field", "give an object")
             return None
         self.check_keys(source, path)
         name = source.get("name")
         if not is_name(name):
             if "name" in source:
-                self.defects.error(f"{path}/name", f"{shown(name)} is no name", NAME_REMEDY)
+                self.defects.error(f"{path}/name", f"{shown(name)} is not a name", NAME_REMEDY)
             else:
                 self.defects.error(path, "field without a name", 'add "name"')
             return None
@@ -358,7 +358,7 @@ class _Parser:
 
     def check_keys(self, source: Mapping[str, Any], path: str) -> None:
         for key in self.duplicates.get(id(source), ()) if self.strict else ():
-            message = f"key {key} stands twice in one object"
+            message = f"key {key} occurs twice in one object"
             self.defects.error(path + pointer(key), message, "remove one")
         for key, value in source.items():
             if key not in _STRUCTURE and is_deeper(value, self.max_depth):

@@ -173,7 +173,7 @@ def _string(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Print a double as ``Double.toString`` does, which quotes what is no number."""
+    """Print a double as ``Double.toString`` does, which quotes what is not a number."""
     if not math.isfinite(value):
         return f'"{"NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}"'
     if value == 0 or 1e-3 <= abs(value) < 1e7:

@@ -258,13 +258,13 @@ def test_attribute_that_is_no_name_is_refused() -> None:
     cls = event_class(record(("n", "int")))
     twisted = attrs.fields(cls).n.evolve(name="n; import os")
     cls.__attrs_attrs__ = (twisted,)  # type: ignore[attr-defined]
-    with pytest.raises(SchemaError, match="is no name"):
+    with pytest.raises(SchemaError, match="is not a name"):
         avro.encoder_for(cls)
 
 
 def test_object_that_is_no_event_is_refused() -> None:
     """An object without a contract, or one whose classes are missing, is told so."""
-    with pytest.raises(SchemaError, match="is no event class"):
+    with pytest.raises(SchemaError, match="is not an event class"):
         avro.encode("text")
 
     @frozen(kw_only=True)

@@ -108,6 +108,6 @@ def test_hostile_nesting_is_refused() -> None:
     ],
 )
 def test_java_accepts_more(schema: Any, value: Any, accepted: bool) -> None:
-    """Its parser looks at the kind of JSON value only, even when told to validate defaults."""
+    """Its parser looks at the kind of JSON value only, even when it validates defaults."""
     wrapped = parse_schema({"type": "array", "items": schema})
     assert java_accepts_default(wrapped.items, value) is accepted

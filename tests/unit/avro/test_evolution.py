@@ -241,7 +241,7 @@ class TestSources:
 
     def test_other_classes_are_refused(self) -> None:
         """The error is ours and says what would do."""
-        with pytest.raises(SchemaError, match="no event class") as caught:
+        with pytest.raises(SchemaError, match="not an event class") as caught:
             compatibility(int, '"int"')
         assert caught.value.remedy
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sdk import avro
 from sdk.avro.codec import interpreter
 from sdk.avro.codec.codecs import binding
-from sdk.avro.codec.compiled import compile_decoder
+from sdk.avro.codec.compiled import compile_decoder, compile_encoder
 from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.wire import long_bytes, minimal_bytes
 from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import (
@@ -212,11 +213,15 @@ def test_times_are_truncated_to_the_unit_of_the_schema(case: tuple[str, Any]) ->
     body = avro.encode(cls(f=value))
     assert body == fastavro_writes(cls.__event__.schema, {"f": value})
     bound = binding(cls)
-    assert interpreter.write(encode_plan(bound.schema, bound.types), cls(f=value)) == body
+    plan = encode_plan(bound.schema, bound.types)
+    assert interpreter.write(plan, cls(f=value)) == body
+    assert compile_encoder(plan, DEFAULT_LIMITS, lambda *_: b"given up")(cls(f=value)) == body
     assert avro.decode(cls, body).f == value.replace(microsecond=value.microsecond // 1000 * 1000)
 
 
-@given(st.integers(-(10**9), 10**9), st.booleans(), st.integers(1, 8))
+@given(
+    st.integers(-(10**9), 10**9) | st.integers(-(10**5), 10**5), st.booleans(), st.integers(1, 8)
+)
 def test_decimals_beyond_the_precision_are_refused_when_read(
     unscaled: int, fixed: bool, precision: int
 ) -> None:
@@ -227,11 +232,16 @@ def test_decimals_beyond_the_precision_are_refused_when_read(
     kind = {"logicalType": "decimal", "precision": precision, "scale": 1}
     kind |= {"type": "fixed", "name": "F", "size": 5} if fixed else {"type": "bytes"}
     cls = event_class(record(("f", kind)))
-    data = unscaled.to_bytes(5, "big", signed=True)
-    body = data if fixed else b"\x0a" + data
+    data = unscaled.to_bytes(5, "big", signed=True) if fixed else minimal_bytes(unscaled)
+    body = data if fixed else long_bytes(len(data)) + data
     bound = binding(cls)
     plan = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
-    for read in (avro.decoder_for(cls), lambda data: interpreter.read(plan, data)):
+    readers = (
+        avro.decoder_for(cls),
+        compile_decoder(plan, DEFAULT_LIMITS),
+        lambda data: interpreter.read(plan, data),
+    )
+    for read in readers:
         if abs(unscaled) < 10**precision:
             assert avro.decode(cls, avro.encode(read(body))) == read(body)
         else:

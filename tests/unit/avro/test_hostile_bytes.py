@@ -150,7 +150,7 @@ def test_executors_agree_on_mutated_payloads_of_other_versions(
         ("int", "808080808000", "f", 0, "longer than"),
         ("long", "ffffffffffffffffff02", "f", 0, "does not fit 64 bits"),
         ("long", "80808080808080808080808001", "f", 0, "more than 10 bytes"),
-        ("boolean", "02", "f", 0, "no boolean"),
+        ("boolean", "02", "f", 0, "not a boolean"),
         ("float", "000000", "f", 0, "4 bytes are needed, 3 are left"),
         ("double", "00000000000000", "f", 0, "8 bytes are needed, 7 are left"),
         ("string", "01", "f", 0, "negative"),
@@ -175,8 +175,8 @@ def test_executors_agree_on_mutated_payloads_of_other_versions(
         ({"type": "map", "values": "int"}, "02026180", "f['a']", 3, "ends inside"),
         ({"type": "map", "values": "int"}, "0202ff00", "f", 1, "can't decode"),
         ({"type": "int", "logicalType": "date"}, "feffffff0f", "f", 0, "years 1 to 9999"),
-        ({"type": "int", "logicalType": "time-millis"}, "80f0b252", "f", 0, "no time of day"),
-        ({"type": "int", "logicalType": "time-millis"}, "01", "f", 0, "no time of day"),
+        ({"type": "int", "logicalType": "time-millis"}, "80f0b252", "f", 0, "not a time of day"),
+        ({"type": "int", "logicalType": "time-millis"}, "01", "f", 0, "not a time of day"),
         (
             {"type": "long", "logicalType": "timestamp-millis"},
             "feffffffffffffffff01",
@@ -184,7 +184,7 @@ def test_executors_agree_on_mutated_payloads_of_other_versions(
             0,
             "years 1 to 9999",
         ),
-        ({"type": "string", "logicalType": "uuid"}, "0278", "f", 0, "no UUID"),
+        ({"type": "string", "logicalType": "uuid"}, "0278", "f", 0, "not a UUID"),
         (
             {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2},
             "00",

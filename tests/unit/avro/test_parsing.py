@@ -338,7 +338,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "order invalid": (one("int", order="up"), "/fields/0/order"),
     "aliases that are no array": (record(aliases="x"), "/aliases"),
-    "alias that is no name": (record(aliases=["a-b"]), "/aliases/0"),
+    "alias that is not a name": (record(aliases=["a-b"]), "/aliases/0"),
     "enum without symbols": ({"type": "enum", "name": "E"}, ""),
     "symbols that are no array": ({"type": "enum", "name": "E", "symbols": "A"}, "/symbols"),
     "enum symbol with dash": ({"type": "enum", "name": "E", "symbols": ["A-B"]}, "/symbols/0"),
@@ -368,7 +368,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         record({"name": "a", "type": FIXED}, {"name": "b", "type": {**ENUM, "name": "F"}}),
         "/fields/1/type",
     ),
-    "double default that is no number": (one("double", default="much"), "/fields/0/default"),
+    "double default that is not a number": (one("double", default="much"), "/fields/0/default"),
     "double default in Python's notation": (one("double", default="1_000"), "/fields/0/default"),
     "infinite default in Python's notation": (one("float", default="inf"), "/fields/0/default"),
     "textual default of a union": (one(["null", "R2"], default="1"), "/fields/0/type/1"),
@@ -401,7 +401,7 @@ REFUSED_WHEN_STRICT: dict[str, tuple[Any, str]] = {
     "empty enum": ({"type": "enum", "name": "E", "symbols": []}, "/symbols"),
     "empty union": ([], ""),
     "enum default that is no text": ({**ENUM, "default": 1}, "/default"),
-    "field alias that is no name": (one("int", aliases=["a-b"]), "/fields/0/aliases/0"),
+    "field alias that is not a name": (one("int", aliases=["a-b"]), "/fields/0/aliases/0"),
     "two fields alias the same name": (
         record(
             {"name": "x", "type": "int", "aliases": ["old"]},

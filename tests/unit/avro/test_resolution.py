@@ -258,6 +258,24 @@ class TestWritersUnion:
         assert got(writer, reader, long(0) + long(1)) == {"c.N": {"k": 1}}
         assert got(writer, reader, long(1) + long(1)) == {"d.N": {"k": 1}}
 
+    @pytest.mark.parametrize(("kind", "taken"), [("int", "b.N"), ("long", "a.N")])
+    def test_unions_that_differ_far_inside_are_not_equivalent(self, kind: str, taken: str) -> None:
+        """Then the full name decides, not the place of the branch."""
+
+        def union(inner: str, *spaces: str) -> list[Any]:
+            return [
+                record(
+                    field("next", ["null", f"{space}.N"]),
+                    field("i", record(field("y", inner), name=f"{space}.I")),
+                    name=f"{space}.N",
+                )
+                for space in spaces
+            ]
+
+        body = long(0) + long(0) + long(1)
+        value = got(union("int", "a", "b"), union(kind, "b", "a"), body)
+        assert value == {taken: {"next": None, "i": {"y": 1}}}
+
 
 K = field("k", "int")
 

@@ -89,7 +89,7 @@ class Color(enum.Enum):
         (DECIMAL, Decimal("sNaN"), r"does not fit decimal\(4, 2\)"),
         (DECIMAL, Decimal("-Infinity"), r"does not fit decimal\(4, 2\)"),
         (FIXED, Decimal("0.1"), r"does not fit decimal\(4, 0\)"),
-        ({"type": "bytes", "logicalType": "big-decimal"}, Decimal("NaN"), "is no number"),
+        ({"type": "bytes", "logicalType": "big-decimal"}, Decimal("NaN"), "is not a number"),
         ({"type": "string", "logicalType": "uuid"}, "not", "expected UUID, got str"),
         (
             {"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"},

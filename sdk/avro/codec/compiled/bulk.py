@@ -141,7 +141,7 @@ def write_number_map(entries: dict[str, int], kind: str) -> bytes:
     if count >= _FEW and numbers is None:
         stream = BytesIO()
         fastavro = _fastavro()
-        fastavro.write(stream, fastavro.map, entries)  # refuses keys that are no text
+        fastavro.write(stream, fastavro.map, entries)  # refuses keys that are not text
         return stream.getvalue()
     pieces = [length(count)] if count else []
     for key, number in zip(

@@ -5,7 +5,7 @@ themselves surround us, ``out`` the list of pieces. Pieces that are known togeth
 together: at the end all are joined once, behind the prefix. A function without loops needs no
 list at all.
 
-A value of another class than expected is no error yet: the interpreter decides.
+A value of another class than expected is not yet an error: the interpreter decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a place inside an event is told."""
+"""How errors name a place inside an event."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class _Reader:
             case "boolean":
                 byte = self.take(1, start)[0]
                 if byte > 1:
-                    self.fail(f"byte {byte} is no boolean", start)
+                    self.fail(f"byte {byte} is not a boolean", start)
                 return byte == 1
             case "int" | "long":
                 return self.number(kind, start)
