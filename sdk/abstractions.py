@@ -244,6 +244,19 @@ class BrokerConsumer(Protocol):
             BrokerError: The partition is not assigned to this client.
         """
 
+    def committed(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with the offsets that the group has committed; None without one.
+
+        Args:
+            partitions: Whatever offsets they carry.
+            timeout: Seconds.
+
+        Raises:
+            BrokerError: The broker gave no usable answer in time.
+        """
+
     def end_offsets(
         self, partitions: Sequence[TopicPartition], timeout: float
     ) -> list[TopicPartition]:

@@ -345,7 +345,10 @@ class Messaging(ClosingDeliveries):
             if event_classes
             else self.topics.definitions()
         )
-        self._provision(topic for topic in definitions if topic.name not in self._provisioned)
+        self._provision(
+            (topic for topic in definitions if topic.name not in self._provisioned),
+            self.settings.routing.provision,
+        )
 
     def close(self, timeout: float | None = None) -> None:
         """Stop the consumers, wait for what is under way, release everything; again does nothing.
@@ -388,11 +391,14 @@ class Messaging(ClosingDeliveries):
     def _member(self, group: str, retry_topics: RetryTopics) -> BrokerConsumer:
         self._check_usable()
         options = self.settings.consumer
-        if self.settings.routing.provision != "none" and options.dead_letters is not None:
+        mode = self.settings.routing.provision
+        if mode == "none" and retry_topics.ordered:
+            mode = "create"  # topics that a broker makes by itself may have too few partitions
+        if mode != "none" and (options.dead_letters or options.retry_topics) is not None:
             with closing(self.admin()) as admin:
                 names = [definition.name for definition in self.topics.definitions()]
                 sources = admin.describe(names).values()
-            self._provision(retry_topics.definitions(sources, options))
+            self._provision(retry_topics.definitions(sources, options), mode)
         return self._broker.consumer(group)
 
     def _forwarder(
@@ -416,9 +422,8 @@ class Messaging(ClosingDeliveries):
             found = admin.describe([topic]).get(topic)
         return None if found is None else found.partitions
 
-    def _provision(self, definitions: Iterable[TopicDefinition]) -> None:
+    def _provision(self, definitions: Iterable[TopicDefinition], mode: str) -> None:
         wanted = list(definitions)
-        mode = self.settings.routing.provision
         if mode == "none" or not wanted:
             return
         with closing(self._broker.admin()) as admin:

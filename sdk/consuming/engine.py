@@ -19,6 +19,7 @@ from sdk.consuming.dispatch import Dispatch, Opened
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Call, Handlers
 from sdk.consuming.intake import Intake, Limits
+from sdk.consuming.key_order import KeyOrder, Rebuilding
 from sdk.consuming.lanes import Lane, Lanes
 from sdk.consuming.offsets import Committer
 from sdk.consuming.processing import Forwards, Processor
@@ -96,8 +97,11 @@ class Engine:
         together = parts.concurrency == 1 or handlers.batches
         self._lanes = Lanes("partition" if together else parts.ordering, parts.clock)
         broker = parts.connect()
-        source = parts.policy.topics.source
-        circuits = Circuits(parts.observers.notify, monotonic=parts.clock.monotonic, source=source)
+        topics = parts.policy.topics
+        order = KeyOrder(topics) if topics.ordered else None
+        circuits = Circuits(
+            parts.observers.notify, monotonic=parts.clock.monotonic, source=topics.source
+        )
         self.intake = Intake(
             broker,
             self._lanes,
@@ -109,7 +113,8 @@ class Engine:
                 interval=parts.commit_seconds,
             ),
             circuits=circuits,
-            retry_topics=parts.policy.topics,
+            retry_topics=topics,
+            rebuilding=None if order is None else Rebuilding(order, topics, broker, parts.clock),
             limits=parts.limits,
             group=parts.group,
             clock=parts.clock,
@@ -125,6 +130,7 @@ class Engine:
             group=parts.group,
             clock=parts.clock,
             observers=parts.observers,
+            order=order,
         )
         self._dispatch = Dispatch(
             handlers,

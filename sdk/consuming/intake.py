@@ -13,6 +13,7 @@ from attrs import frozen
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
+from sdk.consuming.key_order import Rebuilding
 from sdk.consuming.lanes import Lane, Lanes, Partition
 from sdk.consuming.offsets import Committer, Place
 from sdk.consuming.retry_topics import RetryTopics, due_at
@@ -80,6 +81,7 @@ class Intake:
         committer: Commits what is done.
         circuits: What the consumer waits for.
         retry_topics: Which topics hold records that are not due yet.
+        rebuilding: Reads retry topics through where the order of keys is kept across them.
         limits: How much is taken on.
         group: Consumer group.
         clock: Tells when things are due.
@@ -101,6 +103,7 @@ class Intake:
         *,
         circuits: Circuits,
         retry_topics: RetryTopics,
+        rebuilding: Rebuilding | None,
         limits: Limits,
         group: str,
         clock: Clock,
@@ -111,6 +114,7 @@ class Intake:
         self._committer = committer
         self._circuits = circuits
         self._retry_topics = retry_topics
+        self._rebuilding = rebuilding
         self._limits = limits
         self._group = group
         self._clock = clock
@@ -142,6 +146,8 @@ class Intake:
                 self._requests.popleft()()
             self._watch()
             room = self._room()
+            if self._rebuilding is not None:
+                self._rebuilding.tick(self.partitions.keys())
             self._pause_and_resume()
             records = self._broker.poll(_POLL_SECONDS, room)
             if records:
@@ -199,6 +205,8 @@ class Intake:
         self.joined = True
         for place in _places(partitions):
             self.partitions[place] = self._partition(place)
+        if self._rebuilding is not None:
+            self._rebuilding.begin(_places(partitions))
         if partitions:
             logger.info("group %s: assigned %s", self._group, _names(partitions))
             self._notify(PartitionsAssigned, partitions)
@@ -260,6 +268,8 @@ class Intake:
             self._resting.pop(place, None)
             self._paused.discard(place)
             self.lag.pop(place, None)
+        if self._rebuilding is not None:
+            self._rebuilding.forget(gone.keys())
         if self._circuits.released(_partitions(gone)):
             self._lanes.recheck()
         return list(gone.values())
@@ -272,6 +282,8 @@ class Intake:
             partition = self.partitions.get(place)
             if partition is None or place in self._resting:
                 continue  # it was revoked within the poll, or is read again from an earlier record
+            if self._rebuilding is not None and self._rebuilding.takes(run):
+                continue
             if self._retry_topics.is_retry(first.topic):
                 run = self._due(run)
                 if not run:
@@ -323,13 +335,16 @@ class Intake:
 
     def _pause_and_resume(self) -> None:
         """Make the client deliver what is wanted, and nothing else."""
-        if not (self._full or self._resting or self._wanted_paused or self._paused):
+        held = self._rebuilding.paused(self.partitions) if self._rebuilding is not None else set()
+        if not (self._full or self._resting or self._wanted_paused or self._paused or held):
             return
         now = self._clock.monotonic()
         for place in [place for place, due in self._resting.items() if due <= now]:
             del self._resting[place]
         wanted = (
-            self.partitions.keys() if self._full else self._resting.keys() | self._wanted_paused
+            self.partitions.keys()
+            if self._full
+            else self._resting.keys() | self._wanted_paused | held
         )
         wanted = wanted & self.partitions.keys()
         paused, resumed = wanted - self._paused, self._paused - wanted

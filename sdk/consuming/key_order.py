@@ -5,26 +5,41 @@ its key, from the same source partition, is still in a retry topic; otherwise it
 retry topic in which the earliest one stands, and so comes after it. "Earlier" is the offset in the
 source partition, which the headers keep, so the order does not depend on who forwarded what when.
 
-The state is what stands in the retry topics. After a restart or a rebalance the new owner of a
-source partition reads its retry topics from the committed offsets to their ends, and calls
-`in_retry` for each record, before it hands over anything of that partition. That needs the source
-partition and the same partition of its retry topics to have one owner: equal partition counts, and
-the ``range`` assignor (the default).
+The state is what stands in the retry topics, and is read from them: when partitions are assigned,
+`Rebuilding` reads their retry topics from the committed offsets to their ends and back, before
+anything of those partitions is handed over. That needs a source partition and the same partition of
+its retry topics to have one owner: equal partition counts, and the assignor ``range``, which
+``ordered = true`` sets.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Collection, Iterable, Sequence
+
+from attrs import define
+
+from sdk.abstractions import BrokerConsumer
+from sdk.clock import Clock
 from sdk.consuming.dead_letters import Origin, origin_of
+from sdk.consuming.offsets import Place
 from sdk.consuming.outcome import DONE, Done, Retry
 from sdk.consuming.retry_topics import RetryTopics
+from sdk.errors import ConfigurationError
 from sdk.records import ConsumerRecord, TopicPartition
+
+logger = logging.getLogger(__name__)
+
+_ASK_SECONDS = 10.0
+_QUIET_SECONDS = 10.0
 
 _Key = tuple[str, int, bytes]
 """(source topic, partition, record key)"""
 
 
 class KeyOrder:
-    """The records of one consumer that are in retry topics, by key.
+    """The records of one consumer that are in retry topics, by key; thread-safe.
 
     Args:
         topics: Which topics are retry topics.
@@ -32,6 +47,7 @@ class KeyOrder:
 
     def __init__(self, topics: RetryTopics) -> None:
         self._topics = topics
+        self._lock = threading.Lock()
         self._waiting: dict[_Key, dict[int, str]] = {}
 
     def __bool__(self) -> bool:
@@ -45,34 +61,43 @@ class KeyOrder:
             already, because it was forwarded before a restart and read again; or None if it may
             be handed over.
         """
-        key, offset = self._place(record)
-        waiting = self._waiting.get(key) if key is not None else None
-        if not waiting:
+        if not self._waiting:
             return None
-        if offset in waiting and not self._topics.is_retry(record.topic):
-            return DONE
-        first = min(waiting)
-        return Retry(0.0, waiting[first]) if first < offset else None
+        key, offset = self._place(record)
+        with self._lock:
+            waiting = self._waiting.get(key) if key is not None else None
+            if not waiting:
+                return None
+            if offset in waiting and not self._topics.is_retry(record.topic):
+                return DONE
+            first = min(waiting)
+            return Retry(0.0, waiting[first]) if first < offset else None
 
     def in_retry(self, record: ConsumerRecord, topic: str) -> None:
         """Take note that a record stands in a retry topic: its forward was acknowledged."""
         key, offset = self._place(record)
         if key is not None:
-            self._waiting.setdefault(key, {})[offset] = topic
+            with self._lock:
+                self._waiting.setdefault(key, {})[offset] = topic
 
     def done(self, record: ConsumerRecord) -> None:
         """Take note that a record was handled, skipped or dead-lettered."""
+        if not self._waiting:
+            return
         key, offset = self._place(record)
-        waiting = self._waiting.get(key) if key is not None else None
-        if waiting is not None:
-            waiting.pop(offset, None)
-            if not waiting and key is not None:
-                del self._waiting[key]
+        with self._lock:
+            waiting = self._waiting.get(key) if key is not None else None
+            if waiting is not None:
+                waiting.pop(offset, None)
+                if not waiting and key is not None:
+                    del self._waiting[key]
 
-    def forget(self, partition: TopicPartition) -> None:
-        """Take note that a source partition is no longer ours."""
-        gone = (partition.topic, partition.partition)
-        self._waiting = {key: kept for key, kept in self._waiting.items() if key[:2] != gone}
+    def forget(self, places: Iterable[Place]) -> None:
+        """Take note that partitions are no longer ours."""
+        gone = {(self._topics.source(topic), number) for topic, number in places}
+        with self._lock:
+            for key in [key for key in self._waiting if key[:2] in gone]:
+                del self._waiting[key]
 
     def _place(self, record: ConsumerRecord) -> tuple[_Key | None, int]:
         """Return the key within its source partition, None without a key, and the offset there."""
@@ -82,3 +107,141 @@ class KeyOrder:
         if self._topics.is_retry(record.topic):
             origin = origin_of(record) or origin
         return (origin.topic, origin.partition, record.key), origin.offset
+
+
+@define
+class _Reading:
+    """A partition of a retry topic that is read through.
+
+    Attributes:
+        start: Where the group goes on in it; None until that is known.
+        end: Where it ended when it was assigned.
+        heard: When its last record came.
+    """
+
+    start: int | None
+    end: int
+    heard: float
+
+
+class Rebuilding:
+    """Finds the records that stand in the retry topics of partitions that were just assigned.
+
+    Args:
+        order: Is told of them.
+        topics: Which topics are retry topics.
+        broker: The client of the group; used by its one thread.
+        clock: Tells when nothing more is to be expected of a partition.
+    """
+
+    def __init__(
+        self, order: KeyOrder, topics: RetryTopics, broker: BrokerConsumer, clock: Clock
+    ) -> None:
+        self._order = order
+        self._topics = topics
+        self._broker = broker
+        self._clock = clock
+        self._fresh: set[Place] = set()
+        self._reading: dict[Place, _Reading] = {}
+
+    def begin(self, places: Iterable[Place]) -> None:
+        """Take note of partitions that were assigned."""
+        self._fresh.update(places)
+
+    def forget(self, places: Collection[Place]) -> None:
+        """Take note of partitions that are no longer ours."""
+        self._fresh.difference_update(places)
+        for place in places:
+            self._reading.pop(place, None)
+        self._order.forget(places)
+
+    def tick(self, owned: Collection[Place]) -> None:
+        """Start reading what was assigned, and end what has nothing more to give.
+
+        Args:
+            owned: All partitions that are assigned.
+
+        Raises:
+            ConfigurationError: The partitions of a topic and of its retry topics are not all ours.
+            BrokerError: The broker gave no usable answer in time.
+        """
+        now = self._clock.monotonic()
+        if self._fresh:
+            for place in self._fresh:
+                self._require_together(place, owned)
+            retries = [
+                TopicPartition(topic=topic, partition=number)
+                for topic, number in self._fresh
+                if self._topics.is_retry(topic)
+            ]
+            starts = self._broker.committed(retries, _ASK_SECONDS) if retries else []
+            ends = self._broker.end_offsets(retries, _ASK_SECONDS) if retries else []
+            for start, end in zip(starts, ends, strict=True):
+                if (start.offset or 0) < (end.offset or 0):
+                    place = (end.topic, end.partition)
+                    self._reading[place] = _Reading(start.offset, end.offset or 0, now)
+            self._fresh.clear()
+        for place, reading in list(self._reading.items()):
+            if now - reading.heard > _QUIET_SECONDS:
+                logger.warning("%s [%d] ends before the offset %d", *place, reading.end)
+                self._finish(place, reading)
+
+    def paused(self, owned: Iterable[Place]) -> set[Place]:
+        """Return which partitions must not be read meanwhile."""
+        if not (self._fresh or self._reading):
+            return set()
+        return {place for place in owned if place not in self._reading and self._held(place)}
+
+    def takes(self, run: Sequence[ConsumerRecord]) -> bool:
+        """Look at records of one partition in a row.
+
+        Returns:
+            Whether they must not be handed over now; they come again.
+        """
+        if not (self._fresh or self._reading):
+            return False
+        place = (run[0].topic, run[0].partition)
+        reading = self._reading.get(place)
+        if reading is None:
+            if self._held(place):
+                self._seek(place, run[0].offset)
+                return True
+            return False
+        reading.heard = self._clock.monotonic()
+        if reading.start is None:
+            reading.start = run[0].offset
+        for record in run:
+            if record.offset < reading.end:
+                self._order.in_retry(record, record.topic)
+        if run[-1].offset + 1 >= reading.end:
+            self._finish(place, reading)
+        return True
+
+    def _finish(self, place: Place, reading: _Reading) -> None:
+        del self._reading[place]
+        if reading.start is not None:
+            self._seek(place, reading.start)
+
+    def _held(self, place: Place) -> bool:
+        mine = self._group(place)
+        return any(self._group(other) == mine for other in (*self._fresh, *self._reading))
+
+    def _group(self, place: Place) -> Place:
+        return self._topics.source(place[0]), place[1]
+
+    def _seek(self, place: Place, offset: int) -> None:
+        self._broker.seek(TopicPartition(topic=place[0], partition=place[1], offset=offset))
+
+    def _require_together(self, place: Place, owned: Collection[Place]) -> None:
+        source, number = self._group(place)
+        missing = [
+            topic for topic in (source, *self._topics.names(source)) if (topic, number) not in owned
+        ]
+        if missing:
+            raise ConfigurationError(
+                f"ordered retries need this member to have the same partition of {missing[0]}",
+                topic=place[0],
+                partition=number,
+                remedy="give the retry topics the partition count of their source topic, and all"
+                " members of the group the same topics and the assignor range",
+            )

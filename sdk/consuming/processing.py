@@ -20,6 +20,7 @@ from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Opened, Task
 from sdk.consuming.failures import FailurePolicy, classify, raised
+from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.lanes import Failed, Lane, Lanes, Partition, attempt_at
 from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
 from sdk.correlation import handled
@@ -73,6 +74,7 @@ class Processor:
         group: Consumer group.
         clock: Tells when a record is due again.
         observers: Who learns what becomes of records.
+        order: Keeps the order of keys across retry topics; None where it is not kept.
     """
 
     lanes: Lanes
@@ -84,6 +86,7 @@ class Processor:
     group: str
     clock: Clock
     observers: Observers = field(factory=Observers)
+    order: KeyOrder | None = None
 
     async def work(self, lane: Lane, opened: Iterable[Opened]) -> None:
         """Handle the run of a lane, in order, and give the lane back.
@@ -94,7 +97,7 @@ class Processor:
         """
         partition, run = lane.partition, lane.run
         done, failed = partition.watermark.done, partition.failed
-        plain = not (self.observers or self.circuits)
+        plain = not (self.observers or self.circuits or self.order is not None)
         position, due = 0, None
         try:
             for record, task, value in opened:
@@ -136,7 +139,7 @@ class Processor:
                 if partition.halted or due is not None:
                     break
                 lane.current = record
-                if task is not None and task.batch and not _owes(partition.failed, record):
+                if task is not None and task.batch and self._may_join(partition, record):
                     gathering = task
                     gathered.append((record, value))
                     continue
@@ -152,6 +155,12 @@ class Processor:
         finally:
             handled.set(None)
             self.lanes.give_back(lane, kept + run[position:], due=due, wanted=wanted)
+
+    def _may_join(self, partition: Partition, record: ConsumerRecord) -> bool:
+        """Whether a record may become part of a batch."""
+        if _owes(partition.failed, record):
+            return False
+        return self.order is None or self.order.behind(record) is None
 
     def _time_left(
         self, lane: Lane, task: Task | None, gathered: list[Any]
@@ -172,6 +181,9 @@ class Processor:
         """Handle one record; return when it is due again, if it is not done."""
         if task is None or _owes(partition.failed, record):
             return await self._settle(partition, record, task, value)
+        held = self.order.behind(record) if self.order is not None else None
+        if held is not None:
+            return await self._settle(partition, record, task, held)
         wait = self.circuits.wait(record)
         if wait:
             return self.clock.monotonic() + wait
@@ -233,6 +245,8 @@ class Processor:
             seconds = time.perf_counter() - started
             attempt = attempt_at(partition, record)
             self.observers.notify(RecordHandled(record, task.event, self.group, seconds, attempt))
+        if self.order is not None:
+            self.order.done(record)
         self._done(partition, record)
 
     def _done(self, partition: Partition, record: ConsumerRecord) -> None:
@@ -286,6 +300,8 @@ class Processor:
             case Stop():
                 self.stop(outcome.error)
                 return math.inf
+        if self.order is not None and isinstance(outcome, DeadLetter | Skip):
+            self.order.done(record)
         self._done(partition, record)
         return None
 
@@ -331,6 +347,8 @@ class Processor:
                 error,
             )
             return self.clock.monotonic() + delay
+        if self.order is not None and isinstance(outcome, Retry):
+            self.order.in_retry(record, delivery.topic)
         if self.observers:
             topic = delivery.topic
             self.observers.notify(

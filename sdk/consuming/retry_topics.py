@@ -25,6 +25,10 @@ class RetryTopics:
         delays_ms: Delay before each further attempt, milliseconds; none without retry topics.
         retry_group: Consumer group, if the retry topics carry its name.
         dead_letter_group: Consumer group, if the dead-letter topics carry its name.
+        ordered: Whether later records of a key wait behind the one that is being retried.
+
+    Attributes:
+        ordered: As given.
     """
 
     def __init__(
@@ -33,7 +37,9 @@ class RetryTopics:
         *,
         retry_group: str | None = None,
         dead_letter_group: str | None = None,
+        ordered: bool = False,
     ) -> None:
+        self.ordered = ordered
         suffixes = retry_suffixes(delays_ms, retry_group) if delays_ms else ()
         self._stages = tuple(zip(suffixes, (delay / 1000 for delay in delays_ms), strict=True))
         self._suffixes = tuple(dict.fromkeys(suffixes))
@@ -47,6 +53,7 @@ class RetryTopics:
             retries.delays_ms if retries else (),
             retry_group=group if retries and retries.per_group else None,
             dead_letter_group=group if dead and dead.per_group else None,
+            ordered=retries is not None and retries.ordered,
         )
 
     def names(self, topic: str) -> tuple[str, ...]:

@@ -65,11 +65,15 @@ def consumer_config(
         raise ConfigurationError(
             "the consumer group id is empty", remedy="set consumer.group_id, or name a group"
         )
+    ordered = consumer.retry_topics is not None and consumer.retry_topics.ordered
+    by_broker = consumer.group_protocol == "consumer"
     config = {
         **common_config(kafka, token),
         **configured("consumer", consumer),
         "group.id": group_id,
-        "partition.assignment.strategy": "cooperative-sticky",
+        # Ordered retries need a partition and the same one of its retry topics to have one owner.
+        "partition.assignment.strategy": "range" if ordered else "cooperative-sticky",
+        **({"group.remote.assignor": "range"} if ordered and by_broker else {}),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         # The default of 1,000 ms makes a fast consumer about nine times slower.

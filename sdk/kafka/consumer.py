@@ -158,6 +158,16 @@ class ConfluentConsumer:
                 error.args[0], "seek", topic=partition.topic, partition=partition.partition
             ) from error
 
+    def committed(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with the offsets that the group has committed; None without one."""
+        places = [Place(each.topic, each.partition) for each in partitions]
+        try:
+            return _ours(self._client.committed(places, timeout))
+        except KafkaException as error:
+            raise broker_failure(error.args[0], "ask for committed offsets") from error
+
     def end_offsets(
         self, partitions: Sequence[TopicPartition], timeout: float
     ) -> list[TopicPartition]:

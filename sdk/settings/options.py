@@ -191,6 +191,15 @@ class ConsumerOptions:
     failures: FailuresOptions = field(factory=FailuresOptions)
     librdkafka: Mapping[str, Scalar] = field(factory=dict, repr=False, validator=checks.credentials)
 
+    def __attrs_post_init__(self) -> None:
+        ordered = self.retry_topics is not None and self.retry_topics.ordered
+        if ordered and self.ordering == "none":
+            raise ConfigurationError(
+                "is 'none', which excludes retry_topics.ordered",
+                path="ordering",
+                remedy="set ordering = 'key', or ordered = false",
+            )
+
     @property
     def dead_letters(self) -> DeadLetterOptions | None:
         """The dead-letter options in force; None where failed records stop the consumer."""

@@ -87,6 +87,15 @@ class InMemoryConsumer:
             offset = 0 if offset == BEGINNING else len(self._broker.log(*place))
         self._positions[place] = offset
 
+    def committed(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        """Return partitions with the offsets that the group has committed; None without one."""
+        with self._broker.changed:
+            return [
+                _partition(place, self._group.committed.get(place)) for place in _places(partitions)
+            ]
+
     def end_offsets(
         self, partitions: Sequence[TopicPartition], timeout: float
     ) -> list[TopicPartition]:

@@ -11,7 +11,7 @@ from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.outcome import DONE, Done, Retry
 from sdk.consuming.retry_topics import RetryTopics
-from sdk.records import ConsumerRecord, TopicPartition
+from sdk.records import ConsumerRecord
 from tests.unit.consuming.records import Outbox, consumed, record
 
 TOPICS = RetryTopics([1000, 2000])
@@ -48,7 +48,7 @@ def test_a_partition_that_is_taken_away_is_forgotten() -> None:
     """Its new owner reads the retry topics."""
     order = KeyOrder(TOPICS)
     order.in_retry(record(offset=1), FIRST)
-    order.forget(TopicPartition(topic="orders", partition=2))
+    order.forget([("orders", 2)])
     assert order.behind(record(offset=2)) is None
 
 
