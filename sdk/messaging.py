@@ -44,6 +44,7 @@ from sdk.publishing.producer import Producer
 from sdk.records import ProducerRecord
 from sdk.serializers import Serializers
 from sdk.settings import ConsumerOptions, Settings
+from sdk.settings.secrets import secrets_of
 from sdk.signals import exit_on_sigterm
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, TopicRouter
 
@@ -414,6 +415,7 @@ class Messaging(ClosingDeliveries):
             group,
             now=self._clock.time,
             partitions=lambda topic: counts.get(topic, lambda: self._partition_count(topic)),
+            secrets=secrets_of(self.settings),
             stack_trace_bytes=dead_letters.stack_trace_bytes if dead_letters else 0,
         )
 

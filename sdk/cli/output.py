@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
-from datetime import time as datetime_time
-from enum import Enum
+from collections.abc import Iterator
 from typing import Any
 
-import attrs
-
+from sdk.avro.plain.conversion import to_plain
 from sdk.cli.times import written
 from sdk.errors import SdkError
 from sdk.replay import DeadLetters, Letter, Report
@@ -73,7 +69,7 @@ def document(letters: DeadLetters, letter: Letter, *, full: bool = False) -> dic
 def _value(letters: DeadLetters, letter: Letter) -> dict[str, Any]:
     """Return the decoded event, or the bytes and why they cannot be read."""
     try:
-        return {"value": _plain(letters.event(letter))}
+        return {"value": to_plain(letters.event(letter))}
     except SdkError as error:
         raw = letter.record.value
         return {"unreadable": str(error), "bytes": None if raw is None else raw.hex()}
@@ -121,23 +117,6 @@ def summary(report: Report, doing: str) -> dict[str, Any]:
             for (event, error), count in report.histogram.most_common()
         ],
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold of a field's value, for reading; it is not an encoding."""
-    if attrs.has(type(value)):
-        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, datetime | date | datetime_time):
-        return value.isoformat()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _short(name: str) -> str:

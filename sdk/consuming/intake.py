@@ -27,6 +27,7 @@ from sdk.happenings import (
     PartitionsResumed,
     PartitionsRevoked,
     RecordReceived,
+    RecordSkipped,
 )
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
@@ -289,11 +290,26 @@ class Intake:
                 if not run:
                     continue
             partition.watermark.take(run)
+            if self._retry_topics.is_retry(first.topic):
+                run = self._own(partition, run)
             batches.append((partition, run))
             if self._observers:
                 for record in run:
                     self._observers.notify(RecordReceived(record))
         self._lanes.add(batches)
+
+    def _own(self, partition: Partition, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
+        """Return the retries of this group; those of others that share the topic are done."""
+        own, is_others = [], self._retry_topics.is_others
+        for record in run:
+            if not is_others(record):
+                own.append(record)
+                continue
+            partition.watermark.done(record.offset)
+            if self._observers:
+                reason = "a retry of another group"
+                self._observers.notify(RecordSkipped(record, None, self._group, reason))
+        return own
 
     def _due(self, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
         """Return the first records of a retry topic, those that are due; the others come again."""

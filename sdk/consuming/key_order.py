@@ -211,7 +211,7 @@ class Rebuilding:
         if reading.start is None:
             reading.start = run[0].offset
         for record in run:
-            if record.offset < reading.end:
+            if record.offset < reading.end and not self._topics.is_others(record):
                 self._order.in_retry(record, record.topic)
         if run[-1].offset + 1 >= reading.end:
             self._finish(place, reading)

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from attrs import evolve
 
-from sdk.consuming.headers import ATTEMPTS, BACKOFF_TIMESTAMP, ORIGINAL_TIMESTAMP, read_integer
+from sdk.consuming.headers import (
+    ATTEMPTS,
+    BACKOFF_TIMESTAMP,
+    ORIGINAL_TIMESTAMP,
+    RETRY_NAMES,
+    read_integer,
+)
 from sdk.errors import ConfigurationError
 from sdk.records import ConsumerRecord
 from sdk.settings import ConsumerOptions
@@ -26,6 +32,7 @@ class RetryTopics:
         retry_group: Consumer group, if the retry topics carry its name.
         dead_letter_group: Consumer group, if the dead-letter topics carry its name.
         ordered: Whether later records of a key wait behind the one that is being retried.
+        group: The consumer group; retries of other groups, which share the topics, are passed over.
 
     Attributes:
         ordered: As given.
@@ -38,8 +45,10 @@ class RetryTopics:
         retry_group: str | None = None,
         dead_letter_group: str | None = None,
         ordered: bool = False,
+        group: str | None = None,
     ) -> None:
         self.ordered = ordered
+        self._group = None if group is None else group.encode()
         suffixes = retry_suffixes(delays_ms, retry_group) if delays_ms else ()
         self._stages = tuple(zip(suffixes, (delay / 1000 for delay in delays_ms), strict=True))
         self._suffixes = tuple(dict.fromkeys(suffixes))
@@ -54,6 +63,7 @@ class RetryTopics:
             retry_group=group if retries and retries.per_group else None,
             dead_letter_group=group if dead and dead.per_group else None,
             ordered=retries is not None and retries.ordered,
+            group=group,
         )
 
     def names(self, topic: str) -> tuple[str, ...]:
@@ -75,6 +85,11 @@ class RetryTopics:
     def is_retry(self, topic: str) -> bool:
         """Return whether ``topic`` is a retry topic of ours."""
         return bool(self._suffixes) and topic.endswith(self._suffixes)
+
+    def is_others(self, record: ConsumerRecord) -> bool:
+        """Return whether a record of a retry topic failed in another consumer group."""
+        group = record.header(RETRY_NAMES.group)
+        return None not in (group, self._group) and group != self._group
 
     def source(self, topic: str) -> str:
         """Return the topic whose retries stand in ``topic``; a topic without retries is its own."""

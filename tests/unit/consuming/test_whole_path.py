@@ -184,6 +184,20 @@ def test_a_rule_in_code_decides() -> None:
     assert not broker.records(DLT)
 
 
+def test_groups_that_share_retry_topics_leave_each_others_retries_alone() -> None:
+    """A retry is handled by the group that failed, though the names are the same for all."""
+    broker = InMemoryBroker()
+    stages = RetryTopicsOptions(delays_ms=(1, 2))
+    billing, stock = Handler(BadOrder("x"), bad=1), Handler(BadOrder("x"))
+    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+        publish(messaging, ["bad", "good"])
+        run(messaging, broker, billing)
+        consumer = messaging.consumer("stock").handle(OrderCreated, stock)
+        run_until_idle(consumer, broker, "stock", timeout=20)
+    assert sorted(billing.handled) == ["bad", "good"]
+    assert sorted(stock.handled) == ["bad", "good"]
+
+
 def test_while_a_dependency_is_down_nothing_is_burnt() -> None:
     """A circuit opens, no attempt is counted, nothing is dead-lettered, and all is handled."""
     broker, seen = InMemoryBroker(), list[Happening]()
