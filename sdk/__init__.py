@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sdk.abstractions import Observer as Observer
     from sdk.consuming.consumer import Consumer as Consumer
     from sdk.consuming.context import Context as Context
+    from sdk.consuming.failures import FailurePolicy as FailurePolicy
+    from sdk.errors import DependencyDown as DependencyDown
     from sdk.errors import SdkError as SdkError
     from sdk.events import Catalog as Catalog
     from sdk.events import Event as Event
@@ -40,8 +42,10 @@ _HOMES = {
     "Context": "sdk.consuming.context",
     "Delivery": "sdk.publishing.delivery",
     "DeliveryReport": "sdk.records",
+    "DependencyDown": "sdk.errors",
     "Event": "sdk.events",
     "EventInfo": "sdk.events",
+    "FailurePolicy": "sdk.consuming.failures",
     "Messaging": "sdk.messaging",
     "Observer": "sdk.abstractions",
     "Producer": "sdk.publishing.producer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -192,7 +192,12 @@ class BrokerConsumer(Protocol):
     """A consuming client, member of one group; used by one thread."""
 
     def subscribe(
-        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
+        self,
+        topics: Sequence[str],
+        listener: ConsumerListener,
+        *,
+        pattern: str | None = None,
+        from_beginning: Collection[str] = (),
     ) -> None:
         """Join the group for these topics, and for those whose names match a pattern.
 
@@ -200,6 +205,8 @@ class BrokerConsumer(Protocol):
             topics: Topic names.
             listener: Learns of rebalances and of commits.
             pattern: Regular expression that is searched from the start of a topic name.
+            from_beginning: Topics, such as retry topics, of which nothing may be missed: without
+                a committed offset they are read from their beginning, whatever the setting says.
         """
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:

@@ -50,6 +50,7 @@ class ConsumerRecord(NamedTuple):
         key: Serialized key.
         headers: In order, repeats kept.
         timestamp: Milliseconds since the epoch, or None.
+        appended: Whether the timestamp is the broker's (``LogAppendTime``), not the producer's.
     """
 
     topic: str
@@ -59,6 +60,7 @@ class ConsumerRecord(NamedTuple):
     key: bytes | None = None
     headers: tuple[Header, ...] = ()
     timestamp: int | None = None
+    appended: bool = False
 
     def header(self, name: str) -> bytes | None:
         """Return the value of the last header called ``name``, or None."""

@@ -15,6 +15,7 @@ from attrs import asdict, frozen
 from sdk.cli.connecting import FINDINGS, NOT_ASKED, Connect, placed
 from sdk.errors import RegistryUnavailableError, SchemaNotFoundError, SdkError
 from sdk.messaging import Messaging
+from sdk.settings.loading import settings_files
 
 _PACKAGES = ("avro-messaging-sdk", "confluent-kafka", "fastavro", "attrs", "dynaconf", "tenacity")
 
@@ -43,15 +44,24 @@ def software() -> Iterator[Check]:
         except PackageNotFoundError:
             yield Check(package, "finding", "is not installed")
     yield Check("librdkafka", "ok", _librdkafka())
-    yield Check("codec executor", "ok", _executor())
+    yield _asked("codec executor", _executor)
 
 
-def configuration(messaging: Messaging, environment: str | None) -> Iterator[Check]:
-    """Yield where the settings come from and what they name."""
-    settings = messaging.settings
+def sources(settings: tuple[str, ...]) -> Iterator[Check]:
+    """Yield where the settings come from: files, and variables by name alone."""
+    yield _asked("settings files", lambda: _files(settings))
     variables = sorted(name for name in os.environ if name.startswith("SDK_"))
-    yield Check("environment", "ok", environment or settings.environment)
     yield Check("settings variables", "ok", ", ".join(variables) or "none")
+
+
+def _files(settings: tuple[str, ...]) -> Check:
+    found = [str(path) for path in settings_files(settings or None, os.environ)]
+    return Check("settings files", "ok", ", ".join(found) or "none")
+
+
+def configuration(messaging: Messaging) -> Iterator[Check]:
+    """Yield what the settings name."""
+    yield Check("environment", "ok", messaging.settings.environment)
     count = len(messaging.catalog)
     yield Check("contracts", "ok" if count else "finding", f"{count} event versions")
 
@@ -99,8 +109,11 @@ def _librdkafka() -> str:
     return librdkafka_version()
 
 
-def _executor() -> str:
-    return "compiled Python"
+def _executor() -> Check:
+    from sdk.avro.codec.native import executor
+
+    chosen = executor()
+    return Check("codec executor", "ok", f"{chosen.name}: {chosen.reason}")
 
 
 @click.command()
@@ -122,11 +135,11 @@ def doctor(
         row = f"{check.state:8} {check.name:18} {check.detail}"
         click.echo(json.dumps(asdict(check)) if as_json else row)
 
-    for check in software():
+    for check in (*software(), *sources(settings)):
         tell(check)
     try:
         with connect(env, settings=settings or None, contracts=contracts) as messaging:
-            for check in (*configuration(messaging, env), *servers(messaging)):
+            for check in (*configuration(messaging), *servers(messaging)):
                 tell(check)
     except SdkError as error:
         tell(Check("settings", "failed", str(error)))

@@ -93,7 +93,7 @@ def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> li
         ("partition", int32(record.partition)),
         ("offset", int64(record.offset)),
         ("timestamp", int64(-1 if timestamp is None else timestamp)),
-        ("timestamp_type", _timestamp_type(timestamp)),
+        ("timestamp_type", _timestamp_type(record, timestamp)),
         ("group", group.encode()),
     )
     headers: list[Header] = []
@@ -107,8 +107,10 @@ def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> li
 _ORIGINS = (DEAD_LETTER_NAMES, RETRY_NAMES)
 
 
-def _timestamp_type(timestamp: int | None) -> bytes:
-    return b"NoTimestampType" if timestamp is None else b"CreateTime"
+def _timestamp_type(record: ConsumerRecord, timestamp: int | None) -> bytes:
+    if timestamp is None:
+        return b"NoTimestampType"
+    return b"LogAppendTime" if record.appended else b"CreateTime"
 
 
 def exception_headers(

@@ -141,7 +141,8 @@ class Intake:
             BrokerError: Kafka refuses us.
             FencedError: Another instance has taken over.
         """
-        self._broker.subscribe(topics, self, pattern=pattern)
+        retries = [topic for topic in topics if self._retry_topics.is_retry(topic)]
+        self._broker.subscribe(topics, self, pattern=pattern, from_beginning=retries)
         while not self.stopping:
             while self._requests:
                 self._requests.popleft()()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    KafkaError,
+    KafkaException,
+    Message,
+)
 from confluent_kafka import Consumer as Client
-from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from sdk.abstractions import ConsumerListener, TokenSource
@@ -20,6 +26,8 @@ from sdk.records import END, ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
 logger = logging.getLogger(__name__)
+
+_ASK_SECONDS = 10.0
 
 _PASSING = {
     KafkaError._ALL_BROKERS_DOWN,
@@ -58,12 +66,21 @@ class ConfluentConsumer:
             self._health,
         )
         self._listener: ConsumerListener | None = None
+        self._resets = options.auto_offset_reset != "earliest"
+        self._cooperative = "cooperative" in config.get(
+            "partition.assignment.strategy", "cooperative"
+        )
         self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
         self._committing: threading.Thread | None = None
 
     def subscribe(
-        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
+        self,
+        topics: Sequence[str],
+        listener: ConsumerListener,
+        *,
+        pattern: str | None = None,
+        from_beginning: Collection[str] = (),
     ) -> None:
         """Join the group for these topics, and for those whose names match a pattern."""
         self._listener = listener
@@ -72,12 +89,18 @@ class ConfluentConsumer:
             self._revoked.update((place.topic, place.partition) for place in places)
             call(_ours(places))
 
+        def assigned(_client: Any, places: list[Place]) -> None:
+            late = [place for place in places if place.topic in from_beginning]
+            if late and self._resets:
+                self._assign_from_beginning(late, places)
+            listener.on_assigned(_ours(places))
+
         patterns = (
             [] if pattern is None else [pattern if pattern.startswith("^") else f"^{pattern}"]
         )
         self._client.subscribe(
             [*topics, *patterns],
-            on_assign=lambda _client, places: listener.on_assigned(_ours(places)),
+            on_assign=assigned,
             on_revoke=lambda _client, places: leaving(listener.on_revoked, places),
             on_lost=lambda _client, places: leaving(listener.on_lost, places),
         )
@@ -237,6 +260,17 @@ class ConfluentConsumer:
                 )
             self._listener.on_committed([answer], failure)
 
+    def _assign_from_beginning(self, late: list[Place], places: list[Place]) -> None:
+        """Assign partitions; late ones start at their beginning if nothing is committed."""
+        known = self._client.committed(late, _ASK_SECONDS)
+        starts = {
+            (place.topic, place.partition): OFFSET_BEGINNING for place in known if place.offset < 0
+        }
+        for place in places:
+            place.offset = starts.get((place.topic, place.partition), place.offset)
+        assign = self._client.incremental_assign if self._cooperative else self._client.assign
+        assign(places)
+
     def _call(
         self, doing: str, call: Callable[[list[Place]], None], partitions: Sequence[TopicPartition]
     ) -> None:
@@ -291,6 +325,7 @@ def _record(message: Any) -> ConsumerRecord:
         message.key(),
         tuple(headers) if headers else (),
         timestamp if kind else None,
+        kind == TIMESTAMP_LOG_APPEND_TIME,
     )
 
 

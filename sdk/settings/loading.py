@@ -104,7 +104,7 @@ def load_settings(
             secret are not shown.
     """
     variables = os.environ if environ is None else environ
-    files = {str(path): _read_file(path) for path in _paths(settings, variables)}
+    files = {str(path): _read_file(path) for path in settings_files(settings, variables)}
     given = _setting_variables(variables)
     name = _choose(environment, variables.get("SDK_ENV"), files, given)
     merged: dict[str, Any] = {"kafka": {}, "registry": {}}
@@ -121,8 +121,16 @@ def load_settings(
     return evolve(loaded, topics_origin=routes.of_routes()) if routes else loaded
 
 
-def _paths(settings: SettingsPaths | None, variables: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the settings files in order, each followed by the secrets beside it."""
+def settings_files(settings: SettingsPaths | None, variables: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the settings files in order, each followed by the secrets beside it.
+
+    Args:
+        settings: As for `load_settings`.
+        variables: The environment variables.
+
+    Raises:
+        ConfigurationError: A file that was named does not exist.
+    """
     named = settings if settings is not None else variables.get("SDK_SETTINGS") or None
     several = [named] if isinstance(named, str | os.PathLike) else named
     for path in map(Path, ["settings.toml"] if several is None else several):

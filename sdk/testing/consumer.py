@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sdk.abstractions import ConsumerListener
@@ -29,15 +29,22 @@ class InMemoryConsumer:
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
         self._listener: ConsumerListener | None = None
+        self._from_beginning: Collection[str] = ()
         self._answers: deque[tuple[Sequence[TopicPartition], SdkError | None]] = deque()
 
     def subscribe(
-        self, topics: Sequence[str], listener: ConsumerListener, *, pattern: str | None = None
+        self,
+        topics: Sequence[str],
+        listener: ConsumerListener,
+        *,
+        pattern: str | None = None,
+        from_beginning: Collection[str] = (),
     ) -> None:
         """Join the group for these topics, and for those whose names match a pattern."""
         matches = None if pattern is None else re.compile(pattern)
         with self._broker.changed:
             self._listener = listener
+            self._from_beginning = from_beginning
             self._group.join(self, Subscription(frozenset(topics), matches))
             self._broker.changed.notify_all()
 
@@ -176,7 +183,8 @@ class InMemoryConsumer:
         committed = self._group.committed.get(place)
         if committed is not None:
             return committed
-        return 0 if self._reset == "earliest" else len(self._broker.log(*place))
+        earliest = self._reset == "earliest" or place[0] in self._from_beginning
+        return 0 if earliest else len(self._broker.log(*place))
 
     def _take(self, limit: int) -> list[ConsumerRecord]:
         taken: list[ConsumerRecord] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from sdk.avro.codec.native import executor
 from sdk.cli.command import sdk
 from sdk.errors import ConfigurationError
 from sdk.testing import InMemoryBroker
@@ -26,7 +27,8 @@ def test_everything_is_fine() -> None:
     assert result.exit_code == 0, result.output
     assert found["librdkafka"]["detail"][0].isdigit()
     assert found["kafka"]["state"] == found["schema registry"]["state"] == "ok"
-    assert found["codec executor"]["detail"]
+    assert found["codec executor"]["detail"].startswith(executor().name)
+    assert found["settings files"]["state"] == "ok"
 
 
 def test_wrong_settings_are_shown_beside_the_versions() -> None:

@@ -116,6 +116,12 @@ def test_a_dead_letter_has_exactly_springs_headers() -> None:
     }
 
 
+def test_the_brokers_own_time_is_told_from_the_producers() -> None:
+    """The type of the timestamp is what Java's TimestampType calls it."""
+    sent = dead_lettered(record(appended=True), None)
+    assert values(sent.headers, "kafka_dlt-original-timestamp-type") == [b"LogAppendTime"]
+
+
 def test_the_cause_is_named() -> None:
     """What the handler's exception was raised from has a header of its own."""
     error = BadOrder("no lines")

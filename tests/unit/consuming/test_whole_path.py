@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -196,6 +197,35 @@ def test_groups_that_share_retry_topics_leave_each_others_retries_alone() -> Non
         run_until_idle(consumer, broker, "stock", timeout=20)
     assert sorted(billing.handled) == ["bad", "good"]
     assert sorted(stock.handled) == ["bad", "good"]
+
+
+def test_a_retry_is_not_missed_by_a_group_that_starts_at_the_end() -> None:
+    """With auto_offset_reset = latest, what was forwarded before a restart is still retried."""
+    broker = InMemoryBroker()
+    options: dict[str, Any] = {
+        "retry": ONCE,
+        "retry_topics": RetryTopicsOptions(delays_ms=(100, 200)),
+        "auto_offset_reset": "latest",
+    }
+    handler = Handler(BadOrder("x"), bad=1)
+    with connected(broker, [], **options) as messaging:
+        consumer = messaging.consumer("billing").handle(OrderCreated, handler).start()
+        while not consumer.ready():
+            pause()
+        publish(messaging, ["bad"])
+        while not broker.records(f"{TOPIC}-retry-100"):
+            pause()
+        consumer.close()
+        consumer = messaging.consumer("billing").handle(OrderCreated, handler).start()
+        while not handler.handled:
+            pause()
+        consumer.close()
+    assert handler.handled == ["bad"]
+
+
+def pause() -> None:
+    """Let others work."""
+    threading.Event().wait(0.01)
 
 
 def test_while_a_dependency_is_down_nothing_is_burnt() -> None:
