@@ -156,6 +156,33 @@ def test_the_order_of_keys_holds_while_members_come_and_go(
         assert list(dict.fromkeys(seen[key])) == list(range(key, 400, KEYS))
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
+    kafka: Target, registry: Target, unique: Unique, protocol: str
+) -> None:
+    """What was forwarded before a restart is retried, though nothing was committed there yet."""
+    topic, group = unique("orders"), unique("billing")
+    settings = configured(
+        kafka,
+        registry,
+        topic,
+        retry_topics=RetryTopicsOptions(delays_ms=(3000, 4000)),
+        auto_offset_reset="latest",
+        group_protocol=protocol,
+    )
+    handler = Handler({7: 1})
+    with connected(settings) as messaging:
+        consumer = messaging.consumer(group).handle(OrderCreated, handler).start()
+        wait_until(consumer.ready)
+        time.sleep(3)  # until the end of each partition is known
+        messaging.producer.produce(order(7)).result(30)
+        wait_until(lambda: stored(kafka.address, f"{topic}-retry-3000") != [])
+        consumer.close()
+        consumer = messaging.consumer(group).handle(OrderCreated, handler).start()
+        wait_until(lambda: handler.handled[7] == 1)
+        consumer.close()
+
+
 def test_the_command(kafka: Target, registry: Target, unique: Unique, tmp_path: Path) -> None:
     """`python -m sdk dlt` and `doctor` as processes of their own, against real servers."""
     topic, group = unique("orders"), unique("billing")
