@@ -58,6 +58,9 @@ SUBJECT_STRATEGIES: Mapping[str, SubjectNameStrategy] = {
 RETRY_SUFFIX = "-retry"
 DEAD_LETTER_SUFFIX = "-dlt"
 PARKED_SUFFIX = "-parked"
+SETTLED_SUFFIX = "-settled"
+NEVER_BY_PATTERN = (DEAD_LETTER_SUFFIX, PARKED_SUFFIX, SETTLED_SUFFIX)
+"""Ends of topic names that a consumer reads only where it names the topic itself."""
 
 
 def retry_suffixes(delays_ms: Sequence[int], group: str | None = None) -> tuple[str, ...]:

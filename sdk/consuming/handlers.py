@@ -95,7 +95,8 @@ class Handlers:
     def pattern(self) -> str | None:
         """One pattern for all that handlers ask for."""
         patterns = {handler.pattern.removeprefix("^") for handler in self if handler.pattern}
-        return "|".join(f"(?:{pattern})" for pattern in sorted(patterns)) or None
+        # librdkafka takes POSIX patterns, which know no groups but these.
+        return f"({'|'.join(sorted(patterns))})" if patterns else None
 
     @property
     def coroutines(self) -> bool:

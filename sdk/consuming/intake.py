@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -32,6 +32,7 @@ from sdk.happenings import (
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions
+from sdk.topics import NEVER_BY_PATTERN
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,8 @@ class Intake:
         self._group = group
         self._clock = clock
         self._observers = observers
+        self._topics: set[str] = set()
+        self._pattern: str | None = None
         self._requests: deque[Callable[[], None]] = deque()
         self._resting: dict[Place, float] = {}
         self._paused: set[Place] = set()
@@ -141,8 +144,8 @@ class Intake:
             BrokerError: Kafka refuses us.
             FencedError: Another instance has taken over.
         """
-        retries = [topic for topic in topics if self._retry_topics.is_retry(topic)]
-        self._broker.subscribe(topics, self, pattern=pattern, from_beginning=retries)
+        self._topics, self._pattern = set(topics), pattern
+        self._subscribe()
         while not self.stopping:
             while self._requests:
                 self._requests.popleft()()
@@ -156,6 +159,12 @@ class Intake:
                 self._hand_over(records)
             watermarks = {place: each.watermark for place, each in self.partitions.items()}
             self._committer.tick(watermarks, idle=not self._in_flight())
+
+    def _subscribe(self) -> None:
+        retries = [topic for topic in self._topics if self._retry_topics.is_retry(topic)]
+        self._broker.subscribe(
+            sorted(self._topics), self, pattern=self._pattern, from_beginning=retries
+        )
 
     def leave(self) -> None:
         """Let the records in hand finish, commit, and leave the group."""
@@ -207,11 +216,24 @@ class Intake:
         self.joined = True
         for place in _places(partitions):
             self.partitions[place] = self._partition(place)
+        self._follow({each.topic for each in partitions})
         if self._rebuilding is not None:
             self._rebuilding.begin(_places(partitions))
         if partitions:
             logger.info("group %s: assigned %s", self._group, _names(partitions))
             self._notify(PartitionsAssigned, partitions)
+
+    def _follow(self, topics: Collection[str]) -> None:
+        """Subscribe to the retry topics of topics that only the pattern has brought."""
+        sources = {self._retry_topics.source(topic) for topic in topics if self._is_read(topic)}
+        missing = {name for each in sources for name in self._retry_topics.names(each)}
+        if missing - self._topics:
+            self._topics |= missing
+            self.request(self._subscribe)
+
+    def _is_read(self, topic: str) -> bool:
+        """Whether a topic is meant: a pattern may match dead letters as well."""
+        return topic in self._topics or not topic.endswith(NEVER_BY_PATTERN)
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Give partitions up: what is in hand is finished and committed, the rest is dropped."""
@@ -282,7 +304,7 @@ class Intake:
             first = run[0]
             place = (first.topic, first.partition)
             partition = self.partitions.get(place)
-            if partition is None or place in self._resting:
+            if partition is None or place in self._resting or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
             if self._rebuilding is not None and self._rebuilding.takes(run):
                 continue

@@ -13,9 +13,8 @@ from sdk.abstractions import BrokerAdmin
 from sdk.consuming.forwarding import Sender
 from sdk.records import ProducerRecord
 from sdk.replay.reading import TopicReader
-from sdk.topics import TopicDefinition
+from sdk.topics import SETTLED_SUFFIX, TopicDefinition
 
-SETTLED_SUFFIX: Final = "-settled"
 REPLAYED: Final = "replayed"
 PARKED: Final = "parked"
 

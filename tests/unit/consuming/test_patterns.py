@@ -1,0 +1,70 @@
+"""Topics by pattern: their retries are read, their dead letters are not."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import sdk
+from sdk.settings import (
+    DeadLetterOptions,
+    RetryTopicsOptions,
+    load_settings,
+)
+from sdk.testing import InMemoryBroker
+from tests.unit.consuming.test_whole_path import ONCE, BadOrder, Handler, connected
+from tests.unit.messaging.shop import CATALOG, OrderCreated
+
+PATTERN = "partner[.][a-z]+"
+
+
+def test_the_retries_of_matched_topics_are_read() -> None:
+    """A topic that only the pattern brings has retry topics too, which it does not match."""
+    broker = InMemoryBroker()
+    handler = Handler(BadOrder("x"), bad=2)
+    stages = RetryTopicsOptions(delays_ms=(10, 20))
+    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(5)
+        consumer = messaging.consumer("billing").handle(
+            OrderCreated, handler, pattern=f"{PATTERN}$"
+        )
+        consumer.start()
+        while not handler.handled:
+            threading.Event().wait(0.01)
+        consumer.close()
+    assert handler.attempts["bad"] == [1, 2, 3]
+
+
+def test_dead_letters_are_not_read_by_pattern() -> None:
+    """Otherwise a dead letter would fail again, and again."""
+    broker = InMemoryBroker()
+    handler = Handler(BadOrder("x"), bad=99)
+    with connected(broker, [], retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(5)
+        consumer = messaging.consumer("billing").handle(OrderCreated, handler, pattern=PATTERN)
+        consumer.start()
+        while not broker.records("partner.north-dlt"):
+            threading.Event().wait(0.01)
+        messaging.producer.produce(OrderCreated(order_id="good"), topic="partner.north").result(5)
+        while not handler.handled:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.3)
+        consumer.close()
+    assert handler.attempts["bad"] == [1]
+
+
+def test_a_client_of_kafka_takes_the_pattern() -> None:
+    """Librdkafka's patterns are POSIX; several handlers make one pattern."""
+    seen: list[Any] = []
+    with sdk.connect(settings=load_settings("embedded"), contracts=CATALOG) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="a"), topic="partner.north").result(30)
+        consumer = messaging.consumer("billing").handle(
+            OrderCreated, seen.append, pattern="partner[.].*"
+        )
+        consumer.start()
+        for _ in range(2000):
+            if seen:
+                break
+            threading.Event().wait(0.01)
+        consumer.close()
+    assert [order.order_id for order in seen] == ["a"]
