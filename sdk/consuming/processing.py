@@ -31,6 +31,7 @@ from sdk.errors import (
     ConfigurationError,
     FencedError,
     HandlerError,
+    MessageTooLargeError,
     SdkError,
 )
 from sdk.happenings import (
@@ -333,7 +334,7 @@ class Processor:
             self.stop(error)
             return math.inf
         except SdkError as error:
-            known.owed = outcome
+            known.owed = _lighter(outcome) if isinstance(error, MessageTooLargeError) else outcome
             delay: float = min(
                 _SHORTEST_FORWARD_SECONDS * 2**known.forwards, _LONGEST_FORWARD_SECONDS
             )
@@ -394,6 +395,12 @@ def drive(coroutine: Coroutine[Any, Any, None]) -> None:
 def _owes(failed: dict[int, Failed], record: ConsumerRecord) -> bool:
     known = failed.get(record.offset)
     return known is not None and known.owed is not None
+
+
+def _lighter(outcome: Retry | DeadLetter) -> DeadLetter:
+    """Return what becomes of a record that is too large to be forwarded with its exception."""
+    reason = outcome.reason if isinstance(outcome, DeadLetter) else "too large for a retry topic"
+    return DeadLetter(reason)
 
 
 def _full(task: Task | None, gathered: list[Any]) -> bool:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from sdk.cli.command import sdk
 from sdk.consuming.context import Context
 from sdk.consuming.failures import FailurePolicy
-from sdk.errors import DependencyDown, HandlerError
+from sdk.errors import DependencyDown, HandlerError, MessageTooLargeError
 from sdk.happenings import (
     CircuitClosed,
     CircuitOpened,
@@ -183,6 +183,18 @@ def test_a_rule_in_code_decides() -> None:
         run(messaging, broker, handler, failures=policy)
     assert handler.attempts["bad"] == [1]
     assert not broker.records(DLT)
+
+
+def test_a_record_too_large_for_its_exception_is_dead_lettered_without_it() -> None:
+    """A broker that refuses the headers' size gets the record with fewer of them."""
+    broker = InMemoryBroker()
+    with connected(broker, [], retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:
+        publish(messaging, ["bad"])
+        broker.fail("deliver", MessageTooLargeError("too large"))
+        run(messaging, broker, Handler(BadOrder("no lines"), bad=9))
+    (letter,) = broker.records(DLT)
+    assert letter.header("kafka_dlt-exception-stacktrace") is None
+    assert letter.header("kafka_dlt-exception-message") == b"handler"
 
 
 def test_groups_that_share_retry_topics_leave_each_others_retries_alone() -> None:
