@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sdk.abstractions import KeySerializer
 from sdk.cloud_events import EVENT_VERSION, ID, SOURCE, TYPE
+from sdk.consuming.retry_topics import original_timestamp
 from sdk.records import ConsumerRecord, Header
 
 
@@ -65,8 +66,8 @@ class Context:
 
     @property
     def timestamp(self) -> int | None:
-        """Milliseconds since the epoch, or None."""
-        return self.record.timestamp
+        """Milliseconds since the epoch, or None; in a retry topic that of the original record."""
+        return original_timestamp(self.record)
 
     @property
     def writer_version(self) -> int | None:

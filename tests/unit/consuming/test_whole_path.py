@@ -253,3 +253,21 @@ def test_while_a_dependency_is_down_nothing_is_burnt() -> None:
     assert not broker.records(DLT)
     assert CircuitOpened("payments-db", 0.01) in seen
     assert seen.count(CircuitClosed("payments-db")) >= 1
+
+
+def test_a_handler_sees_the_time_of_the_original_record() -> None:
+    """In a retry topic too, where the record has a timestamp of its own."""
+    broker = InMemoryBroker()
+    seen: list[int | None] = []
+
+    def handle(order: OrderCreated, context: Context) -> None:
+        seen.append(context.timestamp)
+        if len(seen) == 1:
+            raise BadOrder("x")
+
+    stages = RetryTopicsOptions(delays_ms=(1,))
+    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="a"), timestamp=1_000).result(5)
+        consumer = messaging.consumer("billing").handle(OrderCreated, handle)
+        run_until_idle(consumer, broker, "billing", timeout=20)
+    assert seen == [1_000, 1_000]
