@@ -21,7 +21,7 @@ class TopicReader:
     """Reads topics without leaving a trace: in a group of its own, nothing is committed.
 
     Attributes:
-        connect: Consumer group → a client that starts at the beginning of what it reads.
+        connect: Consumer group → a client.
         join_timeout: Seconds within which the group must have its partitions.
         quiet: Seconds without a record after which a topic is at its end, even if records are
             missing there (deleted, compacted, or marks of transactions).
@@ -45,7 +45,7 @@ class TopicReader:
 
     def _read(self, client: BrokerConsumer, topic: str) -> Iterator[ConsumerRecord]:
         assigned = _Assigned()
-        client.subscribe([topic], assigned)
+        client.subscribe([topic], assigned, from_beginning=[topic])
         ends: dict[int, int] = {}
         reached: set[int] = set()
         heard = time.monotonic()

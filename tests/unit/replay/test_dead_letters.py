@@ -14,6 +14,7 @@ from sdk.errors import BrokerUnavailableError, SdkError
 from sdk.messaging import Messaging
 from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.replay import DeadLetters, Selection
+from sdk.settings import ConsumerOptions, load_settings
 from sdk.testing import InMemoryBroker
 from tests.unit.replay.letters import DLT, TOPIC, BadOrder, NoStock, connected, fail
 
@@ -253,6 +254,17 @@ def test_letters_that_come_meanwhile_wait_for_the_next_run(
     report = letters.replay(Selection(), progress=fail_another)
     assert report.sent == 2
     assert keys(letters) == ["o-3"]
+
+
+def test_letters_are_found_whatever_the_service_starts_with() -> None:
+    """A service whose consumers start at the end of a topic finds its old dead letters."""
+    broker = InMemoryBroker()
+    settings = evolve(
+        load_settings("embedded"), consumer=ConsumerOptions(auto_offset_reset="latest")
+    )
+    with connected(broker, settings=settings) as messaging:
+        fail(messaging, broker, "o-1")
+        assert keys(messaging.dead_letters(TOPIC)) == ["o-1"]
 
 
 def test_poison_is_listed_without_its_event(
