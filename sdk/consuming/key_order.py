@@ -26,7 +26,7 @@ from sdk.consuming.dead_letters import Origin, origin_of
 from sdk.consuming.offsets import Place
 from sdk.consuming.outcome import DONE, Done, Retry
 from sdk.consuming.retry_topics import RetryTopics
-from sdk.errors import ConfigurationError
+from sdk.errors import BrokerUnavailableError, ConfigurationError
 from sdk.records import ConsumerRecord, TopicPartition
 
 logger = logging.getLogger(__name__)
@@ -163,28 +163,34 @@ class Rebuilding:
 
         Raises:
             ConfigurationError: The partitions of a topic and of its retry topics are not all ours.
-            BrokerError: The broker gave no usable answer in time.
+            BrokerError: Kafka refuses us.
         """
         now = self._clock.monotonic()
         if self._fresh:
             for place in self._fresh:
                 self._require_together(place, owned)
-            retries = [
-                TopicPartition(topic=topic, partition=number)
-                for topic, number in self._fresh
-                if self._topics.is_retry(topic)
-            ]
-            starts = self._broker.committed(retries, _ASK_SECONDS) if retries else []
-            ends = self._broker.end_offsets(retries, _ASK_SECONDS) if retries else []
-            for start, end in zip(starts, ends, strict=True):
-                if (start.offset or 0) < (end.offset or 0):
-                    place = (end.topic, end.partition)
-                    self._reading[place] = _Reading(start.offset, end.offset or 0, now)
-            self._fresh.clear()
+            try:
+                self._start(now)
+            except BrokerUnavailableError as error:
+                logger.warning("the retry topics will be asked for again: %s", error)
         for place, reading in list(self._reading.items()):
             if now - reading.heard > _QUIET_SECONDS:
                 logger.warning("%s [%d] ends before the offset %d", *place, reading.end)
                 self._finish(place, reading)
+
+    def _start(self, now: float) -> None:
+        retries = [
+            TopicPartition(topic=topic, partition=number)
+            for topic, number in self._fresh
+            if self._topics.is_retry(topic)
+        ]
+        starts = self._broker.committed(retries, _ASK_SECONDS) if retries else []
+        ends = self._broker.end_offsets(retries, _ASK_SECONDS) if retries else []
+        for start, end in zip(starts, ends, strict=True):
+            if (start.offset or 0) < (end.offset or 0):
+                place = (end.topic, end.partition)
+                self._reading[place] = _Reading(start.offset, end.offset or 0, now)
+        self._fresh.clear()
 
     def paused(self, owned: Iterable[Place]) -> set[Place]:
         """Return which partitions must not be read meanwhile."""
