@@ -151,9 +151,7 @@ class Engine:
         if self.error is None:
             self.error = error
         self.intake.stopping = True
-        self._lanes.stopping = True
-        for partition in list(self.intake.partitions.values()):
-            partition.halted = True
+        self._lanes.halt(list(self.intake.partitions.values()))
 
     def run(self) -> None:
         """Run in this thread, which is one of the workers, until `stop` is called.
@@ -212,7 +210,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - it is raised where the consumer runs
             self.stop(error)
         finally:
-            self._lanes.close(())
+            self._lanes.close()
             self._dispatch.warn_of_unhandled()
 
     def _topics(self) -> list[str]:

@@ -168,8 +168,8 @@ class Intake:
 
     def leave(self) -> None:
         """Let the records in hand finish, commit, and leave the group."""
-        self._lanes.close(self.partitions.values())
         self._give_up(self.partitions)
+        self._lanes.close()
         self._broker.close()
 
     def request(self, call: Callable[[], None]) -> None:
@@ -268,7 +268,7 @@ class Intake:
 
     def _give_up(self, places: Iterable[Place]) -> None:
         given_up = {place: self.partitions[place] for place in places if place in self.partitions}
-        self._lanes.drop(given_up.values())
+        self._lanes.halt(given_up.values())
         if not self._lanes.drained(given_up.values(), self._limits.drain_seconds):
             for lane in list(self._lanes.in_work):
                 record = lane.current

@@ -33,8 +33,10 @@ class Partition:
         topic: Topic name.
         number: Partition number.
         watermark: How far it is done.
-        halted: Nothing more of it may be handled: it was dropped or paused, or the consumer
-            stops. Looked at before every record.
+        halted: Nothing past ``until`` may be handled: it is given up or paused, or was dropped.
+            Looked at before every record.
+        until: Offset of the last record that is still handled, so that what is done out of order
+            is done without a gap; -1 is none.
         dropped: It is no longer ours, or is read from elsewhere.
         paused: Somebody has called `Consumer.pause`.
         active: How many of its lanes are being worked on.
@@ -52,6 +54,7 @@ class Partition:
         "paused",
         "set_aside",
         "topic",
+        "until",
         "watermark",
     )
 
@@ -60,6 +63,7 @@ class Partition:
         self.number = number
         self.watermark = Watermark()
         self.halted = False
+        self.until = -1
         self.dropped = False
         self.paused = False
         self.active = 0
@@ -125,7 +129,6 @@ class Lanes:
     Attributes:
         in_work: Lanes that were taken and not yet given back.
         more_workers: Called when there is work and nobody idle.
-        stopping: Hand out nothing more; set where no lock may be taken, as in a signal handler.
     """
 
     def __init__(self, ordering: str, clock: Clock) -> None:
@@ -142,7 +145,6 @@ class Lanes:
         self._timer: float | None = None
         self._closed = False
         self._watching = 0
-        self.stopping = False
         self.in_work: set[Lane] = set()
         self.more_workers: Callable[[], None] | None = None
 
@@ -165,7 +167,7 @@ class Lanes:
         What is to be done is in ``lane.run``.
         """
         with self._lock:
-            while not (self._closed or self.stopping):
+            while not self._closed:
                 lane = self._next()
                 if lane is not None:
                     break
@@ -220,11 +222,29 @@ class Lanes:
             if self._watching:
                 self._given_back.notify_all()
 
+    def halt(self, partitions: Iterable[Partition]) -> None:
+        """Hand out no more of partitions than what leaves no gap below what is done or in hand.
+
+        Takes no lock, so that a signal handler may call it.
+        """
+        in_work = list(self.in_work)
+        for partition in partitions:
+            if partition.halted:
+                continue
+            in_hand = [
+                record.offset
+                for lane in in_work
+                if lane.partition is partition and (record := lane.current) is not None
+            ]
+            partition.until = max([partition.watermark.reached, *in_hand])
+            partition.halted = True
+
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget what is queued of partitions; records in hand are the last."""
         with self._lock:
             for partition in partitions:
                 partition.dropped = partition.halted = True
+                partition.until = -1
                 partition.lanes.clear()
                 partition.set_aside.clear()
 
@@ -232,6 +252,7 @@ class Lanes:
         """Hand out nothing of a partition until `resume`; what is queued stays."""
         with self._lock:
             partition.paused = partition.halted = True
+            partition.until = -1
 
     def resume(self, partition: Partition) -> None:
         """Hand out a partition again."""
@@ -272,17 +293,16 @@ class Lanes:
                 self._watching -= 1
 
     def drained(self, partitions: Collection[Partition], timeout: float) -> bool:
-        """Wait until nobody works on partitions any more; return whether that is so."""
-        return self.wait_until(
-            lambda: not any(partition.active for partition in partitions), timeout
-        )
+        """Wait until all that may still be handled of partitions is done; return whether it is.
 
-    def close(self, partitions: Iterable[Partition]) -> None:
+        Lanes that are parked are not waited for.
+        """
+        return self.wait_until(lambda: not any(map(_has_work, partitions)), timeout)
+
+    def close(self) -> None:
         """Hand out nothing more; records in hand are the last."""
         with self._lock:
             self._closed = True
-            for partition in partitions:
-                partition.halted = True
             self._ready.clear()
             self._parked.clear()
             self._ready_changed.notify_all()
@@ -301,8 +321,8 @@ class Lanes:
                 continue
             if partition.paused:
                 partition.set_aside.append(lane)
-                continue
-            return lane
+            elif not partition.halted or lane.records[0].offset <= partition.until:
+                return lane
         return None
 
     def _wait_for_lane(self) -> None:
@@ -339,6 +359,13 @@ class Lanes:
         heapq.heapify(self._parked)
         lane.parked = False
         self._ready.append(lane)
+
+
+def _has_work(partition: Partition) -> bool:
+    return partition.active > 0 or any(
+        not lane.parked and lane.records and lane.records[0].offset <= partition.until
+        for lane in partition.lanes.values()
+    )
 
 
 def _by_partition(partition: Partition, records: Sequence[ConsumerRecord]) -> list[Lane]:

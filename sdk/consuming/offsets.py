@@ -70,6 +70,14 @@ class Watermark:
         return None if offset == self._first else offset
 
     @property
+    def reached(self) -> int:
+        """The highest offset that is done or was never delivered; -1 before any was taken."""
+        offset = -1 if self._next is None else self._next - 1
+        while offset in self._pending:
+            offset -= 1
+        return offset
+
+    @property
     def count(self) -> int:
         """How many records are not done."""
         return len(self._pending)

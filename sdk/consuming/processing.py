@@ -102,7 +102,7 @@ class Processor:
         position, due = 0, None
         try:
             for record, task, value in opened:
-                if partition.halted:
+                if partition.halted and record.offset > partition.until:
                     break
                 lane.current = record
                 if plain and task is not None and not failed:
@@ -137,7 +137,7 @@ class Processor:
                     kept, due = await self._handle_batch(lane, gathering, gathered)
                     position += len(gathered)
                     gathered = []
-                if partition.halted or due is not None:
+                if due is not None or (partition.halted and record.offset > partition.until):
                     break
                 lane.current = record
                 if task is not None and task.batch and self._may_join(partition, record):
@@ -148,7 +148,7 @@ class Processor:
                 if due is not None:
                     break
                 position += 1
-            if gathered and not partition.halted and due is None:
+            if gathered and due is None and not partition.dropped:
                 due, wanted = self._time_left(lane, gathering, gathered)
                 if due is None:
                     kept, due = await self._handle_batch(lane, gathering, gathered)
@@ -168,7 +168,7 @@ class Processor:
     ) -> tuple[float | None, int]:
         """Return when an incomplete batch is due, and how many records make it due earlier."""
         batch = None if task is None else task.batch
-        if batch is None or len(gathered) >= batch.size:
+        if batch is None or len(gathered) >= batch.size or lane.partition.halted:
             return None, 0
         now = self.clock.monotonic()
         if lane.since is None:
@@ -230,7 +230,7 @@ class Processor:
                 self._finish(partition, record, task, started)
                 continue
             again = math.inf
-            if not partition.halted:
+            if not partition.dropped:
                 again_at = await self._settle(partition, record, task, errors[index])
                 if again_at is None:
                     continue
