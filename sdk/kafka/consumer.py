@@ -73,6 +73,7 @@ class ConfluentConsumer:
         self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
         self._committing: threading.Thread | None = None
+        self._called_back = False
 
     def subscribe(
         self,
@@ -87,7 +88,11 @@ class ConfluentConsumer:
 
         def leaving(call: Callable[[Sequence[TopicPartition]], None], places: list[Place]) -> None:
             self._revoked.update((place.topic, place.partition) for place in places)
-            call(_ours(places))
+            self._called_back = True
+            try:
+                call(_ours(places))
+            finally:
+                self._called_back = False
 
         def assigned(_client: Any, places: list[Place]) -> None:
             late = [place for place in places if place.topic in from_beginning]
@@ -136,29 +141,38 @@ class ConfluentConsumer:
             raise broker_failure(error.args[0], "commit offsets") from error
 
     def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
-        """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer."""
-        answers: list[tuple[Place, ...] | KafkaException] = []
+        """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
+
+        While the client calls the listener, the limit is librdkafka's own: the session timeout
+        where the coordinator is away, else ``socket.timeout.ms``.
+        """
+        answers: list[Sequence[Place] | KafkaException] = []
 
         def commit() -> None:
             try:
-                answers.append(self._client.commit(offsets=_theirs(offsets), asynchronous=False))
+                places = _theirs(offsets)
+                answers.append(self._client.commit(offsets=places, asynchronous=False) or ())
             except KafkaException as error:
                 answers.append(error)
 
-        # librdkafka's own call has no limit, and the answer may stand behind a pending join.
-        thread = threading.Thread(target=commit, name="sdk-commit", daemon=True)
-        thread.start()
-        thread.join(timeout)
-        if not answers:
-            self._committing = thread
-            raise BrokerUnavailableError(
-                f"no answer to a commit within {timeout:g} s",
-                remedy="its records may be handled again; check the brokers and the network",
-            )
+        if self._called_back:
+            # The client lets no other thread in meanwhile; and no join is pending at this point.
+            commit()
+        else:
+            # librdkafka's own call has no limit, and the answer may stand behind a pending join.
+            thread = threading.Thread(target=commit, name="sdk-commit", daemon=True)
+            thread.start()
+            thread.join(timeout)
+            if not answers:
+                self._committing = thread
+                raise BrokerUnavailableError(
+                    f"no answer to a commit within {timeout:g} s",
+                    remedy="its records may be handled again; check the brokers and the network",
+                )
         (answer,) = answers
         if isinstance(answer, KafkaException):
             raise broker_failure(answer.args[0], "commit offsets") from answer
-        for place in answer or ():
+        for place in answer:
             if place.error is not None:
                 raise broker_failure(
                     place.error, "commit an offset", topic=place.topic, partition=place.partition

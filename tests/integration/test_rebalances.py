@@ -96,7 +96,7 @@ def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
     What is handled twice was in flight or done since the last commit when its member was killed.
     """
     topic = unique("rebalanced")
-    settings = settings_for(cluster, registry.address, topic, partitions=6)
+    settings = settings_for(cluster, registry.address, topic)
     options = {
         "servers": cluster,
         "registry": registry.address,
@@ -146,7 +146,7 @@ def test_survivor_goes_on_as_a_plain_client_does(
     is pending until the session of the dead one has timed out.
     """
     topic = unique("survivor")
-    settings = settings_for(cluster, registry.address, topic, partitions=6)
+    settings = settings_for(cluster, registry.address, topic)
     common = {"servers": cluster, "topic": topic}
     session = 10_000
 
