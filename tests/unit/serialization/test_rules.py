@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -133,6 +134,12 @@ ENCRYPT = rule(
     },
     onFailure="ERROR,ERROR",
 )
+PAYLOAD = {
+    "encodingRules": [
+        {key: value for key, value in ENCRYPT["domainRules"][0].items() if key != "tags"}
+        | {"type": "ENCRYPT_PAYLOAD"}
+    ]
+}
 POSITIVE = rule("positive", "CONDITION", "WRITE", "CEL", expr="message.amount > 0")
 UPPER = rule("upper", "TRANSFORM", "WRITE", "CEL_FIELD", expr="name == 'card' ; value + '-written'")
 ON_READ = rule("on-read", "TRANSFORM", "READ", "CEL_FIELD", expr="name == 'card' ; value + '-read'")
@@ -360,9 +367,7 @@ def test_a_whole_payload_can_be_encrypted(
     server: RegistryServer, connect: Connect, location: str
 ) -> None:
     """Rules of the encoding phase work on the bytes; nothing of the event is left to see."""
-    encrypt = {**ENCRYPT["domainRules"][0], "type": "ENCRYPT_PAYLOAD"}
-    del encrypt["tags"]
-    server.add("shop.Payment", schema(PaymentV1), ruleSet={"encodingRules": [encrypt]})
+    server.add("shop.Payment", schema(PaymentV1), ruleSet=PAYLOAD)
     ours = avro(connect(rules=SECRET), record_name, schema_id_location=location)
     headers: list[Header] = []
     value = ours.encode(V1, "payments", headers)
@@ -395,3 +400,19 @@ def test_rules_cost_no_request_for_each_message(
     for _ in range(50):
         serializer.open(record(serializer.encode(V1, "payments", []))).read(PaymentV1)
     assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("rules", [ENCRYPT, PAYLOAD])
+def test_rules_of_a_union_at_the_root_are_applied_before_its_branch_is_told(
+    server: RegistryServer, connect: Connect, rules: Json
+) -> None:
+    """Where the whole payload is encrypted, only what was decrypted says what it holds."""
+    union = json.dumps(["null", json.loads(schema(PaymentV1))])
+    server.add("payments-value", union, ruleSet=rules)
+    ours = avro(connect(rules=SECRET), topic_name)
+    value = ours.encode(V1, "payments", [])
+    assert CARD.encode() not in value
+    incoming = ours.open(record(value, topic="payments"))
+    assert incoming.full_name == "shop.Payment"
+    assert incoming.read(PaymentV1) == V1
+    assert incoming.read(PaymentV2).card == CARD
