@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from codegen.findings import naming
 from sdk import avro
 from tests.codegen.tree import Tree, record
 
@@ -163,3 +164,10 @@ def test_one_bad_file_is_named_and_the_others_are_judged(tmp_path: Path) -> None
     for name in "ABC":
         assert f"shop/{name}/v1.avsc:" in done.err
     assert "shop/D" not in done.err
+
+
+def test_an_unexpected_error_names_the_file() -> None:
+    """Where the generator itself fails, its traceback says which file it was working on."""
+    with pytest.raises(KeyError) as failed, naming("schemas/shop/A/v1.avsc"):
+        raise KeyError("x")
+    assert failed.value.__notes__ == ["while generating from schemas/shop/A/v1.avsc"]

@@ -12,6 +12,7 @@ from contracts.delivery import ShipmentDispatched
 from contracts.orders import OrderCreated
 from hypothesis import find, given
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
 
 from sdk import avro
 from sdk.errors import ConfigurationError
@@ -68,6 +69,19 @@ def test_all_that_a_schema_allows_is_drawn() -> None:
     assert find(events(OrderCreated), lambda order: order.total_amount < -1000)
     assert find(events(OrderCreated), lambda order: order.currency is not Currency.EUR)
     assert find(events(Tree), lambda tree: tree.left is not None and bool(tree.left.inner))
+
+
+def depth(tree: Tree) -> int:
+    """Return how many trees are inside each other."""
+    inner = [*tree.inner, *([tree.left] if tree.left else [])]
+    return 1 + max(map(depth, inner), default=0)
+
+
+def test_recursion_is_bounded() -> None:
+    """Types that hold themselves are drawn a few levels deep, and never without end."""
+    assert find(events(Tree), lambda tree: depth(tree) > 4)
+    with pytest.raises(NoSuchExample):
+        find(events(Tree), lambda tree: depth(tree) > 8)
 
 
 @given(events(OrderCreated, currency=st.just(Currency.GBP), note=st.just("x")))
