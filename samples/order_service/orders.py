@@ -41,6 +41,13 @@ def first_order() -> v1.OrderCreated:
     )
 
 
+def new_order(order_id: UUID, total_amount: Decimal) -> v2.OrderCreated:
+    """Return an order of the newest version with nothing but what it needs."""
+    return v2.OrderCreated(
+        order_id=order_id, created_at=datetime.now(UTC), total_amount=total_amount
+    )
+
+
 def grown_order() -> v2.OrderCreated:
     """Make up an order with all that version 2 added."""
     basket = _basket()
