@@ -57,6 +57,8 @@ class ConfluentConsumer:
         group_id: str,
         token: TokenSource | None = None,
     ) -> None:
+        self._group = group_id
+        self._consume = f"consume in group {group_id}"
         self._health = ClientHealth("reach Kafka")
         config = consumer_config(kafka, options, group_id, token)
         self._client: Any = make_client(
@@ -126,7 +128,7 @@ class ConfluentConsumer:
                     del messages[0]
         except KafkaException as error:
             # A fatal error is raised, once, where others are called back.
-            raise broker_failure(error.args[0], "consume") from error
+            raise broker_failure(error.args[0], self._consume) from error
         return [
             _record(message)
             for message in messages
@@ -138,7 +140,7 @@ class ConfluentConsumer:
         try:
             self._client.commit(offsets=_theirs(offsets), asynchronous=True)
         except KafkaException as error:
-            raise broker_failure(error.args[0], "commit offsets") from error
+            raise broker_failure(error.args[0], f"commit offsets of group {self._group}") from error
 
     def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
         """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
@@ -171,7 +173,9 @@ class ConfluentConsumer:
                 )
         (answer,) = answers
         if isinstance(answer, KafkaException):
-            raise broker_failure(answer.args[0], "commit offsets") from answer
+            raise broker_failure(
+                answer.args[0], f"commit offsets of group {self._group}"
+            ) from answer
         for place in answer:
             if place.error is not None:
                 raise broker_failure(
@@ -313,7 +317,7 @@ class ConfluentConsumer:
         if error is None or error.code() in _PASSING:
             return False
         topic = message.topic()
-        failure = broker_failure(error, "consume", topic=topic)
+        failure = broker_failure(error, self._consume, topic=topic)
         if is_missing(error):
             if topic not in self._missing:
                 self._missing.add(str(topic))
