@@ -57,7 +57,7 @@ class ConfluentConsumer:
         group_id: str,
         token: TokenSource | None = None,
     ) -> None:
-        self._group = group_id
+        self._commit = f"commit offsets of group {group_id}"
         self._consume = f"consume in group {group_id}"
         self._health = ClientHealth("reach Kafka")
         config = consumer_config(kafka, options, group_id, token)
@@ -140,7 +140,7 @@ class ConfluentConsumer:
         try:
             self._client.commit(offsets=_theirs(offsets), asynchronous=True)
         except KafkaException as error:
-            raise broker_failure(error.args[0], f"commit offsets of group {self._group}") from error
+            raise broker_failure(error.args[0], self._commit) from error
 
     def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
         """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
@@ -173,9 +173,7 @@ class ConfluentConsumer:
                 )
         (answer,) = answers
         if isinstance(answer, KafkaException):
-            raise broker_failure(
-                answer.args[0], f"commit offsets of group {self._group}"
-            ) from answer
+            raise broker_failure(answer.args[0], self._commit) from answer
         for place in answer:
             if place.error is not None:
                 raise broker_failure(
