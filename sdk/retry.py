@@ -151,6 +151,7 @@ class RetryPolicy:
 
     def _strategy(self, name: str) -> dict[str, Any]:
         decisions: list[RetryDecision] = []
+        reported: list[str] = []
 
         def worth_it(state: tenacity.RetryCallState) -> bool:
             error = state.outcome and state.outcome.exception()
@@ -158,8 +159,10 @@ class RetryPolicy:
             return decisions[0].retry
 
         def report(state: tenacity.RetryCallState) -> None:
-            error = state.outcome and state.outcome.exception()
-            logger.warning(
+            error = str(state.outcome and state.outcome.exception())
+            # One line for an outage, and another one when its reason changes.
+            logger.log(
+                logging.DEBUG if reported == [error] else logging.WARNING,
                 "attempt %d of %d of %s failed; the next is in %.3g s: %s",
                 state.attempt_number,
                 self.options.retry_count + 1,
@@ -167,6 +170,7 @@ class RetryPolicy:
                 decisions[0].delay,
                 error,
             )
+            reported[:] = [error]
 
         return {
             "retry": worth_it,

@@ -192,6 +192,15 @@ def test_each_retry_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> Non
     assert record.getMessage().endswith("failed; the next is in 0.1 s: the registry is down")
 
 
+@both_ways
+def test_an_outage_is_one_line(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """What fails again for the same reason is no news; another reason is."""
+    caplog.set_level("DEBUG", "sdk.retry")
+    other = RegistryUnavailableError("the registry answers 503")
+    run(policy(Sleeper()), Flaky(OUTAGE, OUTAGE, other))
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "WARNING"]
+
+
 def test_name_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """The log calls a function by its own name, or by the one that the caller gives."""
     policy(Sleeper()).call(Flaky(OUTAGE), name="looking up a")
