@@ -25,7 +25,7 @@ def provision(admin: BrokerAdmin, declared: Iterable[TopicDefinition], mode: str
             ``verify`` creates nothing, and what is missing or differs is an error.
 
     Raises:
-        ConfigurationError: Under ``verify``, a topic is missing or differs; both values are told.
+        ConfigurationError: Under ``verify``, a topic is missing or differs; both values are in it.
         BrokerError: Kafka gave no usable answer.
     """
     if mode == "none":
@@ -38,7 +38,7 @@ def provision(admin: BrokerAdmin, declared: Iterable[TopicDefinition], mode: str
         admin.create(missing)
         _await(admin, [topic.name for topic in missing])
         for topic in missing:
-            logger.info("created topic %s", topic.name)
+            logger.info("created topic %s", topic.name, extra={"topic": topic.name})
         for line in drift:
             logger.warning("%s", line)
         return
@@ -75,7 +75,7 @@ def _drift(declared: TopicDefinition, found: TopicDefinition | None) -> list[str
 
 
 def _await(admin: BrokerAdmin, names: Sequence[str]) -> None:
-    """Wait until new topics are seen: the other brokers hear of them a moment later."""
+    """Wait until new topics are visible: the other brokers learn of them a moment later."""
     deadline = time.monotonic() + _VISIBLE_SECONDS
     while names and len(admin.describe(names)) < len(names) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -62,6 +62,11 @@ class ConsumerRecord(NamedTuple):
     timestamp: int | None = None
     appended: bool = False
 
+    @property
+    def place(self) -> dict[str, object]:
+        """Topic, partition and offset: the ``extra`` of a log line about this record."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
     def header(self, name: str) -> bytes | None:
         """Return the value of the last header called ``name``, or None."""
         for known, value in reversed(self.headers):

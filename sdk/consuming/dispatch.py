@@ -141,6 +141,7 @@ class Dispatch:
                     topic,
                     ", ".join(sorted(self.skipped)),
                     ", ".join(sorted(self._handlers.names)),
+                    extra={"topic": topic},
                 )
 
     def _pass_over(self, name: str, record: ConsumerRecord) -> Outcome:
@@ -172,9 +173,11 @@ class Dispatch:
                 name,
                 record.topic,
                 near[0],
+                extra=record.place,
             )
         else:
-            logger.info("no handler for %s on %s: %s", name, record.topic, self._unknown)
+            told = "no handler for %s on %s: %s"
+            logger.info(told, name, record.topic, self._unknown, extra=record.place)
 
     def _tombstone(self, record: ConsumerRecord) -> Opened:
         event = (record.header(TYPE) or b"").decode(errors="replace")

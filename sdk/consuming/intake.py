@@ -277,6 +277,7 @@ class Intake:
                         "%s is given up while a handler has been at work for longer than"
                         " drain_timeout_ms; it will be handled again",
                         _describe(record),
+                        extra=record.place,
                     )
         watermarks = {place: each.watermark for place, each in given_up.items()}
         self._committer.flush(watermarks, self._limits.drain_seconds)
@@ -427,6 +428,7 @@ class Intake:
                         " handler returns. Remedy: give the handler's calls time-outs",
                         text,
                         now - since,
+                        extra=record.place,
                     )
         self._seen = seen
         self.overdue = tuple(overdue)

@@ -346,6 +346,7 @@ class Processor:
                 record.offset,
                 delay,
                 error,
+                extra=record.place,
             )
             return self.clock.monotonic() + delay
         if self.order is not None and isinstance(outcome, Retry):
@@ -371,6 +372,7 @@ class Processor:
                 record.offset,
                 outcome.reason,
                 result,
+                extra=record.place,
             )
         if self.observers:
             event = task.event if task is not None else None

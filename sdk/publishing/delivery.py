@@ -186,7 +186,12 @@ class DeliveryTracker:
             if len(self._failures) > _FAILURES_KEPT:
                 del self._failures[next(iter(self._failures))]
         if not watched:
-            logger.error("not delivered: %s: %s", describe(delivery), delivery.error)
+            logger.error(
+                "not delivered: %s: %s",
+                describe(delivery),
+                delivery.error,
+                extra={"topic": delivery.topic},
+            )
 
     def seen(self, delivery: Delivery) -> None:
         """Forget a failed delivery: its error has reached the caller."""
