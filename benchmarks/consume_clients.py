@@ -25,7 +25,7 @@ ONE_IN = 100
 
 
 class Meter:
-    """Counts events from the first one on, and says when the last one came.
+    """Counts events, and measures from the first one to the last: joining a group takes a while.
 
     Args:
         count: How many there are.
@@ -39,12 +39,10 @@ class Meter:
         self._cpu = 0.0
         self._lock = threading.Lock()
 
-    def begin(self) -> None:
-        """Start the clock, when the client is about to join."""
-        self._began, self._cpu = time.perf_counter(), time.process_time()
-
     def tick(self, _event: Any) -> None:
-        """Count an event of a client that handles one at a time."""
+        """Count an event of a client that handles one at a time; the first one starts the clock."""
+        if self._left == self._count:
+            self._began, self._cpu = time.perf_counter(), time.process_time()
         self._left -= 1
         if not self._left:
             self.ended.set()
@@ -95,7 +93,6 @@ def sdk_trivial(options: argparse.Namespace, **consumer: Any) -> dict[str, float
     messaging, ours = sdk_consumer(options, options.topic, **consumer)
     many = consumer.get("concurrency", 1) > 1
     ours.handle(OrderCreated, meter.safe_tick if many else meter.tick)
-    meter.begin()
     ours.start()
     meter.ended.wait(300)
     told = meter.told()
@@ -145,7 +142,6 @@ def _skew(options: argparse.Namespace, *, in_loop: bool) -> dict[str, float]:
 
     messaging, ours = sdk_consumer(options, f"{options.topic}-skew", concurrency=64)
     ours.handle(OrderCreated, take_in_loop if in_loop else take)
-    meter.begin()
     ours.start()
     meter.ended.wait(300)
     told = {**meter.told(), "breaks": breaks}
@@ -175,7 +171,6 @@ def _waiting(options: argparse.Namespace, lanes: int) -> dict[str, float]:
 
     messaging, ours = sdk_consumer(options, options.topic, concurrency=lanes)
     ours.handle(OrderCreated, take)
-    meter.begin()
     ours.start()
     meter.ended.wait(300)
     told = meter.told()
@@ -208,7 +203,6 @@ def deserializing(options: argparse.Namespace) -> dict[str, float]:
         }
     )
     consumer.subscribe([options.topic])
-    meter.begin()
     while not meter.ended.is_set():
         message = consumer.poll(1.0)
         if message is not None and message.error() is None:
@@ -225,7 +219,6 @@ def raw(options: argparse.Namespace) -> dict[str, float]:
     meter = Meter(options.count)
     consumer = Consumer(_client(options))
     consumer.subscribe([options.topic])
-    meter.begin()
     while not meter.ended.is_set():
         for message in consumer.consume(500, 0.1):
             if message.error() is None:
