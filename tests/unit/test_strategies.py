@@ -10,7 +10,7 @@ from attrs import field, frozen
 from contracts.common import Currency
 from contracts.delivery import ShipmentDispatched
 from contracts.orders import OrderCreated
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -81,7 +81,7 @@ def test_recursion_is_bounded() -> None:
     """Types that hold themselves are drawn a few levels deep, and never without end."""
     assert find(events(Tree), lambda tree: depth(tree) > 4)
     with pytest.raises(NoSuchExample):
-        find(events(Tree), lambda tree: depth(tree) > 8)
+        find(events(Tree), lambda tree: depth(tree) > 8, settings=settings(max_examples=150))
 
 
 @given(events(OrderCreated, currency=st.just(Currency.GBP), note=st.just("x")))
