@@ -46,25 +46,31 @@ CONNECT = """
         for number in range(5_001):
             messaging.producer.produce(new_order(number))
         print("ready", flush=True)
+
+    def wait():
+        # In short turns: a signal that comes just before a system call does not interrupt it.
+        for _ in range(1200):
+            time.sleep(0.05)
 """
 
 WITH_BLOCK = """
     with sdk.connect(settings=settings) as messaging:
         publish(messaging)
-        time.sleep(60)
+        wait()
 """
 
 NO_BLOCK = """
     messaging = sdk.connect(settings=settings)
     publish(messaging)
-    time.sleep(60)
+    wait()
 """
 
 EVENT_LOOP = """
     async def main():
         async with sdk.connect(settings=settings) as messaging:
             publish(messaging)
-            await asyncio.sleep(60)
+            for _ in range(1200):
+                await asyncio.sleep(0.05)
 
     asyncio.run(main())
 """
