@@ -32,6 +32,7 @@ from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.intake import Limits
 from sdk.consuming.retry_topics import RetryTopics
+from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog, Event, find_catalog
 from sdk.kafka.broker import KafkaBroker
@@ -176,7 +177,9 @@ class Messaging(ClosingDeliveries):
             self.settings = join().settings
         self._serializers = Serializers(self.settings, catalog, self._observers)
         self._opened.callback(self._serializers.close)
-        self._broker = broker or KafkaBroker(self.settings, join, token)
+        self._broker = broker or KafkaBroker(
+            self.settings, join, token, ignored_append_time=APPEND_TIME
+        )
         self._opened.callback(exit_on_sigterm())
         logger.info(
             "environment %s: Kafka at %s, schema registry at %s",

@@ -28,11 +28,18 @@ class KafkaBroker:
         settings: The options; never the word ``embedded``.
         adapt: Looks at the brokers, once.
         token: Source of OAUTHBEARER tokens.
+        ignored_append_time: As for `ConfluentProducer`.
     """
 
     def __init__(
-        self, settings: Settings, adapt: Callable[[], Adapted], token: TokenSource | None = None
+        self,
+        settings: Settings,
+        adapt: Callable[[], Adapted],
+        token: TokenSource | None = None,
+        *,
+        ignored_append_time: int | None = None,
     ) -> None:
+        self._ignored_append_time = ignored_append_time
         self._settings = settings
         self._adapt = adapt
         self._token = token
@@ -41,7 +48,12 @@ class KafkaBroker:
         """Return a new producing client."""
         from sdk.kafka.producer import ConfluentProducer
 
-        return ConfluentProducer(self._settings.kafka, self._settings.producer, self._token)
+        return ConfluentProducer(
+            self._settings.kafka,
+            self._settings.producer,
+            self._token,
+            ignored_append_time=self._ignored_append_time,
+        )
 
     def consumer(self, group_id: str) -> BrokerConsumer:
         """Return a new consuming client, a member of ``group_id`` once it subscribes."""

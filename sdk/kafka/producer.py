@@ -38,8 +38,6 @@ _TAKEN_WHILE_PRODUCING = 128
 _STILL_BUSY = 24
 _PURGE_SECONDS = 5.0
 _FLUSH_SECONDS = 0.1
-_MOCK_APPEND_TIME = 1234
-"""What librdkafka's mock cluster says of every record, though it keeps the record's own time."""
 
 
 class ConfluentProducer:
@@ -49,14 +47,22 @@ class ConfluentProducer:
         kafka: Servers and credentials; never the word ``embedded``.
         options: The ``[producer]`` table.
         token: Source of OAUTHBEARER tokens.
+        ignored_append_time: An append time, milliseconds, that brokers report without meaning it;
+            the time of producing is reported instead.
 
     Raises:
         ConfigurationError: librdkafka refuses a setting; the message names ours.
     """
 
     def __init__(
-        self, kafka: KafkaOptions, options: ProducerOptions, token: TokenSource | None = None
+        self,
+        kafka: KafkaOptions,
+        options: ProducerOptions,
+        token: TokenSource | None = None,
+        *,
+        ignored_append_time: int | None = None,
     ) -> None:
+        self._ignored_append_time = ignored_append_time
         self._health = ClientHealth("reach Kafka")
         config = producer_config(kafka, options, token)
         self._client: Any = make_client(
@@ -207,7 +213,7 @@ class ConfluentProducer:
         if self._health.failing:
             self._health.clear()
         kind, stamped = message.timestamp()
-        if stamped == _MOCK_APPEND_TIME:
+        if stamped == self._ignored_append_time:
             stamped = record.timestamp or _time_of_producing(message)
         timestamp = stamped if kind else None
         report = DeliveryReport(record.topic, message.partition(), message.offset(), timestamp)

@@ -67,12 +67,14 @@ class Librdkafka:
         kafka: Where it is.
         consumers: Options that its consumers need.
         make_admin: Makes its admin client.
+        ignored_append_time: As for `ConfluentProducer`.
     """
 
     name: str
     kafka: KafkaOptions
     make_admin: Callable[[], BrokerAdmin]
     consumers: ConsumerOptions = field(factory=ConsumerOptions)
+    ignored_append_time: int | None = None
 
     @classmethod
     def real(cls, bootstrap_servers: str) -> Librdkafka:
@@ -82,7 +84,11 @@ class Librdkafka:
 
     def producer(self, **options: Any) -> BrokerProducer:
         """Return a producing client."""
-        return ConfluentProducer(self.kafka, ProducerOptions(**{"linger_ms": 0, **options}))
+        return ConfluentProducer(
+            self.kafka,
+            ProducerOptions(**{"linger_ms": 0, **options}),
+            ignored_append_time=self.ignored_append_time,
+        )
 
     def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
         """Return a consuming client."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sdk.embedded import EmbeddedAdmin, EmbeddedBroker
-from sdk.embedded.quirks import adapt_consumer
+from sdk.embedded.quirks import APPEND_TIME, adapt_consumer
 from sdk.settings import ConsumerOptions, KafkaOptions
 from sdk.testing import InMemoryBroker
 from tests.conformance.broker_suite import BrokerSuite
@@ -45,6 +45,7 @@ class TestEmbeddedBroker(BrokerSuite):
             kafka=KafkaOptions(bootstrap_servers=servers),
             make_admin=lambda: EmbeddedAdmin(embedded),
             consumers=options,
+            ignored_append_time=APPEND_TIME,
         )
         bench = Bench(broker)
         yield bench
