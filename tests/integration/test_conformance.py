@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 
-from sdk.settings import ConsumerOptions
+import sdk
+from sdk.settings import ConsumerOptions, KafkaOptions
 from tests.conformance.broker_suite import BrokerSuite
 from tests.conformance.brokers import Bench, Librdkafka
 from tests.conformance.registry_suite import RegistrySuite, RegistryUnderTest
+from tests.conformance.service_suite import OpenConnection, ServiceSuite
 from tests.servers.target import Target
 
 
@@ -21,7 +23,7 @@ class TestKafka(BrokerSuite):
 
     @pytest.fixture
     def bench(self, kafka: Target) -> Iterator[Bench]:
-        """Real Kafka as `sdk.confluent` reaches it."""
+        """Real Kafka as `sdk.kafka` reaches it."""
         bench = Bench(Librdkafka.real(kafka.address))
         yield bench
         bench.close()
@@ -32,11 +34,23 @@ class TestKafkaWithTheConsumerProtocol(BrokerSuite):
 
     @pytest.fixture
     def bench(self, kafka: Target) -> Iterator[Bench]:
-        """Real Kafka as `sdk.confluent` reaches it."""
+        """Real Kafka as `sdk.kafka` reaches it."""
         broker = Librdkafka.real(kafka.address)
         bench = Bench(evolve(broker, consumers=ConsumerOptions(group_protocol="consumer")))
         yield bench
         bench.close()
+
+
+class TestServiceOnKafka(ServiceSuite):
+    """A whole connection on Apache Kafka; its registry needs nothing installed."""
+
+    @pytest.fixture
+    def open_connection(self, kafka: Target) -> OpenConnection:
+        """Connect to real Kafka."""
+        servers = KafkaOptions(bootstrap_servers=tuple(kafka.address.split(",")))
+        return lambda settings, observe: sdk.connect(
+            settings=evolve(settings, kafka=servers), observers=[observe]
+        )
 
 
 class TestRegistry(RegistrySuite):

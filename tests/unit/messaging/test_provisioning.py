@@ -57,7 +57,8 @@ def test_verify_accepts_what_is_as_declared() -> None:
 def test_verify_lists_every_difference_at_once() -> None:
     """Missing topics and differing values are one error; nothing is created."""
     broker = InMemoryBroker()
-    broker.define(TopicDefinition(name="orders", partitions=2))
+    kept = {"cleanup.policy": "delete"}
+    broker.define(TopicDefinition(name="orders", partitions=2, config=kept))
     with pytest.raises(ConfigurationError) as caught:
         provision(broker.admin(), DECLARED, "verify")
     message = str(caught.value)
@@ -65,6 +66,14 @@ def test_verify_lists_every_difference_at_once() -> None:
     assert "partitions declared 6, actual 2" in message
     assert "retention.ms declared 1000, actual None" in message
     assert broker.definition("payments") is None
+
+
+def test_broker_that_keeps_no_configuration_is_not_blamed_for_it() -> None:
+    """Where a broker reports no configuration at all, only the partitions are compared."""
+    broker = InMemoryBroker()
+    declared = TopicDefinition(name="orders", partitions=2, config={"retention.ms": "1000"})
+    broker.define(TopicDefinition(name="orders", partitions=2))
+    provision(broker.admin(), [declared], "verify")
 
 
 def test_replication_drift_says_that_it_cannot_be_changed() -> None:
