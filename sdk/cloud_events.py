@@ -8,10 +8,11 @@ extension ``eventversion``, since CloudEvents has no attribute for them.
 from __future__ import annotations
 
 import os
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,11 +38,13 @@ _Header = tuple[str, bytes | None]
 UNNAMED_SOURCE = "/unnamed-service"
 """Source of a service that has not set one; the attribute may not be absent."""
 
-# Identifiers must be unique, not secret; a generator of our own, so that a host's `random.seed`
-# does not make two runs alike, seeded anew in forked children.
-_random = random.Random()  # noqa: S311
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+_COUNTS = tuple(b"%03x" % count for count in range(0x1000))
+_MICROSECONDS = tuple(b"%03dZ" % microsecond for microsecond in range(1_000))
+
+_Moment = tuple[int, bytes, bytes, Iterator[int], bytes]
+"""(millisecond, what an id starts with, what it ends with, counter, what a time starts with)"""
+
+_NEVER: _Moment = (-1, b"", b"", iter(()), b"")
 
 
 def schema_uri(info: EventInfo) -> str:
@@ -56,8 +59,9 @@ def schema_uri(info: EventInfo) -> str:
 class CloudEventHeaders:
     """Makes the standard headers of each record.
 
-    What only the class decides is computed once for each, and the text of a second or millisecond
-    is kept for the next event within it.
+    What only the class decides is computed once for each class, and what only the millisecond
+    decides once for each millisecond. An id is a UUID of version 7 (RFC 9562): the millisecond, a
+    counter within it, and 62 random bits that are drawn anew for each millisecond.
 
     Args:
         source: URI reference of this service, such as ``/orders``; None is `UNNAMED_SOURCE`.
@@ -75,8 +79,9 @@ class CloudEventHeaders:
         self._content_type = content_type.encode()
         self._clock = clock
         self._constant: dict[type[Any], list[_Header]] = {}
-        self._millisecond: tuple[int, bytes] = (-1, b"")
-        self._second: tuple[int, bytes] = (-1, b"")
+        self._moment = _NEVER
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_forget_moment, weakref.ref(self)))
 
     def __call__(self, event_class: type[Any], key: object = None) -> list[_Header]:
         """Return a fresh list of headers.
@@ -88,12 +93,22 @@ class CloudEventHeaders:
         constant = self._constant.get(event_class)
         if constant is None:
             constant = self._constant[event_class] = self._prepare(event_class)
-        now = self._clock()
-        identifier, moment = self._id(now // 1_000_000), self._timestamp(now)
+        now, nanoseconds = divmod(self._clock(), 1_000_000)
+        # Read once: another thread may put the next moment in its place. Its counter is safe to
+        # share, as `next` is one step.
+        moment = self._moment
+        if moment[0] != now:
+            moment = self._moment = _new_moment(now)
+        count = next(moment[3], None)
+        if count is None:
+            moment = self._moment = _new_moment(now)
+            count = next(moment[3])
+        identifier = (ID, moment[1] + _COUNTS[count] + moment[2])
+        instant = (TIME, moment[4] + _MICROSECONDS[nanoseconds // 1_000])
         subject = None if key is None else _subject(key)
         if subject:
-            return [*constant, (ID, identifier), (TIME, moment), (SUBJECT, subject)]
-        return [*constant, (ID, identifier), (TIME, moment)]
+            return [*constant, identifier, instant, (SUBJECT, subject)]
+        return [*constant, identifier, instant]
 
     def _prepare(self, event_class: type[Any]) -> list[_Header]:
         info: EventInfo = event_class.__event__
@@ -106,23 +121,26 @@ class CloudEventHeaders:
             (CONTENT_TYPE, self._content_type),
         ]
 
-    def _id(self, millisecond: int) -> bytes:
-        """A UUID of version 7 (RFC 9562): the time in its first 48 bits, then random ones."""
-        known, text = self._millisecond
-        if known != millisecond:
-            text = b"%08x-%04x" % (millisecond >> 16, millisecond & 0xFFFF)
-            self._millisecond = (millisecond, text)
-        bits = _random.getrandbits
-        return b"%b-7%03x-%04x-%012x" % (text, bits(12), 0x8000 | bits(14), bits(48))
 
-    def _timestamp(self, nanoseconds: int) -> bytes:
-        """RFC 3339 in UTC with microseconds."""
-        second, rest = divmod(nanoseconds, 1_000_000_000)
-        known, text = self._second
-        if known != second:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-            self._second = (second, text)
-        return b"%b.%06dZ" % (text, rest // 1000)
+def _new_moment(millisecond: int) -> _Moment:
+    """Return what ids and times of a millisecond have in common, with random bits of its own."""
+    # Ids must be unique, not secret; `os.urandom` follows no host's `random.seed`.
+    random = int.from_bytes(os.urandom(8))
+    second, rest = divmod(millisecond, 1_000)
+    return (
+        millisecond,
+        b"%08x-%04x-7" % (millisecond >> 16, millisecond & 0xFFFF),
+        b"-%04x-%012x" % (0x8000 | random >> 50, random & 0xFFFF_FFFF_FFFF),
+        iter(range(len(_COUNTS))),
+        b"%b.%03d" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode(), rest),
+    )
+
+
+def _forget_moment(headers: weakref.ref[CloudEventHeaders]) -> None:
+    """Have a forked child draw random bits of its own."""
+    found = headers()
+    if found is not None:
+        found._moment = _NEVER
 
 
 _TEXTUAL = (int, UUID)

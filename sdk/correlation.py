@@ -7,8 +7,7 @@ attributes; trace context (W3C) is passed on beside them.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
-from types import TracebackType
+from contextvars import ContextVar
 
 from sdk.cloud_events import CAUSATION_ID, CORRELATION_ID, ID
 from sdk.records import ConsumerRecord, Header, ProducerRecord
@@ -20,36 +19,13 @@ handled: ContextVar[ConsumerRecord | None] = ContextVar("sdk_handled_record", de
 """The record that is being handled here; consumers set it, in their threads and tasks."""
 
 
-class within:  # noqa: N801 - read as a verb: ``with within(record)``
-    """A context in which a record is being handled; tasks that start in it inherit it.
-
-    Args:
-        record: As it came from the broker.
-    """
-
-    __slots__ = ("_record", "_token")
-
-    def __init__(self, record: ConsumerRecord) -> None:
-        self._record = record
-
-    def __enter__(self) -> None:
-        self._token: Token[ConsumerRecord | None] = handled.set(self._record)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        handled.reset(self._token)
-
-
 def carry_on(record: ProducerRecord) -> ProducerRecord:
-    """Add the headers that tie a record to the one being handled, unless it has them; the default
-    `Interceptor`.
+    """Tie a record to the one that is being handled: the `Interceptor` that is always there.
 
-    The correlation id is that of the handled record, or its id if it is the first of its kind; the
-    causation id is its id.
+    Headers that the record has already stay as they are.
+
+    The causation id is the id of the handled record; the correlation id is the handled record's,
+    or its id where it has none and so began the chain.
     """
     cause = handled.get()
     if cause is None:

@@ -40,6 +40,9 @@ _PURGE_SECONDS = 5.0
 _FLUSH_SECONDS = 0.1
 
 
+_new_tuple: Callable[[type[DeliveryReport], tuple[Any, ...]], DeliveryReport] = tuple.__new__
+
+
 class ConfluentProducer:
     """A `BrokerProducer` on librdkafka.
 
@@ -216,8 +219,9 @@ class ConfluentProducer:
         if stamped == self._ignored_append_time:
             stamped = record.timestamp or _time_of_producing(message)
         timestamp = stamped if kind else None
-        report = DeliveryReport(record.topic, message.partition(), message.offset(), timestamp)
-        on_delivery(report, None)
+        # As DeliveryReport(…) does, without the Python function that a named tuple calls.
+        place = (record.topic, message.partition(), message.offset(), timestamp)
+        on_delivery(_new_tuple(DeliveryReport, place), None)
 
     def _failure(
         self, error: KafkaError, record: ProducerRecord, partition: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 FROM_EVENT: Final[Any] = type("FromEvent", (), {"__repr__": lambda self: "FROM_EVENT"})()
 """Default of ``key``: the value of the event's key field. None means a record without a key."""
+
+
+_new_tuple: Callable[[type[ProducerRecord], tuple[Any, ...]], ProducerRecord] = tuple.__new__
 
 
 class Encoder:
@@ -109,13 +112,10 @@ class Encoder:
             timestamp = milliseconds(timestamp)
             check_record(ProducerRecord(topic, None, None, tuple(made), partition, timestamp))
         value = self._serializer.encode(event, topic, made)
-        record = sent = ProducerRecord(
-            topic,
-            value,
-            None if key is None else self._keys.encode(key, event_class, topic),
-            tuple(made),
-            partition,
-            timestamp,  # type: ignore[arg-type]  # a number or None by now
+        record_key = None if key is None else self._keys.encode(key, event_class, topic)
+        # As ProducerRecord(…) does, without the Python function that a named tuple calls.
+        record = sent = _new_tuple(
+            ProducerRecord, (topic, value, record_key, tuple(made), partition, timestamp)
         )
         for intercept in self._interceptors:
             sent = intercept(sent)

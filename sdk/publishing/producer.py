@@ -29,6 +29,9 @@ from sdk.records import DeliveryReport, ProducerRecord
 
 logger = logging.getLogger(__name__)
 
+_Kind = type[Any] | tuple[type[Any], type[Any], str | None]
+"""(event class, type of the given key, given topic), or the class alone where nothing is given."""
+
 
 class Producer(ClosingDeliveries):
     """Publishes events; one instance serves all threads and event loops of a process.
@@ -64,7 +67,7 @@ class Producer(ClosingDeliveries):
         self._tracker = DeliveryTracker(broker.connection_error)
         broker.after_deliveries(self._tracker.wake)
         self._overflow = Overflow(broker, self._tracker.wake, queue_full_timeout, self._observers)
-        self._ready: set[tuple[type[Any], type[Any], str | None]] = set()
+        self._ready: set[_Kind] = set()
         self._unusable: str | None = None
         self._closing = threading.Lock()
         atexit.register(self._close_at_exit)
@@ -112,8 +115,9 @@ class Producer(ClosingDeliveries):
         if self._unusable is not None:
             raise ClosedError(self._unusable, remedy="open a connection of its own")
         if _get_running_loop() is not None:
-            kind = (type(event), type(key), topic)
-            if kind not in self._ready and not self._becomes_ready(kind, event, key):
+            plain = key is FROM_EVENT and topic is None
+            kind = type(event) if plain else (type(event), type(key), topic)
+            if kind not in self._ready and not self._becomes_ready(kind, event, key, topic):
                 return self._encode_later(
                     event,
                     self._encoder.topic_of(type(event), topic),
@@ -279,12 +283,9 @@ class Producer(ClosingDeliveries):
         if self._observers is not None:
             self._observers.notify(QueueWaited(record.topic, time.monotonic() - started))
 
-    def _becomes_ready(
-        self, kind: tuple[type[Any], type[Any], str | None], event: Event, key: object
-    ) -> bool:
+    def _becomes_ready(self, kind: _Kind, event: Event, key: object, topic: str | None) -> bool:
         """Whether an event can be serialized without a request; if so, its kind is remembered."""
-        event_class, _, topic = kind
-        ready = self._encoder.ready(event, key, self._encoder.topic_of(event_class, topic))
+        ready = self._encoder.ready(event, key, self._encoder.topic_of(type(event), topic))
         if ready:
             self._ready.add(kind)
         return ready

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -115,26 +114,6 @@ def test_a_seeded_host_does_not_repeat_identifiers() -> None:
         random.setstate(state)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
-def test_a_forked_child_does_not_repeat_identifiers() -> None:
-    """Parent and child of a fork publish different identifiers."""
-    code = (
-        "import os\n"
-        "from sdk.cloud_events import CloudEventHeaders\n"
-        "from sdk.events import EventInfo\n"
-        "class E: __event__ = EventInfo(full_name='E', version=1, schema='', fingerprint='')\n"
-        "make = CloudEventHeaders('/s', 'x', clock=lambda: 1)\n"
-        "child = os.fork()\n"
-        "if child: os.wait()\n"
-        "print(dict(make(E))['ce_id'], flush=True)\n"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert len(set(done.stdout.split())) == 2
-
-
 def test_each_list_is_fresh() -> None:
     """What a caller appends does not show up on the next record."""
     make = CloudEventHeaders("/orders", "application/avro")
@@ -224,3 +203,39 @@ def test_any_headers_can_be_read(found: list[tuple[str, Any]]) -> None:
     """No header makes reading fail."""
     prefixed = [(f"ce_{name}", value) for name, value in found]
     assert read_cloud_event([*found, *prefixed, *REQUIRED]) is not None
+
+
+def identifiers(make: CloudEventHeaders, count: int) -> list[bytes]:
+    """Return the ids of so many events."""
+    return [dict(make(OrderCreated))["ce_id"] or b"" for _ in range(count)]
+
+
+def test_ids_of_one_millisecond_are_distinct() -> None:
+    """More events than the counter holds, in several threads and of two sources, share no id."""
+    shared = CloudEventHeaders("/orders", "application/avro", lambda: MOMENT)
+    other = CloudEventHeaders("/orders", "application/avro", lambda: MOMENT)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(identifiers, [shared] * 4, [5_000] * 4))
+    every = [*itertools.chain(*found), *identifiers(other, 5_000)]
+    assert len(set(every)) == 25_000
+    parsed = UUID(every[-1].decode())
+    assert (parsed.version, parsed.variant) == (7, RFC_4122)
+    assert parsed.int >> 80 == MOMENT // 1_000_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    """Parent and child do not go on counting from the same random bits."""
+    make = CloudEventHeaders("/orders", "application/avro", lambda: MOMENT)
+    identifiers(make, 1)
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.write(writer, identifiers(make, 1)[0])
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() != identifiers(make, 1)[0]
+    os.wait()

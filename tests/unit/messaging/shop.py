@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -10,9 +12,11 @@ from attrs import field, frozen
 from sdk.consuming.consumer import Consumer
 from sdk.consuming.engine import ConsumerParts
 from sdk.consuming.failures import FailurePolicy
+from sdk.correlation import handled
 from sdk.events import Catalog, CatalogEntry, EventInfo
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
+from sdk.records import ConsumerRecord
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
 from sdk.settings import RetryOptions, RoutingOptions, TopicOptions
 from sdk.testing import InMemoryBroker
@@ -91,6 +95,14 @@ CATALOG = Catalog(
 )
 
 TOPIC = "orders.created"
+
+
+@contextmanager
+def within(record: ConsumerRecord) -> Iterator[None]:
+    """Handle a record inside the block, as a consumer does."""
+    before = handled.set(record)
+    yield
+    handled.reset(before)
 
 
 @frozen

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sdk.cloud_events import CloudEventHeaders
-from sdk.correlation import carry_on, within
+from sdk.correlation import carry_on
 from sdk.errors import SerializationError
 from sdk.records import ConsumerRecord, Header, ProducerRecord
-from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop
+from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop, within
 
 ORDER = OrderCreated(order_id="o-1")
 

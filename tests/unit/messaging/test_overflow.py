@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sdk.correlation import carry_on, within
+from sdk.correlation import carry_on
 from sdk.errors import (
     ClosedError,
     MessageTooLargeError,
@@ -24,7 +24,7 @@ from sdk.publishing.delivery import Delivery, DeliveryTracker
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord
 from sdk.serialization import JsonMessageSerializer
 from sdk.testing import InMemoryBroker
-from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop
+from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop, within
 
 PATIENCE = 20.0
 
