@@ -249,7 +249,7 @@ class ConfluentProducer:
     ) -> SdkError:
         """Return the error of a record that nobody has answered for: joined with why, if known."""
         cause = self._health.error
-        unsent = self._was_never_sent(record, partition)
+        unsent = self._was_never_sent(partition)
         message = "the record was not delivered"
         remedy = "a copy may exist on the broker: produce it again only if that is fine"
         failure_class: type[SdkError] = DeliveryTimeoutError
@@ -274,15 +274,13 @@ class ConfluentProducer:
         known = None if partition is None or partition < 0 else partition
         return failure_class(message, topic=record.topic, partition=known, remedy=remedy)
 
-    def _was_never_sent(self, record: ProducerRecord, partition: int | None) -> bool:
+    def _was_never_sent(self, partition: int | None) -> bool:
         """Whether no broker can have got a record that failed: the client knew none to send it to.
 
-        The client chooses a partition when it learns from a broker how many there are; a record
-        that names its partition waits for the partition's leader to become known.
+        The client chooses a partition once a broker has told how many there are; a record that
+        names its partition waits for a broker that knows the partition's leader.
         """
-        if partition is None or (partition < 0 and record.partition is None):
-            return True
-        return not self._has_reached_a_broker()
+        return partition is None or partition < 0 or not self._has_reached_a_broker()
 
     def _has_reached_a_broker(self) -> bool:
         """Whether any broker has ever told this client about the cluster; does not wait."""

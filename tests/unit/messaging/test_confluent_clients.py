@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -212,19 +213,22 @@ def test_a_producer_closes_without_any_broker() -> None:
 
 
 def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
-    """Where a broker was known, a record without an answer may have reached it."""
-    options = ProducerOptions(linger_ms=0, delivery_timeout_ms=1_500, enable_idempotence=False)
+    """Where a broker was known, a record that nobody answers for may have reached it."""
+    options = ProducerOptions(linger_ms=0, delivery_timeout_ms=1_500)
     producer = ConfluentProducer(kafka_of(cluster), options)
     outcomes: list[Any] = []
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
     assert producer.flush(10) == 0
-    cluster.fail_requests("produce", [KafkaError.NETWORK_EXCEPTION] * 100)
+    cluster.close()
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
     assert producer.flush(10) == 0
     producer.close(0)
     delivered, failed = outcomes
     assert delivered is None
+    assert type(failed) is DeliveryTimeoutError
+    assert "cannot reach Kafka" in failed.message
     assert "nothing was sent" not in str(failed)
+    assert "a copy may exist" in str(failed)
 
 
 def test_too_large_record_is_refused_at_once() -> None:
@@ -373,4 +377,34 @@ def test_refusal_outlives_outages_until_a_broker_answers() -> None:
     assert isinstance(health.error, AuthenticationError)
     assert health.refusal is None, "another broker may still take the client"
     health.clear()
+    assert health.error is None
+
+
+@pytest.mark.parametrize("first", ["log", "callback"])
+def test_the_log_explains_why_all_brokers_are_down(
+    caplog: pytest.LogCaptureFixture, first: str
+) -> None:
+    """Of some failures only the client's log gives the reason, before or after the callback."""
+    health = ClientHealth("reach Kafka")
+    down = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+    line = ("%s [%s] %s", "FAIL", "rdkafka#producer-1", "[thrd:b/bootstrap]: b: Disconnected")
+    if first == "log":
+        health.log(logging.INFO, *line)
+        health.record(down)
+    else:
+        health.record(down)
+        health.log(logging.INFO, *line)
+    health.record(down)
+    health.log(logging.INFO, *line)
+    assert isinstance(health.error, BrokerUnavailableError)
+    assert "cannot reach Kafka: b: Disconnected" in health.error.message
+    (logged,) = caplog.messages
+    assert "Disconnected" in logged
+
+
+def test_other_lines_of_the_client_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What is not one more failed connection goes to the log as it is."""
+    health = ClientHealth("reach Kafka")
+    health.log(logging.WARNING, "%s [%s] %s", "GETPID", "rdkafka#producer-1", "retrying")
+    assert caplog.messages == ["GETPID [rdkafka#producer-1] retrying"]
     assert health.error is None

@@ -21,6 +21,7 @@ from sdk.errors import (
 from sdk.happenings import DeliveryFailed, Happening, QueueWaited, RecordDelivered, RecordQueued
 from sdk.observers import Observers
 from sdk.publishing.delivery import Delivery, DeliveryTracker
+from sdk.publishing.overflow import Overflow
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord
 from sdk.serialization import JsonMessageSerializer
 from sdk.testing import InMemoryBroker
@@ -272,6 +273,28 @@ def test_closing_gives_up_an_event_whose_schema_is_looked_up() -> None:
             thread.join(PATIENCE)
     assert isinstance(delivery.error, ClosedError)
     assert shop.broker.records(TOPIC) == []
+
+
+def test_what_was_given_up_is_not_sent_after_all() -> None:
+    """An event that is serialized only after it was given up has one outcome, and is not sent."""
+    broker = InMemoryBroker()
+    overflow = Overflow(broker.producer(), lambda: None, timeout=1.0)
+    delivery = Delivery(None, ProducerRecord(TOPIC, None), DeliveryTracker(lambda: None))
+    answered, asked = threading.Event(), threading.Event()
+
+    def encode() -> ProducerRecord:
+        asked.set()
+        answered.wait(PATIENCE)
+        return ProducerRecord(TOPIC, b"late")
+
+    overflow.add(delivery, delivery, encode)
+    (thread,) = (each for each in threading.enumerate() if each.name == f"sdk-overflow {TOPIC}")
+    assert asked.wait(PATIENCE)
+    overflow.give_up(ClosedError("closed"))
+    answered.set()
+    thread.join(PATIENCE)
+    assert isinstance(delivery.error, ClosedError)
+    assert broker.records(TOPIC) == []
 
 
 def test_flush_counts_what_waits_for_room() -> None:
