@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from sdk.correlation import within
 from sdk.observability.context import MessageContextFilter, add_message_context, message_context
 from sdk.records import ConsumerRecord
+from tests.unit.messaging.shop import within
 
 RECORD = ConsumerRecord(
     "orders",
