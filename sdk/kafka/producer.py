@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -77,6 +78,9 @@ class ConfluentProducer:
         # Bound once: each record under way holds it.
         self._delivered = self._settle
         self._after_deliveries: Callable[[], None] = _nothing
+        # What to say of a failed record takes a look at the client, which must not be called inside
+        # its own callbacks: the process would end.
+        self._failed: deque[Callable[[], None]] = deque()
         self._produced = 0
         # A token is fetched where acknowledgements are taken, and may take its time.
         self._takes_inline = "oauth_cb" not in config
@@ -165,6 +169,7 @@ class ConfluentProducer:
                 except KafkaException as error:
                     self._health.record(error.args[0])
                     left = len(client)
+                self._report_failures()
             if not left or turn <= 0:
                 return left
 
@@ -192,14 +197,18 @@ class ConfluentProducer:
         if client is None:
             return
         try:
-            if client.poll(timeout):
+            try:
+                taken = client.poll(timeout)
+            except KafkaException as error:
+                # A fatal error is raised, once, where others are called back.
+                self._health.record(error.args[0])
+                taken = 1
+            if taken:
+                self._report_failures()
                 self._after_deliveries()
             if self._health.refusal is not None or self._health.fatal is not None:
                 # No broker takes us: waiting for the delivery time-out would not change it.
                 client.purge(blocking=False)
-        except KafkaException as error:
-            # A fatal error is raised, once, where others are called back.
-            self._health.record(error.args[0])
         except Exception:
             logger.exception("taking acknowledgements failed")
 
@@ -211,7 +220,9 @@ class ConfluentProducer:
         message: Any,
     ) -> None:
         if error is not None:
-            on_delivery(None, self._failure(error, record, message.partition()))
+            self._failed.append(
+                partial(self._fail, on_delivery, error, record, message.partition())
+            )
             return
         if self._health.failing:
             self._health.clear()
@@ -222,6 +233,24 @@ class ConfluentProducer:
         # As DeliveryReport(…) does, without the Python function that a named tuple calls.
         place = (record.topic, message.partition(), message.offset(), timestamp)
         on_delivery(_new_tuple(DeliveryReport, place), None)
+
+    def _report_failures(self) -> None:
+        """Report the failures that the callbacks of the last poll have noted."""
+        while self._failed:
+            try:
+                report = self._failed.popleft()
+            except IndexError:  # another thread was faster
+                return
+            report()
+
+    def _fail(
+        self,
+        on_delivery: OnDelivery,
+        error: KafkaError,
+        record: ProducerRecord,
+        partition: int,
+    ) -> None:
+        on_delivery(None, self._failure(error, record, partition))
 
     def _failure(
         self, error: KafkaError, record: ProducerRecord, partition: int | None
