@@ -120,7 +120,7 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
             number = int(text)
             if lowest <= number and (highest is None or number <= highest):
                 return number
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
 
     return read
 

@@ -114,7 +114,7 @@ class HostAdmin:
 
         Raises:
             BrokerUnavailableError: The host does not answer.
-            BrokerError: What answers is no host of an embedded broker.
+            BrokerError: What answers is not a host of an embedded broker.
         """
         found = [_definition(each) for each in self._ask(None)["topics"]]
         return {topic.name: topic for topic in found if topic.name in topics}

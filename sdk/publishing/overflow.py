@@ -42,7 +42,7 @@ class Overflow:
         broker: The client.
         wake: Wakes the event loops after deliveries have failed here.
         timeout: How long a record waits for room in a full queue, seconds.
-        observers: Who is told how long records have waited.
+        observers: Notified of how long records have waited.
 
     Attributes:
         waiting: Topic → its deliveries, in order; a topic without any is absent.

@@ -70,7 +70,7 @@ class AvroWriter:
         """Return the full name of the record that a body holds; ``null`` for the branch null.
 
         Raises:
-            DeserializationError: The body tells no branch of the union, or one that is no event.
+            DeserializationError: The body names no branch of the union, or none that is an event.
         """
         branch = branch_written(self.schema, data, start)
         if isinstance(branch, RecordSchema):

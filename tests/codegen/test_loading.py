@@ -39,7 +39,7 @@ def test_linked_folders_are_read_once(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_not_read(tmp_path: Path) -> None:
-    """What editors and file systems keep beside a schema is no schema."""
+    """What editors and file systems keep beside a schema is not taken for a schema."""
     tree = Tree(tmp_path)
     tree.write({"r.avsc": record("R"), "._r.avsc": "\0", ".git/x.avsc": "{"})
     (tree.schemas / ".#r.avsc").symlink_to("nowhere")

@@ -54,7 +54,7 @@ def test_java_reads_and_writes_the_same_bytes(java_avro: JavaPeer, event: Any) -
 def test_java_finds_the_same_values(java_avro: JavaPeer, event: Any) -> None:
     """Logical types mean the same to Java: instants, decimals, UUIDs, dates and times."""
     schema, body = schema_of(event), avro.encode(event)
-    assume("big-decimal" not in schema)  # an exponent of thousands is no text that one compares
+    assume("big-decimal" not in schema)  # texts with exponents of thousands differ
     value = java_avro.ask("decode", writer=schema, hex=body.hex(), logical=True)["value"]
     assert matches(event, value), value
 

@@ -192,7 +192,7 @@ def test_time_with_an_offset() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"two", b"-1", "²".encode()])
 def test_event_version_that_is_none(text: bytes) -> None:
-    """A version that is no number is no version."""
+    """A version that is not a number is ignored."""
     read = read_cloud_event([*REQUIRED, ("ce_eventversion", text)])
     assert read is not None
     assert read.event_version is None

@@ -97,6 +97,6 @@ def test_an_unknown_field_is_refused_with_a_suggestion() -> None:
 
 
 def test_a_type_without_finite_values_is_refused() -> None:
-    """There is no event that always holds another one of its type."""
+    """An event that always holds another one of its type cannot be made."""
     with pytest.raises(ConfigurationError, match="always holds itself"):
         events(Endless)

@@ -347,7 +347,7 @@ def test_foreign_event_under_explicit_strategy(contracts: ModuleType) -> None:
 
 
 def test_no_event_class(contracts: ModuleType) -> None:
-    """A class that is no event is told by name."""
+    """A class that is not an event is named in the error."""
     with pytest.raises(RoutingError, match="int is not an event class"):
         router(contracts).resolve(int)
 

@@ -187,7 +187,7 @@ def test_negative_indexes_are_refused() -> None:
 
 
 def test_empty_decimal_is_refused() -> None:
-    """No bytes are no number, as in Java; fastavro reads 0."""
+    """A decimal without bytes is refused, as in Java; fastavro reads 0."""
     cls = event_class(record(("f", DECIMAL)))
     assert fastavro_reads(cls.__event__.schema, b"\0")["f"] == 0
     with pytest.raises(DeserializationError, match="no bytes"):

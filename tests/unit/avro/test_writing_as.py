@@ -158,7 +158,7 @@ def test_a_branch_that_does_not_exist_is_poison(body: bytes) -> None:
 
 
 def test_a_null_at_the_root_is_refused_when_it_arrives() -> None:
-    """There is no event in it, but the others of the union can be read."""
+    """It holds no event, but the others of the union can be read."""
     cls = event_class(ORDER)
     decode = avro.decoder_for(cls, ["null", ORDER])
     assert decode(b"\x02\x02a") == cls(id="a")

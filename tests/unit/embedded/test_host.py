@@ -314,12 +314,12 @@ def test_the_command_hosts_until_it_is_told_to_stop(
     [
         (("--settings", "missing.toml"), "missing.toml"),
         (("--topic", "a b"), "not a topic name"),
-        (("--topic", "a:0"), "'0' is no whole number from 1 on"),
-        (("--topic", "a:many"), "'many' is no whole number"),
-        (("--partitions", "0"), "'0' is no whole number from 1 on"),
+        (("--topic", "a:0"), "'0' is not a whole number from 1 on"),
+        (("--topic", "a:many"), "'many' is not a whole number"),
+        (("--partitions", "0"), "'0' is not a whole number from 1 on"),
         (("--brokers", "0"), "0 brokers"),
         (("--registry-port", "TAKEN"), "cannot be used"),
-        (("--registry-port", "65536"), "'65536' is no whole number from 0 to 65535"),
+        (("--registry-port", "65536"), "'65536' is not a whole number from 0 to 65535"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(

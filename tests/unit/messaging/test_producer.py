@@ -154,7 +154,7 @@ def test_what_no_client_can_take_is_refused(given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("given", ["OrderCreated", object, None], ids=repr)
 def test_tombstones_are_of_generated_classes(given: Any) -> None:
-    """A tombstone for what is no event class is our error."""
+    """A tombstone for a class that is not an event class is our error."""
     with Shop().producer() as producer, pytest.raises(SerializationError, match="no"):
         producer.produce_tombstone(given, "o-1")
 

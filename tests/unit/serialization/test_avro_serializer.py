@@ -308,7 +308,7 @@ def test_a_damaged_header_is_poison(serializer: FramedSerializer, header: bytes)
 
 
 def test_an_unknown_schema_id_is_poison(serializer: FramedSerializer) -> None:
-    """The registry answers that there is no such schema, so waiting cannot help."""
+    """The registry does not have the schema, so waiting cannot help."""
     with pytest.raises(DeserializationError, match="no such schema") as caught:
         serializer.open(record(b"\x00\x00\x00\x03\xe7abc"))
     assert caught.value.schema_id == 999

@@ -187,7 +187,7 @@ def test_a_union_of_references_is_one_contract_for_many_events(
 def test_a_union_without_an_event_is_passed_over_or_poison(
     server: RegistryServer, connect: Connect, body: bytes, name: str | None
 ) -> None:
-    """The branch null is an event that nobody handles; what is no event at all is poison."""
+    """The branch null is an event that nobody handles; what is not an event at all is poison."""
     union = ["null", json.loads(Order.__event__.schema), "string"]
     schema_id = server.add("orders-value", json.dumps(union))
     value = b"\x00" + schema_id.to_bytes(4, "big") + body
