@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
 import pytest
-from attrs import evolve, fields
+from attrs import evolve, fields, frozen
 from confluent_kafka.schema_registry import (
     Schema,
     SchemaReference,
@@ -34,7 +35,7 @@ from sdk.errors import (
     SchemaNotFoundError,
     SerializationError,
 )
-from sdk.events import Catalog, CatalogEntry
+from sdk.events import Catalog, CatalogEntry, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.registry.lookup import Registry
 from sdk.serialization.framed import FramedSerializer
@@ -54,6 +55,7 @@ from tests.unit.serialization.shop import (
     Nothing,
     OrderV1,
     OrderV2,
+    info,
 )
 from tests.unit.serialization.strategies import everything, orders
 from tests.unit.serialization.test_json_format import ALL, V1, V2
@@ -411,6 +413,23 @@ def test_registering_keeps_the_order_of_versions(connect: Connect, server: Regis
     assert server.versions("common.Currency") == [CURRENCY.schema]
     assert server.versions("shop.Flag") == [Flag.__event__.schema]
     assert server.levels["shop.Order"] == "BACKWARD_TRANSITIVE"
+
+
+def test_shared_types_are_registered_oldest_first(connect: Connect, server: RegistryServer) -> None:
+    """Whichever event comes first, the older version of a shared type is registered first."""
+    text = CURRENCY.schema.replace('"USD"', '"USD", "GBP"')
+    types = {"common.Currency": Enum("Currency", [(each, each) for each in ("EUR", "USD", "GBP")])}
+    newer = evolve(CURRENCY, version=2, schema=text, types=types)
+
+    def priced(name: str, currency: EventInfo) -> type[Any]:
+        fields = [{"name": "currency", "type": "common.Currency"}]
+        contract = info(f"shop.{name}", fields, references=(currency,))
+        body = {"__event__": contract, "__annotations__": {"currency": Currency}}
+        return frozen(kw_only=True)(type(name, (), body))
+
+    ours = avro(connect(auto_register=True), record_name)
+    ours.warm_up([(priced("Sale", newer), "sales"), (priced("Refund", CURRENCY), "refunds")])
+    assert server.versions("common.Currency") == [CURRENCY.schema, newer.schema]
 
 
 def test_versions_in_topics_of_their_own_have_subjects_of_their_own(
