@@ -312,10 +312,13 @@ class ConfluentProducer:
         return partition is None or partition < 0 or not self._has_reached_a_broker()
 
     def _has_reached_a_broker(self) -> bool:
-        """Whether any broker has ever told this client about the cluster; does not wait."""
+        """Whether any broker may have told this client about the cluster; does not wait."""
+        cluster_id = getattr(self._client, "cluster_id", None)
+        if cluster_id is None:
+            return True  # an older client cannot tell
         try:
-            return self._client.cluster_id(0) is not None
-        except (KafkaException, AttributeError, RuntimeError):
+            return cluster_id(0) is not None
+        except KafkaException:
             return False
 
 

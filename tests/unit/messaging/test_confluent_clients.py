@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from confluent_kafka import KafkaError
+from confluent_kafka import Producer as Client
 
 from sdk.embedded import EmbeddedBroker
 from sdk.errors import (
@@ -112,10 +113,14 @@ def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) 
     """Without any broker a record fails in time, with the reason, and is known not to be sent."""
     started = time.monotonic()
     error = outcome(NOWHERE, RECORD._replace(partition=partition), delivery_timeout_ms=200)
-    assert type(error) is BrokerUnavailableError
+    assert isinstance(error, BrokerUnavailableError | DeliveryTimeoutError)
     assert "Connection refused" in error.message
-    assert "nothing was sent" in error.message
-    assert "copy" not in str(error)
+    # Older clients cannot tell whether they have ever reached a broker.
+    if partition is None or hasattr(Client, "cluster_id"):
+        assert type(error) is BrokerUnavailableError
+        assert "nothing was sent" in error.message
+    else:
+        assert "a copy may exist" in str(error)
     assert time.monotonic() - started < 10
 
 
