@@ -85,18 +85,19 @@ def relay(
 ) -> None:
     """Publish what was committed, until Ctrl-C or SIGTERM. Further relays stand by."""
     from sdk.outbox import Relay, Tables
-    from sdk.outbox.database import open_engine
+    from sdk.outbox.database import opened
 
     tables = Tables(prefix=prefix, schema=schema)
     keep = timedelta(hours=keep_hours) if keep_hours else None
-    working = Relay(open_engine(database), messaging.producer, tables, batch=batch, keep=keep)
+    with opened(database) as engine:
+        working = Relay(engine, messaging.producer, tables, batch=batch, keep=keep)
 
-    def stop(_: int, __: FrameType | None) -> None:
-        working.stop()
+        def stop(_: int, __: FrameType | None) -> None:
+            working.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    working.run()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        working.run()
 
 
 @outbox.command()
@@ -105,10 +106,10 @@ def relay(
 def status(database: str, prefix: str, schema: str | None, as_json: bool) -> None:
     """Print what waits; exit code 1 if there are rows that can never be sent."""
     from sdk.outbox import Tables
-    from sdk.outbox.database import measure, open_engine
+    from sdk.outbox.database import measure, opened
 
-    with failing():
-        found = measure(open_engine(database), Tables(prefix=prefix, schema=schema))
+    with failing(), opened(database) as engine:
+        found = measure(engine, Tables(prefix=prefix, schema=schema))
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -10,8 +13,9 @@ from sdk.outbox.relay import Backlog, backlog
 from sdk.outbox.tables import Tables
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine for a URL.
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Open an engine for a URL, and close its connections in the end.
 
     Args:
         url: As SQLAlchemy has them, such as ``postgresql+psycopg://user@host/name``.
@@ -20,7 +24,7 @@ def open_engine(url: str) -> Engine:
         ConfigurationError: It is not a URL, or its driver is not installed.
     """
     try:
-        return create_engine(url)
+        engine = create_engine(url)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the database needs a driver that is not installed: {error.name}",
@@ -32,6 +36,10 @@ def open_engine(url: str) -> Engine:
             "the database is not a URL that SQLAlchemy knows",
             remedy="such as postgresql+psycopg://user@host/name",
         ) from None
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def measure(engine: Engine, tables: Tables) -> Backlog:

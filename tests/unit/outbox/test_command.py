@@ -29,6 +29,7 @@ def test_ddl_creates_the_tables(tmp_path: Path) -> None:
         for statement in ended.output.split(";"):
             connection.execute(text(statement))
         tables = connection.scalars(text("select name from sqlite_master where type='table'")).all()
+    engine.dispose()
     assert {"shop_outbox", "shop_inbox", "shop_relay_lease"} <= set(tables)
 
 
@@ -46,6 +47,7 @@ def test_status_counts_what_waits(tmp_path: Path) -> None:
     assert json.loads(ended.output)["rows"] == 1
     with engine.begin() as connection:
         connection.execute(update(tables.outbox).values(error="too large"))
+    engine.dispose()
     ended = run("status", "--database", url)
     assert ended.exit_code == 1
     assert "1 can never be sent" in ended.output
