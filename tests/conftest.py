@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -17,3 +18,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 for name in ("NO_PROXY", "no_proxy"):
     others = os.environ.get(name)
     os.environ[name] = "localhost,127.0.0.1" + (f",{others}" if others else "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes ``-n auto`` means: many tests wait for another process."""
+    return max(4, os.cpu_count() or 1)
