@@ -14,7 +14,6 @@ from sdk.cloud_events import ID, SOURCE
 from sdk.errors import ConfigurationError, DeserializationError
 from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
 from sdk.outbox.tables import Tables
-from sdk.records import Header
 
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -22,9 +21,8 @@ _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.in
 class HasHeaders(Protocol):
     """A record, or a handler's context."""
 
-    @property
-    def headers(self) -> tuple[Header, ...]:
-        """Headers of the record, in order."""
+    def header(self, name: str) -> bytes | None:
+        """Return the value of the last header called ``name``, or None."""
 
 
 class Inbox:
@@ -108,9 +106,9 @@ async def _first_async(session: AnyAsyncSession, statement: Any) -> bool:
 
 
 def _text(record: HasHeaders, name: str) -> str:
-    for known, value in record.headers:
-        if known == name and value:
-            return value.decode(errors="replace")
+    value = record.header(name)
+    if value:
+        return value.decode(errors="replace")
     raise DeserializationError(
         f"the record carries no {name} header, by which the inbox knows events",
         remedy="have its producer send the CloudEvents headers (producer.cloud_events)",

@@ -102,21 +102,21 @@ class Relay:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._next_prune = self._next_measure = 0.0
+        self._failures = 0
 
     # --- life ---
 
     def run(self) -> None:
         """Publish until `stop` is called, in this thread."""
         wakeups = wakeups_for(self._engine, self._tables)
-        failures = 0
+        self._failures = 0
         try:
             while not self._stopped.is_set():
                 try:
                     self._work(wakeups)
-                    failures = 0
                 except (SQLAlchemyError, SdkError) as error:
-                    failures += 1
-                    rest = min(0.5 * 2 ** (failures - 1), _LONGEST_REST)
+                    self._failures += 1
+                    rest = min(0.5 * 2 ** (self._failures - 1), _LONGEST_REST)
                     logger.warning("the relay rests for %.1f s: %s", rest, error)
                     self._stopped.wait(rest)
         finally:
@@ -165,7 +165,10 @@ class Relay:
                 while not self._stopped.is_set():
                     if not self._hold(connection):
                         self._stopped.wait(min(_STAND_BY_SECONDS, self._poll_seconds))
-                    elif not self.publish_batch(connection):
+                        continue
+                    published = self.publish_batch(connection)
+                    self._failures = 0
+                    if not published:
                         self._keep_house(connection)
                         wakeups.wait(self._poll_seconds, self._stopped)
             finally:

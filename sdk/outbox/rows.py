@@ -53,13 +53,11 @@ def record_of(row: RowMapping) -> ProducerRecord:
 
 def event_id(headers: tuple[Header, ...]) -> UUID | None:
     """Return the CloudEvents id, if there is one and it is a UUID."""
-    for name, value in headers:
-        if name == ID and value is not None:
-            try:
-                return UUID(value.decode())
-            except ValueError:
-                return None
-    return None
+    value = dict(headers).get(ID)  # of repeated headers the last counts
+    try:
+        return None if value is None else UUID(value.decode())
+    except ValueError:
+        return None
 
 
 def headers_to_text(headers: tuple[Header, ...]) -> str:

@@ -1,1 +1,0 @@
-"""The only importer of confluent_kafka: registry, serializers, clients and the mock cluster."""
