@@ -10,7 +10,7 @@ NAMED := $(filter environment command,$(origin PYTHON))
 USABLE := $(shell $(BIN)/python $(RECENT) 2>/dev/null \
 	$(if $(NAMED),&& test "$$($(BIN)/python -V)" = "$$($(PYTHON) -V 2>&1)") && echo yes)
 
-.PHONY: demo test test-integration test-accel accel check bench new-venv
+.PHONY: demo test test-integration test-accel fuzz accel check bench new-venv
 
 ifneq ($(USABLE),yes)
 $(READY): new-venv
@@ -50,9 +50,17 @@ test-integration: $(READY)
 accel: $(READY)
 	@accel/install $(BIN)/python
 
-# The native executor's own tests, and every test of the codec, on the native executor.
+# The native executor's own tests, and every test in which codecs run, on each executor.
 test-accel: accel
-	@SDK_ACCEL=require $(BIN)/python -m pytest -q tests/accel tests/unit/avro
+	@SDK_ACCEL=require $(BIN)/python -m pytest -q -n auto tests/accel tests/unit/avro tests/unit/serialization
+
+# Compares all executors that are installed: on so many random (schema pair, event) cases, and for
+# each on so many mutated payloads. 100,000 cases with ten payloads each take about an hour.
+CASES ?= 1000
+PAYLOADS ?= 10
+fuzz: $(READY)
+	@CODEC_EXAMPLES=$(CASES) CODEC_MUTATIONS=$(PAYLOADS) HYPOTHESIS_PROFILE=explore \
+		$(BIN)/python -m pytest -q -n auto -o timeout=0 tests/unit/avro/test_agreement.py
 
 # Writes its tables into benchmarks/README.md; publishing is measured on Apache Kafka (Java, no Docker).
 bench: $(READY)

@@ -1,4 +1,4 @@
-"""What all tests share: the same examples of Hypothesis in every run, and no proxy in between.
+"""What all tests share: the executors of codecs, Hypothesis's examples, and no proxy in between.
 
 ``HYPOTHESIS_PROFILE=explore`` tries many new ones.
 """
@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from sdk.avro.codec.codecs import running_on
+from tests.unit.avro.running import EXECUTORS
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=5000, deadline=None)
@@ -24,3 +28,10 @@ for name in ("NO_PROXY", "no_proxy"):
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes ``-n auto`` means: many tests wait for another process."""
     return max(4, os.cpu_count() or 1)
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a test on each executor: modules in which codecs run use it for all their tests."""
+    with running_on(EXECUTORS[request.param]):
+        yield request.param

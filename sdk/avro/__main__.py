@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sdk.avro.codec.native import executor
+from sdk.avro.codec.executors import executor
 from sdk.errors import ConfigurationError
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _librdkafka() -> str:
 
 
 def _executor() -> Check:
-    from sdk.avro.codec.native import executor
+    from sdk.avro.codec.executors import executor
 
     chosen = executor()
     return Check("codec executor", "ok", f"{chosen.name}: {chosen.reason}")

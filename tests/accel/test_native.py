@@ -24,10 +24,10 @@ from contracts.orders.order_created import OrderLine
 from sdk import avro
 from sdk.avro import Limits
 from sdk.avro.codec.codecs import decoder_for, encoder_for
-from sdk.avro.codec.native import executor
+from sdk.avro.codec.executors import executor
 from sdk.errors import DeserializationError, SerializationError
-from tests.accel.test_agreement import plans
 from tests.unit.avro.events import event_class, record
+from tests.unit.avro.test_fast_path import plans
 
 ORDER = OrderCreated(
     order_id=UUID(int=7),
@@ -249,7 +249,7 @@ def test_other_plan_versions_are_not_run() -> None:
         "import sys, types, logging; logging.basicConfig()\n"
         "fake = types.ModuleType('sdk_accel'); fake.PLAN_VERSION = 0\n"
         "sys.modules['sdk_accel'] = fake\n"
-        "from sdk.avro.codec.native import executor\n"
+        "from sdk.avro.codec.executors import executor\n"
         "print(executor().name)\n"
     )
     ended = subprocess.run(

@@ -20,8 +20,9 @@ from sdk.avro.codec.wire import to_float32
 from sdk.errors import DeserializationError
 from tests.servers.peer import JavaError, JavaPeer
 from tests.unit.avro.events import event_class, events, record
-from tests.unit.avro.test_hostile_bytes import mutated
+from tests.unit.avro.test_agreement import mutated
 
+pytestmark = pytest.mark.usefixtures("executor")
 MANY = settings(
     max_examples=300,
     deadline=None,

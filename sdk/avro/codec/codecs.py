@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sdk.avro.codec.binding import Binding, bind
 from sdk.avro.codec.lowering import decode_plan, encode_plan
@@ -16,6 +17,9 @@ from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import NamedSchema, Schema, UnionSchema, parse_schema
 from sdk.avro.schema.canonical import normalized_hash
 from sdk.errors import DeserializationError, IncompatibleSchemaError
+
+if TYPE_CHECKING:
+    from sdk.avro.codec.executors import Executor
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
 """JSON text, what it would load as, or a parsed schema."""
@@ -79,6 +83,11 @@ class Cache:
                     del self._kept[next(iter(self._kept))]
                 self._kept[key] = kept
             return kept
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
 
 
 _CACHE_SIZE: Final = 1000
@@ -162,7 +171,7 @@ def encoder_for(
         InvalidSchemaError: A schema is not valid Avro.
         SchemaError: The class does not fit its schema.
     """
-    from sdk.avro.codec.native import executor
+    from sdk.avro.codec.executors import executor
 
     other = None if written_as is None else _parsed(written_as, references, limits)
 
@@ -202,7 +211,7 @@ def decoder_for(
         InvalidSchemaError: The writer's schema is not valid Avro.
         SchemaError: The class does not fit its own schema.
     """
-    from sdk.avro.codec.native import executor
+    from sdk.avro.codec.executors import executor
 
     bound = binding(cls)
     writer = bound.schema if writer_schema is None else _parsed(writer_schema, references, limits)
@@ -214,6 +223,28 @@ def decoder_for(
         return executor().compile_decoder(plan, limits)
 
     return _decoders.get_or_make(key, make)
+
+
+@contextmanager
+def running_on(executor: Executor) -> Iterator[None]:
+    """Make every codec of this process with one executor: a way to compare executors.
+
+    Functions that `encoder_for` and `decoder_for` returned before stay what they are.
+    """
+    from sdk.avro.codec.executors import use
+
+    former = use(executor)
+    try:
+        _forget()
+        yield
+    finally:
+        use(former)
+        _forget()
+
+
+def _forget() -> None:
+    for each in (_encoders, _decoders, _by_text):
+        each.clear()
 
 
 def binding(cls: type[Any]) -> Binding:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import gc
-import linecache
 import pickle
 import subprocess
 import sys
 import threading
-import traceback
 import weakref
 from typing import Any
 
@@ -35,6 +33,8 @@ from sdk.errors import (
 )
 from sdk.events import EventInfo, int32, to_tuple
 from tests.unit.avro.events import event_class, record
+
+pytestmark = pytest.mark.usefixtures("executor")
 
 SCHEMA = '{"type": "record", "name": "shop.Sold", "fields": [{"name": "n", "type": "int"}]}'
 
@@ -196,35 +196,6 @@ def test_caches_are_bounded() -> None:
     assert gone() is None
 
 
-def test_source_goes_with_its_function() -> None:
-    """The source of a generated function does not outlive it."""
-    cls = event_class(record(("n", "int")))
-    made = compile_encoder(
-        encode_plan(parse_schema(record(("n", "int"))), {"R": cls}), DEFAULT_LIMITS
-    )
-    name = made.__code__.co_filename
-    assert name in linecache.cache
-    del made
-    gc.collect()
-    assert name not in linecache.cache
-
-
-def test_generated_code_shows_in_tracebacks() -> None:
-    """The source of a generated function is found by linecache, as debuggers do."""
-    cls = event_class(record(("n", "int")))
-    schema = parse_schema(record(("n", "int")))
-    plan = encode_plan(schema, {"R": cls})
-    seen: list[str] = []
-
-    def fallback(event: Any, prefix: bytes, error: Exception) -> bytes:
-        seen.append("".join(traceback.format_exception(error)))
-        return b""
-
-    compile_encoder(plan, DEFAULT_LIMITS, fallback)(cls(n="x"))
-    assert "<avro encode_R" in seen[0]
-    assert "raise Bail" in seen[0]
-
-
 def test_prefix_and_start_frame_the_body() -> None:
     """An encoder puts its prefix before the body, and a decoder begins where it is told to."""
     framed = avro.encoder_for(Sold)(Sold(n=7), b"\0\0\0\0\x01")
@@ -326,18 +297,6 @@ def test_deep_optional_records_compile() -> None:
         value = types[f"R{level}"](f=value)
     assert avro.encode(value) == b"\x02" * 100
     assert avro.decode(cls, b"\x02" * 100) == value
-
-
-def test_source_grows_with_the_schema_not_with_its_paths() -> None:
-    """A type used twice at each level is written once: twenty levels are no million lines."""
-    schema: Any = record(*((f"f{i}", "string") for i in range(8)), name="R0")
-    for level in range(1, 20):
-        schema = record(("a", schema), ("b", f"R{level - 1}"), name=f"R{level}")
-    bound = binding(event_class(schema))
-    plan = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
-    code = compile_decoder(plan, DEFAULT_LIMITS).__code__
-    lines = linecache.cache[code.co_filename][2]  # type: ignore[misc]
-    assert len(lines) < 500
 
 
 def test_plan_is_data() -> None:

@@ -2,142 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from sdk import avro
 from sdk.avro import Limits
-from sdk.avro.codec import interpreter
-from sdk.avro.codec.codecs import binding
-from sdk.avro.codec.compiled import compile_decoder
-from sdk.avro.codec.lowering import decode_plan
-from sdk.avro.codec.plan import Plan
 from sdk.avro.codec.wire import long_bytes
 from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolver import resolve
-from sdk.avro.schema import parse_schema
-from sdk.errors import DeserializationError, IncompatibleSchemaError, SdkError
-from tests.unit.avro.events import LOGICAL, PRIMITIVES, event_class, events, record, values
-from tests.unit.avro.schemas import pairs
-from tests.unit.avro.wire import bodies
+from sdk.errors import DeserializationError, SdkError
+from tests.unit.avro.events import event_class, record
 
-MUTATIONS = int(os.environ.get("CODEC_MUTATIONS", "40"))
-"""Mutated payloads for each event. A long run: CODEC_EXAMPLES=500 CODEC_MUTATIONS=2000 pytest
--k mutated -o timeout=0 tests/unit/avro/test_hostile_bytes.py makes two million."""
-
-SLOW = settings(
-    max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-LIMITS = Limits(max_depth=20, max_zero_size_items=100)
-
-
-class GaveUpError(Exception):
-    """The fast path did not answer."""
-
-
-def _give_up(data: bytes, start: int, error: Exception) -> Any:
-    raise GaveUpError from error
-
-
-def mutated(body: bytes, chance: random.Random) -> bytes:
-    """A payload that differs in one to three places."""
-    data = bytearray(body)
-    for _ in range(chance.randint(1, 3)):
-        place = chance.randint(0, len(data))
-        match chance.randrange(6):
-            case 0 if place < len(data):
-                data[place] ^= 1 << chance.randrange(8)
-            case 1 if place < len(data):
-                data[place] = chance.choice((0, 1, 2, 3, 127, 128, 129, 254, 255))
-            case 2:
-                del data[place:]
-            case 3:
-                del data[place : place + chance.randint(1, 4)]
-            case 4:
-                data[place:place] = chance.choice(
-                    (b"\0", b"\1", b"\x80\0", b"\xff" * 9 + b"\1", b"\xff" * 10, b"\x03\x10")
-                )
-            case 5:
-                data[place:place] = chance.randbytes(chance.randint(1, 4))
-    return bytes(data)
-
-
-def outcome(plan: Plan, data: bytes) -> Any:
-    """What the interpreter reads, or the error that it raises."""
-    try:
-        return interpreter.read(plan, data, 0, LIMITS)
-    except DeserializationError as error:
-        return error
-
-
-def _answer(compiled: Callable[..., Any], data: bytes) -> str | None:
-    try:
-        return repr(compiled(data))
-    except GaveUpError:
-        return None
-
-
-_EACH = [(f"f{n}", kind) for n, kind in enumerate((*PRIMITIVES, *LOGICAL))]
-_WIDE = event_class(record(*_EACH, *((f"n{n}", "null") for n in range(100)), name="Wide"))
-_WIDE_EVENTS = values(
-    parse_schema(_WIDE.__event__.schema),  # type: ignore[attr-defined]
-    _WIDE.__event__.types,  # type: ignore[attr-defined]
-)
-
-
-@SLOW
-@given(events() | _WIDE_EVENTS, st.integers(0, 2**32))
-def test_executors_agree_on_mutated_payloads(event: Any, seed: int) -> None:
-    """Compiled code and interpreter accept the same mutated payloads, with the same values."""
-    bound = binding(type(event))
-    plan = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
-    compiled = compile_decoder(plan, LIMITS, _give_up)
-    body, chance = avro.encode(event), random.Random(seed)
-    for _ in range(MUTATIONS):
-        data = mutated(body, chance)
-        expected, actual = outcome(plan, data), _answer(compiled, data)
-        if isinstance(expected, DeserializationError):
-            assert actual is None, data.hex()
-            assert expected.event == bound.schema.name
-            assert 0 <= (expected.byte_offset or 0) <= len(data)
-        elif actual is None:  # a spelling of a UUID that is no writer's
-            assert "uuid" in type(event).__event__.schema, data.hex()
-        else:
-            assert actual == repr(expected)
-
-
-@SLOW
-@given(pairs(logical=True), st.data(), st.integers(0, 2**32))
-def test_executors_agree_on_mutated_payloads_of_other_versions(
-    pair: tuple[Any, Any], data: st.DataObject, seed: int
-) -> None:
-    """They also agree where fields are skipped, promoted and filled in."""
-    writer, reader = (parse_schema(record(("f", each), name="Top")) for each in pair)
-    try:
-        resolution = resolve(writer, reader)
-    except IncompatibleSchemaError:
-        assume(False)
-    cls = event_class(record(("f", pair[1]), name="Top"))
-    plan = decode_plan(resolution, reader, cls.__event__.types)  # type: ignore[attr-defined]
-    compiled = compile_decoder(plan, LIMITS, _give_up)
-    body, chance = data.draw(bodies(writer)), random.Random(seed)
-    for _ in range(MUTATIONS):
-        payload = mutated(body, chance)
-        expected, actual = outcome(plan, payload), _answer(compiled, payload)
-        if isinstance(expected, DeserializationError):
-            assert actual is None, payload.hex()
-        elif actual is None:
-            assert "uuid" in repr(plan), payload.hex()
-        else:
-            assert actual == repr(expected)
+pytestmark = pytest.mark.usefixtures("executor")
 
 
 @pytest.mark.parametrize(

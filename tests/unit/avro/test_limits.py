@@ -116,6 +116,7 @@ def chain(length: int, cls: Any) -> Any:
     return event
 
 
+@pytest.mark.usefixtures("executor")
 def test_a_long_list_can_be_read_when_the_limit_is_raised() -> None:
     """251 linked records: refused by default in both directions, and fine on request."""
     cls = event_class(record(("value", "int"), ("next", ["null", "R"])))
@@ -129,6 +130,7 @@ def test_a_long_list_can_be_read_when_the_limit_is_raised() -> None:
     assert avro.decoder_for(cls, limits=more)(body) == event
 
 
+@pytest.mark.usefixtures("executor")
 def test_depth_beyond_the_stack_is_our_error() -> None:
     """A limit that is too generous does not end in a RecursionError."""
     cls = event_class(record(("value", "int"), ("next", ["null", "R"])))
@@ -140,6 +142,7 @@ def test_depth_beyond_the_stack_is_our_error() -> None:
         parse_schema(text, limits=Limits(max_schema_depth=100_000))
 
 
+@pytest.mark.usefixtures("executor")
 def test_a_schema_may_be_as_large_and_as_deep_as_its_limits_say() -> None:
     """The writer's schema comes from outside, so it is bounded as a payload is."""
     cls = event_class(record(("f", "int")))

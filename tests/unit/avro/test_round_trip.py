@@ -1,33 +1,18 @@
-"""Round trips of random events of random schemas, and agreement of the executors."""
+"""Round trips of random events of random schemas."""
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-import re
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sdk import avro
-from sdk.avro import Duration
-from sdk.avro.codec import interpreter
-from sdk.avro.codec.codecs import binding
-from sdk.avro.codec.compiled import compile_decoder, compile_encoder
-from sdk.avro.codec.lowering import decode_plan, encode_plan
-from sdk.avro.limits import DEFAULT_LIMITS
-from sdk.avro.resolution.resolver import resolve
-from tests.unit.avro.events import (
-    LOGICAL,
-    LOGICAL_FIXED,
-    PRIMITIVES,
-    event_class,
-    events,
-    record,
-)
+from tests.unit.avro.events import events
+from tests.unit.avro.running import exactly
+
+pytestmark = pytest.mark.usefixtures("executor")
 
 SLOW = settings(
     max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
@@ -42,76 +27,4 @@ def test_event_survives_round_trip(event: Any) -> None:
     """What is encoded decodes as an equal event, with values of the same classes."""
     decoded = avro.decode(type(event), avro.encode(event))
     assert decoded == event
-    assert repr(decoded) == repr(event)
-
-
-@SLOW
-@given(events())
-def test_executors_agree_on_valid_events(event: Any) -> None:
-    """Interpreter and compiled functions do the same, and the fast path is really taken."""
-    bound = binding(type(event))
-    writing = encode_plan(bound.schema, bound.types)
-    reading = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
-    body = interpreter.write(writing, event)
-    assert interpreter.read(reading, body) == event
-    assert compile_decoder(reading, DEFAULT_LIMITS, _fail)(body) == event
-    if not _told_apart_by_trying(repr(writing)):
-        assert compile_encoder(writing, DEFAULT_LIMITS, _fail)(event, b"x") == b"x" + body
-
-
-def _fail(_: Any, __: Any, error: Exception) -> Any:
-    raise AssertionError("the fast path gave up") from error
-
-
-def _told_apart_by_trying(plan: str) -> bool:
-    """Whether a union has several branches for one class, which only the interpreter tries."""
-    return any(len(each.split(",")) > 2 for each in re.findall(r">: \(([0-9, ]*)\)", plan))
-
-
-@pytest.mark.parametrize("kind", [*PRIMITIVES, *LOGICAL, *LOGICAL_FIXED], ids=str)
-@pytest.mark.parametrize("more", [0, 100], ids=["small", "large"])
-def test_fast_path_is_taken_for_each_type(kind: Any, more: int) -> None:
-    """No type of value falls back on the interpreter, alone, optional or in containers."""
-    if isinstance(kind, dict) and "size" in kind:
-        kind = {"type": "fixed", "name": "F", **kind}
-    again = kind["name"] if isinstance(kind, dict) and "name" in kind else kind
-    optional = ["null", again] if kind != "null" else "null"
-    items, entries = {"type": "array", "items": again}, {"type": "map", "values": again}
-    rest = [(f"n{n}", "null") for n in range(more)]  # a large plan is compiled shorter
-    fields = [("a", kind), ("b", optional), ("c", optional), ("d", items), ("e", entries)]
-    schema = record(*fields, *rest)
-    cls = event_class(schema)
-    bound = binding(cls)
-    write = compile_encoder(encode_plan(bound.schema, bound.types), DEFAULT_LIMITS, _fail)
-    plan = decode_plan(resolve(bound.schema, bound.schema), bound.schema, bound.types)
-    read = compile_decoder(plan, DEFAULT_LIMITS, _fail)
-    for value in EXAMPLES[kind if isinstance(kind, str) else kind["logicalType"]]:
-        nulls = {name: None for name, _ in rest}
-        event = cls(a=value, b=value, c=None, d=[value] * 30, e={"k": value}, **nulls)
-        assert read(write(event)) == event
-
-
-_NOON = dt.datetime(2026, 1, 1, 12, 30, 15, 123000)
-EXAMPLES: dict[str, list[Any]] = {
-    "null": [None],
-    "boolean": [True, False],
-    "int": [0, -1, 63, -8192, 8191, 2**20, 2**27, 2**31 - 1, -(2**31)],
-    "long": [0, -1, 8191, 2**20, 2**27, 2**34, 2**41, 2**55, 2**63 - 1, -(2**63)],
-    "float": [0.5],
-    "double": [0.1],
-    "bytes": [b"", b"x" * 5000],
-    "string": ["", "x" * 5000],
-    "date": [dt.date(1, 1, 1), dt.date(2026, 1, 1), dt.date(9999, 12, 31)],
-    "time-millis": [dt.time(0), dt.time(12, 30, 15, 123000)],
-    "time-micros": [dt.time(0), dt.time(12, 30, 15, 123456)],
-    "timestamp-millis": [_NOON.replace(tzinfo=dt.UTC), dt.datetime(1, 1, 1, tzinfo=dt.UTC)],
-    "timestamp-micros": [_NOON.replace(tzinfo=dt.UTC), dt.datetime(1, 1, 1, tzinfo=dt.UTC)],
-    "timestamp-nanos": [1_767_225_600_123_456_789],
-    "local-timestamp-millis": [_NOON, dt.datetime(1, 1, 1), dt.datetime(1970, 1, 1)],
-    "local-timestamp-micros": [_NOON, dt.datetime(1, 1, 1), dt.datetime(1970, 1, 1)],
-    "local-timestamp-nanos": [1_767_225_600_123_456_789],
-    "uuid": [UUID(int=2**127 + 7)],
-    "decimal": [Decimal(n) for n in (0, -1, 127, -128, 9999)],
-    "big-decimal": [Decimal("-1.5")],
-    "duration": [Duration(1, 2, 3)],
-}
+    assert exactly(decoded) == exactly(event)

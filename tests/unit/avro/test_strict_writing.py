@@ -18,6 +18,8 @@ from sdk.avro.codec import wire
 from sdk.errors import SerializationError
 from tests.unit.avro.events import event_class, record
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 MILLIS = {"type": "int", "logicalType": "time-millis"}
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 NANOS = {"type": "long", "logicalType": "timestamp-nanos"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from sdk.avro.codec.native import executor
+from sdk.avro.codec.executors import executor
 from sdk.cli.command import sdk
 from sdk.errors import ConfigurationError
 from sdk.testing import InMemoryBroker

@@ -60,6 +60,8 @@ from tests.unit.serialization.shop import (
 from tests.unit.serialization.strategies import everything, orders
 from tests.unit.serialization.test_json_format import ALL, V1, V2
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 HERE = "tests.unit.serialization.shop"
 CATALOG = Catalog(
     [

@@ -27,6 +27,8 @@ from tests.unit.serialization.conftest import Connect
 from tests.unit.serialization.registry_server import RegistryServer
 from tests.unit.serialization.shop import OrderV1
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 ID = UUID("3f2b8a52-6c1e-4d6e-9f38-0f5a1c1c7a11")
 
 

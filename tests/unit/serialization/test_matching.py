@@ -21,6 +21,8 @@ from tests.unit.serialization.registry_server import RegistryServer
 from tests.unit.serialization.test_avro_serializer import record as arrived
 from tests.unit.serialization.test_registry import MONEY, ORDER, contract
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 ORDERS = record(("id", "string"), ("total", "long"), name="acme.Order")
 Order: Any = event_class(ORDERS)
 Refund: Any = event_class(record(("id", "string"), name="acme.Refund"))

@@ -1,4 +1,4 @@
-"""The choice of the fast executor: the native one where it is installed and usable, else ours.
+"""The executors of plans, and the choice of the one that a process uses.
 
 The variable ``SDK_ACCEL`` says what is wanted: ``auto`` (the default) takes the native executor if
 it is there and passes a self-check, ``off`` never loads it, and ``require`` makes its absence an
@@ -7,7 +7,6 @@ error. A plan that the native executor does not support goes to the compiled one
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Callable
@@ -43,7 +42,7 @@ class Executor:
     """The functions that turn plans into codecs.
 
     Attributes:
-        name: ``native`` or ``compiled``.
+        name: ``native``, ``compiled`` or ``interpreter``.
         reason: Why it is this one, for people.
         compile_encoder: Plan, limits → ``encode(event, prefix=b"")``.
         compile_decoder: Plan, limits → ``decode(data, start=0)``.
@@ -55,7 +54,9 @@ class Executor:
     compile_decoder: Compile
 
 
-@functools.cache
+_used: Executor | None = None
+
+
 def executor() -> Executor:
     """Return the executor that this process uses; it is chosen once.
 
@@ -63,6 +64,34 @@ def executor() -> Executor:
         ConfigurationError: ``SDK_ACCEL`` has an unknown value, or is ``require`` and the native
             executor cannot be used.
     """
+    chosen = _used or _choose()
+    use(chosen)
+    return chosen
+
+
+def use(executor: Executor | None) -> Executor | None:
+    """Set the executor of the codecs that are made from now on, and return the former one.
+
+    With None, it is chosen again at next use. See `sdk.avro.codec.codecs.running_on`.
+    """
+    global _used
+    former, _used = _used, executor
+    return former
+
+
+def executor_named(name: str) -> Executor:
+    """Return one of the three executors, whatever ``SDK_ACCEL`` says.
+
+    Raises:
+        ImportError: The native executor is not installed, or is one of other plans.
+    """
+    reason = "asked for by name"
+    if name == "native":
+        return _native(reason)
+    return _compiled(reason) if name == "compiled" else _interpreter(reason)
+
+
+def _choose() -> Executor:
     wanted = os.environ.get(VARIABLE, "auto").strip().lower() or "auto"
     if wanted not in _CHOICES:
         raise ConfigurationError(
@@ -71,7 +100,7 @@ def executor() -> Executor:
     if wanted == "off":
         return _compiled(f"{VARIABLE}=off")
     try:
-        found = _native()
+        found = _native("installed")
         _check(found)
     except ModuleNotFoundError as error:
         if error.name != "sdk_accel":
@@ -91,6 +120,16 @@ def _compiled(reason: str) -> Executor:
     return Executor("compiled", reason, compiled.compile_encoder, compiled.compile_decoder)
 
 
+def _interpreter(reason: str) -> Executor:
+    def compile_encoder(plan: Plan, limits: Limits) -> Callable[..., bytes]:
+        return lambda event, prefix=b"": interpreter.write(plan, event, prefix, limits)
+
+    def compile_decoder(plan: Plan, limits: Limits) -> Callable[..., Any]:
+        return lambda data, start=0: interpreter.read(plan, data, start, limits)
+
+    return Executor("interpreter", reason, compile_encoder, compile_decoder)
+
+
 def _refused(wanted: str, error: Exception) -> Executor:
     reason = f"the native executor cannot be used: {error}"
     if wanted == "require":
@@ -102,7 +141,7 @@ def _refused(wanted: str, error: Exception) -> Executor:
     return _compiled(reason)
 
 
-def _native() -> Executor:
+def _native(reason: str) -> Executor:
     import sdk_accel
 
     if sdk_accel.PLAN_VERSION != PLAN_VERSION:
@@ -136,7 +175,7 @@ def _native() -> Executor:
             logger.debug("%s is read by the compiled executor: %s", plan.event, error)
             return compiled.compile_decoder(plan, limits)
 
-    return Executor("native", "installed", compile_encoder, compile_decoder)
+    return Executor("native", reason, compile_encoder, compile_decoder)
 
 
 @frozen(kw_only=True)
