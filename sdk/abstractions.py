@@ -172,6 +172,74 @@ class BrokerProducer(Protocol):
         """Return what keeps the client from reaching Kafka at present, if it knows."""
 
 
+class TransactionalProducer(BrokerProducer, Protocol):
+    """A producing client with a transactional id, whose records belong to its open transaction.
+
+    One transaction is open at a time. The four calls with a ``timeout`` (seconds) may be made again
+    after a `BrokerUnavailableError` and then go on where they were. After a
+    `TransactionAbortedError`, `abort` must follow; after a `FencedError`, only `close`.
+    """
+
+    @property
+    def transactional_id(self) -> str:
+        """Name under which the broker knows this client and all that ran before it."""
+
+    def init_transactions(self, timeout: float) -> None:
+        """Take the transactional id over, once, before the first `begin`.
+
+        An older client with this id is fenced, and its open transaction is aborted; one that it
+        was committing is waited for.
+
+        Raises:
+            FencedError: A newer client has the id already.
+            BrokerError: The broker gave no usable answer.
+        """
+
+    def begin(self) -> None:
+        """Open a transaction.
+
+        Raises:
+            FencedError: A newer client has the id.
+            BrokerError: Another transaction is open, or failed and was not aborted.
+        """
+
+    def send_offsets(
+        self, offsets: Sequence[TopicPartition], group: object, timeout: float
+    ) -> None:
+        """Let the next offsets to be read be committed with the transaction.
+
+        Args:
+            offsets: The next offset to be read of each partition.
+            group: What `BrokerConsumer.group_metadata` of their consumer returned just now.
+            timeout: Seconds.
+
+        Raises:
+            TransactionAbortedError: The consumer is no longer a member of its group, or an earlier
+                record of the transaction failed.
+            FencedError: A newer client has the id.
+            BrokerError: The broker gave no usable answer.
+        """
+
+    def commit(self, timeout: float) -> None:
+        """Wait for every record, then make the transaction's records and offsets visible.
+
+        Raises:
+            TransactionAbortedError: It cannot be committed; nothing of it will be visible.
+            TransactionUnknownError: No answer within ``timeout``; only `commit` may follow, which
+                then asks for the outcome.
+            FencedError: A newer client has the id.
+            BrokerError: The broker refused it.
+        """
+
+    def abort(self, timeout: float) -> None:
+        """Drop the transaction's records and offsets; those that are still queued fail.
+
+        Raises:
+            FencedError: A newer client has the id, and the transaction is aborted already.
+            BrokerError: The broker gave no usable answer.
+        """
+
+
 class ConsumerListener(Protocol):
     """What a `BrokerConsumer` calls, always from inside `poll`, `commit_sync` or `close`."""
 
@@ -294,6 +362,9 @@ class BrokerConsumer(Protocol):
             BrokerError: The broker gave no usable answer in time.
         """
 
+    def group_metadata(self) -> object:
+        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+
     def close(self) -> None:
         """Leave the group and release the client."""
 
@@ -304,8 +375,21 @@ class Broker(Protocol):
     def producer(self) -> BrokerProducer:
         """Return a new producing client."""
 
-    def consumer(self, group_id: str) -> BrokerConsumer:
-        """Return a new consuming client, a member of ``group_id`` once it subscribes."""
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a new producing client with this transactional id.
+
+        Raises:
+            ConfigurationError: The broker cannot isolate transactions.
+        """
+
+    def consumer(self, group_id: str, *, read_committed: bool | None = None) -> BrokerConsumer:
+        """Return a new consuming client, a member of ``group_id`` once it subscribes.
+
+        Args:
+            group_id: Consumer group.
+            read_committed: Whether records of open and aborted transactions are left out; by
+                default what the setting ``consumer.isolation_level`` says.
+        """
 
     def admin(self) -> BrokerAdmin:
         """Return a new client that creates and describes topics."""

@@ -15,6 +15,7 @@
     │   └── SchemaNotFoundError      no such subject, version or id
     ├── BrokerError                  Kafka gave no usable answer
     │   ├── BrokerUnavailableError   outage: wait and try again
+    │   │   └── TransactionUnknownError  a commit was not answered: it may have happened
     │   ├── AuthenticationError      wrong credentials, untrusted certificate
     │   └── AuthorizationError       not allowed
     ├── DeliveryError                a message was not acknowledged
@@ -25,6 +26,7 @@
     ├── HandlerError                 a handler raised; its record was not committed
     ├── BatchFailed                  raised by batch handlers: which of their events failed
     ├── DependencyDown               raised by handlers: what they need is out of reach
+    ├── TransactionAbortedError      nothing of the transaction counts: do it again
     ├── FencedError                  another instance has taken over; stop
     ├── DatabaseError                the service's database gave no usable answer
     └── ClosedError                  used after close, or in a forked child
@@ -188,6 +190,10 @@ class BrokerUnavailableError(BrokerError):
     """No broker can be reached; the same request may succeed later."""
 
 
+class TransactionUnknownError(BrokerUnavailableError):
+    """No answer to a commit came in time: the transaction may be committed, or will be aborted."""
+
+
 class AuthenticationError(BrokerError):
     """The broker refuses the credentials, or its certificate is not trusted."""
 
@@ -265,6 +271,10 @@ class DependencyDown(SdkError):  # noqa: N818 - a handler states a fact, not a m
         super().__init__(f"{dependency} is down", **context)
         self.dependency = dependency
         self.retry_after = retry_after
+
+
+class TransactionAbortedError(SdkError):
+    """A transaction was aborted: nothing that was published in it counts; it may be done again."""
 
 
 class FencedError(SdkError):

@@ -81,6 +81,38 @@ class QueueWaited(Happening):
 
 
 @frozen
+class TransactionCommitted(Happening):
+    """The records of a transaction, and the offsets sent to it, have become visible.
+
+    Attributes:
+        transactional_id: Of the producer.
+        records: How many records it has published.
+        seconds: From its beginning.
+    """
+
+    transactional_id: str
+    records: int
+    seconds: float
+
+
+@frozen
+class TransactionAborted(Happening):
+    """A transaction has come to nothing.
+
+    Attributes:
+        transactional_id: Of the producer.
+        records: How many records were published in it.
+        seconds: From its beginning.
+        error: Why.
+    """
+
+    transactional_id: str
+    records: int
+    seconds: float
+    error: BaseException
+
+
+@frozen
 class RecordReceived(Happening):
     """A record came from the broker and is about to be opened.
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, TokenSource
+from sdk.abstractions import (
+    BrokerAdmin,
+    BrokerConsumer,
+    BrokerProducer,
+    TokenSource,
+    TransactionalProducer,
+)
+from sdk.errors import ConfigurationError
 from sdk.settings import Settings
 
 
@@ -18,7 +25,7 @@ class Adapted(Protocol):
 
     @property
     def admin(self) -> BrokerAdmin | None:
-        """Another way to create topics; None where the brokers take admin requests."""
+        """The embedded broker's way to create topics; None where the brokers are real ones."""
 
 
 class KafkaBroker:
@@ -55,12 +62,27 @@ class KafkaBroker:
             ignored_append_time=self._ignored_append_time,
         )
 
-    def consumer(self, group_id: str) -> BrokerConsumer:
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a new producing client with this transactional id."""
+        from sdk.kafka.transactions import ConfluentTransactionalProducer
+
+        if self._adapt().admin is not None:
+            raise ConfigurationError(
+                "the embedded broker has no transactions: it shows open and aborted ones to all",
+                remedy="use Kafka, for example that of docker/; in tests, sdk.testing.connect()",
+            )
+        return ConfluentTransactionalProducer(
+            self._settings.kafka, self._settings.producer, self._token, transactional_id
+        )
+
+    def consumer(self, group_id: str, *, read_committed: bool | None = None) -> BrokerConsumer:
         """Return a new consuming client, a member of ``group_id`` once it subscribes."""
         from sdk.kafka.consumer import ConfluentConsumer
 
         options = self._adapt().settings.consumer
-        return ConfluentConsumer(self._settings.kafka, options, group_id, self._token)
+        return ConfluentConsumer(
+            self._settings.kafka, options, group_id, self._token, read_committed=read_committed
+        )
 
     def admin(self) -> BrokerAdmin:
         """Return a new client that creates and describes topics."""

@@ -33,20 +33,32 @@ _CLASSIC_ONLY = (
 
 
 def producer_config(
-    kafka: KafkaOptions, producer: ProducerOptions, token: TokenSource | None = None
+    kafka: KafkaOptions,
+    producer: ProducerOptions,
+    token: TokenSource | None = None,
+    transactional_id: str | None = None,
 ) -> dict[str, Any]:
-    """Return the configuration of a producing client.
+    """Return the configuration of a producing client; transactional if it is given an id.
 
     Raises:
         ConfigurationError: OAUTHBEARER without a token source.
     """
-    return {
+    config = {
         **common_config(kafka, token),
         **configured("producer", producer),
         # Java's default placement, so that both put a key into the same partition.
         "partitioner": "murmur2_random",
         **producer.librdkafka,
+        "transactional.id": transactional_id,
     }
+    limit = config["transaction.timeout.ms"]
+    if transactional_id is None:
+        del config["transactional.id"], config["transaction.timeout.ms"]
+        return config
+    # Nothing may take longer than the transaction; librdkafka refuses what could.
+    for key, default in (("delivery.timeout.ms", limit), ("socket.timeout.ms", 60_000)):
+        config[key] = min(int(config.get(key, default)), limit)
+    return config
 
 
 def consumer_config(
@@ -54,6 +66,7 @@ def consumer_config(
     consumer: ConsumerOptions,
     group_id: str,
     token: TokenSource | None = None,
+    read_committed: bool | None = None,
 ) -> dict[str, Any]:
     """Return the configuration of a consuming client.
 
@@ -82,6 +95,8 @@ def consumer_config(
         "topic.metadata.refresh.interval.ms": 5_000,
         **consumer.librdkafka,
     }
+    if read_committed is not None:
+        config["isolation.level"] = "read_committed" if read_committed else "read_uncommitted"
     if config["group.protocol"] == "consumer":
         # The broker decides these, and librdkafka refuses them under this protocol.
         for key in _CLASSIC_ONLY:

@@ -45,6 +45,7 @@ class ConfluentConsumer:
         options: The ``[consumer]`` table.
         group_id: Consumer group.
         token: Source of OAUTHBEARER tokens.
+        read_committed: As for `Broker.consumer`.
 
     Raises:
         ConfigurationError: librdkafka refuses a setting; the message names ours.
@@ -56,11 +57,13 @@ class ConfluentConsumer:
         options: ConsumerOptions,
         group_id: str,
         token: TokenSource | None = None,
+        *,
+        read_committed: bool | None = None,
     ) -> None:
         self._commit = f"commit offsets of group {group_id}"
         self._consume = f"consume in group {group_id}"
         self._health = ClientHealth("reach Kafka")
-        config = consumer_config(kafka, options, group_id, token)
+        config = consumer_config(kafka, options, group_id, token, read_committed)
         self._client: Any = make_client(
             Client,
             config | {"on_commit": self._on_commit},
@@ -249,6 +252,10 @@ class ConfluentConsumer:
             )
             for place in answers
         ]
+
+    def group_metadata(self) -> object:
+        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+        return self._client.consumer_group_metadata()
 
     def close(self) -> None:
         """Leave the group and release the client."""

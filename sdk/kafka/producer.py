@@ -51,6 +51,7 @@ class ConfluentProducer:
         kafka: Servers and credentials; never the word ``embedded``.
         options: The ``[producer]`` table.
         token: Source of OAUTHBEARER tokens.
+        transactional_id: None for a client without transactions.
         ignored_append_time: An append time, milliseconds, that brokers report without meaning it;
             the time of producing is reported instead.
 
@@ -63,12 +64,13 @@ class ConfluentProducer:
         kafka: KafkaOptions,
         options: ProducerOptions,
         token: TokenSource | None = None,
+        transactional_id: str | None = None,
         *,
         ignored_append_time: int | None = None,
     ) -> None:
         self._ignored_append_time = ignored_append_time
         self._health = ClientHealth("reach Kafka")
-        config = producer_config(kafka, options, token)
+        config = producer_config(kafka, options, token, transactional_id)
         self._client: Any = make_client(
             Client,
             config,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import Factory, field, frozen
+from attrs.validators import optional
 
 from sdk.avro.limits import Limits
 from sdk.errors import ConfigurationError
@@ -105,6 +107,11 @@ class ProducerOptions:
         delivery_timeout_ms: Limit from `produce` to the acknowledgement, milliseconds.
         queue_full_timeout_ms: How long `produce` waits for room in the queue, milliseconds.
         close_timeout_ms: How long closing waits for acknowledgements, milliseconds.
+        transactional_id: Needed for transactions, and different for each running instance of the
+            service; ``{instance}`` in it stands for the setting ``instance``, as in
+            ``orders-{instance}``.
+        transaction_timeout_ms: After this time without an end, the broker aborts a transaction,
+            milliseconds; also the limit of each request that begins or ends one.
         format: ``avro`` or ``json``.
         key_format: ``text`` or ``avro``.
         schema_id_location: ``prefix`` (5 bytes before the body) or ``header`` (GUID).
@@ -123,6 +130,10 @@ class ProducerOptions:
     delivery_timeout_ms: int = field(default=120_000, validator=checks.at_least(1))
     queue_full_timeout_ms: int = field(default=10_000, validator=checks.at_least(0))
     close_timeout_ms: int = field(default=30_000, validator=checks.at_least(0))
+    transactional_id: str | None = field(
+        default=None, validator=optional(checks.template("instance"))
+    )
+    transaction_timeout_ms: int = field(default=60_000, validator=checks.between(1_000, 2**31 - 1))
     format: str = field(default="avro", validator=checks.one_of("avro", "json"))
     key_format: str = field(default="text", validator=checks.one_of("text", "avro"))
     schema_id_location: str = field(default="prefix", validator=checks.one_of("prefix", "header"))
@@ -136,6 +147,12 @@ class ProducerOptions:
                 path="enable_idempotence",
                 remedy="set enable_idempotence = false as well, and accept loss or duplicates",
             )
+        if self.transactional_id is not None and not self.enable_idempotence:
+            raise ConfigurationError(
+                "needs enable_idempotence = true",
+                path="transactional_id",
+                remedy="remove enable_idempotence = false, or do without transactions",
+            )
 
 
 @frozen(kw_only=True)
@@ -145,6 +162,8 @@ class ConsumerOptions:
     Attributes:
         group_id: Default consumer group.
         auto_offset_reset: ``earliest``, ``latest`` or ``error``, for a group without offsets.
+        isolation_level: ``read_committed``, which leaves out the records of aborted transactions
+            and waits for open ones, or ``read_uncommitted``.
         group_protocol: ``classic`` or ``consumer`` (KIP-848).
         session_timeout_ms: For the classic protocol, milliseconds.
         group_instance_id: Name of this member, for static membership: a restart within the session
@@ -172,6 +191,9 @@ class ConsumerOptions:
     group_id: str | None = field(default=None, validator=checks.filled)
     auto_offset_reset: str = field(
         default="earliest", validator=checks.one_of("earliest", "latest", "error")
+    )
+    isolation_level: str = field(
+        default="read_committed", validator=checks.one_of("read_committed", "read_uncommitted")
     )
     group_protocol: str = field(default="classic", validator=checks.one_of("classic", "consumer"))
     session_timeout_ms: int = field(default=45_000, validator=checks.between(1, 3_600_000))
@@ -394,6 +416,8 @@ class Settings:
         codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
         contracts: Module of the generated contracts package.
         uses: Names of the events that the service publishes or handles; empty means all.
+        instance: Name of this instance of the service, different from those that run beside it; by
+            default the host's name, which is the pod's name on Kubernetes.
         source: CloudEvents source of what this service publishes, such as ``/orders``.
         topics_origin: Where ``topics`` was written, for the errors about them.
     """
@@ -410,6 +434,7 @@ class Settings:
     codec: Limits = field(factory=Limits)
     contracts: str | None = field(default=None, validator=checks.module_name)
     uses: tuple[str, ...] = field(default=(), converter=checks.texts)
+    instance: str = field(factory=socket.gethostname, validator=checks.filled)
     source: str | None = field(default=None, validator=checks.source_uri)
     topics_origin: str = field(
         default="[[topics]]", eq=False, repr=False, metadata=checks.NOT_A_KEY

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from sdk.abstractions import E, OnDelivery
 from sdk.checks import check_record
 from sdk.clock import Clock, SystemClock
@@ -26,6 +28,7 @@ from sdk.testing.clock import VirtualClock
 from sdk.testing.consumer import InMemoryConsumer
 from sdk.testing.faults import Faults, Operation
 from sdk.testing.groups import Group
+from sdk.testing.log import Log, OpenTransaction
 from sdk.testing.producer import InMemoryProducer
 from sdk.testing.reading import EventReader
 from sdk.testing.topics import Topic
@@ -33,13 +36,15 @@ from sdk.topics import TopicDefinition
 
 if TYPE_CHECKING:
     from sdk.embedded.registry.service import RegistryService
+    from sdk.testing.transactions import InMemoryTransactionalProducer
 
 
 class InMemoryBroker:
     """Topics, groups and offsets in this process, with faults on demand.
 
     Records are acknowledged at once, inside `produce`, unless `hold` was called; keys go to the
-    partitions that Java's client chooses. Nothing is ever deleted.
+    partitions that Java's client chooses. Nothing is ever deleted. Transactions are isolated as on
+    Kafka: what is open or aborted is hidden, and what comes after an open one waits.
 
     Args:
         partitions: Partition count of topics that do not say theirs.
@@ -75,7 +80,8 @@ class InMemoryBroker:
         self._topics: dict[str, Topic] = {}
         self._written: list[ConsumerRecord] = []
         self._groups: dict[str, Group] = {}
-        self._held: deque[tuple[ProducerRecord, OnDelivery]] | None = None
+        self._held: deque[_Held] | None = None
+        self._transactional: dict[str, InMemoryTransactionalProducer] = {}
         self._listeners: list[Callable[[], None]] = []
         self._reader: EventReader | None = None
 
@@ -85,9 +91,23 @@ class InMemoryBroker:
         """Return a new producing client."""
         return InMemoryProducer(self)
 
-    def consumer(self, group_id: str, *, auto_offset_reset: str = "earliest") -> InMemoryConsumer:
+    def transactional_producer(self, transactional_id: str) -> InMemoryTransactionalProducer:
+        """Return a new producing client with this transactional id."""
+        from sdk.testing.transactions import InMemoryTransactionalProducer
+
+        return InMemoryTransactionalProducer(self, transactional_id)
+
+    def consumer(
+        self,
+        group_id: str,
+        *,
+        auto_offset_reset: str = "earliest",
+        read_committed: bool | None = None,
+    ) -> InMemoryConsumer:
         """Return a new consuming client, a member of ``group_id`` once it subscribes."""
-        return InMemoryConsumer(self, self.group(group_id), auto_offset_reset)
+        return InMemoryConsumer(
+            self, self.group(group_id), auto_offset_reset, read_committed is not False
+        )
 
     def admin(self) -> InMemoryAdmin:
         """Return a new client that creates and describes topics."""
@@ -102,20 +122,30 @@ class InMemoryBroker:
 
     # What tests look at
 
-    def records(self, topic: str) -> list[ConsumerRecord]:
-        """Return everything in a topic, in the order in which it was acknowledged."""
+    def records(self, topic: str, *, uncommitted: bool = False) -> list[ConsumerRecord]:
+        """Return everything in a topic, in the order in which it was acknowledged.
+
+        Args:
+            topic: Topic name.
+            uncommitted: Records of open and aborted transactions as well.
+        """
         with self.changed:
             known = self._topics.get(topic)
-            return [] if known is None else list(known.written)
+            written = [] if known is None else known.written
+            return [each for each in written if uncommitted or self._is_committed(each)]
 
-    def events(self, event_class: type[E], topic: str | None = None) -> list[E]:
+    def events(
+        self, event_class: type[E], topic: str | None = None, *, uncommitted: bool = False
+    ) -> list[E]:
         """Return the published events of a class, decoded, in the order of their acknowledgement.
 
-        Events of other versions are read as ``event_class``; tombstones are left out.
+        Events of other versions are read as ``event_class``; tombstones are left out, and so are
+        open and aborted transactions.
 
         Args:
             event_class: A generated class.
             topic: Where to look; by default in every topic that the class is read from.
+            uncommitted: As for `records`.
 
         Raises:
             ConfigurationError: The broker is not connected (`sdk.testing.connect`).
@@ -128,7 +158,8 @@ class InMemoryBroker:
             )
         topics = self._reader.topics(event_class) if topic is None else (topic,)
         return self._reader.read(
-            event_class, (each for name in topics for each in self.records(name))
+            event_class,
+            (each for name in topics for each in self.records(name, uncommitted=uncommitted)),
         )
 
     def committed(self, group_id: str) -> dict[tuple[str, int], int]:
@@ -156,7 +187,8 @@ class InMemoryBroker:
     def state(self) -> object:
         """Return something that changes with every record and every commit."""
         with self.changed:
-            return len(self._written), [dict(each.committed) for each in self._groups.values()]
+            ends = [log.end_offset for topic in self._topics.values() for log in topic.partitions]
+            return ends, [dict(each.committed) for each in self._groups.values()]
 
     # What tests make happen
 
@@ -173,15 +205,18 @@ class InMemoryBroker:
             ready = [held.popleft() for _ in range(len(held) if count is None else count)]
             if count is None:
                 self._held = None
-        for record, on_delivery in ready:
-            self._append(record, on_delivery)
+        for each in ready:
+            self._append(each)
         self._after_deliveries()
 
     def fail(self, operation: Operation, *errors: SdkError) -> None:
         """Let the next calls of an operation end in these errors, one each.
 
         Args:
-            operation: ``deliver``, ``poll``, ``commit``, ``describe`` or ``create``.
+            operation: ``deliver``, ``poll``, ``commit``, ``describe``, ``create``; of transactions
+                ``init_transactions``, ``send_offsets``, ``commit_transaction`` and
+                ``abort_transaction``, where a `TransactionAbortedError` also makes the transaction
+                one that can only be aborted, and a `FencedError` fences its producer.
             *errors: What the calls end in, in order.
         """
         self.faults.plan(operation, *errors)
@@ -206,7 +241,7 @@ class InMemoryBroker:
                 topic: len(kept.partitions) for topic, kept in self._topics.items() if wanted(topic)
             }
 
-    def log(self, topic: str, partition: int) -> list[ConsumerRecord]:
+    def log(self, topic: str, partition: int) -> Log:
         """Return the log of one partition, which grows; hold `changed` while reading it."""
         return self._topics[topic].partitions[partition]
 
@@ -228,15 +263,32 @@ class InMemoryBroker:
             return None if known is None else known.definition
 
     def everything(self) -> list[ConsumerRecord]:
-        """Return the records of all topics, in the order in which they were acknowledged."""
+        """Return the committed records of all topics, in the order of their acknowledgement."""
         with self.changed:
-            return list(self._written)
+            return [each for each in self._written if self._is_committed(each)]
 
     def read_with(self, reader: EventReader) -> None:
         """Decode events with ``reader`` from now on."""
         self._reader = reader
 
-    def accept(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+    def take_over(self, producer: InMemoryTransactionalProducer) -> None:
+        """Give a transactional id to a client; an older one is fenced."""
+        with self.changed:
+            older = self._transactional.get(producer.transactional_id)
+            self._transactional[producer.transactional_id] = producer
+            if older is not None and older is not producer:
+                older.fence()
+
+    def transactional_producers(self) -> list[InMemoryTransactionalProducer]:
+        """Return the clients that have a transactional id now."""
+        return list(self._transactional.values())
+
+    def accept(
+        self,
+        record: ProducerRecord,
+        on_delivery: OnDelivery,
+        transaction: OpenTransaction | None = None,
+    ) -> None:
         """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
         check_record(record)
         size = len(record.value or b"") + len(record.key or b"")
@@ -250,12 +302,14 @@ class InMemoryBroker:
             if self._held is not None:
                 if len(self._held) >= self._queue_limit:
                     raise QueueFullError("the local queue is full", topic=record.topic)
-                self._held.append((record, on_delivery))
+                self._held.append(_Held(record, on_delivery, transaction))
                 return
-        self._append(record, on_delivery)
+        self._append(_Held(record, on_delivery, transaction))
         self._after_deliveries()
 
-    def store(self, record: ProducerRecord) -> ConsumerRecord:
+    def store(
+        self, record: ProducerRecord, transaction: OpenTransaction | None = None
+    ) -> ConsumerRecord:
         """Append a record to its partition, past every fault.
 
         Raises:
@@ -267,7 +321,7 @@ class InMemoryBroker:
                 if not self._auto_create:
                     raise BrokerError("no such topic", topic=record.topic)
                 self.define(TopicDefinition(name=record.topic))
-            written = self._topics[record.topic].append(record)
+            written = self._topics[record.topic].append(record, transaction)
             self._written.append(written)
             self.changed.notify_all()
             return written
@@ -277,16 +331,18 @@ class InMemoryBroker:
         with self.changed:
             return len(self._held or ())
 
-    def abandon(self) -> int:
-        """Fail every record that waits for `release`; return how many there were."""
+    def abandon(self, transaction: OpenTransaction | None = None) -> int:
+        """Fail every record that waits, or those of a transaction; return how many there were."""
         with self.changed:
-            abandoned = list(self._held or ())
+            waiting = list(self._held or ())
+            gone = [each for each in waiting if transaction in (None, each.transaction)]
             if self._held is not None:
-                self._held.clear()
-        for record, on_delivery in abandoned:
-            on_delivery(None, DeliveryError("the producer was closed", topic=record.topic))
+                self._held = deque(each for each in waiting if each not in gone)
+        why = "the producer was closed" if transaction is None else "the transaction was aborted"
+        for each in gone:
+            each.on_delivery(None, DeliveryError(why, topic=each.record.topic))
         self._after_deliveries()
-        return len(abandoned)
+        return len(gone)
 
     def listen(self, call: Callable[[], None]) -> None:
         """Register a callback to run after records were acknowledged or have failed."""
@@ -300,7 +356,10 @@ class InMemoryBroker:
         for group in groups:
             for name, topic in self._topics.items():
                 for partition, log in enumerate(topic.partitions if group.covers(name) else ()):
-                    yield from log[group.committed.get((name, partition), 0) :]
+                    yield from log.records(group.committed.get((name, partition), 0))
+
+    def _is_committed(self, record: ConsumerRecord) -> bool:
+        return self.log(record.topic, record.partition).is_committed(record.offset)
 
     def _wake(self) -> None:
         with self.changed:
@@ -315,12 +374,21 @@ class InMemoryBroker:
         for call in self._listeners:
             call()
 
-    def _append(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+    def _append(self, held: _Held) -> None:
         try:
             self.faults.raise_planned("deliver")
-            written = self.store(record)
+            written = self.store(held.record, held.transaction)
         except SdkError as error:
-            on_delivery(None, error)
+            if held.transaction is not None:
+                held.transaction.failure = error
+            held.on_delivery(None, error)
             return
         report = DeliveryReport(written.topic, written.partition, written.offset, written.timestamp)
-        on_delivery(report, None)
+        held.on_delivery(report, None)
+
+
+@frozen(eq=False)
+class _Held:
+    record: ProducerRecord
+    on_delivery: OnDelivery
+    transaction: OpenTransaction | None

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, Interceptor, Observer
+from sdk.abstractions import (
+    BrokerAdmin,
+    BrokerConsumer,
+    BrokerProducer,
+    Interceptor,
+    Observer,
+    TransactionalProducer,
+)
 from sdk.embedded import EmbeddedRegistry
 from sdk.events import Catalog, Event, find_catalog
 from sdk.happenings import Happening
@@ -60,12 +67,20 @@ class _Clients:
 
     broker: InMemoryBroker
     auto_offset_reset: str
+    read_committed: bool
 
     def producer(self) -> BrokerProducer:
         return self.broker.producer()
 
-    def consumer(self, group_id: str) -> BrokerConsumer:
-        return self.broker.consumer(group_id, auto_offset_reset=self.auto_offset_reset)
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        return self.broker.transactional_producer(transactional_id)
+
+    def consumer(self, group_id: str, *, read_committed: bool | None = None) -> BrokerConsumer:
+        return self.broker.consumer(
+            group_id,
+            auto_offset_reset=self.auto_offset_reset,
+            read_committed=self.read_committed if read_committed is None else read_committed,
+        )
 
     def admin(self) -> BrokerAdmin:
         return self.broker.admin()
@@ -112,7 +127,11 @@ def connect(
         messaging = InMemoryMessaging(
             _usable(given, registry.url),
             catalog,
-            broker=_Clients(kept, given.consumer.auto_offset_reset),
+            broker=_Clients(
+                kept,
+                given.consumer.auto_offset_reset,
+                given.consumer.isolation_level == "read_committed",
+            ),
             uses=uses,
             observers=(happenings.append, *observers),
             interceptors=interceptors,

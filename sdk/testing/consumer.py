@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from sdk.abstractions import ConsumerListener
 from sdk.errors import BrokerError, ClosedError, ConfigurationError, SdkError
 from sdk.records import BEGINNING, END, ConsumerRecord, TopicPartition
@@ -17,15 +19,43 @@ if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
 
 
+@frozen
+class Membership:
+    """Who a consumer is in its group, as it knew when it was asked.
+
+    Attributes:
+        group: The group.
+        member: The consumer.
+        generation: Of the group, when the consumer last heard of it.
+    """
+
+    group: Group
+    member: InMemoryConsumer
+    generation: int
+
+    def holds(self, place: Place) -> bool:
+        """Whether a partition is still the member's, by the group's present generation."""
+        current = self.generation == self.group.generation
+        return current and self.group.owner(place) is self.member
+
+
 class InMemoryConsumer:
     """A `BrokerConsumer` of an `InMemoryBroker`."""
 
-    def __init__(self, broker: InMemoryBroker, group: Group, auto_offset_reset: str) -> None:
+    def __init__(
+        self,
+        broker: InMemoryBroker,
+        group: Group,
+        auto_offset_reset: str,
+        read_committed: bool = True,
+    ) -> None:
         if auto_offset_reset not in {"earliest", "latest"}:
             raise ConfigurationError(f"no such offset reset: {auto_offset_reset!r}")
         self._broker = broker
         self._group = group
         self._reset = auto_offset_reset
+        self._read_committed = read_committed
+        self._generation = group.generation
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
         self._listener: ConsumerListener | None = None
@@ -91,7 +121,7 @@ class InMemoryConsumer:
         (place,) = self._assigned("seek", [partition])
         offset = partition.offset or 0
         if offset in {BEGINNING, END}:
-            offset = 0 if offset == BEGINNING else len(self._broker.log(*place))
+            offset = 0 if offset == BEGINNING else self._end(place)
         self._positions[place] = offset
 
     def committed(
@@ -108,9 +138,7 @@ class InMemoryConsumer:
     ) -> list[TopicPartition]:
         """Return partitions with their ends."""
         with self._broker.changed:
-            return [
-                _partition(place, len(self._broker.log(*place))) for place in _places(partitions)
-            ]
+            return [_partition(place, self._end(place)) for place in _places(partitions)]
 
     def offsets_for_time(
         self, partitions: Sequence[TopicPartition], timestamp: int, timeout: float
@@ -123,7 +151,7 @@ class InMemoryConsumer:
                     next(
                         (
                             record.offset
-                            for record in self._broker.log(*place)
+                            for record in self._broker.log(*place).records()
                             if (record.timestamp or 0) >= timestamp
                         ),
                         END,
@@ -131,6 +159,10 @@ class InMemoryConsumer:
                 )
                 for place in _places(partitions)
             ]
+
+    def group_metadata(self) -> Membership:
+        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+        return Membership(self._group, self, self._generation)
 
     def close(self) -> None:
         """Leave the group and release the client."""
@@ -159,6 +191,7 @@ class InMemoryConsumer:
             excess = self._group.excess(self)
         self._revoke(excess)
         with self._broker.changed:
+            self._generation = self._group.generation
             gained = self._group.acquire(self)
             for place in gained:
                 self._positions[place] = self._start(place)
@@ -184,15 +217,20 @@ class InMemoryConsumer:
         if committed is not None:
             return committed
         earliest = self._reset == "earliest" or place[0] in self._from_beginning
-        return 0 if earliest else len(self._broker.log(*place))
+        return 0 if earliest else self._end(place)
+
+    def _end(self, place: Place) -> int:
+        log = self._broker.log(*place)
+        return log.stable_end() if self._read_committed else log.end_offset
 
     def _take(self, limit: int) -> list[ConsumerRecord]:
         taken: list[ConsumerRecord] = []
         for place, position in self._positions.items():
             if place not in self._paused and len(taken) < limit:
-                found = self._broker.log(*place)[position : position + limit - len(taken)]
+                found, self._positions[place] = self._broker.log(*place).read(
+                    position, limit - len(taken), committed=self._read_committed
+                )
                 taken.extend(found)
-                self._positions[place] = position + len(found)
         return taken
 
     def _commit(self, offsets: Sequence[TopicPartition]) -> None:

@@ -12,7 +12,17 @@ from sdk.records import ConsumerRecord, ProducerRecord
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
 
-Operation = Literal["deliver", "poll", "commit", "describe", "create"]
+Operation = Literal[
+    "deliver",
+    "poll",
+    "commit",
+    "describe",
+    "create",
+    "init_transactions",
+    "send_offsets",
+    "commit_transaction",
+    "abort_transaction",
+]
 """What can be made to fail."""
 
 _OPERATIONS: Final = get_args(Operation)
@@ -89,6 +99,16 @@ class Faults:
         """Take all partitions from a group's members unasked, as when their sessions time out."""
         with self._broker.changed:
             self._broker.group(group_id).expel()
+
+    def expire_transactions(self) -> None:
+        """Abort every open transaction, as the broker does after ``transaction_timeout_ms``.
+
+        As on Kafka, their producers are fenced with it.
+        """
+        with self._broker.changed:
+            for producer in self._broker.transactional_producers():
+                if producer.is_open:
+                    producer.fence()
 
     def duplicate(self, topic: str, index: int = -1) -> ConsumerRecord:
         """Store a record of a topic again, as after a retry of a producer without idempotence.

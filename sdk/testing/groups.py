@@ -45,12 +45,17 @@ class Group:
 
     Attributes:
         committed: Next offset to be read, by (topic, partition).
+        pending: Partitions with an offset in a transaction that has not ended → that transaction;
+            nobody starts to read them before it has.
+        generation: Grows when all members lose what they have.
         protocol: ``cooperative`` or ``eager``; may be set while nobody is a member.
     """
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
         self.committed: dict[Place, int] = {}
+        self.pending: dict[Place, object] = {}
+        self.generation = 0
         self.protocol = "cooperative"
         self._members: dict[Any, Subscription] = {}
         self._behind: set[Any] = set()
@@ -75,6 +80,7 @@ class Group:
         """Take everything from every member unasked, as when their sessions time out."""
         self._owners.clear()
         self._balanced_for = None
+        self.generation += 1
 
     def shake(self) -> None:
         """Make every member give up all that it has, and deal it out again."""
@@ -121,7 +127,7 @@ class Group:
         gained = [
             place
             for place, meant in self._target.items()
-            if meant is member and place not in self._owners
+            if meant is member and place not in self._owners and place not in self.pending
         ]
         for place in gained:
             self._owners[place] = member

@@ -9,6 +9,7 @@ from attrs import evolve
 from sdk.errors import BrokerError, ConfigurationError
 from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
+from sdk.testing.log import Log, OpenTransaction
 from sdk.testing.murmur2 import partition_of
 from sdk.topics import TopicDefinition
 
@@ -22,7 +23,7 @@ class Topic:
 
     Attributes:
         definition: The topic as it is.
-        partitions: The records of each partition, by offset.
+        partitions: The log of each partition.
         written: All records, in the order in which they were acknowledged.
 
     Raises:
@@ -38,12 +39,14 @@ class Topic:
         self.definition = evolve(
             definition, partitions=count, replication=definition.replication or 1
         )
-        self.partitions: list[list[ConsumerRecord]] = [[] for _ in range(count)]
+        self.partitions = [Log() for _ in range(count)]
         self.written: list[ConsumerRecord] = []
         self._turn = itertools.count()
 
-    def append(self, record: ProducerRecord) -> ConsumerRecord:
-        """Store a record and return it as consumers will see it.
+    def append(
+        self, record: ProducerRecord, transaction: OpenTransaction | None = None
+    ) -> ConsumerRecord:
+        """Store a record, of a transaction if one is given; return it as consumers will see it.
 
         Raises:
             BrokerError: The record names a partition that does not exist.
@@ -53,13 +56,13 @@ class Topic:
         written = ConsumerRecord(
             topic=record.topic,
             partition=partition,
-            offset=len(log),
+            offset=log.end_offset,
             value=record.value,
             key=record.key,
             headers=record.headers,
             timestamp=record.timestamp,
         )
-        log.append(written)
+        log.append(written, transaction)
         self.written.append(written)
         return written
 

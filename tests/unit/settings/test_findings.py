@@ -391,8 +391,16 @@ def test_librdkafka_keys_pass_through(tmp_path: Path) -> None:
         ("[docker.producer]\n'queue.buffering.max.ms' = 5\nlinger_ms = 5\n", "same as linger_ms"),
         ("[docker.kafka]\n'linger.ms' = 5\n", "use [producer] linger_ms"),
         ("[docker.kafka]\nacks = 1\n", "use [producer] acks"),
-        ("[docker.producer]\n'transactional.id' = 't'\n", "no transactions yet"),
-        ("[docker.kafka.librdkafka]\ntransactional_id = 't'\n", "no transactions yet"),
+        ("[docker.producer]\n'transactional.id' = 't'\n", "use [producer] transactional_id"),
+        (
+            "[docker.kafka.librdkafka]\ntransactional_id = 't'\n",
+            "use [producer] transactional_id",
+        ),
+        (
+            "[docker.producer]\ntransactional_id = 't'\nenable_idempotence = false\n",
+            "transactional_id needs enable_idempotence = true",
+        ),
+        ("[docker.producer]\ntransactional_id = '{host}'\n", "unknown placeholder {host}"),
     ],
 )
 def test_librdkafka_keys_of_ours(tmp_path: Path, text: str, told: str) -> None:
