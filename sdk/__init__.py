@@ -19,6 +19,7 @@ from sdk import errors as errors
 from sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from sdk.abstractions import AroundHandler as AroundHandler
     from sdk.abstractions import Interceptor as Interceptor
     from sdk.abstractions import MessageSerializer as MessageSerializer
     from sdk.abstractions import Observer as Observer
@@ -62,6 +63,7 @@ _HOMES = {
     "EventInfo": "sdk.events",
     "FailurePolicy": "sdk.consuming.failures",
     "Health": "sdk.consuming.consumer",
+    "AroundHandler": "sdk.abstractions",
     "Interceptor": "sdk.abstractions",
     "MessageSerializer": "sdk.abstractions",
     "Messaging": "sdk.messaging",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -124,6 +125,28 @@ class TopicResolver(Protocol):
 
 StandardHeaders = Callable[[type[Any], object], list[Header]]
 """(event class, key) → a fresh list of the headers that every record of this class carries."""
+
+
+class AroundHandler(Protocol):
+    """Returns what is entered around each call of a handler, such as a span or a unit of work.
+
+    It is entered and left in the thread or task of the handler, which sees the context variables
+    that it sets. On leaving it is given what the handler raised, and must let that pass. What it
+    raises itself counts as raised by the handler.
+    """
+
+    def __call__(
+        self, records: Sequence[ConsumerRecord], event: str | None, group: str, attempt: int, /
+    ) -> AbstractContextManager[object]:
+        """Return a context manager for one call.
+
+        Args:
+            records: What the handler is called with: one record, or those of a batch.
+            event: Full name of the event; None for a record that cannot be opened, whose error
+                is raised where its handler would have been called.
+            group: Consumer group.
+            attempt: Which attempt at the first of the records it is, from 1; retry topics count.
+        """
 
 
 Interceptor = Callable[[ProducerRecord], ProducerRecord]

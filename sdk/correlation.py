@@ -15,8 +15,11 @@ from sdk.records import ConsumerRecord, Header, ProducerRecord
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 """Names of the W3C Trace Context and Baggage specifications."""
 
-handled: ContextVar[ConsumerRecord | None] = ContextVar("sdk_handled_record", default=None)
-"""The record that is being handled here; consumers set it, in their threads and tasks."""
+Handled = tuple[ConsumerRecord, str, int]
+"""A record, the full name of its event, and how many attempts in place have failed before."""
+
+handled: ContextVar[Handled | None] = ContextVar("sdk_handled", default=None)
+"""What is being handled here; consumers set it, in their threads and tasks."""
 
 
 def carry_on(record: ProducerRecord) -> ProducerRecord:
@@ -27,9 +30,10 @@ def carry_on(record: ProducerRecord) -> ProducerRecord:
     The causation id is the id of the handled record; the correlation id is the handled record's,
     or its id where it has none and so began the chain.
     """
-    cause = handled.get()
-    if cause is None:
+    handling = handled.get()
+    if handling is None:
         return record
+    cause = handling[0]
     present = {name for name, _ in record.headers}
     came = dict(cause.headers)  # of repeated headers the last counts
     identifier = came.get(ID)

@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 
 from sdk import correlation
 from sdk.abstractions import (
+    AroundHandler,
     Broker,
     BrokerAdmin,
     BrokerConsumer,
@@ -26,6 +27,7 @@ from sdk.abstractions import (
 from sdk.clock import Clock, SystemClock
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
+from sdk.consuming.around import combined
 from sdk.consuming.consumer import Consumer
 from sdk.consuming.engine import ConsumerParts
 from sdk.consuming.failures import FailurePolicy
@@ -66,6 +68,7 @@ def connect(
     token: TokenSource | None = None,
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
+    around: Iterable[AroundHandler] = (),
 ) -> Messaging:
     """Read the settings and return everything wired; the single call that a service makes.
 
@@ -81,6 +84,7 @@ def connect(
         observers: Called with what happens to messages.
         interceptors: Called in turn with each record that is made of an event, before it is sent;
             each returns the record to go on with.
+        around: Context managers to enter around each call of a handler, the first outermost.
 
     Returns:
         The connection, to be used as a context manager: ``with`` or ``async with``.
@@ -102,6 +106,7 @@ def connect(
         token=token,
         observers=observers,
         interceptors=interceptors,
+        around=around,
     )
     try:
         messaging.provision()
@@ -125,6 +130,7 @@ class Messaging(ClosingDeliveries):
         token: As for `connect`.
         observers: As for `connect`.
         interceptors: As for `connect`.
+        around: As for `connect`.
         clock: Tells when retries, commits and the like are due; by default the machine's.
 
     Attributes:
@@ -147,6 +153,7 @@ class Messaging(ClosingDeliveries):
         token: TokenSource | None = None,
         observers: Iterable[Observer] = (),
         interceptors: Iterable[Interceptor] = (),
+        around: Iterable[AroundHandler] = (),
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -162,6 +169,7 @@ class Messaging(ClosingDeliveries):
         )
         self._observers = Observers(observers)
         self._interceptors = (*interceptors, correlation.carry_on)
+        self._around = combined(around)
         self._encoder: Once[None, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
@@ -261,6 +269,7 @@ class Messaging(ClosingDeliveries):
                 keys=self._serializers.keys,
                 group=group,
                 observers=self._observers,
+                around=self._around,
                 policy=policy,
                 forwarder=self._forwarder(group, policy.topics, options),
                 concurrency=options.concurrency,

@@ -12,7 +12,13 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sdk.abstractions import BrokerConsumer, KeySerializer, MessageSerializer, TopicResolver
+from sdk.abstractions import (
+    AroundHandler,
+    BrokerConsumer,
+    KeySerializer,
+    MessageSerializer,
+    TopicResolver,
+)
 from sdk.clock import Clock, SystemClock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Dispatch, Opened
@@ -40,6 +46,7 @@ class ConsumerParts:
         keys: Record keys → keys, for handlers that ask for them.
         group: Consumer group.
         observers: Who learns what happens.
+        around: What is entered around each call of a handler.
         policy: Decides about failures.
         forwarder: Sends failed records on; None where nothing is forwarded.
         clock: Tells when things are due.
@@ -57,6 +64,7 @@ class ConsumerParts:
     keys: KeySerializer | None = None
     group: str = ""
     observers: Observers = field(factory=Observers)
+    around: AroundHandler | None = None
     policy: FailurePolicy = field(factory=FailurePolicy)
     forwarder: Forwards | None = None
     clock: Clock = field(factory=SystemClock)
@@ -130,6 +138,7 @@ class Engine:
             group=parts.group,
             clock=parts.clock,
             observers=parts.observers,
+            around=parts.around,
             order=order,
         )
         self._dispatch = Dispatch(

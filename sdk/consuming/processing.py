@@ -10,12 +10,14 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from sdk.abstractions import AroundHandler
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Opened, Task
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_FORWARD_SECONDS = 0.5
 _LONGEST_FORWARD_SECONDS = 30.0
+_NOTHING = nullcontext()
 _FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
 
 
@@ -75,6 +78,7 @@ class Processor:
         group: Consumer group.
         clock: Tells when a record is due again.
         observers: Who learns what becomes of records.
+        around: What is entered around each call of a handler; None costs nothing.
         order: Keeps the order of keys across retry topics; None where it is not kept.
     """
 
@@ -87,6 +91,7 @@ class Processor:
     group: str
     clock: Clock
     observers: Observers = field(factory=Observers)
+    around: AroundHandler | None = None
     order: KeyOrder | None = None
 
     async def work(self, lane: Lane, opened: Iterable[Opened]) -> None:
@@ -98,7 +103,8 @@ class Processor:
         """
         partition, run = lane.partition, lane.run
         done, failed = partition.watermark.done, partition.failed
-        plain = not (self.observers or self.circuits or self.order is not None)
+        plain = self.around is None and self.order is None
+        plain = plain and not (self.observers or self.circuits)
         position, due = 0, None
         try:
             for record, task, value in opened:
@@ -106,7 +112,7 @@ class Processor:
                     break
                 lane.current = record
                 if plain and task is not None and not failed:
-                    handled.set(record)
+                    handled.set((record, task.event, 0))
                     try:
                         result = task.call(value)
                         if result is not None and inspect.isawaitable(result):
@@ -188,16 +194,29 @@ class Processor:
         wait = self.circuits.wait(record)
         if wait:
             return self.clock.monotonic() + wait
-        handled.set(record)
         started = time.perf_counter()
         try:
-            result = task.call(value)
-            if result is not None and inspect.isawaitable(result):
-                await result
+            await self._call(partition, (record,), task, value)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             return await self._settle(partition, record, task, error)
         self._finish(partition, record, task, started)
         return None
+
+    async def _call(
+        self, partition: Partition, records: Sequence[ConsumerRecord], task: Task, *arguments: Any
+    ) -> None:
+        """Call a handler, and await what it returns."""
+        first = records[0]
+        known = partition.failed.get(first.offset)
+        handled.set((first, task.event, 0 if known is None else known.attempts))
+        with (
+            _NOTHING
+            if self.around is None
+            else self.around(records, task.event, self.group, attempt_at(partition, first))
+        ):
+            result = task.call(*arguments)
+            if result is not None and inspect.isawaitable(result):
+                await result
 
     async def _handle_batch(
         self, lane: Lane, task: Task | None, gathered: list[tuple[ConsumerRecord, Any]]
@@ -210,17 +229,11 @@ class Processor:
             return [record for record, _ in gathered], self.clock.monotonic() + wait
         lane.since = None
         values = [value for _, value in gathered]
-        handled.set(gathered[0][0])
+        arguments = map(list, zip(*values, strict=True)) if task.context else (values,)
         started = time.perf_counter()
         errors: dict[int, BaseException] = {}
         try:
-            result = (
-                task.call(*map(list, zip(*values, strict=True)))
-                if task.context
-                else (task.call(values))
-            )
-            if result is not None and inspect.isawaitable(result):
-                await result
+            await self._call(partition, [record for record, _ in gathered], task, *arguments)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             errors = _by_index(error, len(gathered))
         kept: list[ConsumerRecord] = []
@@ -311,6 +324,9 @@ class Processor:
     ) -> Outcome:
         if task is not None:
             error = _handler_error(error, record, task)
+        elif self.around is not None:
+            with suppress(Exception), self.around((record,), None, self.group, attempt):
+                raise error
         outcome = self.policy.decide(error, record, attempt)
         if self.observers:
             event = task.event if task is not None else getattr(error, "event", None)

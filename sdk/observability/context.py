@@ -7,7 +7,8 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from sdk.cloud_events import ID, TYPE
+from sdk.cloud_events import ID
+from sdk.consuming.retry_topics import attempt_of
 from sdk.correlation import handled
 from sdk.records import ConsumerRecord
 
@@ -19,22 +20,23 @@ def message_context() -> dict[str, Any]:
 
     The key is personal data as often as not, so that only a hash of it is returned.
     """
-    record = handled.get()
-    return {} if record is None else _fields(record)
+    handling = handled.get()
+    return {} if handling is None else _fields(*handling)
 
 
-def _fields(record: ConsumerRecord) -> dict[str, Any]:
+def _fields(record: ConsumerRecord, event: str, failed: int) -> dict[str, Any]:
     found: dict[str, Any] = {
+        "event": event,
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
+        "attempt": attempt_of(record) + failed,
     }
     if record.key is not None:
         found["key_hash"] = hashlib.blake2b(record.key, digest_size=6).hexdigest()
-    for name, header in (("event", TYPE), ("event_id", ID)):
-        value = record.header(header)
-        if value is not None:
-            found[name] = value.decode(errors="replace")
+    identifier = record.header(ID)
+    if identifier is not None:
+        found["event_id"] = identifier.decode(errors="replace")
     trace = record.header(_TRACE_PARENT)
     if trace is not None and trace.count(b"-") == 3:
         found["trace_id"] = trace.split(b"-")[1].decode(errors="replace")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from sdk.abstractions import (
+    AroundHandler,
     BrokerAdmin,
     BrokerConsumer,
     BrokerProducer,
@@ -95,6 +96,7 @@ def connect(
     uses: Iterable[type[Event] | str] | None = None,
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
+    around: Iterable[AroundHandler] = (),
 ) -> InMemoryMessaging:
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
@@ -114,6 +116,7 @@ def connect(
         uses: As for `sdk.connect`.
         observers: Called with what happens to messages.
         interceptors: As for `sdk.connect`.
+        around: As for `sdk.connect`.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -135,6 +138,7 @@ def connect(
             uses=uses,
             observers=(happenings.append, *observers),
             interceptors=interceptors,
+            around=around,
             clock=kept.clock,
         )
     except BaseException:

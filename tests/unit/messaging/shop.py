@@ -100,7 +100,7 @@ TOPIC = "orders.created"
 @contextmanager
 def within(record: ConsumerRecord) -> Iterator[None]:
     """Handle a record inside the block, as a consumer does."""
-    before = handled.set(record)
+    before = handled.set((record, "orders.OrderCreated", 0))
     yield
     handled.reset(before)
 

@@ -59,8 +59,9 @@ def test_own_fields_stay() -> None:
 
 
 def test_broken_headers_do_no_harm() -> None:
-    """Headers that are not text, or not a trace context, are shown as far as they can be."""
+    """Headers that are not text, or not a trace context, are left out."""
     headers = (("ce_type", b"\xff"), ("traceparent", b"nonsense"), ("ce_id", None))
     with within(RECORD._replace(headers=headers, key=None)):
         found = message_context()
-    assert found == {"topic": "orders", "partition": 3, "offset": 7, "event": "\ufffd"}
+    place = {"topic": "orders", "partition": 3, "offset": 7}
+    assert found == {"event": "orders.OrderCreated", **place, "attempt": 1}
