@@ -46,16 +46,7 @@ from sdk.avro.schema.model import children
 
 @frozen
 class Contracts:
-    """Everything that is to be rendered.
-
-    Attributes:
-        modules: One for each root.
-        packages: One for each event or shared type.
-        domains: One for each package that holds packages, the outermost one excepted.
-        catalog: One entry for each version of an event.
-        findings: What cannot be generated.
-        warnings: What loses something by its Python type.
-    """
+    """Everything that is to be rendered."""
 
     modules: tuple[ModuleModel | ForwardModel, ...]
     packages: tuple[PackageModel, ...]

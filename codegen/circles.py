@@ -20,9 +20,6 @@ def circles(edges: Mapping[_Node, Iterable[_Node]]) -> Iterator[list[_Node]]:
 
     A node in no circle is a group of its own. The order depends on the graph alone. No recursion,
     because chains of references may be longer than Python's stack.
-
-    Args:
-        edges: Node → the nodes that it points to.
     """
     index: dict[_Node, int] = {}
     low: dict[_Node, int] = {}

@@ -37,11 +37,6 @@ class UnholdableDefaultError(Exception):
 def default_source(schema: Schema, value: Any, scope: Scope) -> str:
     """Return Python source of a default.
 
-    Args:
-        schema: Type of the field.
-        value: The JSON default, which fits the type.
-        scope: The module in which the source will stand.
-
     Raises:
         UnholdableDefaultError: The Python type has no such value, such as a year beyond 9999.
     """

@@ -28,14 +28,7 @@ _MAX_DEPTH: Final = 500
 
 @frozen
 class Place:
-    """Where a schema file is.
-
-    Attributes:
-        path: Path below the schemas root, with forward slashes.
-        shown: Path as shown in messages.
-        version: The version in its name, or None if there is none.
-        config: The ``event.toml`` beside it.
-    """
+    """Where a schema file is."""
 
     path: str
     shown: str
@@ -53,12 +46,7 @@ class Place:
 
 
 def read_document(text: str, place: Place) -> tuple[list[Root], list[Finding]]:
-    """Return the roots that a schema file defines, and what keeps it from being read.
-
-    Args:
-        text: The file's text.
-        place: Where it is.
-    """
+    """Return the roots that a schema file defines, and what keeps it from being read."""
     reader = _Reader(place)
     try:
         if place.path.endswith(".avdl"):

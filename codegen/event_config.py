@@ -18,16 +18,7 @@ _PLACE: Final = re.compile(r"at line (\d+), column (\d+)")
 
 
 def read_event_config(text: str, path: str, shown: str) -> tuple[EventConfig, list[Finding]]:
-    """Read the text of an ``event.toml``.
-
-    Args:
-        text: The file's contents.
-        path: Its path below the schemas root.
-        shown: Its path as shown in messages.
-
-    Returns:
-        What it says, as far as it is right, and what is wrong in it.
-    """
+    """Read the text of an ``event.toml``."""
     file = SchemaFile(path, shown, _locator(text))
     reader = _Reader(file)
     try:

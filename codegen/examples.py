@@ -32,9 +32,6 @@ def check_examples(units: Iterable[Unit]) -> Iterator[Finding]:
 
     Examples are TOML: times are TOML's own, decimals, UUIDs and bytes (latin-1) are text, and null
     is expressed by leaving a field out.
-
-    Args:
-        units: All versions of all events.
     """
     for unit in units:
         config = unit.root.config

@@ -32,12 +32,7 @@ _KEY_CLASSES: Final = {"str", "int", "UUID", "bytes", "None"}
 
 @define
 class Fields:
-    """Builds the fields of records, and collects what is wrong with them.
-
-    Attributes:
-        findings: Defaults that Python cannot hold, keys that are none.
-        warnings: Unions whose branches share a Python type.
-    """
+    """Builds the fields of records, and collects what is wrong with them."""
 
     findings: list[Finding] = field(factory=list)
     warnings: list[Finding] = field(factory=list)

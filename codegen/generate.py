@@ -84,12 +84,7 @@ class Generated:
 
 
 def generate(options: Options, progress: Progress) -> Generated:
-    """Make the text of every generated file; nothing is written.
-
-    Args:
-        options: Where to read, and how much.
-        progress: Shows how far the run is.
-    """
+    """Make the text of every generated file; nothing is written."""
     shown = str(options.schemas)
     loaded = load(options.schemas, shown)
     if not loaded.count:

@@ -26,14 +26,7 @@ _MAX_DEPTH: Final = 200
 
 @define
 class IdlFile:
-    """What an IDL file defines.
-
-    Attributes:
-        types: Its named types as schema JSON, each with its namespace, in order.
-        main: The schema that a ``schema`` declaration names, if there is one.
-        namespace: Default namespace.
-        offsets: Where values of ``types`` and ``main`` stand: container and key → offset.
-    """
+    """What an IDL file defines."""
 
     source: str
     types: list[dict[str, Any]] = field(factory=list)
@@ -59,14 +52,7 @@ class IdlFile:
 
 
 def read_idl(source: str) -> IdlFile:
-    """Read an ``.avdl`` file; its imports and messages are skipped.
-
-    Args:
-        source: The file's text.
-
-    Raises:
-        IdlSyntaxError: The text is not Avro IDL.
-    """
+    """Read an ``.avdl`` file; its imports and messages are skipped."""
     return _Parser(IdlFile(source), list(tokens(source))).file()
 
 

@@ -40,14 +40,7 @@ class IdlSyntaxError(Exception):
 
 @frozen
 class Token:
-    """A token.
-
-    Attributes:
-        kind: ``name``, ``text``, ``number``, ``mark`` or ``end``.
-        text: As it is in the file.
-        offset: Where it starts.
-        doc: The documentation comment right before it.
-    """
+    """A token."""
 
     kind: str
     text: str
@@ -56,11 +49,7 @@ class Token:
 
 
 def tokens(source: str) -> Iterator[Token]:
-    """Yield the tokens of an IDL file, and at last one of kind ``end``.
-
-    Raises:
-        IdlSyntaxError: A character does not start a token.
-    """
+    """Yield the tokens of an IDL file, and at last one of kind ``end``."""
     position, doc = 0, None
     while position < len(source):
         found = _TOKEN.match(source, position)

@@ -20,11 +20,6 @@ def changed_versions(
 
     What a version was is known by the hash in its generated module, so nothing can have changed
     in a tree that has no output yet.
-
-    Args:
-        output: Folder of the generated package.
-        units: All versions of all events and shared types, in dependency order.
-        modules: The module of each unit.
     """
     newest: dict[str, int] = {}
     for unit in units:

@@ -39,13 +39,7 @@ class Built:
 
 @frozen
 class Layout:
-    """The packages of a tree.
-
-    Attributes:
-        units: All units.
-        built: Key → the unit with its classes.
-        paths: Full name → path of the package that holds its versions.
-    """
+    """The packages of a tree."""
 
     units: tuple[Unit, ...]
     built: Mapping[Key, Built]

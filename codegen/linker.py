@@ -57,13 +57,7 @@ class Unit:
 
 @frozen
 class Linked:
-    """The result of linking.
-
-    Attributes:
-        units: In dependency order.
-        edges: Root → the roots that it names.
-        findings: Names that nothing defines, pins that are missing, schemas that are not valid.
-    """
+    """The result of linking."""
 
     units: tuple[Unit, ...]
     edges: Mapping[Key, Collection[Key]]

@@ -41,13 +41,7 @@ def schema_literal(text: str) -> str:
 
 
 def docstring(text: str, indent: str, *, limit: int = LINE_LENGTH) -> str:
-    """Return a docstring of any text, indented, with long lines wrapped.
-
-    Args:
-        text: The documentation; surrounding blank space is dropped.
-        indent: What precedes each line.
-        limit: Length to which lines are wrapped.
-    """
+    """Return a docstring of any text, indented, with long lines wrapped."""
     lines = _wrapped(text, limit - len(indent) - 6)
     first, *rest = [_docstring_line(line) for line in lines]
     shown = [f'{indent}"""{first}', *(f"{indent}{line}" if line else "" for line in rest)]

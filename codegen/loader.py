@@ -25,13 +25,7 @@ _VERSIONED: Final = re.compile(r"v([0-9]+)")
 
 @frozen
 class Loaded:
-    """A tree of schemas as it was read.
-
-    Attributes:
-        roots: One for each type that a file defines for others, in the order of paths.
-        findings: What keeps files from being read.
-        count: How many files there were.
-    """
+    """A tree of schemas as it was read."""
 
     roots: tuple[Root, ...]
     findings: tuple[Finding, ...]
@@ -39,12 +33,7 @@ class Loaded:
 
 
 def load(schemas: Path, shown: str) -> Loaded:
-    """Read every schema file below a folder.
-
-    Args:
-        schemas: The folder.
-        shown: The folder as shown in messages.
-    """
+    """Read every schema file below a folder."""
     return _Loader(schemas, shown).load()
 
 

@@ -134,14 +134,7 @@ class ForwardModel:
 
 @frozen
 class PackageModel:
-    """The ``__init__`` of an event or shared type: its newest version.
-
-    Attributes:
-        path: Package path below the output.
-        full_name: Avro full name.
-        versions: All versions, ascending.
-        names: What the newest version exports.
-    """
+    """The ``__init__`` of an event or shared type: its newest version."""
 
     path: tuple[str, ...]
     full_name: str

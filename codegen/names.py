@@ -15,13 +15,7 @@ from sdk.avro.schema.names import full_name as qualified
 
 @frozen
 class Names:
-    """The names in one schema.
-
-    Attributes:
-        defined: Full names of the types that it defines.
-        used: Of each name that it uses and does not define: the full name that it stands for, the
-            name as written, and the JSON pointer of the use.
-    """
+    """The names in one schema."""
 
     defined: tuple[str, ...]
     used: tuple[tuple[str, str, str], ...]
@@ -107,12 +101,7 @@ def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[
 
 
 def inlined(value: Any, members: Mapping[str, Any]) -> Any:
-    """Return a schema with other types written into it, each where it is used first.
-
-    Args:
-        value: The schema.
-        members: Full name → definition, of the types that may be written into it.
-    """
+    """Return a schema with other types written into it, each where it is used first."""
     defined: set[str] = set()
 
     def walk(source: Any, namespace: str) -> Any:

@@ -44,12 +44,7 @@ _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 
 
 def attribute_names(names: Iterable[str], taken: Container[str]) -> list[str]:
-    """Return the attribute of each field of a record.
-
-    Args:
-        names: The Avro names, in order.
-        taken: Names of the types that the module defines or imports; they appear in annotations.
-    """
+    """Return the attribute of each field of a record."""
     reserved = _Reserved(_FIELD_RESERVED, taken)
     return _distinct((_plain(name) for name in names), reserved)
 
@@ -64,10 +59,6 @@ def class_names(full_names: Iterable[str], taken: Container[str]) -> dict[str, s
 
     The first type of a short name keeps it; a later one of another namespace is told apart by as
     much of its namespace as it takes.
-
-    Args:
-        full_names: Avro full names, the most important first.
-        taken: Names that the module has given away already.
     """
     reserved = _Reserved(_TYPE_RESERVED, _VersionNames(), taken)
     chosen: dict[str, str] = {}
@@ -96,11 +87,7 @@ def type_module_name(name: str) -> str:
 
 
 def distinct_paths(wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return a package path for each key, numbered where two would be equal or hold each other.
-
-    Args:
-        wanted: Key → the path that it would like.
-    """
+    """Return a package path for each key, numbered where two would be equal or hold each other."""
     chosen: dict[str, tuple[str, ...]] = {}
     used = {path[:depth] for path in wanted.values() for depth in range(len(path))}
     for key in sorted(wanted):

@@ -20,18 +20,7 @@ _DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None
 
 @frozen
 class Options:
-    """Where schemas are read, where classes are written, and how much is done.
-
-    Attributes:
-        schemas: Folder of the schemas.
-        output: Folder of the generated package.
-        package: Import name of the package.
-        domains: First parts of the contracts to bring up to date; empty for all.
-        check: Write nothing; check whether the output is up to date.
-        diff: Write nothing; show what would change.
-        strict: Refuse what would only be warned of, in versions of events and shared types.
-        command: The command that generates, as its user would type it.
-    """
+    """Where schemas are read, where classes are written, and how much is done."""
 
     schemas: Path
     output: Path
@@ -44,12 +33,7 @@ class Options:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Read the command line, and ``pyproject.toml`` for what it leaves out.
-
-    Raises:
-        ConfigurationError: A setting or a path is wrong.
-        SystemExit: The command line cannot be understood, or help was asked for.
-    """
+    """Read the command line, and ``pyproject.toml`` for what it leaves out."""
     given = _parser().parse_args(arguments)
     project = _project_file(Path.cwd())
     table = _table(project)

@@ -15,13 +15,7 @@ from codegen.render import HASH, MARK
 
 @frozen
 class Change:
-    """One file that differs.
-
-    Attributes:
-        path: Path below the output.
-        before: Its text, or None if there is none.
-        after: Its new text, or None if it is to be removed.
-    """
+    """One file that differs."""
 
     path: str
     before: str | None
@@ -29,13 +23,7 @@ class Change:
 
 
 def changes(output: Path, files: Mapping[str, str], parts: Sequence[str]) -> list[Change]:
-    """Return how the output differs from what was rendered, in the order of paths.
-
-    Args:
-        output: Folder of the generated package.
-        files: Path below it → text.
-        parts: Packages right below the output in which orphans are looked for; empty for all.
-    """
+    """Return how the output differs from what was rendered, in the order of paths."""
     found = [
         Change(path, before, files[path])
         for path in files

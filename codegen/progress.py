@@ -15,12 +15,7 @@ _INTERVAL: Final = 0.1
 
 
 class Progress:
-    """Shows how far a run is, on a terminal only, and only once it has taken a second.
-
-    Args:
-        stream: Where to show it.
-        clock: Seconds since some moment.
-    """
+    """Shows how far a run is, on a terminal only, and only once it has taken a second."""
 
     def __init__(
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
@@ -31,12 +26,7 @@ class Progress:
         self._shown = False
 
     def track(self, label: str, items: Collection[_Item]) -> Iterator[_Item]:
-        """Yield items, and show how many have been asked for.
-
-        Args:
-            label: What is done with them.
-            items: What is worked on.
-        """
+        """Yield items, and show how many have been asked for."""
         for done, item in enumerate(items):
             if self._clock() >= self._next:
                 self._show(label, done, len(items))

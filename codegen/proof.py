@@ -15,9 +15,6 @@ def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
     Every pair that the level compares is tried, whichever of them fails: all pairs for the
     transitive levels, neighbours for the others. A pair is refused when a registry would refuse it
     or when our own reader would misread it; both verdicts are reported.
-
-    Args:
-        units: All versions of all events and shared types.
     """
     families: dict[str, list[Unit]] = {}
     for unit in units:

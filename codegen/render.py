@@ -80,13 +80,7 @@ def render_domain(domain: DomainModel) -> str:
 
 
 def render_catalog(package: str, domain: DomainModel, entries: Iterable[CatalogModel]) -> str:
-    """Return the outermost ``__init__``, with the catalog of all events.
-
-    Args:
-        package: Name of the package.
-        domain: What it exports besides.
-        entries: Events and their versions.
-    """
+    """Return the outermost ``__init__``, with the catalog of all events."""
     rows = [
         _call(
             "CatalogEntry",
@@ -203,15 +197,7 @@ def _all(names: Iterable[str]) -> str:
 
 
 def _sequence(start: str, items: list[str], end: str, indent: str, before: int) -> str:
-    """Return items in brackets, on one line if that fits, else one a line.
-
-    Args:
-        start: Opening bracket.
-        items: Python source of each.
-        end: Closing bracket.
-        indent: What precedes the line.
-        before: Characters that stand between the indent and the bracket.
-    """
+    """Return items in brackets, on one line if that fits, else one a line."""
     flat = f"{start}{', '.join(items)}{end}"
     if len(indent) + before + len(flat) <= LINE_LENGTH:
         return flat

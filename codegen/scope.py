@@ -67,12 +67,7 @@ class Scope:
 
 
 def relative(source: tuple[str, ...], target: tuple[str, ...]) -> str:
-    """Return a module's name as another one imports it.
-
-    Args:
-        source: Path of the importing module.
-        target: Path of the imported module.
-    """
+    """Return a module's name as another one imports it."""
     package = source[:-1]
     common = 0
     while common < min(len(package), len(target) - 1) and package[common] == target[common]:
@@ -83,13 +78,7 @@ def relative(source: tuple[str, ...], target: tuple[str, ...]) -> str:
 def local_names(
     own: Mapping[str, str], foreign: Iterable[str], homes: Mapping[str, ClassHome]
 ) -> dict[str, str]:
-    """Return the name of each type in a module: its own classes first, then imported ones.
-
-    Args:
-        own: Full name → class, of the module's own types.
-        foreign: Full names of types of other modules.
-        homes: Full name → home, of those that have a class.
-    """
+    """Return the name of each type in a module: its own classes first, then imported ones."""
     taken = set(own.values())
     local = dict(own)
     clashing = []

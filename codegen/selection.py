@@ -20,17 +20,7 @@ def select(
     domains: Sequence[str],
     unread: Collection[str] = (),
 ) -> set[Key]:
-    """Return the roots of some domains and all that they refer to.
-
-    Args:
-        roots: All roots.
-        edges: Root → the roots that it refers to.
-        domains: The domains.
-        unread: Domains with files that could not be read, perhaps none of them.
-
-    Raises:
-        ConfigurationError: There is no such domain.
-    """
+    """Return the roots of some domains and all that they refer to."""
     by_domain: dict[str, list[Key]] = {domain: [] for domain in unread}
     for root in roots:
         by_domain.setdefault(root.domain, []).append(root.key)
@@ -63,12 +53,6 @@ def narrow(
 
     Exports and the catalog also keep the events whose modules are in the output already, so
     that several runs, one for each domain, make one package.
-
-    Args:
-        contracts: What all roots become.
-        chosen: Keys of the roots.
-        keys: Key of the root of each module of ``contracts``.
-        exists: Returns whether a module, given as a dotted path, is in the output.
     """
     modules = [m for m, key in zip(contracts.modules, keys, strict=True) if key in chosen]
     made = {".".join(module.path) for module in modules}

@@ -8,13 +8,7 @@ from codegen.literals import LINE_LENGTH
 
 
 def wrapped(prefix: str, source: str, indent: str) -> str:
-    """Return an expression behind a prefix, broken where its line would be too long.
-
-    Args:
-        prefix: What precedes it, such as ``default=``.
-        source: The expression: a literal, or a call with literals.
-        indent: What precedes the line, which ends with a comma.
-    """
+    """Return an expression behind a prefix, broken where its line would be too long."""
     if len(indent) + len(prefix) + len(source) < LINE_LENGTH:
         return prefix + source
     node = ast.parse(source, mode="eval").body

@@ -34,11 +34,7 @@ InfoT = TypeVar("InfoT", bound=EventInfo)
 
 
 def info_of(cls: type[Any]) -> EventInfo:
-    """Return the contract of a generated class.
-
-    Raises:
-        SchemaError: The class has none.
-    """
+    """Return the contract of a generated class."""
     info: EventInfo | None = getattr(cls, "__event__", None)
     if info is None:
         raise SchemaError(
@@ -49,11 +45,7 @@ def info_of(cls: type[Any]) -> EventInfo:
 
 
 def contract_schema(info: EventInfo) -> Schema:
-    """Parse the schema of a contract with all that it refers to.
-
-    Raises:
-        InvalidSchemaError: A schema is not valid Avro.
-    """
+    """Parse the schema of a contract with all that it refers to."""
     references: list[NamedSchema] = []
     for each in dependencies(info):
         references += named_types(parse_schema(each.schema, references=references))

@@ -47,9 +47,6 @@ class Duration:
     def from_bytes(cls, data: bytes) -> Duration:
         """Return the duration that twelve bytes of the wire stand for.
 
-        Args:
-            data: Exactly twelve bytes.
-
         Raises:
             ValueError: There are more or fewer bytes.
         """

@@ -219,11 +219,7 @@ class EmbeddedBroker(Closing):
 
 
 class EmbeddedAdmin:
-    """A `BrokerAdmin` of a broker in this process.
-
-    Args:
-        broker: Whose topics are created and described; it is not closed with this.
-    """
+    """A `BrokerAdmin` of a broker in this process."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker

@@ -110,22 +110,12 @@ class HostAdmin:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
-        """Return those of ``topics`` that exist.
-
-        Raises:
-            BrokerUnavailableError: The host does not answer.
-            BrokerError: What answers is not a host of an embedded broker.
-        """
+        """Return those of ``topics`` that exist."""
         found = [_definition(each) for each in self._ask(None)["topics"]]
         return {topic.name: topic for topic in found if topic.name in topics}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is.
-
-        Raises:
-            BrokerUnavailableError: The host does not answer.
-            BrokerError: The host refuses a topic, or is none.
-        """
+        """Create topics; one that exists already is left as it is."""
         self._ask({"topics": [_topic_json(topic) for topic in topics]})
 
     def close(self) -> None:

@@ -70,11 +70,7 @@ def load_library() -> Any:
 
 
 def new_handle(library: Any) -> int:
-    """Return a silent client handle, which a mock cluster needs as its owner.
-
-    Raises:
-        ConfigurationError: librdkafka does not start.
-    """
+    """Return a silent client handle, which a mock cluster needs as its owner."""
     config = library.rd_kafka_conf_new()
     library.rd_kafka_conf_set_log_cb(config, None)
     text = ctypes.create_string_buffer(512)

@@ -43,9 +43,6 @@ def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str
     different strategies abort the process that hosts it; so members join by the protocol of
     KIP-848. Fetches answer only after their whole waiting time, which is therefore made short.
 
-    Args:
-        options: As they were set.
-
     Returns:
         The options to use, and the librdkafka keys that were set and had to be dropped.
     """
@@ -63,10 +60,6 @@ def is_mock_cluster(kafka: KafkaOptions, timeout: float = _SECONDS) -> bool:
     """Ask the brokers whether they are a mock cluster, which another process hosts.
 
     Only loopback addresses are asked: a mock cluster listens nowhere else.
-
-    Args:
-        kafka: Servers and credentials.
-        timeout: Limit of each step, seconds; silence means no.
     """
     hosts = {server.rpartition(":")[0] for server in kafka.bootstrap_servers}
     if not hosts <= {"127.0.0.1", "localhost"} or kafka.tls or kafka.sasl:

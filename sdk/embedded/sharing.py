@@ -41,9 +41,6 @@ class Shared(Generic[T]):
     """Creates a thing at the first lease and closes it with the last.
 
     A forked child does not inherit the thing: its first lease creates another.
-
-    Args:
-        create: Creates the thing.
     """
 
     def __init__(self, create: Callable[[], T]) -> None:
@@ -90,11 +87,7 @@ _registry: Shared[EmbeddedRegistry] = Shared(EmbeddedRegistry)
 
 
 def lease_broker() -> Lease[EmbeddedBroker]:
-    """Return a share of this process's embedded broker.
-
-    Raises:
-        ConfigurationError: librdkafka lacks the broker.
-    """
+    """Return a share of this process's embedded broker."""
     return _broker.lease()
 
 

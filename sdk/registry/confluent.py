@@ -17,11 +17,7 @@ from sdk.settings import RegistryOptions
 
 
 def confluent_client(options: RegistryOptions) -> SchemaRegistryClient:
-    """Return Confluent's client; its own retries are off, its time-out is on.
-
-    Raises:
-        ConfigurationError: The options do not make a client.
-    """
+    """Return Confluent's client; its own retries are off, its time-out is on."""
     for url in options.url:
         _check_way(url, options)
     settings: dict[str, Any] = {

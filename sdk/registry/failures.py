@@ -32,13 +32,7 @@ _INVALID: Final = frozenset({42201, 42209})
 
 
 def refused(answer: Answer, doing: str, where: Mapping[str, Any]) -> RegistryError | SchemaError:
-    """Return our error for an answer that is not a success.
-
-    Args:
-        answer: With a status other than 2xx.
-        doing: What was asked for, to follow "cannot", such as ``look up the schema``.
-        where: Context of the error, such as ``subject`` or ``schema_id``.
-    """
+    """Return our error for an answer that is not a success."""
     if answer.proxy is not None:
         return RegistryRefusedError(
             f"cannot {doing}: the proxy {answer.proxy.host}:{answer.proxy.port} answers"

@@ -39,14 +39,6 @@ def find(
     Looking a schema up finds the version without rules and metadata. When a newer version holds
     the same schema with rules, that is the one to write with: passing it over would send in clear
     what it encrypts.
-
-    Args:
-        client: Asks the registry.
-        subject: Registry subject.
-        contract: Of the event.
-        references: What its schema refers to; None where that is not registered by itself.
-        wanted: The setting ``registry.match``.
-        writable: Tells whether every event can be written as another schema.
     """
     plain: StoredVersion | None = None
     if wanted != "latest_compatible" and references is not None:
@@ -83,15 +75,7 @@ def not_found(
     wanted: str,
     missing: SchemaNotFoundError | None,
 ) -> SchemaNotFoundError:
-    """Return the error that says which versions there are, and how the nearest differs.
-
-    Args:
-        client: Asks the registry.
-        subject: Registry subject.
-        contract: Of the event.
-        wanted: The setting ``registry.match``.
-        missing: The error of a shared type that is not registered either.
-    """
+    """Return the error that says which versions there are, and how the nearest differs."""
     message = f"version {contract.version} of {contract.full_name} is not registered"
     if missing is not None:
         message += f"; and {missing.message} under subject {missing.subject}"

@@ -27,14 +27,7 @@ _JSON_BODY: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 @frozen(kw_only=True)
 class Answer:
-    """A server's answer, whatever its status.
-
-    Attributes:
-        status: HTTP status.
-        headers: Name, in lower case → value.
-        body: The whole body.
-        proxy: The proxy, where it answered instead of the server.
-    """
+    """A server's answer, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
@@ -181,11 +174,7 @@ class HttpClient:
 
 
 def _left(deadline: float) -> float:
-    """Return the seconds until a deadline.
-
-    Raises:
-        TimeoutError: It has passed.
-    """
+    """Return the seconds until a deadline."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")

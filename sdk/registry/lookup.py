@@ -97,17 +97,6 @@ class Registry:
 
         Which version that is, ``registry.match`` decides. Where auto-registration is on, a missing
         schema is registered, after the schemas that it refers to.
-
-        Args:
-            subject: Registry subject.
-            contract: Of the event, or of a shared type.
-            writable: Asked, where ``registry.match`` is ``latest_compatible``, whether every event
-                can be written as another schema.
-
-        Raises:
-            SchemaNotFoundError: There is none, and auto-registration is off.
-            IncompatibleSchemaError: The registry refuses it at the subject's level.
-            RegistryError: The registry gave no usable answer.
         """
         return self._registered.get(
             (subject, contract, writable is None),
@@ -119,9 +108,6 @@ class Registry:
 
         Shared types come first, then all versions that the catalog has of each event, oldest
         first; a version that another pair puts under another subject is left out.
-
-        Raises:
-            RegistryError: The registry gave no usable answer.
         """
         if not self._options.auto_register:
             return
@@ -163,23 +149,14 @@ class Registry:
     def writer(
         self, version: RegisteredVersion, contract: EventInfo, encode: Encode, *, in_header: bool
     ) -> RuledWriter:
-        """Return what writes events with a version that has rules.
-
-        Raises:
-            ConfigurationError: The installed client cannot apply rules to this schema.
-        """
+        """Return what writes events with a version that has rules."""
         text, references = contract.schema, tuple(each.schema for each in dependencies(contract))
         if version.written_as is not None:
             text, references = version.written_as.text, version.written_as.references
         return self._rules().writer(version, text, references, encode, in_header=in_header)
 
     def reader(self, fetched: FetchedSchema, strategy: Callable[[str, str], str]) -> RuledReader:
-        """Return what reads records of a schema that has rules.
-
-        Raises:
-            InvalidSchemaError: The schema is not valid Avro.
-            ConfigurationError: The installed client cannot apply rules to this schema.
-        """
+        """Return what reads records of a schema that has rules."""
         return self._rules().reader(fetched.text, fetched.references, strategy)
 
     def _rules(self) -> RuleEngine:

@@ -33,13 +33,7 @@ class Relation(Enum):
 def match(
     contract: EventInfo, registered: FetchedSchema, writable: Writable | None = None
 ) -> Relation | None:
-    """Tell how a registered schema, or the branch of a union that has our name, stands to ours.
-
-    Args:
-        contract: Ours.
-        registered: The other one.
-        writable: Tells whether every event of ours can be written as another schema.
-    """
+    """Tell how a registered schema, or the branch of a union that has our name, stands to ours."""
     if registered.schema_type != "AVRO":
         return None
     try:

@@ -15,14 +15,7 @@ from sdk.errors import ConfigurationError
 
 @frozen(kw_only=True)
 class Proxy:
-    """An HTTP proxy.
-
-    Attributes:
-        host: Its host name.
-        port: Its port.
-        origin: Where it was configured: a variable such as ``HTTPS_PROXY``, or the system.
-        authorization: Value of the ``Proxy-Authorization`` header, or None.
-    """
+    """An HTTP proxy."""
 
     host: str
     port: int
@@ -40,9 +33,6 @@ def proxy_for(url: SplitResult) -> Proxy | None:
 
     Follows the variables ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
     system's settings where Python knows them. This machine is never reached through a proxy.
-
-    Raises:
-        ConfigurationError: The proxy speaks a protocol other than HTTP, or its URL is invalid.
     """
     if is_loopback(url.hostname or ""):
         return None

@@ -68,9 +68,6 @@ class RuleEngine:
 
     Args:
         options: The ``[registry]`` table. Its ``rules`` are given to the rule executors.
-
-    Raises:
-        ConfigurationError: The options do not make a client.
     """
 
     def __init__(self, options: RegistryOptions) -> None:
@@ -98,13 +95,6 @@ class RuleEngine:
     ) -> AvroRuledWriter:
         """Return what writes events with one version of a subject.
 
-        Args:
-            version: The version.
-            text: Its schema.
-            references: Schemas that it refers to, in dependency order.
-            encode: Our encoder of the event class.
-            in_header: Send the schema's GUID in a header instead of the id as prefix.
-
         Raises:
             InvalidSchemaError: The schema is not valid Avro.
             ConfigurationError: The installed client cannot apply rules to this schema.
@@ -125,17 +115,7 @@ class RuleEngine:
     def reader(
         self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
     ) -> AvroRuledReader:
-        """Return what reads records that were written with one schema and its rules.
-
-        Args:
-            text: The writer's schema.
-            references: Schemas that it refers to, in dependency order.
-            strategy: (topic, record full name) → subject.
-
-        Raises:
-            InvalidSchemaError: The schema is not valid Avro.
-            ConfigurationError: The installed client cannot apply rules to this schema.
-        """
+        """Return what reads records that were written with one schema and its rules."""
         schema = AvroText.of(text, references)
 
         def subject(context: SerializationContext | None, _: str | None) -> str:
@@ -172,12 +152,7 @@ class AvroText:
 
     @classmethod
     def of(cls, text: str, references: tuple[str, ...]) -> AvroText:
-        """Parse a schema whose references are given in dependency order.
-
-        Raises:
-            InvalidSchemaError: It is not valid Avro.
-            ConfigurationError: The installed client cannot apply rules to this schema.
-        """
+        """Parse a schema whose references are given in dependency order."""
         schema = parse_schema(text, references=references)
         tuples = _needs_tuples(schema)
         if tuples and _client_version() < _TUPLES_SINCE:
@@ -207,12 +182,7 @@ class AvroRuledWriter:
     secrets: tuple[str, ...] = field(repr=False)
 
     def write(self, event: Any, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event, rules applied; may append a header.
-
-        Raises:
-            SerializationError: The event does not fit its schema, or a rule refuses it.
-            RegistryError: An encryption key is unavailable.
-        """
+        """Return the record value of an event, rules applied; may append a header."""
         body = io.BytesIO(self.encode(event, b""))
         context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
         outer = sys.exception()
@@ -237,17 +207,7 @@ class AvroRuledReader:
     secrets: tuple[str, ...] = field(repr=False)
 
     def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
-        """Return the Avro body, rules applied, in the shape of the writer's schema.
-
-        Args:
-            record: Where the bytes stood.
-            prefix: Schema id, framed as before a body.
-            body: What follows it.
-
-        Raises:
-            DeserializationError: A rule refuses the record, or it can never be read.
-            RegistryError: An encryption key is unavailable.
-        """
+        """Return the Avro body, rules applied, in the shape of the writer's schema."""
         if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
             return body
         headers = cast(Any, list(record.headers))

@@ -9,13 +9,7 @@ from attrs import frozen
 
 @frozen
 class Reference:
-    """A schema that another one names.
-
-    Attributes:
-        name: The type's full name.
-        subject: Where it is registered.
-        version: The registry's version number there.
-    """
+    """A schema that another one names."""
 
     name: str
     subject: str
@@ -23,11 +17,7 @@ class Reference:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a reference of an answer.
-
-        Raises:
-            LookupError, TypeError, ValueError: It is not one.
-        """
+        """Read a reference of an answer."""
         return cls(str(answer["name"]), str(answer["subject"]), int(answer["version"]))
 
     def as_json(self) -> dict[str, Any]:
@@ -56,11 +46,7 @@ class StoredSchema:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a schema out of an answer.
-
-        Raises:
-            LookupError, TypeError, ValueError: There is none.
-        """
+        """Read a schema out of an answer."""
         rules = answer.get("ruleSet") or {} if isinstance(answer, dict) else {}
         text = answer["schema"]
         if not isinstance(text, str):
@@ -76,15 +62,7 @@ class StoredSchema:
 
 @frozen(kw_only=True)
 class StoredVersion:
-    """A schema under a subject.
-
-    Attributes:
-        subject: Where it stands.
-        version: The registry's own version number; it is never ours.
-        schema_id: Its id.
-        guid: The id's global twin, of a registry that has such.
-        schema: The schema.
-    """
+    """A schema under a subject."""
 
     subject: str
     version: int
@@ -94,11 +72,7 @@ class StoredVersion:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a version out of an answer.
-
-        Raises:
-            LookupError, TypeError, ValueError: There is none.
-        """
+        """Read a version out of an answer."""
         return cls(
             subject=str(answer["subject"]),
             version=int(answer["version"]),

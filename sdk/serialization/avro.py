@@ -17,11 +17,7 @@ from sdk.serialization.registry import Encode, FetchedSchema
 
 
 class AvroFormat:
-    """The `BodyFormat` of Avro.
-
-    Args:
-        limits: What one payload, and one writer's schema, may cost.
-    """
+    """The `BodyFormat` of Avro."""
 
     content_type: Final = "application/avro"
     schema_type: Final = "AVRO"
@@ -30,11 +26,7 @@ class AvroFormat:
         self._limits = limits
 
     def encoder(self, event_class: type[Event], written_as: FetchedSchema | None) -> Encode:
-        """Return what writes events of a class, as another schema than its own if one is given.
-
-        Raises:
-            SchemaError: Events of the class cannot be written so.
-        """
+        """Return what writes events of a class, as another schema than its own if one is given."""
         if written_as is None:
             return encoder_for(event_class, limits=self._limits)
         return encoder_for(
@@ -45,12 +37,7 @@ class AvroFormat:
         )
 
     def writer(self, fetched: FetchedSchema) -> AvroWriter:
-        """Return what reads the bodies that a schema wrote.
-
-        Raises:
-            InvalidSchemaError: The schema is not valid Avro.
-            DeserializationError: It is neither a record nor a union.
-        """
+        """Return what reads the bodies that a schema wrote."""
         schema = parse_schema(fetched.text, references=fetched.references, limits=self._limits)
         if not isinstance(schema, RecordSchema | UnionSchema):
             raise DeserializationError(f"the schema is a bare {schema.type}, not a record")
@@ -67,11 +54,7 @@ class AvroWriter:
     limits: Limits = DEFAULT_LIMITS
 
     def name_of(self, data: bytes, start: int) -> str:
-        """Return the full name of the record that a body holds; ``null`` for the branch null.
-
-        Raises:
-            DeserializationError: The body names no branch of the union, or none that is an event.
-        """
+        """Return the full name of the record that a body holds; ``null`` for the branch null."""
         branch = branch_written(self.schema, data, start)
         if isinstance(branch, RecordSchema):
             return branch.name
@@ -80,9 +63,5 @@ class AvroWriter:
         raise DeserializationError(f"the value is a bare {branch.type}, not a record")
 
     def decoder(self, event_class: type[Event]) -> Decode:
-        """Return what reads bodies as a class.
-
-        Raises:
-            SchemaError: The class can never read what this schema wrote.
-        """
+        """Return what reads bodies as a class."""
         return decoder_for(event_class, self.schema, limits=self.limits)

@@ -23,11 +23,7 @@ _KINDS: Final = {"string": "string", "int": "long", "long": "long"}
 
 
 class AvroKeySerializer:
-    """Writes str and UUID keys as Avro ``string`` and int keys as ``long``; bytes stay unchanged.
-
-    Args:
-        registry: Finds, registers and fetches the schemas.
-    """
+    """Writes str and UUID keys as Avro ``string``, int keys as ``long``, and bytes as they are."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
@@ -35,12 +31,7 @@ class AvroKeySerializer:
         self._readers: dict[bytes, Callable[[bytes], object]] = {}
 
     def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
-        """Return the record key, in the wire format of record values.
-
-        Raises:
-            SerializationError: The key is not of a supported type, or out of range.
-            RegistryError: The id of the key's schema is unavailable.
-        """
+        """Return the record key, in the wire format of record values."""
         text = key_text(key, topic)
         if text is None or isinstance(text, bytes):
             return text
@@ -58,12 +49,7 @@ class AvroKeySerializer:
         return prefix + long_bytes(number)
 
     def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
-        """Return a record key as the value that its schema describes.
-
-        Raises:
-            DeserializationError: The key names no schema that the registry has, or does not fit it.
-            RegistryError: The key's schema is unavailable.
-        """
+        """Return a record key as the value that its schema describes."""
         if data is None:
             return None
         prefix, body = data[:ID_LENGTH], data[ID_LENGTH:]
@@ -88,11 +74,7 @@ class AvroKeySerializer:
         return (topic, "long" if isinstance(key, int) else "string") in self._prefixes
 
     def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
-        """Resolve the ids that the key fields of all (event class, topic) pairs will need.
-
-        Raises:
-            RegistryError: A key's schema is not registered, or the registry is unavailable.
-        """
+        """Resolve the ids that the key fields of all (event class, topic) pairs will need."""
         for event_class, topic in routes:
             kind = _key_kind(event_class.__event__)
             if kind is not None:

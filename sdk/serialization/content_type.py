@@ -40,12 +40,7 @@ class ContentTypeSerializer:
         return self._own.content_type
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; may append headers of the format's own.
-
-        Raises:
-            SerializationError: The event does not fit its schema.
-            RegistryError: The schema id is unavailable.
-        """
+        """Return the record value of an event; may append headers of the format's own."""
         return self._own.encode(event, topic, headers)
 
     def ready(self, event_class: type[Event], topic: str) -> bool:
@@ -53,20 +48,11 @@ class ContentTypeSerializer:
         return self._own.ready(event_class, topic)
 
     def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
-        """Resolve everything that encoding these (event class, topic) pairs needs.
-
-        Raises:
-            RegistryError: A schema is not registered, or the registry is unavailable.
-        """
+        """Resolve everything that encoding these (event class, topic) pairs needs."""
         self._own.warm_up(routes)
 
     def open(self, record: ConsumerRecord) -> Incoming:
-        """Find the writer of a record, in the format that the record names.
-
-        Raises:
-            DeserializationError: The record does not say what it carries.
-            RegistryError: The writer schema is unavailable.
-        """
+        """Find the writer of a record, in the format that the record names."""
         for name, value in reversed(record.headers):
             if name == CONTENT_TYPE and value is not None:
                 return (self._made.get(value) or self._make(value)).open(record)

@@ -123,12 +123,7 @@ class FramedRecord:
     _start: int
 
     def read(self, event_class: type[E]) -> E:
-        """Return the event as an instance of ``event_class``.
-
-        Raises:
-            DeserializationError: The value can never be read as ``event_class``.
-            RegistryError: A rule needs a key that is unavailable.
-        """
+        """Return the event as an instance of ``event_class``."""
         writer = self._writer
         data: bytes = self._record.value  # type: ignore[assignment]  # located, so there is one
         start = self._start
@@ -178,13 +173,7 @@ class FramedSerializer:
         return self._body.content_type
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; in header mode, append the schema's GUID.
-
-        Raises:
-            SerializationError: The event does not fit its schema, or a rule refuses it.
-            SchemaError: The event cannot be written as the registered version.
-            RegistryError: The schema id is unavailable.
-        """
+        """Return the record value of an event; in header mode, append the schema's GUID."""
         route = self._routes.get((type(event), topic))
         if route is None:
             return self._encode_first(event, topic, headers)
@@ -199,12 +188,7 @@ class FramedSerializer:
         return value
 
     def open(self, record: ConsumerRecord) -> FramedRecord:
-        """Find the writer schema that a record names.
-
-        Raises:
-            DeserializationError: The record does not name the schema of an event.
-            RegistryError: The writer schema is unavailable.
-        """
+        """Find the writer schema that a record names."""
         value, start = record.value, ID_LENGTH
         for name, _ in record.headers:  # most records have none of this name, and a known id
             if name == VALUE_SCHEMA_ID:

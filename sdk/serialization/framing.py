@@ -49,11 +49,7 @@ def unframe(prefix: bytes) -> int | str | None:
 
 
 def locate(record: ConsumerRecord) -> tuple[bytes, int]:
-    """Return the bytes that name the schema, and where the body starts; a header wins.
-
-    Raises:
-        DeserializationError: The record is a tombstone, or its value does not name a schema.
-    """
+    """Return the bytes that name the schema, and where the body starts; a header wins."""
     data = record.value
     if data is None:
         raise poison("a tombstone carries no event", record)

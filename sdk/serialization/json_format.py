@@ -25,11 +25,7 @@ class JsonIncoming:
     schema_id: None = None
 
     def read(self, event_class: type[E]) -> E:
-        """Return the event as an instance of ``event_class``.
-
-        Raises:
-            DeserializationError: The value is not JSON, or does not fit ``event_class``.
-        """
+        """Return the event as an instance of ``event_class``."""
         record = self._record
         contract: EventInfo = event_class.__event__
         same_version = record.header(EVENT_VERSION) == str(contract.version).encode()
@@ -53,11 +49,7 @@ class JsonMessageSerializer:
     content_type: Final = "application/json"
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; add the headers that say what it is if missing.
-
-        Raises:
-            SerializationError: The event does not fit its schema; ``path`` is the field's.
-        """
+        """Return the record value of an event; add the headers that say what it is if missing."""
         contract = _contract(type(event))
         try:
             text = to_json(event)
@@ -72,11 +64,7 @@ class JsonMessageSerializer:
         return text.encode()
 
     def open(self, record: ConsumerRecord) -> JsonIncoming:
-        """Read the event's full name from the ``ce_type`` header.
-
-        Raises:
-            DeserializationError: There is no such header, or it is not text.
-        """
+        """Read the event's full name from the ``ce_type`` header."""
         value = record.header(TYPE)
         try:
             name = "" if value is None else value.decode()

@@ -42,11 +42,7 @@ class TextKeySerializer:
     """Writes keys as UTF-8 text."""
 
     def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
-        """Return the record key.
-
-        Raises:
-            SerializationError: The key is not of a supported type, or holds lone surrogates.
-        """
+        """Return the record key."""
         text = key if type(key) is str else key_text(key, topic)
         try:
             return text.encode() if isinstance(text, str) else text
@@ -89,11 +85,7 @@ class MixedKeySerializer:
         return self._own.encode(key, event_class, topic)
 
     def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
-        """Return a record key as its schema's value, else as text, else as bytes.
-
-        Raises:
-            RegistryError: The key's schema is unavailable.
-        """
+        """Return a record key as its schema's value, else as text, else as bytes."""
         if data is not None and _names_schema(data, headers):
             try:
                 return self._avro.get(None, self._make_avro).decode(data, topic, headers)

@@ -75,12 +75,7 @@ BY_NAME: Mapping[str, Key] = {name: key for key in KEYS for name in (key.name, *
 
 
 def configured(table: str, options: Any) -> dict[str, Any]:
-    """Return the librdkafka keys that the options of one table set.
-
-    Args:
-        table: Its name, such as ``kafka.tls``.
-        options: The options class of that table; what is None sets nothing.
-    """
+    """Return the librdkafka keys that the options of one table set."""
     names = {each.name for each in fields(type(options))}
     config: dict[str, Any] = {}
     for key in KEYS:
@@ -101,9 +96,6 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
     They are the keys with a dot or in `UNDOTTED`, and those of the sub-table ``librdkafka``, in
     which an underscore stands for a dot because a variable's name cannot have one; likewise in
     ``[registry.rules]``.
-
-    Args:
-        settings: Merged settings; changed in place.
 
     Returns:
         What cannot pass: keys that the SDK sets itself.

@@ -122,15 +122,7 @@ def load_settings(
 
 
 def settings_files(settings: SettingsPaths | None, variables: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the settings files in order, each followed by the secrets beside it.
-
-    Args:
-        settings: As for `load_settings`.
-        variables: The environment variables.
-
-    Raises:
-        ConfigurationError: A file that was named does not exist.
-    """
+    """Yield the settings files in order, each followed by the secrets beside it."""
     named = settings if settings is not None else variables.get("SDK_SETTINGS") or None
     several = [named] if isinstance(named, str | os.PathLike) else named
     for path in map(Path, ["settings.toml"] if several is None else several):

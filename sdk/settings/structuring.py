@@ -35,15 +35,7 @@ MISSING = "is missing"
 
 
 def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[Finding]]:
-    """Build an options class out of nested tables, strict about keys and types.
-
-    Args:
-        values: Merged settings.
-        cls: An attrs class; its fields may be such classes, tuples and mappings of them, or None.
-
-    Returns:
-        The options, or None and everything that is wrong with the values.
-    """
+    """Build an options class out of nested tables, strict about keys and types."""
     try:
         return _converter().structure(values, cls), []
     except (cattrs.BaseValidationError, ConfigurationError, _MismatchError) as error:

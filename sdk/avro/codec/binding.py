@@ -20,13 +20,7 @@ _OURS: Final = "sdk.events"
 
 @frozen
 class Binding:
-    """A generated class and its contract.
-
-    Attributes:
-        cls: The class.
-        schema: Its parsed schema.
-        types: Avro full name → class, over the schema and all that it references.
-    """
+    """A generated class and its contract."""
 
     cls: type[Any]
     schema: RecordSchema
@@ -51,12 +45,7 @@ class Shape:
 
 
 def bind(cls: type[Any]) -> Binding:
-    """Parse the contract of a generated class and find the classes of its types.
-
-    Raises:
-        SchemaError: The class has no contract, or does not fit it.
-        InvalidSchemaError: The contract's schema is not valid Avro.
-    """
+    """Parse the contract of a generated class and find the classes of its types."""
     info = info_of(cls)
     types: dict[str, type[Any]] = {}
     for each in (*dependencies(info), info):

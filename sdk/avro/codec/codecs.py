@@ -259,11 +259,6 @@ def binding(cls: type[Any]) -> Binding:
 def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:
     """Return what a body was written as: a branch where the schema is a union, else the schema.
 
-    Args:
-        schema: The writer's schema, parsed.
-        data: What ends with the body.
-        start: Where the body starts.
-
     Raises:
         DeserializationError: The union has no branch of the index that was written.
     """

@@ -74,30 +74,13 @@ _PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
 
 
 def encode_plan(schema: RecordSchema, classes: Classes) -> Plan:
-    """Make the plan that writes the events of a schema.
-
-    Args:
-        schema: What is written.
-        classes: Classes of its named types.
-
-    Raises:
-        SchemaError: A class is missing or does not fit its type.
-    """
+    """Make the plan that writes the events of a schema."""
     lowering = Lowering(classes)
     return lowering.plan(schema.name, lowering.schema(schema))
 
 
 def decode_plan(resolution: Resolution, reader: RecordSchema, classes: Classes) -> Plan:
-    """Make the plan that reads what a resolution describes.
-
-    Args:
-        resolution: What must be done.
-        reader: The schema that is asked for.
-        classes: Classes of the reader's named types.
-
-    Raises:
-        SchemaError: A class is missing or does not fit its type.
-    """
+    """Make the plan that reads what a resolution describes."""
     lowering = _ReadLowering(resolution, classes)
     return lowering.plan(reader.name, lowering.node(resolution.root))
 

@@ -290,11 +290,7 @@ class Plan:
 
 
 def check_version(plan: Plan) -> None:
-    """Refuse a plan of another format.
-
-    Raises:
-        ValueError: The plan was not made for these executors.
-    """
+    """Refuse a plan of another format."""
     if plan.version != PLAN_VERSION:
         raise ValueError(f"plan of version {plan.version}, executors of version {PLAN_VERSION}")
 

@@ -28,13 +28,6 @@ class MalformedError(ValueError):
 def read_long(data: bytes, position: int) -> tuple[int, int]:
     """Read a zigzag varint of at most 64 bits.
 
-    Args:
-        data: The payload.
-        position: Where the number starts.
-
-    Returns:
-        The number, and the position behind it.
-
     Raises:
         IndexError: The payload ends inside the number.
         MalformedError: The varint is over-long or does not fit 64 bits.

@@ -50,11 +50,6 @@ def encode_plan_as(resolution: Resolution, own: RecordSchema, classes: Classes) 
     know, a number that it would round, and another logical type are refused here, not when a
     value comes. Fields that only the other schema has are written with its defaults.
 
-    Args:
-        resolution: How data of ``own`` is read as the other schema.
-        own: The schema of the events.
-        classes: Classes of its named types.
-
     Raises:
         IncompatibleSchemaError: A value could be lost; ``path`` is the JSON pointer inside the
             other schema, as far as it has the place.

@@ -34,16 +34,7 @@ _KINDS: Final[Mapping[type[Any], str]] = {
 
 
 class MisfitError(ValueError):
-    """A value that does not fit its schema; its path grows while it travels outwards.
-
-    Args:
-        cause: What was raised for the value.
-        step: Where the value is inside the one around it.
-
-    Attributes:
-        path: Steps from the outside in.
-        remedy: What to do, or None.
-    """
+    """A value that does not fit its schema; its path grows while it travels outwards."""
 
     def __init__(self, cause: Exception, step: str = "") -> None:
         super().__init__(cause.message if isinstance(cause, SdkError) else str(cause))
@@ -61,12 +52,7 @@ def _at(error: Exception, step: str) -> MisfitError:
 
 
 class Forms:
-    """Makes the forms of one event class; a record inside itself refers to itself by name.
-
-    Args:
-        bound: The class and its schema.
-        ignore_unknown: Whether reading passes over keys that are not fields.
-    """
+    """Makes the forms of one event class; a record inside itself refers to itself by name."""
 
     def __init__(self, bound: Binding, *, ignore_unknown: bool) -> None:
         self.types = bound.types

@@ -195,12 +195,7 @@ class RecordResolution:
 
 @frozen
 class Resolution:
-    """How everything that a writer's schema can write is read with a reader's.
-
-    Attributes:
-        root: The outermost value.
-        records: Each pair of records that is met, once.
-    """
+    """How everything that a writer's schema can write is read with a reader's."""
 
     root: Node
     records: tuple[RecordResolution, ...]

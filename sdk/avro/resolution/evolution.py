@@ -155,12 +155,7 @@ def check_level(
 
 
 def as_schema(source: SchemaSource) -> Schema:
-    """Return the schema of an event class, or parse schema JSON; nodes come back as they are.
-
-    Raises:
-        InvalidSchemaError: The JSON is not valid Avro.
-        SchemaError: The class is not an event class.
-    """
+    """Return the schema of an event class, or parse schema JSON; nodes come back as they are."""
     if isinstance(source, Schema):
         return source
     if isinstance(source, str | Mapping | list):

@@ -25,12 +25,7 @@ from sdk.avro.schema.model import RecordSchema, Schema, UnionSchema
 class Choice:
     """A reader's union while it is open which of its branches takes the writer's value.
 
-    Attributes:
-        writer: What was written.
-        reader: The union.
-        path: JSON pointer of the union.
-        indexes: Branches that may take the value, in order of preference.
-        tried: The first of them, resolved; the next one is, when these have failed.
+    ``indexes`` are the candidates, best first; those that were ``tried`` have failed, but the last.
     """
 
     writer: Schema
@@ -62,12 +57,6 @@ class Failures:
 
     A record fails when one of its fields does, a union when all branches do, and a choice when
     its last candidate does. Arrays and maps never fail, because they may be empty.
-
-    Args:
-        another: Resolves and returns the next candidate of a choice, or returns None.
-
-    Attributes:
-        errors: By key of the node: why no value can ever be read there.
     """
 
     def __init__(self, another: Callable[[Choice], Any]) -> None:

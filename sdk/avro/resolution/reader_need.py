@@ -90,15 +90,7 @@ class Finding:
 
 
 def reader_findings(reader: Schema, writer: Schema) -> tuple[Finding, ...]:
-    """Return what a reader should know about data of a writer.
-
-    Args:
-        reader: The schema that must be able to read.
-        writer: The schema that the data was written with.
-
-    Returns:
-        Findings in the order of the reader's schema as the writer's data runs through it.
-    """
+    """Return what a reader should know about data of a writer."""
     return tuple(_Walk(attempt(writer, reader)).all(writer, reader))
 
 

@@ -92,12 +92,7 @@ class Incompatibility:
         return _RULES[self.type][1]
 
     def describe(self, reader: str = "new", writer: str = "old") -> str:
-        """Say it in the registry's words.
-
-        Args:
-            reader: What to call the reader's schema.
-            writer: What to call the writer's schema.
-        """
+        """Say it in the registry's words."""
         if self.type == "AMBIGUOUS_FIELD":
             return self.message
         return _DESCRIPTIONS[self.type].format(
@@ -105,12 +100,7 @@ class Incompatibility:
         )
 
     def registry_message(self, reader: str = "new", writer: str = "old") -> str:
-        """Return the item that the registry's REST answer lists.
-
-        Args:
-            reader: What to call the reader's schema.
-            writer: What to call the writer's schema.
-        """
+        """Return the item that the registry's REST answer lists."""
         if self.type == "AMBIGUOUS_FIELD":
             return f"Unexpected exception during compatibility check: {self.message}"
         return (
@@ -121,10 +111,6 @@ class Incompatibility:
 
 def incompatibilities(reader: Schema, writer: Schema) -> tuple[Incompatibility, ...]:
     """Return why a registry would refuse that a reader's schema follows a writer's.
-
-    Args:
-        reader: The schema that must be able to read.
-        writer: The schema that the data was written with.
 
     Returns:
         Java's list, in Java's order; empty if the registry accepts the pair.

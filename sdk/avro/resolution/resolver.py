@@ -64,13 +64,6 @@ from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
 def resolve(writer: Schema, reader: Schema) -> Resolution:
     """Decide how data of one schema is read as another.
 
-    Args:
-        writer: The schema that the data was written with.
-        reader: The schema that is asked for.
-
-    Returns:
-        The tree of read actions.
-
     Raises:
         IncompatibleSchemaError: No value can ever be read; ``path`` is the JSON pointer of the
             reader's schema where the two part.

@@ -54,10 +54,6 @@ def default_defects(schema: Schema, value: Any) -> list[Problem]:
 
     A union's default may match any branch, as the specification says since 1.12; a record's may
     leave out fields that have defaults of their own.
-
-    Args:
-        schema: The field's type.
-        value: The JSON value of ``default``.
     """
     return _Checker().problems(schema, value, "", 0)
 
@@ -65,17 +61,10 @@ def default_defects(schema: Schema, value: Any) -> list[Problem]:
 def default_value(schema: Schema, value: Any) -> Any:
     """Return what a JSON default stands for: Avro data in which nothing is left to look up.
 
-    Args:
-        schema: The field's type.
-        value: The JSON value of ``default``.
-
     Returns:
         None, bool, int, float, str (enum symbols too), bytes (fixed too), a list, a dict for a
         map, a dict with every field in declaration order for a record, and a `UnionValue` for a
         union. Logical types are not applied. Each call builds fresh containers.
-
-    Raises:
-        InvalidSchemaError: The default does not match the type.
     """
     checker = _Checker()
     for path, message, warning in checker.problems(schema, value, "", 0):
@@ -91,11 +80,6 @@ def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
 
     It is less strict than `default_defects`: any text will do for an enum, for bytes of any
     characters and for a fixed of any size.
-
-    Args:
-        schema: The field's type.
-        value: The JSON value of ``default``.
-        depth: How deep inside the default this is.
     """
     if depth > _MAX_DEPTH:
         return False

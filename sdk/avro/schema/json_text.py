@@ -34,12 +34,6 @@ class JsonDocument:
 def read_json(text: str) -> JsonDocument:
     """Read JSON in which ``/* */`` and ``//`` comments may stand, as Java's parser allows.
 
-    Args:
-        text: The whole document; a leading byte order mark is ignored.
-
-    Returns:
-        The value and the keys that were given twice.
-
     Raises:
         InvalidSchemaError: The text is not JSON; the message tells line and column.
     """

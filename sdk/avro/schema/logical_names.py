@@ -35,13 +35,7 @@ def logical_type(props: Mapping[str, Any]) -> LogicalType:
 
 
 def logical_problem(kind: str, size: int | None, props: Mapping[str, Any]) -> str | None:
-    """Tell why the annotation in a schema's properties is not valid, or None if it is.
-
-    Args:
-        kind: The Avro type that carries the annotation.
-        size: Bytes of a fixed.
-        props: Properties, among them ``logicalType``.
-    """
+    """Tell why the annotation in a schema's properties is not valid, or None if it is."""
     name = props["logicalType"]
     if not isinstance(name, str) or name not in _BASES:
         return f"unknown logical type {name!r}"

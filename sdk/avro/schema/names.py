@@ -89,14 +89,7 @@ def read_name(
 def read_aliases(
     source: Mapping[str, Any], path: str, defects: Defects, *, checked: bool
 ) -> tuple[str, ...]:
-    """Return the aliases of a definition or field as they stand, each once.
-
-    Args:
-        source: The definition or field.
-        path: Its JSON pointer.
-        defects: Takes what is wrong.
-        checked: Refuse aliases that are not names; Java does so for types but not for fields.
-    """
+    """Return aliases as they stand, each once; Java checks those of types but not of fields."""
     aliases = source.get("aliases", [])
     if not isinstance(aliases, list):
         defects.error(f"{path}/aliases", "aliases are not an array", "use a JSON array")

@@ -48,12 +48,7 @@ def to_json(schema: Schema, *, known: Iterable[str] = ()) -> str:
 
 
 def render(schema: Schema, pieces: Callable[[Schema, str], list[Piece]]) -> str:
-    """Join the pieces of a schema and of all schemas inside it, without recursion.
-
-    Args:
-        schema: What to print.
-        pieces: Gives the pieces of one schema; it is called in the order of the text.
-    """
+    """Join the pieces of a schema and of all schemas inside it, without recursion."""
     text: list[str] = []
     pending: list[Piece] = [(schema, "")]
     while pending:

@@ -6,12 +6,7 @@ from collections.abc import Callable
 
 
 class RestError(Exception):
-    """A refusal that becomes an HTTP answer.
-
-    Args:
-        code: ``error_code`` of the body: an HTTP status, or one with two more digits.
-        message: ``message`` of the body.
-    """
+    """A refusal that becomes an HTTP answer."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -26,11 +26,7 @@ class Body:
 
     @classmethod
     def read(cls, content: bytes) -> Body:
-        """Read the object in ``content``.
-
-        Raises:
-            RestError: 422 where there is no body, 400 where it is no JSON object.
-        """
+        """Read the object in ``content``."""
         value = _load(content)
         if value is None:
             raise answers.missing_body()

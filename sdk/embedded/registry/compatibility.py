@@ -14,11 +14,6 @@ Previous = tuple[int, AvroText]
 def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[str]:
     """Compare a schema with earlier versions, as Confluent's registry words it.
 
-    Args:
-        level: One of the seven compatibility levels.
-        new: The schema to register.
-        previous: Version number and schema of the live versions, in ascending order.
-
     Returns:
         What is wrong with the first version, newest first, that does not fit; empty if all fit.
     """
@@ -37,13 +32,7 @@ def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[st
 def reserved_field_problems(
     new: AvroText, reserved: Sequence[str], reserved_before: Sequence[str]
 ) -> list[str]:
-    """Check the names that metadata reserve, as ``validateFields`` asks for.
-
-    Args:
-        new: The schema to register.
-        reserved: Field names that its metadata reserve.
-        reserved_before: Those of the latest version; they stay reserved.
-    """
+    """Check the names that metadata reserve, as ``validateFields`` asks for."""
     fields = new.schema.fields if isinstance(new.schema, RecordSchema) else ()
     used = {field.name for field in fields}
     return [

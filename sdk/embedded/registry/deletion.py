@@ -15,17 +15,7 @@ class Deletion:
         self._scopes = scopes
 
     def delete_version(self, subject: str, number: int, *, named: str, permanent: bool) -> int:
-        """Delete one version and return its number.
-
-        Args:
-            subject: Whose version it is.
-            number: The version, or `LATEST`.
-            named: How the request named it.
-            permanent: Remove a version that was soft-deleted before.
-
-        Raises:
-            RestError: 40401, 40402, 40406, 40407, 42205 or 42206.
-        """
+        """Delete one version and return its number."""
         row = self._store.get(subject, number, deleted=True)
         if row is None:
             raise self._store.missing(subject, number, deleted=True)
@@ -43,11 +33,7 @@ class Deletion:
         return row.version
 
     def delete_subject(self, subject: str, *, permanent: bool) -> list[int]:
-        """Delete all versions of a subject and return their numbers.
-
-        Raises:
-            RestError: 40401, 40404, 40405, 42205 or 42206.
-        """
+        """Delete all versions of a subject and return their numbers."""
         if not self._store.has(subject, deleted=True):
             raise answers.subject_not_found(subject)
         if not permanent and not self._store.has(subject, deleted=False):

@@ -116,11 +116,7 @@ class Rule:
         )
 
     def validate(self, modes: tuple[str, ...], what: str) -> None:
-        """Refuse a rule without proper name or type, or of another kind's mode.
-
-        Raises:
-            RestError: 42210.
-        """
+        """Refuse a rule without proper name or type, or of another kind's mode."""
         name = self.name
         if name is None:
             raise answers.invalid_rule_set("Missing rule name")
@@ -159,11 +155,7 @@ class RuleSet:
 
     @classmethod
     def read(cls, body: Body | None) -> RuleSet | None:
-        """Read the object ``ruleSet`` and check its rules.
-
-        Raises:
-            RestError: 42210.
-        """
+        """Read the object ``ruleSet`` and check its rules."""
         if body is None:
             return None
         rules = cls(
@@ -174,11 +166,7 @@ class RuleSet:
         return rules
 
     def validate(self) -> None:
-        """Refuse a rule set with a broken rule or a name used twice.
-
-        Raises:
-            RestError: 42210.
-        """
+        """Refuse a rule set with a broken rule or a name used twice."""
         seen: set[str | None] = set()
         for rule in (*self.migration_rules, *self.domain_rules):
             if rule.name in seen:

@@ -40,10 +40,6 @@ def normalize_schema(root: Schema, known: Container[str] = ()) -> None:
 
     Docs, defaults, orders and aliases are kept, as Confluent's registry keeps them; and a type
     outside all namespaces moves into the one around it, as it does there.
-
-    Args:
-        root: The schema; its nodes are changed.
-        known: Full names of types that stay as they are, because references define them.
     """
     seen: set[int] = set()
     pending: list[tuple[Schema, str]] = [(root, "")]

@@ -31,13 +31,7 @@ _RESERVED_FIELDS = "confluent:reserved"
 
 @frozen
 class SchemaRequest:
-    """A schema as a client sends it.
-
-    Attributes:
-        document: The schema, not parsed yet.
-        version: Version number that it is to get; 0 leaves it to the registry.
-        id: Schema id that it is to get, in IMPORT mode; -1 leaves it to the registry.
-    """
+    """A schema as a client sends it; version 0 and id -1 are left to the registry."""
 
     document: SchemaDocument
     version: int = 0
@@ -45,11 +39,7 @@ class SchemaRequest:
 
     @classmethod
     def read(cls, body: Body) -> SchemaRequest:
-        """Read a request body.
-
-        Raises:
-            RestError: 400 for a broken body, 42210 for broken rules.
-        """
+        """Read a request body."""
         references = body.objects("references") or []
         schema_type = body.text("schemaType")
         document = SchemaDocument(
@@ -65,12 +55,7 @@ class SchemaRequest:
 
 @frozen
 class Registered:
-    """The outcome of a registration.
-
-    Attributes:
-        row: The version that now has the schema.
-        changed: The registry added metadata or rules of its own, or took over a schema.
-    """
+    """The version that now has the schema, and whether the registry changed or took over it."""
 
     row: SchemaVersion
     changed: bool = False
@@ -85,11 +70,7 @@ class Registration:
         self._schemas = schemas
 
     def register(self, subject: str, request: SchemaRequest, *, normalize: bool) -> Registered:
-        """Store a schema, or find that it is stored already.
-
-        Raises:
-            RestError: 409, 42201, 42205 or 42209.
-        """
+        """Store a schema, or find that it is stored already."""
         config = self._scopes.config_in_scope(subject)
         if request.version != -1 and not config.changes_schemas:
             found = self._find(subject, request.document, normalize=normalize, deleted=False)
@@ -126,11 +107,7 @@ class Registration:
     def look_up(
         self, subject: str, document: SchemaDocument, *, normalize: bool, deleted: bool
     ) -> SchemaVersion | None:
-        """Return the version that has a schema, in this or, without context, in any context.
-
-        Raises:
-            RestError: 42201.
-        """
+        """Return the version that has a schema, in this or, without context, in any context."""
         found = (
             self._look_up_here(name, document, normalize=normalize, deleted=deleted)
             for name in self._store.everywhere(subject)
@@ -145,11 +122,7 @@ class Registration:
         *,
         normalize: bool,
     ) -> list[str]:
-        """Return why a schema could not follow ``previous`` under the subject's level.
-
-        Raises:
-            RestError: 42201.
-        """
+        """Return why a schema could not follow ``previous`` under the subject's level."""
         config = self._scopes.config_in_scope(subject)
         if document.is_empty:
             raise answers.invalid_schema("Empty schema")

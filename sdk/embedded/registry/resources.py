@@ -19,12 +19,7 @@ _SCHEMA_LIMIT: Final = 1_000
 
 
 class Resources:
-    """What the resources have in common: the state of the registry, and what changes it.
-
-    Args:
-        store: Versions and ids.
-        scopes: Compatibility levels and modes.
-    """
+    """What the resources have in common: the state of the registry, and what changes it."""
 
     def __init__(self, store: Store, scopes: Scopes) -> None:
         self._store = store

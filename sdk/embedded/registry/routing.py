@@ -25,16 +25,7 @@ _INT_RANGE = range(-(2**31), 2**31)
 
 @frozen(kw_only=True)
 class Request:
-    """One HTTP request.
-
-    Attributes:
-        method: Such as ``GET``.
-        path: Segments of the path, decoded.
-        query: Query parameters, decoded, each with all its values.
-        headers: Header fields by lower-case name.
-        content: The body.
-        params: What the placeholders of the matched path stand for.
-    """
+    """One HTTP request."""
 
     method: str
     path: tuple[str, ...]
@@ -53,27 +44,15 @@ class Request:
         return (self.text(name) or "").lower() == "true"
 
     def number(self, name: str, default: int) -> int:
-        """Return a query parameter as an int of 32 bits.
-
-        Raises:
-            RestError: 404, as for a path that does not exist.
-        """
+        """Return a query parameter as an int of 32 bits."""
         return _number(self.text(name, str(default)) or "")
 
     def path_number(self, name: str) -> int:
-        """Return a placeholder of the path as an int of 32 bits.
-
-        Raises:
-            RestError: 404.
-        """
+        """Return a placeholder of the path as an int of 32 bits."""
         return _number(self.params[name])
 
     def version(self) -> int:
-        """Return the version that the path names; `LATEST` for ``latest`` and ``-1``.
-
-        Raises:
-            RestError: 42202.
-        """
+        """Return the version that the path names; `LATEST` for ``latest`` and ``-1``."""
         text = self.params["version"]
         stripped = text.strip()
         if stripped.lower() == "latest":
@@ -97,11 +76,7 @@ class Request:
         return list(items)[offset : offset + size]
 
     def body(self) -> Body:
-        """Return the JSON object of the body.
-
-        Raises:
-            RestError: 415, 400 or 422.
-        """
+        """Return the JSON object of the body."""
         media_type = self.headers.get("content-type", _READABLE[-1]).partition(";")[0]
         if media_type.strip().lower() not in _READABLE:
             raise answers.unsupported_media_type()
@@ -132,13 +107,7 @@ Handler = Callable[[Request], Any]
 
 @frozen
 class Route:
-    """A path and what answers it.
-
-    Attributes:
-        method: HTTP method.
-        template: Such as ``/subjects/{subject}/versions``.
-        handler: Called with the request.
-    """
+    """A path and what answers it."""
 
     method: str
     template: str
@@ -188,11 +157,7 @@ class Router:
         self._routes = tuple(routes)
 
     def answer(self, request: Request) -> Any:
-        """Return the handler's answer.
-
-        Raises:
-            RestError: 404, 405, or whatever the handler refuses with.
-        """
+        """Return the handler's answer."""
         request = in_context(request)
         method = "GET" if request.method == "HEAD" else request.method
         allowed = self.methods(request.path)
@@ -210,11 +175,7 @@ class Router:
 
 
 def in_context(request: Request) -> Request:
-    """Turn ``/contexts/NAME/subjects/S/…`` into ``/subjects/:.NAME:S/…``.
-
-    Raises:
-        RestError: 400 where the context's name has a colon inside.
-    """
+    """Turn ``/contexts/NAME/subjects/S/…`` into ``/subjects/:.NAME:S/…``."""
     if len(request.path) < 2 or request.path[0] != "contexts":
         return request
     try:
@@ -255,11 +216,7 @@ def _inside(prefix: str, subject: str) -> str:
 
 
 def negotiate(accept: str | None) -> str:
-    """Return the media type of an answer.
-
-    Raises:
-        RestError: 406.
-    """
+    """Return the media type of an answer."""
     if not accept or not accept.strip():
         return MEDIA_TYPES[0]
     best: tuple[float, int] | None = None

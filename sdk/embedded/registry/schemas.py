@@ -64,9 +64,6 @@ class Schemas:
             normalize: Bring it into normal form.
             new: It is about to be stored: defaults of a schema to normalize are checked, and a
                 deleted version cannot be referenced.
-
-        Raises:
-            RestError: 42201.
         """
         if document.schema_type != AVRO:
             raise answers.invalid_schema(f"Invalid schema type {document.schema_type}")
@@ -97,11 +94,7 @@ class Schemas:
     def _references(
         self, subject: str, references: Sequence[Reference], *, deleted: bool
     ) -> tuple[tuple[Reference, ...], tuple[str, ...]]:
-        """Return references with version numbers, and all their texts in order of dependency.
-
-        Raises:
-            ValueError: A reference is incomplete, or what it names does not exist.
-        """
+        """Return references with version numbers, and all their texts in order of dependency."""
         texts: dict[str, str] = {}
         numbered = self._collect(subject, references, texts, deleted=deleted)
         return numbered, tuple(texts.values())

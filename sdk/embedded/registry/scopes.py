@@ -39,11 +39,7 @@ class Config:
 
     @classmethod
     def read(cls, body: Body) -> Config:
-        """Read a request.
-
-        Raises:
-            RestError: 42203 for an unknown level, 42210 for broken rules.
-        """
+        """Read a request."""
         level = body.text("compatibility")
         if level is not None and level.upper() not in LEVELS:
             raise answers.invalid_level()
@@ -119,20 +115,12 @@ class Scopes:
         return evolve(nearest, level=level)
 
     def update_config(self, subject: Subject, config: Config) -> None:
-        """Set what ``config`` sets.
-
-        Raises:
-            RestError: 42205 in a read-only scope.
-        """
+        """Set what ``config`` sets."""
         self._check_writable(subject)
         self._configs[subject] = config.over(self._configs.get(subject) or Config())
 
     def delete_config(self, subject: Subject) -> Config:
-        """Unset everything, and return what was set.
-
-        Raises:
-            RestError: 40401 when nothing was set, 42205 in a read-only scope.
-        """
+        """Unset everything, and return what was set."""
         old = self.config(subject)
         if old is None:
             raise answers.subject_not_found(subject)
@@ -173,17 +161,7 @@ class Scopes:
         return self.mode_in_scope(subject).startswith("READONLY")
 
     def set_mode(self, subject: Subject, mode: str, *, force: bool) -> None:
-        """Set a mode.
-
-        Args:
-            subject: The scope.
-            mode: One of `MODES`.
-            force: Allow IMPORT while there are live schemas.
-
-        Raises:
-            RestError: 42205 when there are live schemas to import over, 42206 when a deleted
-                schema that IMPORT would forget is still referenced.
-        """
+        """Set a mode; IMPORT needs ``force`` while there are live schemas."""
         if mode == "IMPORT" and self.mode_in_scope(subject) != "IMPORT" and not force:
             self._make_room(subject)
         self._modes[subject] = mode
@@ -202,11 +180,7 @@ class Scopes:
         self._store.remove(deleted)
 
     def delete_mode(self, subject: str) -> str:
-        """Unset a subject's mode, and return what it was.
-
-        Raises:
-            RestError: 40401 when none was set.
-        """
+        """Unset a subject's mode, and return what it was."""
         old = self.mode(subject)
         if old is None:
             raise answers.subject_not_found(subject)

@@ -28,15 +28,7 @@ logger = logging.getLogger("sdk.embedded")
 
 
 class RegistryServer:
-    """Serves a registry on a port of the loopback interface, in a thread of its own.
-
-    Args:
-        registry: What answers.
-        port: TCP port; 0 takes a free one.
-
-    Raises:
-        ConfigurationError: The port is taken.
-    """
+    """Serves a registry on a port of the loopback interface, in a thread of its own."""
 
     def __init__(self, registry: RegistryService, port: int = 0) -> None:
         try:

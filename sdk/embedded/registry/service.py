@@ -36,11 +36,7 @@ class RegistryService:
         self._more = Router(more)
 
     def answer(self, request: Request) -> Any:
-        """Answer one request.
-
-        Raises:
-            RestError: The refusal to send.
-        """
+        """Answer one request."""
         if self._more.methods(request.path):
             return self._more.answer(request)
         if not self.available:

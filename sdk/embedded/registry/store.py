@@ -28,15 +28,7 @@ _LAST = "\U0010ffff"
 
 @frozen
 class SchemaDocument:
-    """A schema with everything that makes its identity.
-
-    Attributes:
-        text: The schema as the registry prints it; None where a request left it out.
-        schema_type: ``AVRO``.
-        references: Schemas that it uses.
-        metadata: Properties and tags.
-        rule_set: Rules.
-    """
+    """A schema with everything that makes its identity; a request may leave out its text."""
 
     text: str | None
     schema_type: str = AVRO
@@ -121,11 +113,7 @@ class Store:
         return row if row is not None and (deleted or not row.deleted) else None
 
     def demand(self, subject: str, version: int, *, deleted: bool) -> SchemaVersion:
-        """Return one version; a subject without context is looked for in all of them.
-
-        Raises:
-            RestError: 40401 or 40402.
-        """
+        """Return one version; a subject without context is looked for in all of them."""
         rows = (self.get(name, version, deleted=deleted) for name in self.everywhere(subject))
         row = next((row for row in rows if row is not None), None)
         if row is None:
@@ -177,12 +165,7 @@ class Store:
         ]
 
     def matching(self, pattern: str | None, *, deleted: bool) -> Iterator[str]:
-        """Yield the subjects that ``pattern`` means and that have versions.
-
-        Args:
-            pattern: A subject; or a context, which means all in it; or None for every subject.
-            deleted: Whether soft-deleted versions count.
-        """
+        """Yield the subjects with versions that a subject, a context, or None for all stands for."""
         for subject, rows in self._subjects.items():
             if matches(pattern, subject) and any(
                 deleted or not row.deleted for row in rows.values()
@@ -203,12 +186,7 @@ class Store:
         return (schema_id, versions) if schema_id is not None and versions else None
 
     def by_id(self, schema_id: int, scope: str | None) -> SchemaVersion | None:
-        """Return a version with this id.
-
-        Args:
-            schema_id: Schema id.
-            scope: A subject, which must hold it; or a context; None is the default context.
-        """
+        """Return a version with this id, of a subject or context; None is the default context."""
         parsed = QualifiedSubject.parse(scope or "")
         versions = self._context(scope or "").versions_by_id.get(schema_id)
         if not versions:

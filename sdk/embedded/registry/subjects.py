@@ -60,11 +60,7 @@ def context_of(subject: str) -> str:
 
 
 def normalize_context(context: str) -> str:
-    """Return a context's name as a prefix, whatever way it was written.
-
-    Raises:
-        ValueError: The name has a colon inside.
-    """
+    """Return a context's name as a prefix, whatever way it was written."""
     context = context.removeprefix(":").removesuffix(":")
     if ":" in context:
         raise ValueError("Context name cannot contain a colon")

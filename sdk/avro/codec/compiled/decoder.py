@@ -25,13 +25,7 @@ Fallback = Callable[[bytes, int, Exception], Any]
 def compile_decoder(
     plan: Plan, limits: Limits, fallback: Fallback | None = None
 ) -> Callable[..., Any]:
-    """Return the function ``decode(data, start=0)`` of a plan.
-
-    Args:
-        plan: What to read.
-        limits: What one payload may cost.
-        fallback: Answers where the fast path gives up; by default the interpreter.
-    """
+    """Return the function ``decode(data, start=0)`` of a plan."""
 
     def replay(data: bytes, start: int, error: Exception) -> Any:
         if isinstance(error, MemoryError):

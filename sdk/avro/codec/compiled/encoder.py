@@ -34,13 +34,7 @@ Fallback = Callable[[Any, bytes, Exception], bytes]
 def compile_encoder(
     plan: Plan, limits: Limits, fallback: Fallback | None = None
 ) -> Callable[..., bytes]:
-    """Return the function ``encode(event, prefix=b"")`` of a plan.
-
-    Args:
-        plan: What to write.
-        limits: What one event may cost.
-        fallback: Answers where the fast path gives up; by default the interpreter.
-    """
+    """Return the function ``encode(event, prefix=b"")`` of a plan."""
 
     def replay(event: Any, prefix: bytes, error: Exception) -> bytes:
         if isinstance(error, MemoryError):
@@ -152,12 +146,7 @@ class _Encoder(LeafWriters):
         code.line(f"{name}({value}, out, t)")
 
     def write(self, op: Op, value: str) -> None:
-        """Write the statements that add the pieces of a value.
-
-        Args:
-            op: What to write.
-            value: A name, or an attribute of one.
-        """
+        """Write the statements that add the pieces of a value."""
         if self.listed and self.code.is_deep and ops.parts(op):
             self.call(op, ("op", id(op)), lambda: self.write(op, "v"), value)
             return

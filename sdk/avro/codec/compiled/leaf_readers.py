@@ -90,12 +90,7 @@ _GLOBALS: Final[dict[str, Any]] = {
 
 
 class LeafReaders:
-    """Writes the statements that read primitives, fixed, enums and logical types.
-
-    Args:
-        limits: What one payload may cost.
-        is_large: Whether the text must be short rather than fast.
-    """
+    """Writes the statements that read primitives, fixed, enums and logical types."""
 
     def __init__(self, limits: Limits, *, is_large: bool) -> None:
         self.limits = limits

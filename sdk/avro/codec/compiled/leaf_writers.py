@@ -68,14 +68,7 @@ _GLOBALS: Final[dict[str, Any]] = {
 
 
 class LeafWriters:
-    """Writes the statements that make pieces of primitives, fixed and logical types.
-
-    Args:
-        is_large: Whether the text must be short rather than fast.
-
-    Attributes:
-        pieces: Expressions of bytes that wait to be added.
-    """
+    """Writes the statements that make pieces of primitives, fixed and logical types."""
 
     def __init__(self, *, is_large: bool) -> None:
         self.is_large = is_large

@@ -19,11 +19,7 @@ MAX_INDENT: Final = 24
 
 
 class Source:
-    """Collects the statements of a module of functions.
-
-    Attributes:
-        globals: What the functions can refer to.
-    """
+    """Collects the statements of a module of functions."""
 
     def __init__(self) -> None:
         self.globals: dict[str, Any] = {}
@@ -70,12 +66,7 @@ class Source:
         return name
 
     def function(self, name: str, title: str) -> Callable[..., Any]:
-        """Compile the module and return one of its functions.
-
-        Args:
-            name: Which function.
-            title: Told by tracebacks in place of a file name.
-        """
+        """Compile the module and return one of its functions."""
         filename = f"<avro {_STRANGE.sub('_', title)} {next(_SERIAL)}>"
         text = "\n".join(self.lines) + "\n"
         namespace = self.globals

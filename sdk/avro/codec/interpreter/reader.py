@@ -19,17 +19,7 @@ _DOUBLE: Final = struct.Struct("<d")
 
 
 def read(plan: Plan, data: bytes, start: int = 0, limits: Limits = DEFAULT_LIMITS) -> Any:
-    """Read a value.
-
-    Args:
-        plan: What to read.
-        data: The payload; it must end with the value.
-        start: Where the value starts.
-        limits: What the payload may cost.
-
-    Raises:
-        DeserializationError: The bytes cannot be read; it tells field path and byte offset.
-    """
+    """Read a value."""
     check_version(plan)
     return _Reader(plan, data, start, limits).run()
 

@@ -20,11 +20,7 @@ REFUSALS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)
 
 
 def write(plan: Plan, value: Any, prefix: bytes = b"", limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Write a value behind a prefix.
-
-    Raises:
-        SerializationError: The value does not fit the schema; it tells the field path.
-    """
+    """Write a value behind a prefix."""
     check_version(plan)
     return _Writer(plan, limits).run(value, prefix)
 
