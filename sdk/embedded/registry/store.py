@@ -165,7 +165,7 @@ class Store:
         ]
 
     def matching(self, pattern: str | None, *, deleted: bool) -> Iterator[str]:
-        """Yield the subjects with versions that a subject, a context, or None for all stands for."""
+        """Yield the subjects with versions that a subject, a context or None (all) stands for."""
         for subject, rows in self._subjects.items():
             if matches(pattern, subject) and any(
                 deleted or not row.deleted for row in rows.values()
