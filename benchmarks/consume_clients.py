@@ -240,8 +240,9 @@ def _client(options: argparse.Namespace) -> dict[str, Any]:
 def costs(_options: argparse.Namespace) -> dict[str, float]:
     """Microseconds a record of each step by itself, in batches of 500, without a broker."""
     from sdk.clock import SystemClock
-    from sdk.consuming.lanes import Lanes, Partition
+    from sdk.consuming.lanes import Lanes
     from sdk.consuming.offsets import Watermark
+    from sdk.consuming.partition import Partition
     from sdk.consuming.retry_topics import RetryTopics, attempt_of
     from sdk.records import ConsumerRecord
 

@@ -32,7 +32,6 @@ from sdk.consuming.consumer import Consumer
 from sdk.consuming.engine import ConsumerParts
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.forwarding import Forwarder
-from sdk.consuming.intake import Limits
 from sdk.consuming.retry_topics import RetryTopics
 from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
@@ -272,11 +271,7 @@ class Messaging(ClosingDeliveries):
                 around=self._around,
                 policy=policy,
                 forwarder=self._forwarder(group, policy.topics, options),
-                concurrency=options.concurrency,
-                ordering=options.ordering,
-                unknown=options.unknown,
-                limits=Limits.configured(options),
-                commit_seconds=options.commit_interval_ms / 1000,
+                options=options,
                 clock=self._clock,
             )
         )

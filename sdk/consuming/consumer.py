@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from attrs import field, frozen
 
 from sdk.abstractions import E
-from sdk.consuming.context import Context
 from sdk.consuming.engine import ConsumerParts, Engine, end, outlast
 from sdk.consuming.handlers import (
     Batch,
+    BatchDecorator,
+    BatchHandler,
     Call,
+    EventDecorator,
+    EventHandler,
     Handler,
     Handlers,
+    TombstoneHandler,
     asks_for_context,
     check_event_class,
     check_tombstone,
@@ -30,43 +34,14 @@ from sdk.consuming.intake import Intake
 from sdk.consuming.offsets import Place
 from sdk.errors import ClosedError, ConfigurationError, HandlerError, SdkError
 from sdk.happenings import ConsumerStopped
-from sdk.records import BEGINNING, END, Tombstone, TopicPartition
+from sdk.records import BEGINNING, END, TopicPartition
 from sdk.signals import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
-EventHandler = Callable[[E], object] | Callable[[E, Context], object]
-"""(event) or (event, context), a plain function or a coroutine function."""
-
-BatchHandler = Callable[[list[E]], object] | Callable[[list[E], list[Context]], object]
-"""(events) or (events, contexts), a plain function or a coroutine function."""
-
-TombstoneHandler = Callable[[Tombstone], object]
-
 _H = TypeVar("_H", bound=Callable[..., Any])
-_R = TypeVar("_R")
 
 _ENDS = {"beginning": BEGINNING, "end": END}
-
-
-class EventDecorator(Protocol[E]):
-    """What ``@consumer.handle(OrderCreated)`` returns; the function stays as it is."""
-
-    @overload
-    def __call__(self, function: Callable[[E], _R], /) -> Callable[[E], _R]: ...
-    @overload
-    def __call__(self, function: Callable[[E, Context], _R], /) -> Callable[[E, Context], _R]: ...
-
-
-class BatchDecorator(Protocol[E]):
-    """What ``@consumer.handle(OrderCreated, batch_size=100)`` returns."""
-
-    @overload
-    def __call__(self, function: Callable[[list[E]], _R], /) -> Callable[[list[E]], _R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[[list[E], list[Context]], _R], /
-    ) -> Callable[[list[E], list[Context]], _R]: ...
 
 
 @frozen(kw_only=True)
@@ -200,23 +175,21 @@ class Consumer:
             RoutingError: The event has no topic.
         """
         check_event_class(event_class)
+        batch = None if batch_size is None else Batch.checked(batch_size, batch_seconds)
+        if tombstone is not None:
+            check_tombstone(tombstone)
+        if topics is None and pattern is None:
+            topics = [topic.name for topic in self._parts.topics.readable(event_class)]
 
         def add(given: Call) -> None:
-            batch = None if batch_size is None else _batch(batch_size, batch_seconds)
-            context = asks_for_context(given, event_class, batch=batch is not None)
-            if tombstone is not None:
-                check_tombstone(tombstone)
-            names = topics
-            if names is None and pattern is None:
-                names = [topic.name for topic in self._parts.topics.readable(event_class)]
             self._handlers.add(
                 Handler(
                     event_class=event_class,
                     function=given,
-                    context=context,
+                    context=asks_for_context(given, event_class, batch=batch is not None),
                     batch=batch,
                     tombstone=tombstone,
-                    topics=tuple(names or ()),
+                    topics=tuple(topics or ()),
                     pattern=pattern,
                 )
             )
@@ -369,7 +342,7 @@ class Consumer:
         Partitions of which nothing was read yet are left out.
         """
         engine = self._engine
-        known = {} if engine is None else engine.intake.lag.copy()
+        known = {} if engine is None else engine.intake.watch.lag.copy()
         return {
             TopicPartition(topic=topic, partition=number): lag
             for (topic, number), lag in known.items()
@@ -388,7 +361,7 @@ class Consumer:
                 TopicPartition(topic=topic, partition=number)
                 for topic, number in list(intake.partitions)
             ),
-            overdue=intake.overdue,
+            overdue=intake.watch.overdue,
             error=engine.error,
         )
 
@@ -463,15 +436,6 @@ class Consumer:
 
 def _running_already() -> ClosedError:
     return ClosedError("the consumer runs already", remedy="make another for more members")
-
-
-def _batch(size: int, seconds: float) -> Batch:
-    if size < 1 or seconds < 0:
-        raise ConfigurationError(
-            "a batch needs room for an event, and cannot wait for less than no time",
-            remedy="pass batch_size from 1 on and batch_seconds from 0 on",
-        )
-    return Batch(size=size, seconds=seconds)
 
 
 def _chosen(intake: Intake, what: Iterable[str | TopicPartition]) -> list[Place]:

@@ -14,8 +14,8 @@ from sdk.abstractions import KeySerializer, MessageSerializer
 from sdk.cloud_events import TYPE
 from sdk.consuming.context import Context
 from sdk.consuming.handlers import Batch, Call, Handlers
-from sdk.consuming.lanes import Partition, attempt_at
 from sdk.consuming.outcome import DeadLetter, Outcome, Skip, Stop
+from sdk.consuming.partition import Partition, attempt_at
 from sdk.errors import ConfigurationError, DeserializationError, SchemaNotFoundError
 from sdk.records import ConsumerRecord, Tombstone
 

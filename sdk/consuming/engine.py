@@ -24,13 +24,16 @@ from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Dispatch, Opened
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Call, Handlers
-from sdk.consuming.intake import Intake, Limits
+from sdk.consuming.intake import Intake
 from sdk.consuming.key_order import KeyOrder, Rebuilding
-from sdk.consuming.lanes import Lane, Lanes
+from sdk.consuming.lanes import Lanes
 from sdk.consuming.offsets import Committer
-from sdk.consuming.processing import Forwards, Processor
+from sdk.consuming.partition import Lane
+from sdk.consuming.processing import Processor
+from sdk.consuming.settlement import Forwards, Settlement
 from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
 from sdk.observers import Observers
+from sdk.settings import ConsumerOptions
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +53,7 @@ class ConsumerParts:
         policy: Decides about failures.
         forwarder: Sends failed records on; None where nothing is forwarded.
         clock: Tells when things are due.
-        concurrency: How many lanes are worked on at the same time.
-        ordering: ``key``, ``partition`` or ``none``: what is handled in order. With a concurrency
-            of one, or batch handlers, partitions are.
-        unknown: ``skip``, ``dead_letter`` or ``stop``: what becomes of events without a handler.
-        limits: How much is taken on, and for how long.
-        commit_seconds: Seconds between two commits while there is work.
+        options: The ``[consumer]`` table. With batch handlers, partitions are handled in order.
     """
 
     connect: Callable[[], BrokerConsumer]
@@ -68,11 +66,7 @@ class ConsumerParts:
     policy: FailurePolicy = field(factory=FailurePolicy)
     forwarder: Forwards | None = None
     clock: Clock = field(factory=SystemClock)
-    concurrency: int = 1
-    ordering: str = "key"
-    unknown: str = "skip"
-    limits: Limits = field(factory=Limits)
-    commit_seconds: float = 1.0
+    options: ConsumerOptions = field(factory=ConsumerOptions)
 
 
 class Engine:
@@ -101,9 +95,10 @@ class Engine:
         self._parts = parts
         self._handlers = handlers
         self._loop = loop
-        self._pool = ThreadPoolExecutor(parts.concurrency, "sdk-handler") if loop else None
-        together = parts.concurrency == 1 or handlers.batches
-        self._lanes = Lanes("partition" if together else parts.ordering, parts.clock)
+        options = parts.options
+        self._pool = ThreadPoolExecutor(options.concurrency, "sdk-handler") if loop else None
+        together = options.concurrency == 1 or handlers.batches
+        self._lanes = Lanes("partition" if together else options.ordering, parts.clock)
         broker = parts.connect()
         topics = parts.policy.topics
         order = KeyOrder(topics) if topics.ordered else None
@@ -118,17 +113,17 @@ class Engine:
                 group=parts.group,
                 clock=parts.clock,
                 observers=parts.observers,
-                interval=parts.commit_seconds,
+                interval=options.commit_interval_ms / 1000,
             ),
             circuits=circuits,
             retry_topics=topics,
             rebuilding=None if order is None else Rebuilding(order, topics, broker, parts.clock),
-            limits=parts.limits,
+            options=options,
             group=parts.group,
             clock=parts.clock,
             observers=parts.observers,
         )
-        self._processor = Processor(
+        settlement = Settlement(
             lanes=self._lanes,
             policy=parts.policy,
             circuits=circuits,
@@ -141,11 +136,12 @@ class Engine:
             around=parts.around,
             order=order,
         )
+        self._processor = Processor(lanes=self._lanes, settlement=settlement)
         self._dispatch = Dispatch(
             handlers,
             parts.serializer,
             parts.keys,
-            unknown=parts.unknown,
+            unknown=options.unknown,
             skipped=skipped,
             wrap=outside_loop(self._pool) if self._pool else _as_it_is,
         )
@@ -169,7 +165,7 @@ class Engine:
             BaseException: What stopped it.
         """
         workers = ThreadWorkers(
-            self._lanes, self._open, self._work, self._parts.concurrency, "sdk-worker"
+            self._lanes, self._open, self._work, self._parts.options.concurrency, "sdk-worker"
         )
         intake = self._start(self._take_in, "sdk-intake")
         try:
@@ -177,7 +173,7 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - it is raised below, once all is left
             self.stop(error)
         intake.join()
-        workers.join(self._parts.limits.drain_seconds)
+        workers.join(self._parts.options.drain_timeout_ms / 1000)
         if self.error is not None:
             raise self.error
 
@@ -191,7 +187,9 @@ class Engine:
             BaseException: What stopped it.
         """
         loop = asyncio.get_running_loop()
-        workers = LoopWorkers(self._lanes, self._open, self._work, self._parts.concurrency, loop)
+        workers = LoopWorkers(
+            self._lanes, self._open, self._work, self._parts.options.concurrency, loop
+        )
         ended = loop.create_future()
 
         def take_in() -> None:

@@ -7,10 +7,11 @@ import json
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
 from attrs import frozen
 
+from sdk.abstractions import E
 from sdk.consuming.context import Context
 from sdk.errors import ConfigurationError
 from sdk.events import Event
@@ -20,6 +21,37 @@ Call = Callable[..., Any]
 """What a service gives as a handler."""
 
 _FORMS = "(event), (event, context), or the same as a coroutine function"
+
+
+EventHandler = Callable[[E], object] | Callable[[E, Context], object]
+"""(event) or (event, context), a plain function or a coroutine function."""
+
+BatchHandler = Callable[[list[E]], object] | Callable[[list[E], list[Context]], object]
+"""(events) or (events, contexts), a plain function or a coroutine function."""
+
+TombstoneHandler = Callable[[Tombstone], object]
+
+_R = TypeVar("_R")
+
+
+class EventDecorator(Protocol[E]):
+    """What ``@consumer.handle(OrderCreated)`` returns; the function stays as it is."""
+
+    @overload
+    def __call__(self, function: Callable[[E], _R], /) -> Callable[[E], _R]: ...
+    @overload
+    def __call__(self, function: Callable[[E, Context], _R], /) -> Callable[[E, Context], _R]: ...
+
+
+class BatchDecorator(Protocol[E]):
+    """What ``@consumer.handle(OrderCreated, batch_size=100)`` returns."""
+
+    @overload
+    def __call__(self, function: Callable[[list[E]], _R], /) -> Callable[[list[E]], _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[list[E], list[Context]], _R], /
+    ) -> Callable[[list[E], list[Context]], _R]: ...
 
 
 @frozen(kw_only=True)
@@ -33,6 +65,20 @@ class Batch:
 
     size: int
     seconds: float
+
+    @classmethod
+    def checked(cls, size: int, seconds: float) -> Batch:
+        """Return these bounds.
+
+        Raises:
+            ConfigurationError: They leave no room for an event, or no time.
+        """
+        if size < 1 or seconds < 0:
+            raise ConfigurationError(
+                "a batch needs room for an event, and cannot wait for less than no time",
+                remedy="pass batch_size from 1 on and batch_seconds from 0 on",
+            )
+        return cls(size=size, seconds=seconds)
 
 
 @frozen(kw_only=True)

@@ -8,19 +8,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from attrs import frozen
-
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.key_order import Rebuilding
-from sdk.consuming.lanes import Lane, Lanes, Partition
-from sdk.consuming.offsets import Committer, Place
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.offsets import Committer, Place, as_partitions
+from sdk.consuming.partition import Partition
 from sdk.consuming.retry_topics import RetryTopics, due_at
-from sdk.errors import BrokerError, SdkError
+from sdk.consuming.watch import Watch, describe
+from sdk.errors import SdkError
 from sdk.happenings import (
     Happening,
-    LagMeasured,
     PartitionsAssigned,
     PartitionsLost,
     PartitionsPaused,
@@ -39,39 +38,6 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _ROOM_SECONDS = 0.2
 _ASK_SECONDS = 10.0
-_LAG_SECONDS = 1.0
-_WATCH_SECONDS = 1.0
-
-
-@frozen(kw_only=True)
-class Limits:
-    """How much a consumer takes on, and for how long.
-
-    Attributes:
-        poll_records: Records taken at once.
-        records: Records in flight: taken, and not done.
-        bytes: Bytes in flight.
-        drain_seconds: How long records in hand may take when their partition is given up or the
-            consumer stops.
-        work_seconds: How long one record may be in work before the consumer is not ready.
-    """
-
-    poll_records: int = 500
-    records: int = 10_000
-    bytes: int = 64 * 1024 * 1024
-    drain_seconds: float = 10.0
-    work_seconds: float = 300.0
-
-    @classmethod
-    def configured(cls, options: ConsumerOptions) -> Limits:
-        """Return what the ``[consumer]`` table says."""
-        return cls(
-            poll_records=options.max_poll_records,
-            records=options.max_in_flight,
-            bytes=options.max_in_flight_bytes,
-            drain_seconds=options.drain_timeout_ms / 1000,
-            work_seconds=options.handler_limit_ms / 1000,
-        )
 
 
 class Intake:
@@ -84,7 +50,7 @@ class Intake:
         circuits: What the consumer waits for.
         retry_topics: Which topics hold records that are not due yet.
         rebuilding: Reads retry topics through where the order of keys is kept across them.
-        limits: How much is taken on.
+        options: How much is taken on, and for how long.
         group: Consumer group.
         clock: Tells when things are due.
         observers: Who learns of rebalances, pauses and lag.
@@ -92,8 +58,7 @@ class Intake:
     Attributes:
         partitions: What is assigned.
         joined: Whether the group has answered.
-        overdue: Records that are in work for too long, in words.
-        lag: How far behind the end each partition is, as measured last.
+        watch: Knows which records are overdue, and the lag.
         stopping: Set to leave the group.
     """
 
@@ -106,7 +71,7 @@ class Intake:
         circuits: Circuits,
         retry_topics: RetryTopics,
         rebuilding: Rebuilding | None,
-        limits: Limits,
+        options: ConsumerOptions,
         group: str,
         clock: Clock,
         observers: Observers,
@@ -117,7 +82,8 @@ class Intake:
         self._circuits = circuits
         self._retry_topics = retry_topics
         self._rebuilding = rebuilding
-        self._limits = limits
+        self._options = options
+        self._drain_seconds = options.drain_timeout_ms / 1000
         self._group = group
         self._clock = clock
         self._observers = observers
@@ -128,14 +94,17 @@ class Intake:
         self._paused: set[Place] = set()
         self._wanted_paused: set[Place] = set()
         self._full = False
-        self._seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
-        self._next_watch = 0.0
-        self._next_lag = 0.0
         self.partitions: dict[Place, Partition] = {}
         self.joined = False
-        self.overdue: tuple[str, ...] = ()
-        self.lag: dict[Place, int] = {}
         self.stopping = False
+        self.watch = Watch(
+            broker,
+            lanes,
+            group=group,
+            clock=clock,
+            observers=observers,
+            limit=options.handler_limit_ms / 1000,
+        )
 
     def run(self, topics: Sequence[str], pattern: str | None) -> None:
         """Take records until `stopping` is set.
@@ -149,7 +118,7 @@ class Intake:
         while not self.stopping:
             while self._requests:
                 self._requests.popleft()()
-            self._watch()
+            self.watch.tick(self.partitions)
             room = self._room()
             if self._rebuilding is not None:
                 self._rebuilding.tick(self.partitions.keys())
@@ -205,7 +174,7 @@ class Intake:
             place = (target.topic, target.partition)
             old = self.partitions[place]
             self._lanes.drop([old])
-            self._lanes.drained([old], self._limits.drain_seconds)
+            self._lanes.drained([old], self._drain_seconds)
             self._committer.forget([place])
             self._resting.pop(place, None)
             self.partitions[place] = self._partition(place)
@@ -269,18 +238,18 @@ class Intake:
     def _give_up(self, places: Iterable[Place]) -> None:
         given_up = {place: self.partitions[place] for place in places if place in self.partitions}
         self._lanes.halt(given_up.values())
-        if not self._lanes.drained(given_up.values(), self._limits.drain_seconds):
+        if not self._lanes.drained(given_up.values(), self._drain_seconds):
             for lane in list(self._lanes.in_work):
                 record = lane.current
                 if record is not None and lane.partition in given_up.values():
                     logger.warning(
                         "%s is given up while a handler has been at work for longer than"
                         " drain_timeout_ms; it will be handled again",
-                        _describe(record),
+                        describe(record),
                         extra=record.place,
                     )
         watermarks = {place: each.watermark for place, each in given_up.items()}
-        self._committer.flush(watermarks, self._limits.drain_seconds)
+        self._committer.flush(watermarks, self._drain_seconds)
         self._forget(list(given_up))
 
     def _forget(self, places: Iterable[Place]) -> list[Partition]:
@@ -292,10 +261,10 @@ class Intake:
         for place in gone:
             self._resting.pop(place, None)
             self._paused.discard(place)
-            self.lag.pop(place, None)
+            self.watch.lag.pop(place, None)
         if self._rebuilding is not None:
             self._rebuilding.forget(gone.keys())
-        if self._circuits.released(_partitions(gone)):
+        if self._circuits.released(as_partitions(gone)):
             self._lanes.recheck()
         return list(gone.values())
 
@@ -357,9 +326,9 @@ class Intake:
     def _over(self, share: float) -> bool:
         """Whether more is in flight than a share of what may be."""
         watermarks = [partition.watermark for partition in self.partitions.values()]
-        if sum(each.count for each in watermarks) >= self._limits.records * share:
+        if sum(each.count for each in watermarks) >= self._options.max_in_flight * share:
             return True
-        most = int(self._limits.bytes * share)
+        most = int(self._options.max_in_flight_bytes * share)
         return sum(each.size(most // len(watermarks)) for each in watermarks) >= most
 
     def _room(self) -> int:
@@ -371,7 +340,7 @@ class Intake:
             )
         elif self._full and not self._over(0.5):
             self._full = False
-        return self._limits.poll_records
+        return self._options.max_poll_records
 
     def _pause_and_resume(self) -> None:
         """Make the client deliver what is wanted, and nothing else."""
@@ -389,64 +358,15 @@ class Intake:
         wanted = wanted & self.partitions.keys()
         paused, resumed = wanted - self._paused, self._paused - wanted
         if paused:
-            self._broker.pause(_partitions(paused))
-            self._notify(PartitionsPaused, _partitions(paused), self._why())
+            self._broker.pause(as_partitions(paused))
+            self._notify(PartitionsPaused, as_partitions(paused), self._why())
         if resumed:
-            self._broker.resume(_partitions(resumed))
-            self._notify(PartitionsResumed, _partitions(resumed))
+            self._broker.resume(as_partitions(resumed))
+            self._notify(PartitionsResumed, as_partitions(resumed))
         self._paused = wanted
 
     def _why(self) -> str:
         return "enough is in flight" if self._full else "not due yet, or paused"
-
-    def _watch(self) -> None:
-        """Look for records that are in work for too long, and measure the lag."""
-        now = self._clock.monotonic()
-        if now >= self._next_watch:
-            self._next_watch = now + _WATCH_SECONDS
-            self._find_overdue(now)
-        if now >= self._next_lag:
-            self._next_lag = now + _LAG_SECONDS
-            self._measure_lag()
-
-    def _find_overdue(self, now: float) -> None:
-        seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
-        overdue: list[str] = []
-        for lane in list(self._lanes.in_work):
-            record = lane.current
-            if record is None:
-                continue
-            known = self._seen.get(lane)
-            since = known[1] if known is not None and known[0] is record else now
-            seen[lane] = (record, since)
-            if now - since >= self._limits.work_seconds:
-                text = _describe(record)
-                overdue.append(text)
-                if text not in self.overdue:
-                    logger.error(
-                        "%s has been in work for %.0f s: the consumer is not ready until its"
-                        " handler returns. Remedy: give the handler's calls time-outs",
-                        text,
-                        now - since,
-                        extra=record.place,
-                    )
-        self._seen = seen
-        self.overdue = tuple(overdue)
-
-    def _measure_lag(self) -> None:
-        try:
-            ends = self._broker.end_offsets(_partitions(self.partitions), 0)
-        except BrokerError:
-            return
-        for end in ends:
-            place = (end.topic, end.partition)
-            offset = self.partitions[place].watermark.offset
-            if offset is None or end.offset is None:
-                continue
-            self.lag[place] = max(0, end.offset - offset)
-            if self._observers:
-                at = TopicPartition(topic=end.topic, partition=end.partition, offset=offset)
-                self._observers.notify(LagMeasured(self._group, at, self.lag[place]))
 
     def _notify(
         self, happening: Callable[..., Happening], partitions: Sequence[TopicPartition], *more: str
@@ -469,13 +389,5 @@ def _places(partitions: Iterable[TopicPartition]) -> list[Place]:
     return [(each.topic, each.partition) for each in partitions]
 
 
-def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
-    return [TopicPartition(topic=topic, partition=number) for topic, number in places]
-
-
 def _names(partitions: Iterable[TopicPartition]) -> str:
     return ", ".join(f"{each.topic} [{each.partition}]" for each in partitions)
-
-
-def _describe(record: ConsumerRecord) -> str:
-    return f"the record of {record.topic} [{record.partition}] at offset {record.offset}"

@@ -14,108 +14,13 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
 
 from sdk.clock import Clock
-from sdk.consuming.offsets import Watermark
-from sdk.consuming.outcome import Outcome
-from sdk.consuming.retry_topics import attempt_of
+from sdk.consuming.partition import Lane, Partition
 from sdk.records import ConsumerRecord
 
 _RUN = 500
 """Most records of a lane that are worked on before it is given back."""
-
-
-class Partition:
-    """One assignment of a partition; a later one is another object.
-
-    Attributes:
-        topic: Topic name.
-        number: Partition number.
-        watermark: How far it is done.
-        halted: Nothing past ``until`` may be handled: it is given up or paused, or was dropped.
-            Looked at before every record.
-        until: Offset of the last record that is still handled, so that what is done out of order
-            is done without a gap; -1 is none.
-        dropped: It is no longer ours, or is read from elsewhere.
-        paused: Somebody has called `Consumer.pause`.
-        active: How many of its lanes are being worked on.
-        lanes: What orders its records → their lane.
-        failed: Offset → what is known of a record that failed and is to be tried again.
-    """
-
-    __slots__ = (
-        "active",
-        "dropped",
-        "failed",
-        "halted",
-        "lanes",
-        "number",
-        "paused",
-        "set_aside",
-        "topic",
-        "until",
-        "watermark",
-    )
-
-    def __init__(self, topic: str, number: int) -> None:
-        self.topic = topic
-        self.number = number
-        self.watermark = Watermark()
-        self.halted = False
-        self.until = -1
-        self.dropped = False
-        self.paused = False
-        self.active = 0
-        self.lanes: dict[Any, Lane] = {}
-        self.set_aside: list[Lane] = []
-        self.failed: dict[int, Failed] = {}
-
-    def __str__(self) -> str:
-        return f"{self.topic} [{self.number}]"
-
-
-class Failed:
-    """A record that failed and is to be tried again.
-
-    Attributes:
-        attempts: How many attempts in place have failed.
-        owed: What was decided and could not be done yet, such as a forward that failed.
-        forwards: How many forwards have failed.
-    """
-
-    __slots__ = ("attempts", "forwards", "owed")
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        self.owed: Outcome | None = None
-        self.forwards = 0
-
-
-class Lane:
-    """Records to be handled one after the other.
-
-    Attributes:
-        partition: Where they come from.
-        key: Of this lane within its partition.
-        records: Not yet taken by a worker.
-        run: Taken by the worker that has the lane.
-        current: What a worker has in hand.
-        wanted: A parked lane is ready early when it holds so many records; 0 is never.
-        since: When an incomplete batch began to wait, by the clock's monotonic time.
-    """
-
-    __slots__ = ("current", "key", "parked", "partition", "records", "run", "since", "wanted")
-
-    def __init__(self, partition: Partition, key: Any) -> None:
-        self.partition = partition
-        self.key = key
-        self.records: list[ConsumerRecord] = []
-        self.run: list[ConsumerRecord] = []
-        self.current: ConsumerRecord | None = None
-        self.parked = False
-        self.wanted = 0
-        self.since: float | None = None
 
 
 class Lanes:
@@ -398,9 +303,3 @@ def _by_record(partition: Partition, records: Sequence[ConsumerRecord]) -> list[
         lane.records.append(record)
         new.append(lane)
     return new
-
-
-def attempt_at(partition: Partition, record: ConsumerRecord) -> int:
-    """Return which attempt at a record comes next, from 1; those of retry topics count."""
-    known = partition.failed.get(record.offset)
-    return attempt_of(record) + (0 if known is None else known.attempts)

@@ -223,3 +223,8 @@ class Committer:
 
 def _by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:
     return {(each.topic, each.partition): each.offset or 0 for each in offsets}
+
+
+def as_partitions(places: Iterable[Place]) -> list[TopicPartition]:
+    """Return places as the clients name them, without offsets."""
+    return [TopicPartition(topic=topic, partition=number) for topic, number in places]

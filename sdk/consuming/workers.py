@@ -13,7 +13,8 @@ from typing import Any
 
 from sdk.consuming.dispatch import Opened
 from sdk.consuming.handlers import Call, is_coroutine_function
-from sdk.consuming.lanes import Lane, Lanes
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.partition import Lane
 from sdk.consuming.processing import drive
 
 Open = Callable[[Lane], Iterable[Opened]]

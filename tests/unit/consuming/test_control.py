@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sdk.consuming.intake import Limits
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.records import TopicPartition
 from sdk.testing.clock import VirtualClock
@@ -128,7 +127,7 @@ def test_record_in_work_for_too_long_turns_readiness_red(
     publish_keyed(shop, ("a", 0))
     release = threading.Event()
     clock = VirtualClock()
-    consumer = shop.consumer(clock=clock, limits=Limits(work_seconds=30))
+    consumer = shop.consumer(clock=clock, handler_limit_ms=30_000)
     consumer.handle(OrderCreated, lambda event: release.wait(20))
 
     def overdue() -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sdk.consuming.lanes import Lanes, Partition
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.partition import Partition
 from sdk.records import ConsumerRecord
 from sdk.testing import VirtualClock
 

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdk.consuming.consumer import Consumer
-from sdk.consuming.intake import Limits
 from sdk.happenings import Happening, PartitionsPaused, PartitionsResumed
 from sdk.observers import Observers
 from sdk.testing import InMemoryBroker
@@ -86,9 +85,7 @@ def test_order_is_kept_within_a_key(
     shop = Shop()
     publish_keyed(shop, *((key, number) for number, key in enumerate(keys)))
     witness = Witness(0.0005)
-    consumer = shop.consumer(
-        concurrency=concurrency, ordering=ordering, limits=Limits(poll_records=poll)
-    )
+    consumer = shop.consumer(concurrency=concurrency, ordering=ordering, max_poll_records=poll)
     consumer.handle(OrderCreated, witness.in_loop if in_loop else witness)
     run_all(consumer, shop, len(keys))
     assert witness.broken == set()
@@ -176,7 +173,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
         seen.append(event.order_id)
 
     consumer = shop.consumer(
-        limits=Limits(records=10, poll_records=5), observers=Observers([happened.append])
+        max_in_flight=10, max_poll_records=5, observers=Observers([happened.append])
     )
     consumer.handle(OrderCreated, take).start()
     wait_until(lambda: any(isinstance(each, PartitionsPaused) for each in happened))
@@ -200,7 +197,7 @@ def test_bytes_in_flight_are_limited_too() -> None:
     release = threading.Event()
     happened: list[Happening] = []
     consumer = shop.consumer(
-        limits=Limits(bytes=4000, poll_records=2), observers=Observers([happened.append])
+        max_in_flight_bytes=4000, max_poll_records=2, observers=Observers([happened.append])
     )
     consumer.handle(OrderCreated, lambda event: release.wait(20)).start()
     wait_until(lambda: any(isinstance(each, PartitionsPaused) for each in happened))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sdk.consuming.intake import Limits
 from sdk.happenings import Happening, PartitionsAssigned, PartitionsLost, PartitionsRevoked
 from sdk.observers import Observers
 from sdk.testing import InMemoryBroker
@@ -66,7 +65,7 @@ def test_what_is_done_is_committed_on_revoke() -> None:
     """The member that takes over goes on where the first one stopped, not at its last commit."""
     shop = wide(2)
     publish(shop, *orders(1, 2, 3), partition=1)
-    first, second = Member(shop, commit_seconds=3600.0), Member(shop)
+    first, second = Member(shop, commit_interval_ms=3_600_000), Member(shop)
     second.release.set()
     with running(first.consumer):
         assert first.began.wait(PATIENCE)
@@ -82,7 +81,7 @@ def test_what_is_done_is_committed_on_close() -> None:
     """Closing commits without waiting for the interval."""
     shop = wide(1)
     publish(shop, *orders(1, 2, 3), partition=0)
-    member = Member(shop, commit_seconds=3600.0)
+    member = Member(shop, commit_interval_ms=3_600_000)
     member.release.set()
     with running(member.consumer):
         wait_until(lambda: len(member.seen) == 3)
@@ -96,7 +95,7 @@ def test_revoked_partition_is_not_waited_for_longer_than_allowed(
     """A handler that does not return in time keeps nobody else waiting; its record comes again."""
     shop = wide(2)
     publish(shop, *orders(1), partition=1)
-    slow = Member(shop, limits=Limits(drain_seconds=0.1))
+    slow = Member(shop, drain_timeout_ms=100)
     quick = Member(shop)
     quick.release.set()
     with running(slow.consumer):
@@ -114,7 +113,7 @@ def test_late_completion_of_a_revoked_partition_commits_nothing() -> None:
     """What is finished after the partition went is not committed by the old member."""
     shop = wide(1)
     publish(shop, *orders(1, 2), partition=0)
-    member = Member(shop, limits=Limits(drain_seconds=0.05))
+    member = Member(shop, drain_timeout_ms=50)
     with running(member.consumer):
         assert member.began.wait(PATIENCE)
         group = shop.broker.group("billing")
@@ -134,7 +133,7 @@ def test_lost_partitions_are_dropped_and_named(caplog: pytest.LogCaptureFixture)
     shop = wide(1)
     publish(shop, *orders(*range(5)), partition=0)
     happened: list[Happening] = []
-    member = Member(shop, commit_seconds=3600.0, observers=Observers([happened.append]))
+    member = Member(shop, commit_interval_ms=3_600_000, observers=Observers([happened.append]))
     with running(member.consumer):
         assert member.began.wait(PATIENCE)
         shop.broker.group("billing").expel()

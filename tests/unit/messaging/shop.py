@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from sdk.consuming.consumer import Consumer
 from sdk.consuming.engine import ConsumerParts
@@ -18,7 +18,7 @@ from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
 from sdk.records import ConsumerRecord
 from sdk.serialization import JsonMessageSerializer, TextKeySerializer
-from sdk.settings import RetryOptions, RoutingOptions, TopicOptions
+from sdk.settings import ConsumerOptions, RetryOptions, RoutingOptions, TopicOptions
 from sdk.testing import InMemoryBroker
 from sdk.topics import TopicRouter
 
@@ -135,7 +135,11 @@ class Shop:
         return Producer(self.broker.producer(), encoder or self.encoder(), **options)
 
     def consumer(self, group_id: str = "billing", **parts: Any) -> Consumer:
-        """Return a consumer; ``parts`` replace those that it would have."""
+        """Return a consumer; ``parts`` replace those that it would have, and its options."""
+        options: dict[str, Any] = {"commit_interval_ms": 10}
+        for each in fields(ConsumerOptions):
+            if each.name in parts:
+                options[each.name] = parts.pop(each.name)
         usual = {
             "connect": lambda: self.broker.consumer(group_id),
             "serializer": JsonMessageSerializer(),
@@ -143,6 +147,6 @@ class Shop:
             "keys": TextKeySerializer(),
             "group": group_id,
             "policy": FailurePolicy(retry=RetryOptions(retry_count=0)),
-            "commit_seconds": 0.01,
+            "options": ConsumerOptions(**options),
         }
         return Consumer(ConsumerParts(**{**usual, **parts}))

@@ -1,0 +1,113 @@
+"""Partitions that are assigned, and the lanes in which their records are handled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdk.consuming.offsets import Watermark
+from sdk.consuming.outcome import Outcome
+from sdk.consuming.retry_topics import attempt_of
+from sdk.records import ConsumerRecord
+
+
+class Partition:
+    """One assignment of a partition; a later one is another object.
+
+    Attributes:
+        topic: Topic name.
+        number: Partition number.
+        watermark: How far it is done.
+        halted: Nothing past ``until`` may be handled: it is given up or paused, or was dropped.
+            Looked at before every record.
+        until: Offset of the last record that is still handled, so that what is done out of order
+            is done without a gap; -1 is none.
+        dropped: It is no longer ours, or is read from elsewhere.
+        paused: Somebody has called `Consumer.pause`.
+        active: How many of its lanes are being worked on.
+        lanes: What orders its records → their lane.
+        failed: Offset → what is known of a record that failed and is to be tried again.
+    """
+
+    __slots__ = (
+        "active",
+        "dropped",
+        "failed",
+        "halted",
+        "lanes",
+        "number",
+        "paused",
+        "set_aside",
+        "topic",
+        "until",
+        "watermark",
+    )
+
+    def __init__(self, topic: str, number: int) -> None:
+        self.topic = topic
+        self.number = number
+        self.watermark = Watermark()
+        self.halted = False
+        self.until = -1
+        self.dropped = False
+        self.paused = False
+        self.active = 0
+        self.lanes: dict[Any, Lane] = {}
+        self.set_aside: list[Lane] = []
+        self.failed: dict[int, Failed] = {}
+
+    def owes(self, record: ConsumerRecord) -> bool:
+        """Whether it was decided what becomes of a record, and could not be done yet."""
+        known = self.failed.get(record.offset)
+        return known is not None and known.owed is not None
+
+    def __str__(self) -> str:
+        return f"{self.topic} [{self.number}]"
+
+
+class Failed:
+    """A record that failed and is to be tried again.
+
+    Attributes:
+        attempts: How many attempts in place have failed.
+        owed: What was decided and could not be done yet, such as a forward that failed.
+        forwards: How many forwards have failed.
+    """
+
+    __slots__ = ("attempts", "forwards", "owed")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.owed: Outcome | None = None
+        self.forwards = 0
+
+
+class Lane:
+    """Records to be handled one after the other.
+
+    Attributes:
+        partition: Where they come from.
+        key: Of this lane within its partition.
+        records: Not yet taken by a worker.
+        run: Taken by the worker that has the lane.
+        current: What a worker has in hand.
+        wanted: A parked lane is ready early when it holds so many records; 0 is never.
+        since: When an incomplete batch began to wait, by the clock's monotonic time.
+    """
+
+    __slots__ = ("current", "key", "parked", "partition", "records", "run", "since", "wanted")
+
+    def __init__(self, partition: Partition, key: Any) -> None:
+        self.partition = partition
+        self.key = key
+        self.records: list[ConsumerRecord] = []
+        self.run: list[ConsumerRecord] = []
+        self.current: ConsumerRecord | None = None
+        self.parked = False
+        self.wanted = 0
+        self.since: float | None = None
+
+
+def attempt_at(partition: Partition, record: ConsumerRecord) -> int:
+    """Return which attempt at a record comes next, from 1; those of retry topics count."""
+    known = partition.failed.get(record.offset)
+    return attempt_of(record) + (0 if known is None else known.attempts)

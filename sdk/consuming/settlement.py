@@ -1,0 +1,263 @@
+"""Settlement: what becomes of a record once its handler was called, or could not be."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from sdk.abstractions import AroundHandler
+from sdk.clock import Clock
+from sdk.consuming.circuit import Circuits
+from sdk.consuming.dispatch import Task
+from sdk.consuming.failures import FailurePolicy, classify, raised
+from sdk.consuming.key_order import KeyOrder
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
+from sdk.consuming.partition import Failed, Partition, attempt_at
+from sdk.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    ConfigurationError,
+    FencedError,
+    HandlerError,
+    MessageTooLargeError,
+    SdkError,
+)
+from sdk.happenings import (
+    RecordDeadLettered,
+    RecordFailed,
+    RecordHandled,
+    RecordRetried,
+    RecordSkipped,
+)
+from sdk.observers import Observers
+from sdk.records import ConsumerRecord
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_FORWARD_SECONDS = 0.5
+_LONGEST_FORWARD_SECONDS = 30.0
+_FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
+
+
+class Forwards(Protocol):
+    """Sends records on to other topics, as they are."""
+
+    def retry(self, record: ConsumerRecord, outcome: Retry) -> Any:
+        """Send a record to a retry topic; return the delivery."""
+
+    def dead_letter(self, record: ConsumerRecord, outcome: DeadLetter) -> Any:
+        """Send a record to the dead-letter topic; return the delivery."""
+
+
+@frozen(kw_only=True)
+class Settlement:
+    """Decides about records, and does what was decided.
+
+    Attributes:
+        lanes: Told when records that rest may be handled again.
+        policy: Decides about failures.
+        circuits: What the consumer waits for.
+        forwarder: Sends records on; None where no outcome asks for it.
+        deliver: Calls what sends a record, and waits for its delivery.
+        stop: Called with the error that stops the consumer.
+        group: Consumer group.
+        clock: Tells when a record is due again.
+        observers: Who learns what becomes of records.
+        around: What is entered around each call of a handler; None costs nothing.
+        order: Keeps the order of keys across retry topics; None where it is not kept.
+    """
+
+    lanes: Lanes
+    policy: FailurePolicy
+    circuits: Circuits
+    forwarder: Forwards | None
+    deliver: Callable[[Callable[[], Any]], Awaitable[Any]]
+    stop: Callable[[BaseException], None]
+    group: str
+    clock: Clock
+    observers: Observers = field(factory=Observers)
+    around: AroundHandler | None = None
+    order: KeyOrder | None = None
+
+    @property
+    def concerned(self) -> bool:
+        """Whether more is to be done for a record than to call its handler."""
+        watched = self.around is not None or self.order is not None
+        return watched or bool(self.observers or self.circuits)
+
+    def finish(
+        self, partition: Partition, record: ConsumerRecord, task: Task, started: float
+    ) -> None:
+        """Take note that the handler of a record returned.
+
+        Args:
+            partition: Of the record.
+            record: The record.
+            task: How it was handled.
+            started: When, by `time.perf_counter`.
+        """
+        if self.observers:
+            seconds = time.perf_counter() - started
+            attempt = attempt_at(partition, record)
+            self.observers.notify(RecordHandled(record, task.event, self.group, seconds, attempt))
+        if self.order is not None:
+            self.order.done(record)
+        self._done(partition, record)
+
+    def _done(self, partition: Partition, record: ConsumerRecord) -> None:
+        partition.watermark.done(record.offset)
+        partition.failed.pop(record.offset, None)
+        if self.circuits.settled(record):
+            self.lanes.recheck()
+
+    async def settle(
+        self, partition: Partition, record: ConsumerRecord, task: Task | None, result: Any
+    ) -> float | None:
+        """Decide about a record that was not handled, and do what was decided.
+
+        Args:
+            partition: Of the record.
+            record: The record.
+            task: How it was to be handled; None where it could not be opened, or nobody handles it.
+            result: What was raised, or what is decided already.
+
+        Returns:
+            When it is due again, by the clock's monotonic time; None if it is done.
+        """
+        known = partition.failed.setdefault(record.offset, Failed())
+        attempt = attempt_at(partition, record)
+        outcome: Outcome
+        if known.owed is not None:
+            outcome = known.owed
+        elif isinstance(result, BaseException):
+            outcome = self._decide(record, task, result, attempt)
+        else:
+            outcome = result
+        match outcome:
+            case Rest():
+                self.circuits.rest(record, outcome.error)
+                return self.clock.monotonic() + self.circuits.wait(record)
+            case Retry(topic=None):
+                known.attempts += 1
+                if self.observers:
+                    self.observers.notify(
+                        RecordRetried(record, self.group, None, outcome.delay, attempt)
+                    )
+                if self.circuits.settled(record):
+                    self.lanes.recheck()
+                return self.clock.monotonic() + outcome.delay
+            case Retry() | DeadLetter():
+                due = await self._forward(known, record, outcome, attempt)
+                if due is not None:
+                    return due
+            case Skip():
+                self._log_skip(record, task, outcome, result)
+            case Stop():
+                self.stop(outcome.error)
+                return math.inf
+        if self.order is not None and isinstance(outcome, DeadLetter | Skip):
+            self.order.done(record)
+        self._done(partition, record)
+        return None
+
+    def _decide(
+        self, record: ConsumerRecord, task: Task | None, error: BaseException, attempt: int
+    ) -> Outcome:
+        if task is not None:
+            error = _handler_error(error, record, task)
+        elif self.around is not None:
+            with suppress(Exception), self.around((record,), None, self.group, attempt):
+                raise error
+        outcome = self.policy.decide(error, record, attempt)
+        if self.observers:
+            event = task.event if task is not None else getattr(error, "event", None)
+            failure = classify(error)
+            self.observers.notify(
+                RecordFailed(record, event, self.group, raised(error), failure, attempt)
+            )
+        return outcome
+
+    async def _forward(
+        self, known: Failed, record: ConsumerRecord, outcome: Retry | DeadLetter, attempt: int
+    ) -> float | None:
+        """Send a record on and wait for the acknowledgement; if it fails, return when to repeat."""
+        assert self.forwarder is not None
+        try:
+            if isinstance(outcome, Retry):
+                delivery = await self.deliver(partial(self.forwarder.retry, record, outcome))
+            else:
+                delivery = await self.deliver(partial(self.forwarder.dead_letter, record, outcome))
+        except _FINAL as error:
+            self.stop(error)
+            return math.inf
+        except SdkError as error:
+            known.owed = _lighter(outcome) if isinstance(error, MessageTooLargeError) else outcome
+            delay: float = min(
+                _SHORTEST_FORWARD_SECONDS * 2**known.forwards, _LONGEST_FORWARD_SECONDS
+            )
+            known.forwards += 1
+            logger.warning(
+                "a record of %s [%d] at offset %d could not be forwarded; again in %.1f s: %s",
+                record.topic,
+                record.partition,
+                record.offset,
+                delay,
+                error,
+                extra=record.place,
+            )
+            return self.clock.monotonic() + delay
+        if self.order is not None and isinstance(outcome, Retry):
+            self.order.in_retry(record, delivery.topic)
+        if self.observers:
+            topic = delivery.topic
+            self.observers.notify(
+                RecordRetried(record, self.group, topic, outcome.delay, attempt)
+                if isinstance(outcome, Retry)
+                else RecordDeadLettered(record, self.group, topic, outcome.reason)
+            )
+        return None
+
+    def _log_skip(
+        self, record: ConsumerRecord, task: Task | None, outcome: Skip, result: Any
+    ) -> None:
+        if isinstance(result, BaseException):
+            logger.warning(
+                "a record of %s [%d] at offset %d failed and is skipped, as the failure policy"
+                " says: %s: %s",
+                record.topic,
+                record.partition,
+                record.offset,
+                outcome.reason,
+                result,
+                extra=record.place,
+            )
+        if self.observers:
+            event = task.event if task is not None else None
+            self.observers.notify(RecordSkipped(record, event, self.group, outcome.reason))
+
+
+def _lighter(outcome: Retry | DeadLetter) -> DeadLetter:
+    """Return what becomes of a record that is too large to be forwarded with its exception."""
+    reason = outcome.reason if isinstance(outcome, DeadLetter) else "too large for a retry topic"
+    return DeadLetter(reason)
+
+
+def _handler_error(error: BaseException, record: ConsumerRecord, task: Task) -> HandlerError:
+    failure = HandlerError(
+        f"the handler raised {type(error).__name__}: {error}",
+        event=task.event,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        remedy="correct the handler; the event comes again",
+    )
+    failure.__cause__ = error
+    return failure

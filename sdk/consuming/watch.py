@@ -1,0 +1,114 @@
+"""Watching a consumer at work: records that are in work for too long, and the lag."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from sdk.abstractions import BrokerConsumer
+from sdk.clock import Clock
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.offsets import Place, as_partitions
+from sdk.consuming.partition import Lane, Partition
+from sdk.errors import BrokerError
+from sdk.happenings import LagMeasured
+from sdk.observers import Observers
+from sdk.records import ConsumerRecord, TopicPartition
+
+logger = logging.getLogger(__name__)
+
+_SECONDS = 1.0
+
+
+class Watch:
+    """Looks at what is in work, and how far behind the ends the group is, once a second.
+
+    Args:
+        broker: The client.
+        lanes: Those that are in work.
+        group: Consumer group.
+        clock: Tells when to look again.
+        observers: Who learns of the lag.
+        limit: Seconds for which one record may be in work.
+
+    Attributes:
+        overdue: Records that have been in work for longer, in words.
+        lag: How far behind the end each partition is, as measured last.
+    """
+
+    def __init__(
+        self,
+        broker: BrokerConsumer,
+        lanes: Lanes,
+        *,
+        group: str,
+        clock: Clock,
+        observers: Observers,
+        limit: float,
+    ) -> None:
+        self._broker = broker
+        self._lanes = lanes
+        self._group = group
+        self._clock = clock
+        self._observers = observers
+        self._limit = limit
+        self._seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
+        self._next = 0.0
+        self.overdue: tuple[str, ...] = ()
+        self.lag: dict[Place, int] = {}
+
+    def tick(self, partitions: Mapping[Place, Partition]) -> None:
+        """Look again if it is time to.
+
+        Args:
+            partitions: Those that are assigned.
+        """
+        now = self._clock.monotonic()
+        if now >= self._next:
+            self._next = now + _SECONDS
+            self._find_overdue(now)
+            self._measure_lag(partitions)
+
+    def _find_overdue(self, now: float) -> None:
+        seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
+        overdue: list[str] = []
+        for lane in list(self._lanes.in_work):
+            record = lane.current
+            if record is None:
+                continue
+            known = self._seen.get(lane)
+            since = known[1] if known is not None and known[0] is record else now
+            seen[lane] = (record, since)
+            if now - since >= self._limit:
+                text = describe(record)
+                overdue.append(text)
+                if text not in self.overdue:
+                    logger.error(
+                        "%s has been in work for %.0f s: the consumer is not ready until its"
+                        " handler returns. Remedy: give the handler's calls time-outs",
+                        text,
+                        now - since,
+                        extra=record.place,
+                    )
+        self._seen = seen
+        self.overdue = tuple(overdue)
+
+    def _measure_lag(self, partitions: Mapping[Place, Partition]) -> None:
+        try:
+            ends = self._broker.end_offsets(as_partitions(partitions), 0)
+        except BrokerError:
+            return
+        for end in ends:
+            place = (end.topic, end.partition)
+            offset = partitions[place].watermark.offset
+            if offset is None or end.offset is None:
+                continue
+            self.lag[place] = max(0, end.offset - offset)
+            if self._observers:
+                at = TopicPartition(topic=end.topic, partition=end.partition, offset=offset)
+                self._observers.notify(LagMeasured(self._group, at, self.lag[place]))
+
+
+def describe(record: ConsumerRecord) -> str:
+    """Return words that name a record."""
+    return f"the record of {record.topic} [{record.partition}] at offset {record.offset}"
