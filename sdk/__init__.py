@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sdk.records import TopicPartition as TopicPartition
     from sdk.settings import Settings as Settings
     from sdk.settings import load_settings as load_settings
+    from sdk.transactions import Transaction as Transaction
 
     __version__: str
 
@@ -75,6 +76,7 @@ _HOMES = {
     "TokenSource": "sdk.abstractions",
     "Tombstone": "sdk.records",
     "TopicPartition": "sdk.records",
+    "Transaction": "sdk.transactions",
     "connect": "sdk.messaging",
     "load_settings": "sdk.settings",
 }

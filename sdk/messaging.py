@@ -49,6 +49,7 @@ from sdk.settings import ConsumerOptions, Settings
 from sdk.settings.secrets import secrets_of
 from sdk.signals import exit_on_sigterm
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, TopicRouter
+from sdk.transactions import Transaction, Transactions
 
 if TYPE_CHECKING:
     from sdk.embedded import Joined
@@ -172,6 +173,7 @@ class Messaging(ClosingDeliveries):
         self._encoder: Once[None, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
+        self._transactions: Transactions | None = None
         self._consumers: list[Consumer] = []
         self._provisioned: set[str] = set()
         self._opened = ExitStack()
@@ -210,6 +212,23 @@ class Messaging(ClosingDeliveries):
             if self._producer is None:
                 self._producer = self._make_producer()
             return self._producer
+
+    def transaction(self) -> Transaction:
+        """Return a new transaction: ``with`` or ``async with``, see `Transaction`.
+
+        All of them are done, one after another, by one long-lived producer with the setting
+        ``producer.transactional_id``, which is made when the first one begins.
+
+        Raises:
+            ConfigurationError: The setting is missing.
+            ClosedError: The connection was closed, or belongs to the parent process.
+        """
+        if self._transactions is None:
+            with self._making:
+                self._check_usable()
+                if self._transactions is None:
+                    self._transactions = self._make_transactions(self._transactional_id())
+        return self._transactions.transaction()
 
     @property
     def encoder(self) -> Encoder:
@@ -380,6 +399,8 @@ class Messaging(ClosingDeliveries):
             stack.enter_context(self._opened)
             if self._producer is not None:
                 stack.callback(self._producer.close, timeout)
+            if self._transactions is not None:
+                stack.callback(self._transactions.close, timeout)
             for consumer in self._consumers:
                 stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
 
@@ -459,6 +480,29 @@ class Messaging(ClosingDeliveries):
             client,
             encoder,
             observers=self._observers,
+            queue_full_timeout=options.queue_full_timeout_ms / 1000,
+            close_timeout=options.close_timeout_ms / 1000,
+        )
+
+    def _transactional_id(self) -> str:
+        template = self.settings.producer.transactional_id
+        if template is None:
+            raise ConfigurationError(
+                "transactions need a transactional id",
+                path="producer.transactional_id",
+                remedy="set producer.transactional_id, for example to 'orders-{instance}':"
+                " different for each running instance",
+            )
+        return template.format(instance=self.settings.instance)
+
+    def _make_transactions(self, transactional_id: str) -> Transactions:
+        options = self.settings.producer
+        return Transactions(
+            self._broker.transactional_producer,
+            transactional_id,
+            self.encoder,
+            observers=self._observers,
+            timeout=options.transaction_timeout_ms / 1000,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
             close_timeout=options.close_timeout_ms / 1000,
         )

@@ -22,7 +22,7 @@ from sdk.kafka.producer import ConfluentProducer
 from sdk.kafka.signals import deferred_signals
 from sdk.records import ProducerRecord, TopicPartition
 from sdk.settings import KafkaOptions, ProducerOptions
-from sdk.transactions import fenced, must_be_aborted
+from sdk.transactions.failures import fenced, must_be_aborted
 
 _TURN_SECONDS = 0.1
 """Signal handlers run between two turns of a call that waits."""
@@ -122,7 +122,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
         if error.fatal() or isinstance(failure, FencedError):
             return self._fatal(failure)
         if error.txn_requires_abort():
-            return must_be_aborted(doing, failure)
+            return must_be_aborted(failure)
         refusal = self._health.refusal
         if refusal is not None:
             return type(refusal)(refusal.message, remedy=refusal.remedy)

@@ -23,7 +23,9 @@ _Waiter = tuple[Callable[[Any], None], Any]
 class Delivery:
     """A record on its way to Kafka; `result` waits for the acknowledgement, and so does `await`.
 
-    Giving up waiting, by a time-out or by cancelling the task, does not call the record back.
+    Giving up waiting, by a time-out or by cancelling the task, does not call the record back. In a
+    transaction, an acknowledged record is not yet committed; if the transaction is aborted, its
+    deliveries raise that from then on.
 
     Attributes:
         event: The event; None for a tombstone and for a record that was sent as it is.
@@ -48,25 +50,26 @@ class Delivery:
     @property
     def partition(self) -> int | None:
         """Partition in which the record stands; None until acknowledged."""
-        outcome = self._outcome
+        outcome = self._final
         return outcome.partition if isinstance(outcome, DeliveryReport) else None
 
     @property
     def offset(self) -> int | None:
         """Offset at which the record stands; None until acknowledged."""
-        outcome = self._outcome
+        outcome = self._final
         return outcome.offset if isinstance(outcome, DeliveryReport) else None
 
     @property
     def timestamp(self) -> int | None:
         """Timestamp in milliseconds since the epoch; None until acknowledged."""
-        outcome = self._outcome
+        outcome = self._final
         return outcome.timestamp if isinstance(outcome, DeliveryReport) else None
 
     @property
     def error(self) -> SdkError | None:
         """Why the record failed for good, or None."""
-        return self._outcome if isinstance(self._outcome, SdkError) else None
+        outcome = self._final
+        return outcome if isinstance(outcome, SdkError) else None
 
     def done(self) -> bool:
         """Whether the record was acknowledged or has failed for good."""
@@ -113,7 +116,7 @@ class Delivery:
         """
         # The outcome is set before the waiters are read, and a waiter is added before the outcome
         # is read again: one of the two sides always sees the other, without a lock.
-        self._outcome = report if error is None else error
+        self._outcome = report if error is None else self._tracker.overruled or error
         waiters = self._waiters
         if error is not None:
             self._tracker.failed(self, watched=waiters is not None)
@@ -122,7 +125,7 @@ class Delivery:
                 wake(whom)
 
     def __repr__(self) -> str:
-        state = "under way" if self._outcome is None else self._outcome
+        state = "under way" if self._outcome is None else self._final
         return f"<Delivery to {self.record.topic}: {state}>"
 
     def _add(self, waiter: _Waiter) -> None:
@@ -132,8 +135,16 @@ class Delivery:
             else:
                 self._waiters.append(waiter)
 
-    def _settled(self) -> DeliveryReport:
+    @property
+    def _final(self) -> DeliveryReport | SdkError | None:
+        """The outcome so far; an acknowledgement counts for nothing once its transaction failed."""
         outcome = self._outcome
+        if isinstance(outcome, DeliveryReport):
+            return self._tracker.overruled or outcome
+        return outcome
+
+    def _settled(self) -> DeliveryReport:
+        outcome = self._final
         if type(outcome) is DeliveryReport:
             return outcome
         assert isinstance(outcome, SdkError)
@@ -151,12 +162,15 @@ class DeliveryTracker:
     Attributes:
         lock: Guards the waiters of all deliveries.
         wakers: Those of the event loops in which a delivery was awaited.
+        connection_error: As it was given.
+        overruled: Why no acknowledgement counts: the transaction was aborted. None if it was not.
     """
 
     def __init__(self, connection_error: Callable[[], SdkError | None]) -> None:
         self.lock = threading.Lock()
         self.wakers: dict[asyncio.AbstractEventLoop, _Waker] = {}
-        self._connection_error = connection_error
+        self.overruled: SdkError | None = None
+        self.connection_error = connection_error
         self._failures: dict[int, Delivery] = {}
 
     def waker(self, loop: asyncio.AbstractEventLoop) -> _Waker:
@@ -173,7 +187,7 @@ class DeliveryTracker:
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
         """Return the error of a wait that ended before the outcome was known."""
-        return self._connection_error() or DeliveryTimeoutError(
+        return self.connection_error() or DeliveryTimeoutError(
             f"no acknowledgement within {timeout:g} s; the record is still on its way",
             topic=record.topic,
             remedy="wait longer, or look at the broker",

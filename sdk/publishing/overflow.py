@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from attrs import define
 
-from sdk.abstractions import BrokerProducer, OnDelivery
+from sdk.abstractions import OnDelivery
 from sdk.errors import QueueFullError, SdkError, SerializationError
 from sdk.happenings import QueueWaited
 from sdk.observers import Observers
@@ -39,7 +39,7 @@ class Overflow:
     a key is kept. Topics do not wait for each other.
 
     Args:
-        broker: The client.
+        enqueue: `BrokerProducer.produce` of the client.
         wake: Wakes the event loops after deliveries have failed here.
         timeout: How long a record waits for room in a full queue, seconds.
         observers: Notified of how long records have waited.
@@ -50,12 +50,12 @@ class Overflow:
 
     def __init__(
         self,
-        broker: BrokerProducer,
+        enqueue: Callable[[ProducerRecord, OnDelivery], None],
         wake: Callable[[], None],
         timeout: float,
         observers: Observers | None = None,
     ) -> None:
-        self._broker = broker
+        self._enqueue = enqueue
         self._wake = wake
         self._timeout = timeout
         self._observers = observers
@@ -142,7 +142,7 @@ class Overflow:
                 if not queue or queue[0] is not first:
                     return None  # given up meanwhile
                 try:
-                    self._broker.produce(first.delivery.record, first.settle)
+                    self._enqueue(first.delivery.record, first.settle)
                     queue.popleft()
                     break
                 except QueueFullError:

@@ -19,7 +19,7 @@ from sdk.testing.consumer import Membership
 from sdk.testing.faults import Operation
 from sdk.testing.log import OpenTransaction
 from sdk.testing.producer import InMemoryProducer
-from sdk.transactions import fenced, must_be_aborted
+from sdk.transactions.failures import fenced, must_be_aborted
 
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
@@ -73,7 +73,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
                         topic=each.topic,
                         partition=each.partition,
                     )
-                    raise must_be_aborted("send offsets", transaction.failure)
+                    raise must_be_aborted(transaction.failure)
                 transaction.offsets[group.group, place] = each.offset or 0
                 group.group.pending[place] = transaction
 
@@ -85,7 +85,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
                 raise BrokerUnavailableError("records of the transaction are not acknowledged")
             with self._calling("commit_transaction"):
                 if transaction.failure is not None:
-                    raise must_be_aborted("commit", transaction.failure)
+                    raise must_be_aborted(transaction.failure)
                 self._end(commit=True)
         except TransactionUnknownError:
             raise

@@ -278,7 +278,7 @@ def test_closing_gives_up_an_event_whose_schema_is_looked_up() -> None:
 def test_what_was_given_up_is_not_sent_after_all() -> None:
     """An event that is serialized only after it was given up has one outcome, and is not sent."""
     broker = InMemoryBroker()
-    overflow = Overflow(broker.producer(), lambda: None, timeout=1.0)
+    overflow = Overflow(broker.producer().produce, lambda: None, timeout=1.0)
     delivery = Delivery(None, ProducerRecord(TOPIC, None), DeliveryTracker(lambda: None))
     answered, asked = threading.Event(), threading.Event()
 

@@ -1,0 +1,328 @@
+"""One transaction: publishes as a producer does, and its block commits or aborts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from asyncio import _get_running_loop
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from sdk.abstractions import OnDelivery, TransactionalProducer
+from sdk.errors import (
+    ClosedError,
+    ConfigurationError,
+    DeliveryTimeoutError,
+    FencedError,
+    SdkError,
+    TransactionAbortedError,
+    TransactionUnknownError,
+)
+from sdk.happenings import TransactionAborted, TransactionCommitted
+from sdk.publishing.delivery import Delivery, DeliveryTracker
+from sdk.publishing.publisher import JOINED, Publisher
+from sdk.records import ProducerRecord, TopicPartition
+from sdk.threads import in_thread
+from sdk.transactions.failures import aborted, interrupted, must_be_aborted, overdue, still_open
+
+if TYPE_CHECKING:
+    from sdk.transactions.producer import Transactions
+
+logger = logging.getLogger(__name__)
+
+CURRENT: Final[ContextVar[Transaction | None]] = ContextVar("sdk.transactions", default=None)
+"""The transaction whose block this context is in."""
+
+
+class Transaction(Publisher):
+    """Publishes several events atomically; ``with`` or, in an event loop, ``async with``.
+
+        with messaging.transaction() as tx:
+            tx.produce(OrderPaid(...))
+            tx.produce(InvoiceIssued(...))
+
+    Leaving the block waits for every record and commits; an exception aborts. Nothing is visible
+    to consumers that read committed records before the commit, and nothing at all after an abort.
+    A block waits for its turn: one transaction of a transactional id is open at a time.
+
+    A `Delivery` is done when the broker has acknowledged the record, before the commit. If the
+    transaction is aborted, it raises `TransactionAbortedError` from then on.
+    """
+
+    _remedy: ClassVar[str] = "ask messaging.transaction() for another, and use it inside its block"
+
+    def __init__(self, producer: Transactions) -> None:
+        self._outcome = _Outcome(producer.tracker)
+        super().__init__(
+            producer.encoder,
+            self._enqueue_open,
+            self._outcome,
+            producer.observers,
+            producer.queue_full_timeout,
+        )
+        self._unusable = "the transaction has not begun"
+        self._producer = producer
+        self._client: TransactionalProducer | None = None
+        # Reentrant: sending a record may take acknowledgements, and their observers may produce.
+        self._sending = threading.RLock()
+        self._records = 0
+        self._began = 0.0
+        self._outer: Transaction | None = None
+
+    def __enter__(self) -> Self:
+        if _get_running_loop() is not None:
+            raise ConfigurationError(
+                "a transaction would block the event loop that runs in this thread",
+                remedy="write: async with messaging.transaction() as tx",
+            )
+        self.begin()
+        return self._entered()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        CURRENT.set(self._outer)
+        self._left(error)
+
+    async def __aenter__(self) -> Self:
+        self._check_new()
+        try:
+            await self._producer.turns.arrive(self._producer.timeout)
+        except TimeoutError as error:
+            raise still_open(self._producer.transactional_id, self._producer.timeout) from error
+        opening = in_thread(self._open)
+        try:
+            await asyncio.wrap_future(opening)
+        except asyncio.CancelledError as cancelled:
+            abort = partial(self.abort, cancelled)
+            opening.add_done_callback(lambda _: in_thread(abort))
+            raise
+        return self._entered()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        CURRENT.set(self._outer)
+        await asyncio.wrap_future(in_thread(partial(self._left, error)))
+
+    def begin(self) -> None:
+        """Wait for the turn, then open the transaction; what ``with`` does.
+
+        Raises:
+            FencedError: Another instance has taken over the transactional id.
+            TransactionAbortedError: The transaction before did not end in time.
+            BrokerError: Kafka gave no usable answer.
+            ConfigurationError: The block stands inside another; or the broker has no transactions.
+            ClosedError: The connection is closed, or the transaction has begun before.
+        """
+        self._check_new()
+        try:
+            self._producer.turns.wait(self._producer.timeout)
+        except TimeoutError as error:
+            raise still_open(self._producer.transactional_id, self._producer.timeout) from error
+        self._open()
+
+    def send_offsets(self, offsets: Sequence[TopicPartition], group: object) -> None:
+        """Let a consumer's offsets be committed with the transaction.
+
+        Args:
+            offsets: The next offset to be read of each partition.
+            group: What `BrokerConsumer.group_metadata` returned just now.
+
+        Raises:
+            SdkError: As `TransactionalProducer.send_offsets`; the transaction must be aborted.
+        """
+        client = self._client
+        if client is None:
+            raise self._refused()
+        client.send_offsets(offsets, group, self._producer.timeout)
+
+    def commit(self) -> None:
+        """Wait for every record, then commit; what the end of the block does.
+
+        Raises:
+            TransactionAbortedError: A record failed, or the broker cannot commit: it was aborted.
+            TransactionUnknownError: No answer in time: it may be committed, or will be aborted.
+            FencedError: Another instance has taken over the transactional id: it was aborted.
+            BrokerError: The broker refused it: it was aborted.
+            ClosedError: It is not open.
+        """
+        client = self._end("the transaction was committed")
+        limit = self._producer.timeout
+        committing = False
+        try:
+            if self._overflow.wait_until_empty(time.monotonic() + limit):
+                raise DeliveryTimeoutError(f"records still waited for room after {limit:g} s")
+            self._seal()
+            if self._outcome.failure is not None:
+                raise self._outcome.failure
+            committing = True
+            client.commit(limit)
+        except SdkError as error:
+            verdict = self._verdict(error)
+            self._roll_back(client, verdict)
+            if verdict is error:
+                raise
+            raise verdict from error
+        except BaseException as error:
+            self._roll_back(client, interrupted() if committing else aborted(error))
+            raise
+        self._producer.end()
+        logger.debug("committed %d records", self._records, extra=self._where)
+        if self._observers is not None:
+            name, seconds = self._producer.transactional_id, time.monotonic() - self._began
+            self._observers.notify(TransactionCommitted(name, self._records, seconds))
+
+    def abort(self, reason: BaseException | None = None) -> None:
+        """Abort; what an exception in the block does. Where nothing is open, it does nothing.
+
+        Args:
+            reason: Why, for the deliveries and the log.
+        """
+        try:
+            client = self._end("the transaction was aborted")
+        except ClosedError:
+            return
+        failure = self._outcome.failure
+        if isinstance(failure, FencedError):
+            self._roll_back(client, self._verdict(failure))
+        else:
+            self._roll_back(client, aborted(reason))
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Let what the block's context publishes by the connection's producer join this."""
+        token = JOINED.set(self)
+        try:
+            yield
+        finally:
+            JOINED.reset(token)
+
+    def abandon(self, why: str) -> None:
+        """Refuse everything from now on, in a forked child."""
+        self._unusable, self._client = why, None
+
+    def _check_new(self) -> None:
+        if self._unusable != "the transaction has not begun":
+            raise ClosedError(
+                "the transaction has begun before", remedy="ask messaging.transaction() for another"
+            )
+        outer, joined = CURRENT.get(), JOINED.get()
+        if outer is not None and outer._producer is self._producer and outer._client is not None:
+            raise ConfigurationError(
+                "a transaction stands inside the block of another, which it would wait for",
+                remedy="publish by the outer transaction, or begin this one after it",
+            )
+        if joined is not None and joined._encoder is self._encoder:
+            raise ConfigurationError(
+                "a transaction stands inside that of an exactly-once consumer",
+                remedy="publish by messaging.producer, which joins the consumer's transaction",
+            )
+
+    def _open(self) -> None:
+        try:
+            self._client = self._producer.begin(self)
+        except BaseException:
+            self._producer.end()
+            raise
+        self._began = time.monotonic()
+        self._unusable = None
+
+    def _entered(self) -> Self:
+        self._outer = CURRENT.get()
+        CURRENT.set(self)
+        return self
+
+    def _left(self, error: BaseException | None) -> None:
+        if error is None:
+            self.commit()
+        else:
+            self.abort(error)
+
+    def _end(self, state: str) -> TransactionalProducer:
+        """Let nobody publish in it, or end it, from now on."""
+        with self._sending:
+            if self._unusable is not None or self._client is None:
+                raise self._refused()
+            self._unusable = state
+            return self._client
+
+    def _enqueue_open(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        # Under the lock, so that no record of another thread strays into the next transaction.
+        with self._sending:
+            if self._client is None:
+                raise self._refused()
+            if self._outcome.failure is not None:
+                raise must_be_aborted(self._outcome.failure)
+            self._client.produce(record, on_delivery)
+            self._records += 1
+
+    def _seal(self) -> None:
+        with self._sending:
+            self._client = None
+
+    def _roll_back(self, client: TransactionalProducer, error: SdkError) -> None:
+        """Make everything fail with an error, abort, and pass the turn on."""
+        self._outcome.overruled = error
+        self._seal()
+        self._overflow.give_up(error)
+        try:
+            if isinstance(error, FencedError | TransactionUnknownError):
+                self._producer.drop(error)
+            else:
+                client.abort(self._producer.timeout)
+        except BaseException as failure:
+            self._producer.drop(None if self._is_overdue() else failure)
+            if not isinstance(failure, SdkError):
+                raise
+        finally:
+            self._producer.end()
+            logger.warning("%s", error, extra=self._where)
+            if self._observers is not None:
+                name, seconds = self._producer.transactional_id, time.monotonic() - self._began
+                self._observers.notify(TransactionAborted(name, self._records, seconds, error))
+
+    def _verdict(self, reason: SdkError) -> SdkError:
+        """Return the error of a transaction that cannot be committed for a reason."""
+        if isinstance(reason, FencedError) and self._is_overdue():
+            return overdue(self._producer.timeout)
+        if isinstance(reason, FencedError | TransactionUnknownError | TransactionAbortedError):
+            return reason
+        return must_be_aborted(reason)
+
+    def _is_overdue(self) -> bool:
+        return time.monotonic() - self._began >= self._producer.timeout
+
+    @property
+    def _where(self) -> dict[str, object]:
+        return {"transactional_id": self._producer.transactional_id, "records": self._records}
+
+
+class _Outcome(DeliveryTracker):
+    """The tracker of one transaction's deliveries, whose failures the transaction tells.
+
+    Attributes:
+        failure: The first of them.
+    """
+
+    def __init__(self, shared: DeliveryTracker) -> None:
+        super().__init__(shared.connection_error)
+        self.lock, self.wakers = shared.lock, shared.wakers
+        self.failure: SdkError | None = None
+
+    def failed(self, delivery: Delivery, *, watched: bool) -> None:
+        """Take note of a failed delivery."""
+        if self.overruled is None and self.failure is None:
+            self.failure = delivery.error
