@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -41,10 +41,11 @@ UNNAMED_SOURCE = "/unnamed-service"
 _COUNTS = tuple(b"%03x" % count for count in range(0x1000))
 _MICROSECONDS = tuple(b"%03dZ" % microsecond for microsecond in range(1_000))
 
-_Moment = tuple[int, bytes, bytes, Iterator[int], bytes]
-"""(millisecond, what an id starts with, what it ends with, counter, what a time starts with)"""
+_Moment = tuple[int, int, bytes, Iterator[bytes], bytes, bytes]
+"""(first nanosecond of a millisecond, the first one after it, what an id starts with, its counter,
+what an id ends with, what a time starts with)"""
 
-_NEVER: _Moment = (-1, b"", b"", iter(()), b"")
+_NEVER: _Moment = (0, 0, b"", iter(()), b"", b"")
 
 
 def schema_uri(info: EventInfo) -> str:
@@ -93,19 +94,18 @@ class CloudEventHeaders:
         constant = self._constant.get(event_class)
         if constant is None:
             constant = self._constant[event_class] = self._prepare(event_class)
-        now, nanoseconds = divmod(self._clock(), 1_000_000)
+        now = self._clock()
         # Read once: another thread may put the next moment in its place. Its counter is safe to
         # share, as `next` is one step.
-        moment = self._moment
-        if moment[0] != now:
-            moment = self._moment = _new_moment(now)
-        count = next(moment[3], None)
+        begin, end, start, counter, rest, second = self._moment
+        count = next(counter, None) if begin <= now < end else None
         if count is None:
-            moment = self._moment = _new_moment(now)
-            count = next(moment[3])
-        identifier = (ID, moment[1] + _COUNTS[count] + moment[2])
-        instant = (TIME, moment[4] + _MICROSECONDS[nanoseconds // 1_000])
-        subject = None if key is None else _subject(key)
+            self._moment = begin, end, start, counter, rest, second = _new_moment(now)
+            count = next(counter)
+        identifier = (ID, start + count + rest)
+        instant = (TIME, second + _MICROSECONDS[(now - begin) // 1_000])
+        # Most keys are text; a branch here costs less than the call.
+        subject = key.encode() if type(key) is str and key.isascii() else _subject(key)
         if subject:
             return [*constant, identifier, instant, (SUBJECT, subject)]
         return [*constant, identifier, instant]
@@ -122,18 +122,26 @@ class CloudEventHeaders:
         ]
 
 
-def _new_moment(millisecond: int) -> _Moment:
+def _new_moment(nanosecond: int) -> _Moment:
     """Return what ids and times of a millisecond have in common, with random bits of its own."""
     # Ids must be unique, not secret; `os.urandom` follows no host's `random.seed`.
     random = int.from_bytes(os.urandom(8))
+    millisecond = nanosecond // 1_000_000
     second, rest = divmod(millisecond, 1_000)
+    begin = millisecond * 1_000_000
     return (
-        millisecond,
+        begin,
+        begin + 1_000_000,
         b"%08x-%04x-7" % (millisecond >> 16, millisecond & 0xFFFF),
+        iter(_COUNTS),
         b"-%04x-%012x" % (0x8000 | random >> 50, random & 0xFFFF_FFFF_FFFF),
-        iter(range(len(_COUNTS))),
-        b"%b.%03d" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode(), rest),
+        b"%b.%03d" % (_text(second), rest),
     )
+
+
+@lru_cache(maxsize=1)
+def _text(second: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
 
 
 def _forget_moment(headers: weakref.ref[CloudEventHeaders]) -> None:
@@ -147,6 +155,8 @@ _TEXTUAL = (int, UUID)
 
 
 def _subject(key: object) -> bytes | None:
+    if key is None:
+        return None
     if isinstance(key, str):
         try:
             return key.encode()

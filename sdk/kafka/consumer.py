@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _ASK_SECONDS = 10.0
 
+_new_tuple: Callable[[type[ConsumerRecord], tuple[Any, ...]], ConsumerRecord] = tuple.__new__
+
 _PASSING = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._MAX_POLL_EXCEEDED,
@@ -340,15 +342,19 @@ class ConfluentConsumer:
 def _record(message: Any) -> ConsumerRecord:
     kind, timestamp = message.timestamp()
     headers = message.headers()
-    return ConsumerRecord(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.value(),
-        message.key(),
-        tuple(headers) if headers else (),
-        timestamp if kind else None,
-        kind == TIMESTAMP_LOG_APPEND_TIME,
+    # As ConsumerRecord(…) does, without the Python function that a named tuple calls.
+    return _new_tuple(
+        ConsumerRecord,
+        (
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            message.value(),
+            message.key(),
+            tuple(headers) if headers else (),
+            timestamp if kind else None,
+            kind == TIMESTAMP_LOG_APPEND_TIME,
+        ),
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from sdk.abstractions import Incoming, MessageSerializer
 from sdk.cloud_events import CONTENT_TYPE
-from sdk.events import Event
-from sdk.records import ConsumerRecord, Header
+from sdk.records import ConsumerRecord
 
 
 class ContentTypeSerializer:
@@ -26,30 +25,20 @@ class ContentTypeSerializer:
         self, own: MessageSerializer, others: Mapping[str, Callable[[], MessageSerializer]]
     ) -> None:
         self._own = own
+        # Bound, not called through: nothing is chosen in writing.
+        self.encode, self.ready, self.warm_up = own.encode, own.ready, own.warm_up
         self._others = {
             media_type.encode(): make
             for media_type, make in others.items()
             if media_type != own.content_type
         }
-        self._made: dict[bytes, MessageSerializer] = {}
+        self._made = {own.content_type.encode(): own}
         self._lock = threading.Lock()
 
     @property
     def content_type(self) -> str:
         """Media type of what is written."""
         return self._own.content_type
-
-    def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; may append headers of the format's own."""
-        return self._own.encode(event, topic, headers)
-
-    def ready(self, event_class: type[Event], topic: str) -> bool:
-        """Whether `encode` will write this event to this topic without a request to a server."""
-        return self._own.ready(event_class, topic)
-
-    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
-        """Resolve everything that encoding these (event class, topic) pairs needs."""
-        self._own.warm_up(routes)
 
     def open(self, record: ConsumerRecord) -> Incoming:
         """Find the writer of a record, in the format that the record names."""

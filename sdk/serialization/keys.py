@@ -75,14 +75,10 @@ class MixedKeySerializer:
     """
 
     def __init__(self, own: KeySerializer, avro: Callable[[], KeySerializer]) -> None:
-        self._own = own
+        self.encode, self.ready, self.warm_up = own.encode, own.ready, own.warm_up
         self._make_avro = avro
         self._avro: Once[None, KeySerializer] = Once()
         self._text = TextKeySerializer()
-
-    def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
-        """Return the record key, as the format that is written does."""
-        return self._own.encode(key, event_class, topic)
 
     def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
         """Return a record key as its schema's value, else as text, else as bytes."""
@@ -92,14 +88,6 @@ class MixedKeySerializer:
             except (DeserializationError, SchemaNotFoundError):
                 pass  # a number of eight bytes may look as if it began with a schema id
         return self._text.decode(data, topic)
-
-    def ready(self, key: object, topic: str) -> bool:
-        """Whether `encode` will write this key without a request to a server."""
-        return self._own.ready(key, topic)
-
-    def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
-        """Resolve everything that the keys of these (event class, topic) pairs need."""
-        self._own.warm_up(routes)
 
 
 def _names_schema(data: bytes, headers: Iterable[Header]) -> bool:
