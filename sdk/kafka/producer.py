@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -85,7 +86,7 @@ class ConfluentProducer:
         self._failed: deque[Callable[[], None]] = deque()
         self._produced = 0
         # A token is fetched where acknowledgements are taken, and may take its time.
-        self._takes_inline = "oauth_cb" not in config
+        self._may_take_inline = self._takes_inline = "oauth_cb" not in config
         self._closed = threading.Event()
         self._poller = threading.Thread(
             target=self._take_acknowledgements, name="sdk-producer", daemon=True
@@ -107,9 +108,12 @@ class ConfluentProducer:
                 list(headers) if headers else None,
             )
             self._produced += 1
-            if not self._produced % _TAKEN_WHILE_PRODUCING and self._takes_inline:
-                with deferred_signals():
-                    self._take(0)
+            if not self._produced % _TAKEN_WHILE_PRODUCING:
+                # Not where an event loop runs: the fewer its wake-ups, the more each one brings.
+                self._takes_inline = self._may_take_inline and _get_running_loop() is None
+                if self._takes_inline:
+                    with deferred_signals():
+                        self._take(0)
         except BufferError as error:
             raise QueueFullError("the local queue is full", topic=record.topic) from error
         except KafkaException as error:
