@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import define, field
+
 from sdk.avro.resolution.actions import (
     DefaultField,
     Node,
@@ -40,7 +42,6 @@ from sdk.avro.resolution.actions import (
     SkipField,
     Unreadable,
 )
-from sdk.avro.resolution.failures import Choice, Draft, Failures, key_of
 from sdk.avro.resolution.matching import Equivalence, decimals_differ, promotes
 from sdk.avro.schema.defaults import default_value
 from sdk.avro.schema.equality import same_definition
@@ -85,32 +86,119 @@ def attempt(writer: Schema, reader: Schema) -> Resolution:
     return _Resolver(types if aliases else ()).run(writer, reader)
 
 
+@define(eq=False)
+class _Choice:
+    """A reader's union while it is open which of its branches takes the writer's value.
+
+    ``indexes`` are the candidates, best first; those that were ``tried`` have failed, but the last.
+    """
+
+    writer: Schema
+    reader: UnionSchema
+    path: str
+    indexes: list[int]
+    tried: list[Any] = field(factory=list)
+
+
+@define(eq=False)
+class _Draft:
+    """A pair of records while its fields are being resolved; ``error`` if it can never be read.
+
+    ``users`` are the nodes that hold it, each with the record whose field the node is, if the
+    record fails with it.
+    """
+
+    writer: RecordSchema
+    reader: RecordSchema
+    path: str
+    fields: list[ReadField | SkipField] = field(factory=list)
+    defaults: list[DefaultField] = field(factory=list)
+    error: Unreadable | None = None
+    users: list[tuple[_Draft | None, Any]] = field(factory=list)
+
+
 class _Resolver:
-    """One run. Records are queued, not descended into, so depth does not grow with their number."""
+    """One run. Records are queued, not descended into, so depth does not grow with their number.
+
+    What can never be read is found from the inside out: a record fails when one of its fields does,
+    a union when all branches do, and a choice when its last candidate does. Arrays and maps never
+    fail, because they may be empty.
+    """
 
     def __init__(self, aliased: tuple[NamedSchema, ...]) -> None:
         # data of the very same schema is read without aliases, as Java has it
         self.aliases = bool(aliased)
         self.renamed = {alias: each.name for each in aliased for alias in each.aliases}
         self.equivalent = Equivalence(self.renamed)
-        self.drafts: list[Draft] = []
+        self.drafts: list[_Draft] = []
         self.indexes: dict[tuple[int, int], int] = {}
         self.nodes: dict[tuple[int, int], Any] = {}
-        self.failures = Failures(self.another)
-        self.settled: dict[int, Node] = {}
+        self.failed: list[_Draft] = []
 
     def run(self, writer: Schema, reader: Schema) -> Resolution:
         root = self.node(writer, reader, "")
-        self.failures.look(root)
-        self.failures.spread()
+        self.watch(None, root)
         for index, draft in enumerate(self.drafts):  # grows while it runs
             self.fill(draft)
-            self.failures.look_into(index, draft)
+            if draft.error is not None:
+                self.failed.append(draft)
+            for each in draft.fields:
+                if isinstance(each, ReadField):
+                    self.watch(draft, each.value)
             if index + 1 == len(self.drafts):  # may resolve further candidates
-                self.failures.spread()
+                self.spread()
         return Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
 
-    def finish(self, draft: Draft) -> RecordResolution:
+    def watch(self, user: _Draft | None, node: Any) -> None:
+        """Look at a node once: it may fail the record that uses it, and its choices stay open."""
+        for part in _parts(node):
+            self.watch(None, part)
+        if user is not None or isinstance(node, _Choice):
+            self.hold(user, node)
+
+    def hold(self, user: _Draft | None, node: Any) -> None:
+        """Fail the user of a node that has failed, or ask again when what keeps it from it has."""
+        error = self.failure(node)
+        if error is None:
+            kept = self.kept(node)
+            if isinstance(kept, ReadRecord):
+                self.drafts[kept.index].users.append((user, node))
+        elif user is not None and user.error is None:
+            user.error = error
+            self.failed.append(user)
+
+    def spread(self) -> None:
+        """Carry failures outwards; choices whose candidates have failed try the next one."""
+        while self.failed:
+            for user, node in self.failed.pop().users:
+                self.hold(user, node)
+
+    def failure(self, node: Any) -> Unreadable | None:
+        """Return why no value of a node can ever be read, as far as that is known."""
+        match node:
+            case Unreadable():
+                return node
+            case ReadRecord():
+                return self.drafts[node.index].error
+            case ReadBranch():
+                return self.failure(node.value)
+            case ReadUnion():
+                errors = [self.failure(branch) for branch in node.branches]
+                return errors[-1] if all(errors) and errors else None
+            case _Choice():
+                error = self.failure(node.tried[-1])
+                while error is not None and self.another(node) is not None:
+                    error = self.failure(node.tried[-1])
+                return error
+        return None
+
+    def kept(self, node: Any) -> Any:
+        """Return what keeps a node from failing."""
+        while isinstance(node, ReadBranch | ReadUnion | _Choice):
+            node = next((part for part in _parts(node) if self.failure(part) is None), None)
+        return node
+
+    def finish(self, draft: _Draft) -> RecordResolution:
         fields = (
             ReadField(each.index, self.settle(each.value)) if isinstance(each, ReadField) else each
             for each in draft.fields
@@ -162,12 +250,12 @@ class _Resolver:
         return ReadUnion(tuple(self.node(branch, reader, path) for branch in writer.branches))
 
     def reader_union(self, writer: Schema, reader: UnionSchema, path: str) -> Any:
-        choice = Choice(writer, reader, path, self.candidates(writer, reader))
+        choice = _Choice(writer, reader, path, self.candidates(writer, reader))
         if self.another(choice) is None:
             return Unreadable(f"no branch of the union can take {_shown(writer)}", path)
         return choice
 
-    def another(self, choice: Choice) -> Any:
+    def another(self, choice: _Choice) -> Any:
         """Resolve the next candidate of a choice and return it; None if there is none."""
         if len(choice.tried) == len(choice.indexes):
             return None
@@ -231,10 +319,10 @@ class _Resolver:
         key = (id(writer), id(reader))
         if key not in self.indexes:
             self.indexes[key] = len(self.drafts)
-            self.drafts.append(Draft(writer, reader, path))
+            self.drafts.append(_Draft(writer, reader, path))
         return ReadRecord(self.indexes[key])
 
-    def fill(self, draft: Draft) -> None:
+    def fill(self, draft: _Draft) -> None:
         reader, path = draft.reader, draft.path
         places = {each.name: index for index, each in enumerate(reader.fields)}
         for index, each in enumerate(reader.fields if self.aliases else ()):
@@ -266,11 +354,7 @@ class _Resolver:
 
     def settle(self, node: Any) -> Node:
         """Return a node with its choices made and its unreadable parts marked as such."""
-        key = key_of(node)
-        if key not in self.settled:
-            error = self.failures.errors.get(key)
-            self.settled[key] = self.chosen(node) if error is None else error
-        return self.settled[key]
+        return self.failure(node) or self.chosen(node)
 
     def chosen(self, node: Any) -> Node:
         match node:
@@ -282,11 +366,26 @@ class _Resolver:
                 return ReadUnion(tuple(self.settle(branch) for branch in node.branches))
             case ReadBranch():
                 return ReadBranch(node.reader, node.index, self.settle(node.value))
-            case Choice():
+            case _Choice():
                 index = node.indexes[len(node.tried) - 1]  # those before it have failed
                 return ReadBranch(node.reader, index, self.settle(node.tried[-1]))
         settled: Node = node
         return settled
+
+
+def _parts(node: Any) -> tuple[Any, ...]:
+    match node:
+        case ReadArray():
+            return (node.items,)
+        case ReadMap():
+            return (node.values,)
+        case ReadBranch():
+            return (node.value,)
+        case ReadUnion():
+            return node.branches
+        case _Choice():
+            return (node.tried[-1],)
+    return ()
 
 
 def _has_aliases(schema: NamedSchema) -> bool:
