@@ -5,45 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sdk.avro.codec import plan as ops
 from sdk.avro.codec.binding import Shape, shape_of
 from sdk.avro.codec.default_bytes import default_bytes
 from sdk.avro.codec.logical import CALLS, RAW_TYPES
-from sdk.avro.codec.plan import (
-    Array,
-    Call,
-    DefaultPlan,
-    Enum,
-    FieldPlan,
-    Fixed,
-    Logical,
-    Map,
-    Op,
-    Plan,
-    Primitive,
-    Promote,
-    Record,
-    RecordPlan,
-    Refuse,
-    Skip,
-    Union,
-    Wire,
-)
 from sdk.avro.codec.plan_analysis import finished
-from sdk.avro.resolution.actions import (
-    DefaultField,
-    Node,
-    Read,
-    ReadArray,
-    ReadBranch,
-    ReadEnum,
-    ReadField,
-    ReadMap,
-    ReadUnion,
-    RecordResolution,
-    Resolution,
-    Unreadable,
-)
-from sdk.avro.resolution.actions import Promote as PromoteNode
+from sdk.avro.resolution import actions
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
@@ -73,13 +40,13 @@ _PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
 }
 
 
-def encode_plan(schema: RecordSchema, classes: Classes) -> Plan:
+def encode_plan(schema: RecordSchema, classes: Classes) -> ops.Plan:
     """Make the plan that writes the events of a schema."""
     lowering = Lowering(classes)
     return lowering.plan(schema.name, lowering.schema(schema))
 
 
-def decode_plan(resolution: Resolution, reader: RecordSchema, classes: Classes) -> Plan:
+def decode_plan(resolution: actions.Resolution, reader: RecordSchema, classes: Classes) -> ops.Plan:
     """Make the plan that reads what a resolution describes."""
     lowering = _ReadLowering(resolution, classes)
     return lowering.plan(reader.name, lowering.node(resolution.root))
@@ -90,28 +57,28 @@ class Lowering:
 
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
-        self.records: list[RecordPlan] = []
+        self.records: list[ops.RecordPlan] = []
         self.pending: list[Callable[[], None]] = []
         self.indexes: dict[tuple[str, int], int] = {}
         self.shapes: dict[int, Shape] = {}
 
-    def plan(self, event: str, root: Op) -> Plan:
+    def plan(self, event: str, root: ops.Op) -> ops.Plan:
         """Return the plan, once all records that wait are lowered."""
         while self.pending:  # records are queued: their number must not make the recursion deep
             self.pending.pop()()
-        return finished(Plan(event, root, tuple(self.records)))
+        return finished(ops.Plan(event, root, tuple(self.records)))
 
-    def record(self, key: tuple[str, int], make: Callable[[], RecordPlan]) -> Record:
+    def record(self, key: tuple[str, int], make: Callable[[], ops.RecordPlan]) -> ops.Record:
         """Return the operation of a record, which is lowered later and once for each key."""
         if key not in self.indexes:
             index = self.indexes[key] = len(self.records)
-            self.records.append(RecordPlan("", (), "skip"))
+            self.records.append(ops.RecordPlan("", (), "skip"))
 
             def fill() -> None:
                 self.records[index] = make()
 
             self.pending.append(fill)
-        return Record(self.indexes[key])
+        return ops.Record(self.indexes[key])
 
     def class_of(self, name: str) -> type[Any]:
         """Return the class of a named type."""
@@ -129,21 +96,21 @@ class Lowering:
             self.shapes[id(schema)] = shape_of(cls, schema)
         return cls, self.shapes[id(schema)]
 
-    def leaf(self, schema: PrimitiveSchema | FixedSchema, wire: Wire) -> Op:
+    def leaf(self, schema: PrimitiveSchema | FixedSchema, wire: ops.Wire) -> ops.Op:
         """Return a raw value with the conversion that the schema's logical type asks for."""
         logical = schema.logical
         if logical is None or logical.name not in RAW_TYPES:
             return wire
         return _converted(logical, wire)
 
-    def fixed(self, schema: FixedSchema) -> Fixed:
+    def fixed(self, schema: FixedSchema) -> ops.Fixed:
         """Return the operation of a fixed without its logical type."""
         if schema.logical is not None and schema.logical.name in RAW_TYPES:
-            return Fixed(schema.size)
+            return ops.Fixed(schema.size)
         cls = self.classes.get(schema.name, bytes)
         if not issubclass(cls, bytes):
             raise SchemaError(f"class {cls.__name__} of fixed {schema.name} is not a bytes")
-        return Fixed(schema.size, cls)
+        return ops.Fixed(schema.size, cls)
 
     def members(self, schema: EnumSchema) -> tuple[type[Any], tuple[Any, ...]]:
         """Return the class of an enum and its members in the order of the symbols."""
@@ -156,35 +123,35 @@ class Lowering:
                 remedy="generate the classes again",
             ) from error
 
-    def schema(self, schema: Schema) -> Op:
+    def schema(self, schema: Schema) -> ops.Op:
         """Return the operation that reads and writes a schema as it is."""
         match schema:
             case PrimitiveSchema():
-                return self.leaf(schema, Primitive(schema.type))
+                return self.leaf(schema, ops.Primitive(schema.type))
             case FixedSchema():
                 return self.leaf(schema, self.fixed(schema))
             case EnumSchema():
                 cls, members = self.members(schema)
-                return Enum(schema.name, schema.symbols, members, cls)
+                return ops.Enum(schema.name, schema.symbols, members, cls)
             case ArraySchema():
-                return Array(self.schema(schema.items))
+                return ops.Array(self.schema(schema.items))
             case MapSchema():
-                return Map(self.schema(schema.values))
+                return ops.Map(self.schema(schema.values))
             case UnionSchema():
                 branches = tuple(self.schema(branch) for branch in schema.branches)
-                return Union(branches, self.choices(schema))
+                return ops.Union(branches, self.choices(schema))
         return self.record(("write", id(schema)), lambda: self.written(schema))
 
-    def written(self, schema: RecordSchema) -> RecordPlan:
+    def written(self, schema: RecordSchema) -> ops.RecordPlan:
         """Return the plan of a record that is read and written as it is."""
         cls, shape = self.shape(schema)
         fields = tuple(
-            FieldPlan(each.name, self.schema(each.schema), attribute, argument)
+            ops.FieldPlan(each.name, self.schema(each.schema), attribute, argument)
             for each, attribute, argument in zip(
                 schema.fields, shape.attributes, shape.arguments, strict=True
             )
         )
-        return RecordPlan(schema.name, fields, shape.build, cls, presets=shape.presets)
+        return ops.RecordPlan(schema.name, fields, shape.build, cls, presets=shape.presets)
 
     def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
         """Return which branches may take a value of which class, best first.
@@ -220,68 +187,68 @@ class Lowering:
                 return ()
         return (self.class_of(schema.name),)
 
-    def skipped(self, schema: Schema) -> Op:
+    def skipped(self, schema: Schema) -> ops.Op:
         """Return what must be moved past; no classes and no conversions."""
         match schema:
             case PrimitiveSchema():
-                return Primitive(schema.type)
+                return ops.Primitive(schema.type)
             case FixedSchema():
-                return Fixed(schema.size)
+                return ops.Fixed(schema.size)
             case EnumSchema():
-                return Enum(schema.name, schema.symbols, schema.symbols)
+                return ops.Enum(schema.name, schema.symbols, schema.symbols)
             case ArraySchema():
-                return Array(self.skipped(schema.items))
+                return ops.Array(self.skipped(schema.items))
             case MapSchema():
-                return Map(self.skipped(schema.values))
+                return ops.Map(self.skipped(schema.values))
             case UnionSchema():
-                return Union(tuple(self.skipped(branch) for branch in schema.branches))
+                return ops.Union(tuple(self.skipped(branch) for branch in schema.branches))
         return self.record(("skip", id(schema)), lambda: self.skipped_record(schema))
 
-    def skipped_record(self, schema: RecordSchema) -> RecordPlan:
+    def skipped_record(self, schema: RecordSchema) -> ops.RecordPlan:
         """Return the plan of a record that is moved past."""
-        fields = (FieldPlan(each.name, self.skipped(each.schema)) for each in schema.fields)
-        return RecordPlan(schema.name, tuple(fields), "skip")
+        fields = (ops.FieldPlan(each.name, self.skipped(each.schema)) for each in schema.fields)
+        return ops.RecordPlan(schema.name, tuple(fields), "skip")
 
 
 class _ReadLowering(Lowering):
     """Turns a resolution into operations."""
 
-    def __init__(self, resolution: Resolution, classes: Classes) -> None:
+    def __init__(self, resolution: actions.Resolution, classes: Classes) -> None:
         super().__init__(classes)
         self.resolution = resolution
 
-    def node(self, node: Node) -> Op:
+    def node(self, node: actions.Node) -> ops.Op:
         match node:
-            case Read(reader=FixedSchema() as schema):
+            case actions.Read(reader=FixedSchema() as schema):
                 return self.leaf(schema, self.fixed(schema))
-            case Read():
-                return self.leaf(node.reader, Primitive(node.reader.type))
-            case PromoteNode():
-                return self.leaf(node.reader, Promote(node.writer, node.reader.type))
-            case ReadEnum():
+            case actions.Read():
+                return self.leaf(node.reader, ops.Primitive(node.reader.type))
+            case actions.Promote():
+                return self.leaf(node.reader, ops.Promote(node.writer, node.reader.type))
+            case actions.ReadEnum():
                 cls, members = self.members(node.reader)
                 values = tuple(None if i is None else members[i] for i in node.symbols)
-                return Enum(node.reader.name, node.writer.symbols, values, cls)
-            case ReadArray():
-                return Array(self.node(node.items))
-            case ReadMap():
-                return Map(self.node(node.values))
-            case ReadUnion():
-                return Union(tuple(self.node(branch) for branch in node.branches))
-            case ReadBranch():
+                return ops.Enum(node.reader.name, node.writer.symbols, values, cls)
+            case actions.ReadArray():
+                return ops.Array(self.node(node.items))
+            case actions.ReadMap():
+                return ops.Map(self.node(node.values))
+            case actions.ReadUnion():
+                return ops.Union(tuple(self.node(branch) for branch in node.branches))
+            case actions.ReadBranch():
                 return self.node(node.value)
-            case Unreadable():
-                return Refuse(node.message)
+            case actions.Unreadable():
+                return ops.Refuse(node.message)
         resolved = self.resolution.records[node.index]
         return self.record(("read", node.index), lambda: self.read(resolved))
 
-    def read(self, resolved: RecordResolution) -> RecordPlan:
+    def read(self, resolved: actions.RecordResolution) -> ops.RecordPlan:
         cls, shape = self.shape(resolved.reader)
         fields = []
         for each, writer in zip(resolved.fields, resolved.writer.fields, strict=True):
-            if isinstance(each, ReadField):
+            if isinstance(each, actions.ReadField):
                 fields.append(
-                    FieldPlan(
+                    ops.FieldPlan(
                         resolved.reader.fields[each.index].name,
                         self.node(each.value),
                         shape.attributes[each.index],
@@ -289,15 +256,17 @@ class _ReadLowering(Lowering):
                     )
                 )
             else:
-                fields.append(FieldPlan(writer.name, Skip(self.skipped(each.writer))))
+                fields.append(ops.FieldPlan(writer.name, ops.Skip(self.skipped(each.writer))))
         defaults = tuple(self.default(each, resolved, shape) for each in resolved.defaults)
-        return RecordPlan(
+        return ops.RecordPlan(
             resolved.reader.name, tuple(fields), shape.build, cls, defaults, shape.presets
         )
 
-    def default(self, each: DefaultField, resolved: RecordResolution, shape: Shape) -> DefaultPlan:
+    def default(
+        self, each: actions.DefaultField, resolved: actions.RecordResolution, shape: Shape
+    ) -> ops.DefaultPlan:
         schema = resolved.reader.fields[each.index].schema
-        return DefaultPlan(
+        return ops.DefaultPlan(
             name=resolved.reader.fields[each.index].name,
             op=self.schema(schema),
             data=default_bytes(schema, each.value),
@@ -307,7 +276,7 @@ class _ReadLowering(Lowering):
         )
 
 
-def _converted(logical: LogicalType, wire: Wire) -> Op:
+def _converted(logical: LogicalType, wire: ops.Wire) -> ops.Op:
     if logical.name in CALLS:
-        return Call(wire, logical.name)
-    return Logical(wire, logical.name, logical.precision or 0, logical.scale or 0)
+        return ops.Call(wire, logical.name)
+    return ops.Logical(wire, logical.name, logical.precision or 0, logical.scale or 0)

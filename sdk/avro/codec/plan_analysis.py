@@ -6,25 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from sdk.avro.codec.plan import (
-    Array,
-    Call,
-    Constant,
-    Enum,
-    Fixed,
-    Logical,
-    Map,
-    Op,
-    Plan,
-    Primitive,
-    Promote,
-    Record,
-    RecordPlan,
-    Refuse,
-    Skip,
-    Union,
-    parts,
-)
+from sdk.avro.codec import plan as ops
 
 _LEAST: Final = {"null": 0, "float": 4, "double": 8}
 _ENOUGH: Final = 2**40
@@ -33,7 +15,7 @@ _MUCH: Final = 1000
 _LARGE: Final = 100
 
 
-def finished(plan: Plan) -> Plan:
+def finished(plan: ops.Plan) -> ops.Plan:
     """Return a plan with ``least``, ``recursive`` and ``fresh`` filled in."""
     sizes = _record_sizes(plan)
     recursive = _recursive_records(plan)
@@ -53,7 +35,7 @@ def finished(plan: Plan) -> Plan:
     return evolve(plan, root=_sized(plan.root, sizes), records=records)
 
 
-def _record_sizes(plan: Plan) -> list[int]:
+def _record_sizes(plan: ops.Plan) -> list[int]:
     """Return the least bytes of each record: lower bounds that grow to a fixed point.
 
     Each round looks one record deeper; records that can never end would grow for ever, so there
@@ -70,55 +52,55 @@ def _record_sizes(plan: Plan) -> list[int]:
     return sizes
 
 
-def _least(op: Op, sizes: list[int]) -> int:
+def _least(op: ops.Op, sizes: list[int]) -> int:
     match op:
-        case Primitive():
+        case ops.Primitive():
             return _LEAST.get(op.kind, 1)
-        case Promote():
+        case ops.Promote():
             return _LEAST.get(op.wire, 1)
-        case Fixed():
+        case ops.Fixed():
             return op.size
-        case Logical() | Call():
+        case ops.Logical() | ops.Call():
             return _least(op.wire, sizes)
-        case Union():
+        case ops.Union():
             return 1 + min((_least(branch, sizes) for branch in op.branches), default=0)
-        case Record():
+        case ops.Record():
             return sizes[op.index]
-        case Skip():
+        case ops.Skip():
             return _least(op.op, sizes)
-        case Refuse() | Constant():
+        case ops.Refuse() | ops.Constant():
             return 0  # inside a union; as an array's item it is refused whatever its size
-        case Enum() | Array() | Map():
+        case ops.Enum() | ops.Array() | ops.Map():
             return 1
 
 
-def _sized(op: Op, sizes: list[int]) -> Op:
+def _sized(op: ops.Op, sizes: list[int]) -> ops.Op:
     match op:
-        case Array():
-            return Array(_sized(op.items, sizes), _least(op.items, sizes))
-        case Map():
-            return Map(_sized(op.values, sizes), 1 + _least(op.values, sizes))
-        case Union():
-            return Union(tuple(_sized(branch, sizes) for branch in op.branches), op.choices)
-        case Skip():
-            return Skip(_sized(op.op, sizes))
+        case ops.Array():
+            return ops.Array(_sized(op.items, sizes), _least(op.items, sizes))
+        case ops.Map():
+            return ops.Map(_sized(op.values, sizes), 1 + _least(op.values, sizes))
+        case ops.Union():
+            return ops.Union(tuple(_sized(branch, sizes) for branch in op.branches), op.choices)
+        case ops.Skip():
+            return ops.Skip(_sized(op.op, sizes))
         case _:
             return op
 
 
-def _below(record: RecordPlan) -> set[int]:
+def _below(record: ops.RecordPlan) -> set[int]:
     """Return the records that a record directly leads to."""
     found: set[int] = set()
     pending = [each.op for each in record.fields]
     while pending:
         op = pending.pop()
-        if isinstance(op, Record):
+        if isinstance(op, ops.Record):
             found.add(op.index)
-        pending.extend(parts(op))
+        pending.extend(ops.parts(op))
     return found
 
 
-def _recursive_records(plan: Plan) -> set[int]:
+def _recursive_records(plan: ops.Plan) -> set[int]:
     """Return the records that can contain themselves."""
     below = [_below(record) for record in plan.records]
     recursive = set()
@@ -135,7 +117,7 @@ def _recursive_records(plan: Plan) -> set[int]:
     return recursive
 
 
-def _mutable_records(plan: Plan) -> set[int]:
+def _mutable_records(plan: ops.Plan) -> set[int]:
     """Return the records whose instances could be changed, or are not ours to share."""
     mutable = {i for i, record in enumerate(plan.records) if record.build == "call"}
     while True:
@@ -149,37 +131,37 @@ def _mutable_records(plan: Plan) -> set[int]:
         mutable |= more
 
 
-def _is_mutable(op: Op, mutable: set[int]) -> bool:
+def _is_mutable(op: ops.Op, mutable: set[int]) -> bool:
     match op:
-        case Map():
+        case ops.Map():
             return True
-        case Record():
+        case ops.Record():
             return op.index in mutable
         case _:
-            return any(_is_mutable(part, mutable) for part in parts(op))
+            return any(_is_mutable(part, mutable) for part in ops.parts(op))
 
 
-def is_large(plan: Plan) -> bool:
+def is_large(plan: ops.Plan) -> bool:
     """Whether a plan has so many fields that the time to compile it counts."""
     return sum(len(record.fields) for record in plan.records) > _LARGE
 
 
-def inlined_records(plan: Plan) -> set[int]:
+def inlined_records(plan: ops.Plan) -> set[int]:
     """Return the records that a compiler may write out in place: small ones, or used once.
 
     Others become functions, so that the text grows with the plan and not with its paths.
     """
     uses = [0] * len(plan.records)
     for op in _all_ops(plan):
-        if isinstance(op, Record):
+        if isinstance(op, ops.Record):
             uses[op.index] += 1
     inlined: set[int] = set()
     weights: dict[int, int] = {}
 
-    def weigh(op: Op) -> int:
-        if isinstance(op, Record):
+    def weigh(op: ops.Op) -> int:
+        if isinstance(op, ops.Record):
             return weights[op.index] if op.index in inlined else 1
-        return 1 + sum(map(weigh, parts(op)))
+        return 1 + sum(map(weigh, ops.parts(op)))
 
     for index in _inner_first(plan):
         record = plan.records[index]
@@ -190,17 +172,17 @@ def inlined_records(plan: Plan) -> set[int]:
     return inlined
 
 
-def _all_ops(plan: Plan) -> list[Op]:
-    found: list[Op] = []
+def _all_ops(plan: ops.Plan) -> list[ops.Op]:
+    found: list[ops.Op] = []
     pending = [plan.root, *(each.op for record in plan.records for each in record.fields)]
     while pending:
         op = pending.pop()
         found.append(op)
-        pending.extend(parts(op))
+        pending.extend(ops.parts(op))
     return found
 
 
-def _inner_first(plan: Plan) -> list[int]:
+def _inner_first(plan: ops.Plan) -> list[int]:
     """Return the records so that each comes after those it contains, as far as that can be."""
     order: dict[int, None] = {}
     seen: set[int] = set()

@@ -14,23 +14,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from sdk.avro.resolution.actions import (
-    DefaultField,
-    Node,
-    Promote,
-    Read,
-    ReadArray,
-    ReadBranch,
-    ReadEnum,
-    ReadField,
-    ReadMap,
-    ReadRecord,
-    ReadUnion,
-    RecordResolution,
-    Resolution,
-    SkipField,
-    Unreadable,
-)
+from sdk.avro.resolution import actions
 from sdk.avro.resolution.resolver import attempt
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.model import (
@@ -97,7 +81,7 @@ def reader_findings(reader: Schema, writer: Schema) -> tuple[Finding, ...]:
 class _Walk:
     """Goes through a resolution once, each pair of records once."""
 
-    def __init__(self, resolution: Resolution) -> None:
+    def __init__(self, resolution: actions.Resolution) -> None:
         self.resolution = resolution
         self.pending: list[tuple[int, str]] = []
         self.seen: set[int] = set()
@@ -108,34 +92,36 @@ class _Walk:
             index, path = self.pending.pop(0)
             yield from self.record(self.resolution.records[index], path)
 
-    def node(self, node: Node, writer: Schema, reader: Schema, path: str) -> Iterator[Finding]:
+    def node(
+        self, node: actions.Node, writer: Schema, reader: Schema, path: str
+    ) -> Iterator[Finding]:
         match node:
-            case Unreadable():
+            case actions.Unreadable():
                 yield Finding(node.rule, "error", node.path, node.message)
-            case ReadUnion() if isinstance(writer, UnionSchema):
+            case actions.ReadUnion() if isinstance(writer, UnionSchema):
                 for index, branch in enumerate(node.branches):
                     yield from self.node(branch, writer.branches[index], reader, path)
-            case ReadBranch():
+            case actions.ReadBranch():
                 branch_schema = node.reader.branches[node.index]
                 yield from self.node(node.value, writer, branch_schema, f"{path}/{node.index}")
-            case ReadArray() if isinstance(writer, ArraySchema):
+            case actions.ReadArray() if isinstance(writer, ArraySchema):
                 yield from self.node(node.items, writer.items, node.reader.items, f"{path}/items")
-            case ReadMap() if isinstance(writer, MapSchema):
+            case actions.ReadMap() if isinstance(writer, MapSchema):
                 values = node.reader.values
                 yield from self.node(node.values, writer.values, values, f"{path}/values")
-            case ReadRecord():
+            case actions.ReadRecord():
                 if node.index not in self.seen:
                     self.seen.add(node.index)
                     self.pending.append((node.index, path))
-            case ReadEnum():
+            case actions.ReadEnum():
                 yield from _enum(node, path)
-            case Read() | Promote():
+            case actions.Read() | actions.Promote():
                 yield from _scalar(writer, node.reader, path)
 
-    def record(self, record: RecordResolution, path: str) -> Iterator[Finding]:
+    def record(self, record: actions.RecordResolution, path: str) -> Iterator[Finding]:
         yield from _namespace(record.writer, record.reader, path)
         for each, written in zip(record.fields, record.writer.fields, strict=True):
-            if isinstance(each, ReadField):
+            if isinstance(each, actions.ReadField):
                 field = record.reader.fields[each.index]
                 below = f"{path}/fields/{each.index}"
                 yield from _field(written, field, below)
@@ -154,12 +140,12 @@ def _field(written: FieldSchema, field: FieldSchema, path: str) -> Iterator[Find
             yield Finding("C205", "warning", f"{path}/default", message)
 
 
-def _renames(record: RecordResolution, path: str) -> Iterator[Finding]:
+def _renames(record: actions.RecordResolution, path: str) -> Iterator[Finding]:
     """Find written fields that are dropped beside new ones that look like them."""
     dropped = [
         written
         for each, written in zip(record.fields, record.writer.fields, strict=True)
-        if isinstance(each, SkipField)
+        if isinstance(each, actions.SkipField)
     ]
     for each in record.defaults:
         field = record.reader.fields[each.index]
@@ -169,7 +155,9 @@ def _renames(record: RecordResolution, path: str) -> Iterator[Finding]:
                 break
 
 
-def _rename(default: DefaultField, written: FieldSchema, field: FieldSchema, path: str) -> Finding:
+def _rename(
+    default: actions.DefaultField, written: FieldSchema, field: FieldSchema, path: str
+) -> Finding:
     return Finding(
         "C204",
         "warning",
@@ -190,7 +178,7 @@ def _namespace(writer: NamedSchema, reader: NamedSchema, path: str) -> Iterator[
         yield Finding("C203", "warning", path, message)
 
 
-def _enum(node: ReadEnum, path: str) -> Iterator[Finding]:
+def _enum(node: actions.ReadEnum, path: str) -> Iterator[Finding]:
     yield from _namespace(node.writer, node.reader, path)
     known = set(node.reader.symbols)
     unknown = [symbol for symbol in node.writer.symbols if symbol not in known]

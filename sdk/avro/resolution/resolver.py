@@ -25,23 +25,7 @@ from typing import Any
 
 from attrs import define, field
 
-from sdk.avro.resolution.actions import (
-    DefaultField,
-    Node,
-    Promote,
-    Read,
-    ReadArray,
-    ReadBranch,
-    ReadEnum,
-    ReadField,
-    ReadMap,
-    ReadRecord,
-    ReadUnion,
-    RecordResolution,
-    Resolution,
-    SkipField,
-    Unreadable,
-)
+from sdk.avro.resolution import actions
 from sdk.avro.resolution.matching import Equivalence, decimals_differ, promotes
 from sdk.avro.schema.defaults import default_value
 from sdk.avro.schema.equality import same_definition
@@ -62,7 +46,7 @@ from sdk.avro.schema.model import (
 from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
 
 
-def resolve(writer: Schema, reader: Schema) -> Resolution:
+def resolve(writer: Schema, reader: Schema) -> actions.Resolution:
     """Decide how data of one schema is read as another.
 
     Raises:
@@ -70,7 +54,7 @@ def resolve(writer: Schema, reader: Schema) -> Resolution:
             reader's schema where the two part.
     """
     resolution = attempt(writer, reader)
-    if isinstance(resolution.root, Unreadable):
+    if isinstance(resolution.root, actions.Unreadable):
         raise IncompatibleSchemaError(
             resolution.root.message,
             path=resolution.root.path,
@@ -79,7 +63,7 @@ def resolve(writer: Schema, reader: Schema) -> Resolution:
     return resolution
 
 
-def attempt(writer: Schema, reader: Schema) -> Resolution:
+def attempt(writer: Schema, reader: Schema) -> actions.Resolution:
     """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
     types = tuple(named_types(reader))
     aliases = any(map(_has_aliases, types)) and not same_definition(writer, reader)
@@ -111,9 +95,9 @@ class _Draft:
     writer: RecordSchema
     reader: RecordSchema
     path: str
-    fields: list[ReadField | SkipField] = field(factory=list)
-    defaults: list[DefaultField] = field(factory=list)
-    error: Unreadable | None = None
+    fields: list[actions.ReadField | actions.SkipField] = field(factory=list)
+    defaults: list[actions.DefaultField] = field(factory=list)
+    error: actions.Unreadable | None = None
     users: list[tuple[_Draft | None, Any]] = field(factory=list)
 
 
@@ -135,7 +119,7 @@ class _Resolver:
         self.nodes: dict[tuple[int, int], Any] = {}
         self.failed: list[_Draft] = []
 
-    def run(self, writer: Schema, reader: Schema) -> Resolution:
+    def run(self, writer: Schema, reader: Schema) -> actions.Resolution:
         root = self.node(writer, reader, "")
         self.watch(None, root)
         for index, draft in enumerate(self.drafts):  # grows while it runs
@@ -143,11 +127,11 @@ class _Resolver:
             if draft.error is not None:
                 self.failed.append(draft)
             for each in draft.fields:
-                if isinstance(each, ReadField):
+                if isinstance(each, actions.ReadField):
                     self.watch(draft, each.value)
             if index + 1 == len(self.drafts):  # may resolve further candidates
                 self.spread()
-        return Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
+        return actions.Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
 
     def watch(self, user: _Draft | None, node: Any) -> None:
         """Look at a node once: it may fail the record that uses it, and its choices stay open."""
@@ -161,7 +145,7 @@ class _Resolver:
         error = self.failure(node)
         if error is None:
             kept = self.kept(node)
-            if isinstance(kept, ReadRecord):
+            if isinstance(kept, actions.ReadRecord):
                 self.drafts[kept.index].users.append((user, node))
         elif user is not None and user.error is None:
             user.error = error
@@ -173,16 +157,16 @@ class _Resolver:
             for user, node in self.failed.pop().users:
                 self.hold(user, node)
 
-    def failure(self, node: Any) -> Unreadable | None:
+    def failure(self, node: Any) -> actions.Unreadable | None:
         """Return why no value of a node can ever be read, as far as that is known."""
         match node:
-            case Unreadable():
+            case actions.Unreadable():
                 return node
-            case ReadRecord():
+            case actions.ReadRecord():
                 return self.drafts[node.index].error
-            case ReadBranch():
+            case actions.ReadBranch():
                 return self.failure(node.value)
-            case ReadUnion():
+            case actions.ReadUnion():
                 errors = [self.failure(branch) for branch in node.branches]
                 return errors[-1] if all(errors) and errors else None
             case _Choice():
@@ -194,16 +178,18 @@ class _Resolver:
 
     def kept(self, node: Any) -> Any:
         """Return what keeps a node from failing."""
-        while isinstance(node, ReadBranch | ReadUnion | _Choice):
+        while isinstance(node, actions.ReadBranch | actions.ReadUnion | _Choice):
             node = next((part for part in _parts(node) if self.failure(part) is None), None)
         return node
 
-    def finish(self, draft: _Draft) -> RecordResolution:
+    def finish(self, draft: _Draft) -> actions.RecordResolution:
         fields = (
-            ReadField(each.index, self.settle(each.value)) if isinstance(each, ReadField) else each
+            actions.ReadField(each.index, self.settle(each.value))
+            if isinstance(each, actions.ReadField)
+            else each
             for each in draft.fields
         )
-        return RecordResolution(
+        return actions.RecordResolution(
             draft.writer, draft.reader, tuple(fields), tuple(draft.defaults), draft.path
         )
 
@@ -219,7 +205,7 @@ class _Resolver:
         if isinstance(reader, UnionSchema):
             return self.reader_union(writer, reader, path)
         if decimals_differ(writer, reader):
-            return Unreadable("decimals differ in precision or scale", path, "C202")
+            return actions.Unreadable("decimals differ in precision or scale", path, "C202")
         match writer, reader:
             case RecordSchema(), RecordSchema():
                 return self.record(writer, reader, path)
@@ -228,31 +214,37 @@ class _Resolver:
             case FixedSchema(), FixedSchema():
                 return self.fixed(writer, reader, path)
             case ArraySchema(), ArraySchema():
-                return ReadArray(reader, self.node(writer.items, reader.items, f"{path}/items"))
+                return actions.ReadArray(
+                    reader, self.node(writer.items, reader.items, f"{path}/items")
+                )
             case MapSchema(), MapSchema():
-                return ReadMap(reader, self.node(writer.values, reader.values, f"{path}/values"))
+                return actions.ReadMap(
+                    reader, self.node(writer.values, reader.values, f"{path}/values")
+                )
             case PrimitiveSchema(), PrimitiveSchema() if writer.type == reader.type:
-                return Read(reader)
+                return actions.Read(reader)
             case PrimitiveSchema(), PrimitiveSchema() if promotes(writer, reader):
-                return Promote(writer.type, reader)
-        return Unreadable(f"{_shown(writer)} cannot be read as {_shown(reader)}", path)
+                return actions.Promote(writer.type, reader)
+        return actions.Unreadable(f"{_shown(writer)} cannot be read as {_shown(reader)}", path)
 
-    def writer_union(self, writer: UnionSchema, reader: Schema, path: str) -> ReadUnion:
+    def writer_union(self, writer: UnionSchema, reader: Schema, path: str) -> actions.ReadUnion:
         if isinstance(reader, UnionSchema) and self.equivalent(writer, reader):
-            return ReadUnion(
+            return actions.ReadUnion(
                 tuple(
-                    ReadBranch(reader, index, self.node(mine, theirs, f"{path}/{index}"))
+                    actions.ReadBranch(reader, index, self.node(mine, theirs, f"{path}/{index}"))
                     for index, (mine, theirs) in enumerate(
                         zip(writer.branches, reader.branches, strict=True)
                     )
                 )
             )
-        return ReadUnion(tuple(self.node(branch, reader, path) for branch in writer.branches))
+        return actions.ReadUnion(
+            tuple(self.node(branch, reader, path) for branch in writer.branches)
+        )
 
     def reader_union(self, writer: Schema, reader: UnionSchema, path: str) -> Any:
         choice = _Choice(writer, reader, path, self.candidates(writer, reader))
         if self.another(choice) is None:
-            return Unreadable(f"no branch of the union can take {_shown(writer)}", path)
+            return actions.Unreadable(f"no branch of the union can take {_shown(writer)}", path)
         return choice
 
     def another(self, choice: _Choice) -> Any:
@@ -289,38 +281,42 @@ class _Resolver:
             return exact
         return unqualified + (others if isinstance(writer, RecordSchema) else [])
 
-    def enum(self, writer: EnumSchema, reader: EnumSchema, path: str) -> ReadEnum | Unreadable:
+    def enum(
+        self, writer: EnumSchema, reader: EnumSchema, path: str
+    ) -> actions.ReadEnum | actions.Unreadable:
         if not self.names_agree(writer, reader):
-            return Unreadable(f"enum {writer.name} is not {reader.name}", f"{path}/name")
+            return actions.Unreadable(f"enum {writer.name} is not {reader.name}", f"{path}/name")
         places = {symbol: index for index, symbol in enumerate(reader.symbols)}
         default = None if reader.default is None else places.get(reader.default)
         symbols = tuple(places.get(symbol, default) for symbol in writer.symbols)
         if symbols and all(each is None for each in symbols):
-            return Unreadable(
+            return actions.Unreadable(
                 f"enum {reader.name} has none of the symbols that are written", f"{path}/symbols"
             )
-        return ReadEnum(writer, reader, symbols)
+        return actions.ReadEnum(writer, reader, symbols)
 
-    def fixed(self, writer: FixedSchema, reader: FixedSchema, path: str) -> Read | Unreadable:
+    def fixed(
+        self, writer: FixedSchema, reader: FixedSchema, path: str
+    ) -> actions.Read | actions.Unreadable:
         if not self.names_agree(writer, reader):
-            return Unreadable(f"fixed {writer.name} is not {reader.name}", f"{path}/name")
+            return actions.Unreadable(f"fixed {writer.name} is not {reader.name}", f"{path}/name")
         if writer.size != reader.size:
-            return Unreadable(
+            return actions.Unreadable(
                 f"fixed {reader.name} has {reader.size} bytes, {writer.size} are written",
                 f"{path}/size",
             )
-        return Read(reader)
+        return actions.Read(reader)
 
     def names_agree(self, writer: NamedSchema, reader: NamedSchema) -> bool:
         name = self.renamed.get(writer.name, writer.name)
         return short_name(name) == short_name(reader.name)
 
-    def record(self, writer: RecordSchema, reader: RecordSchema, path: str) -> ReadRecord:
+    def record(self, writer: RecordSchema, reader: RecordSchema, path: str) -> actions.ReadRecord:
         key = (id(writer), id(reader))
         if key not in self.indexes:
             self.indexes[key] = len(self.drafts)
             self.drafts.append(_Draft(writer, reader, path))
-        return ReadRecord(self.indexes[key])
+        return actions.ReadRecord(self.indexes[key])
 
     def fill(self, draft: _Draft) -> None:
         reader, path = draft.reader, draft.path
@@ -331,57 +327,59 @@ class _Resolver:
         for mine in draft.writer.fields:
             index = places.get(mine.name, -1)
             if index < 0:
-                draft.fields.append(SkipField(mine.schema))
+                draft.fields.append(actions.SkipField(mine.schema))
                 continue
             below = f"{path}/fields/{index}"
             if missing.pop(index, None) is None:
-                draft.error = Unreadable(
+                draft.error = actions.Unreadable(
                     f"two written fields go to field {reader.fields[index].name}", below
                 )
                 return
             node = self.node(mine.schema, reader.fields[index].schema, f"{below}/type")
-            draft.fields.append(ReadField(index, node))
+            draft.fields.append(actions.ReadField(index, node))
         for index, each in missing.items():
             below = f"{path}/fields/{index}"
             if each.default is NO_DEFAULT:
                 message = f"field {each.name} is not written and has no default"
-                draft.error = draft.error or Unreadable(message, below)
+                draft.error = draft.error or actions.Unreadable(message, below)
                 continue
             try:
-                draft.defaults.append(DefaultField(index, default_value(each.schema, each.default)))
+                draft.defaults.append(
+                    actions.DefaultField(index, default_value(each.schema, each.default))
+                )
             except InvalidSchemaError as error:
-                draft.error = draft.error or Unreadable(error.message, f"{below}/default")
+                draft.error = draft.error or actions.Unreadable(error.message, f"{below}/default")
 
-    def settle(self, node: Any) -> Node:
+    def settle(self, node: Any) -> actions.Node:
         """Return a node with its choices made and its unreadable parts marked as such."""
         return self.failure(node) or self.chosen(node)
 
-    def chosen(self, node: Any) -> Node:
+    def chosen(self, node: Any) -> actions.Node:
         match node:
-            case ReadArray():
-                return ReadArray(node.reader, self.settle(node.items))
-            case ReadMap():
-                return ReadMap(node.reader, self.settle(node.values))
-            case ReadUnion():
-                return ReadUnion(tuple(self.settle(branch) for branch in node.branches))
-            case ReadBranch():
-                return ReadBranch(node.reader, node.index, self.settle(node.value))
+            case actions.ReadArray():
+                return actions.ReadArray(node.reader, self.settle(node.items))
+            case actions.ReadMap():
+                return actions.ReadMap(node.reader, self.settle(node.values))
+            case actions.ReadUnion():
+                return actions.ReadUnion(tuple(self.settle(branch) for branch in node.branches))
+            case actions.ReadBranch():
+                return actions.ReadBranch(node.reader, node.index, self.settle(node.value))
             case _Choice():
                 index = node.indexes[len(node.tried) - 1]  # those before it have failed
-                return ReadBranch(node.reader, index, self.settle(node.tried[-1]))
-        settled: Node = node
+                return actions.ReadBranch(node.reader, index, self.settle(node.tried[-1]))
+        settled: actions.Node = node
         return settled
 
 
 def _parts(node: Any) -> tuple[Any, ...]:
     match node:
-        case ReadArray():
+        case actions.ReadArray():
             return (node.items,)
-        case ReadMap():
+        case actions.ReadMap():
             return (node.values,)
-        case ReadBranch():
+        case actions.ReadBranch():
             return (node.value,)
-        case ReadUnion():
+        case actions.ReadUnion():
             return node.branches
         case _Choice():
             return (node.tried[-1],)
