@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any
 
 from codegen.scope import Scope
+from sdk.avro.codec.logical import RAW_TYPES
+from sdk.avro.codec.lowering import PYTHON_TYPES
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
     FixedSchema,
-    LogicalType,
     MapSchema,
     PrimitiveSchema,
     RecordSchema,
     Schema,
     UnionSchema,
 )
-
-_PRIMITIVES: Final = {
-    "null": "None",
-    "boolean": "bool",
-    "int": "int",
-    "long": "int",
-    "float": "float",
-    "double": "float",
-    "bytes": "bytes",
-    "string": "str",
-}
-_DATETIME: Final = {
-    "date": "date",
-    "time-millis": "time",
-    "time-micros": "time",
-    "timestamp-millis": "datetime",
-    "timestamp-micros": "datetime",
-    "local-timestamp-millis": "datetime",
-    "local-timestamp-micros": "datetime",
-}
-_IMPORTED: Final = {
-    "decimal": ("decimal", "Decimal"),
-    "big-decimal": ("decimal", "Decimal"),
-    "uuid": ("uuid", "UUID"),
-    "duration": ("sdk.events", "Duration"),
-}
-
-
-def annotation(schema: Schema, scope: Scope) -> str:
-    """Return the type of a value."""
-    return _type(schema, scope)
+from sdk.avro.schema.model import inside
 
 
 def converter(schema: Schema, scope: Scope) -> str | None:
@@ -69,10 +40,14 @@ def value_class(schema: Schema) -> str:
     """Return the class of a value by name; of records, enums and containers only the kind."""
     if not isinstance(schema, PrimitiveSchema | FixedSchema):
         return schema.type
-    logical = schema.logical.name if schema.logical else ""
-    if logical in _DATETIME:
-        return _DATETIME[logical]
-    return _IMPORTED[logical][1] if logical in _IMPORTED else _PRIMITIVES.get(schema.type, "bytes")
+    cls = _python_type(schema)
+    return "None" if cls is type(None) else cls.__name__
+
+
+def _python_type(schema: PrimitiveSchema | FixedSchema) -> type[Any]:
+    """Return the class that the codec reads values as, its own of a fixed excepted."""
+    logical = RAW_TYPES.get(schema.logical.name) if schema.logical is not None else None
+    return logical or PYTHON_TYPES.get(schema.type, (bytes,))[0]
 
 
 def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
@@ -80,44 +55,35 @@ def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
 
     Which of them an event was read from is not kept.
     """
-    match schema:
-        case ArraySchema(items=inner) | MapSchema(values=inner):
-            yield from merged_branches(inner)
-        case UnionSchema():
-            shared: dict[str, list[str]] = {}
-            for branch in schema.branches:
-                if isinstance(branch, PrimitiveSchema | FixedSchema) and not _is_bytes(branch):
-                    name = branch.logical.name if branch.logical is not None else branch.type
-                    names = shared.setdefault(value_class(branch), [])
-                    names.append(getattr(branch, "name", name))
-                yield from merged_branches(branch)
-            yield from (pair for pair in shared.items() if len(pair[1]) > 1)
+    for union in inside(schema):
+        shared: dict[str, list[str]] = {}
+        for branch in union.branches if isinstance(union, UnionSchema) else ():
+            if isinstance(branch, PrimitiveSchema | FixedSchema) and not _is_bytes(branch):
+                name = branch.logical.name if branch.logical is not None else branch.type
+                names = shared.setdefault(value_class(branch), [])
+                names.append(getattr(branch, "name", name))
+        yield from (pair for pair in shared.items() if len(pair[1]) > 1)
 
 
 def told_apart(schema: Schema) -> Iterator[FixedSchema]:
     """Yield each plain fixed that some union of a type must distinguish from other bytes."""
-    if isinstance(schema, UnionSchema):
-        plain = [branch for branch in schema.branches if _is_bytes(branch)]
+    for union in inside(schema):
+        plain = [each for each in getattr(union, "branches", ()) if _is_bytes(each)]
         if len(plain) > 1:
-            yield from (branch for branch in plain if isinstance(branch, FixedSchema))
-        for branch in schema.branches:
-            yield from told_apart(branch)
-    elif isinstance(schema, ArraySchema):
-        yield from told_apart(schema.items)
-    elif isinstance(schema, MapSchema):
-        yield from told_apart(schema.values)
+            yield from (each for each in plain if isinstance(each, FixedSchema))
 
 
-def _type(schema: Schema, scope: Scope, *, told: bool = False) -> str:
+def annotation(schema: Schema, scope: Scope, *, told: bool = False) -> str:
     """Return the type of a value; ``told`` means that a union has other bytes beside it."""
     match schema:
         case UnionSchema():
             told = sum(map(_is_bytes, schema.branches)) > 1
-            return _joined(_type(branch, scope, told=told) for branch in schema.branches)
+            return _joined(annotation(branch, scope, told=told) for branch in schema.branches)
         case ArraySchema():
-            return f"tuple[{_type(schema.items, scope)}, ...]"
+            return f"tuple[{annotation(schema.items, scope)}, ...]"
         case MapSchema():
-            return f"{scope.use('collections.abc', 'Mapping')}[str, {_type(schema.values, scope)}]"
+            mapping = scope.use("collections.abc", "Mapping")
+            return f"{mapping}[str, {annotation(schema.values, scope)}]"
         case RecordSchema() | EnumSchema():
             return scope.use_class(schema.name)
         case FixedSchema() if schema.logical is None:
@@ -142,7 +108,7 @@ def accepted(schema: Schema, scope: Scope, *, quoted: bool = False) -> str:
         case MapSchema():
             values = accepted(schema.values, scope, quoted=quoted)
             return f"{scope.use('collections.abc', 'Mapping')}[str, {values}]"
-    name = _type(schema, scope)
+    name = annotation(schema, scope)
     return f'"{name}"' if not quoted and _is_forward(schema, scope) else name
 
 
@@ -160,11 +126,12 @@ def _joined(types: Iterable[str]) -> str:
 
 
 def _scalar(schema: PrimitiveSchema | FixedSchema, scope: Scope) -> str:
-    logical = schema.logical.name if schema.logical else ""
-    name = value_class(schema)
-    if logical in _DATETIME:
+    name, module = value_class(schema), _python_type(schema).__module__
+    if module == "datetime":
         return f"{scope.use_datetime()}.{name}"
-    return scope.use(*_IMPORTED[logical]) if logical in _IMPORTED else name
+    if module == "builtins":
+        return name
+    return scope.use("sdk.events" if module.startswith("sdk") else module, name)
 
 
 def _is_bytes(schema: Schema) -> bool:
@@ -175,21 +142,9 @@ def _is_bytes(schema: Schema) -> bool:
 
 def _is_in_millis(schema: Schema) -> bool:
     """Tell whether all times of day and timestamps of a value are counted in milliseconds."""
-    units = set(_units(schema))
-    return units == {"millis"}
-
-
-def _units(schema: Schema) -> Iterator[str]:
-    match schema:
-        case ArraySchema(items=inner) | MapSchema(values=inner):
-            yield from _units(inner)
-        case UnionSchema():
-            for branch in schema.branches:
-                yield from _units(branch)
-        case PrimitiveSchema(logical=LogicalType(name=name)) if (
-            _DATETIME.get(name, "date") != "date"
-        ):
-            yield name.rpartition("-")[2]
+    logical = (each.logical for each in inside(schema) if isinstance(each, PrimitiveSchema))
+    units = {each.name.rpartition("-")[2] for each in logical if each is not None}
+    return units & {"millis", "micros"} == {"millis"}
 
 
 def _has_container(schema: Schema) -> bool:

@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol, Self, TypeVar
+
+from codegen.sources import Key
 
 
-class _Sortable(Protocol):
-    def __hash__(self) -> int: ...
-
-    def __lt__(self, other: Self, /) -> bool: ...
-
-
-_Node = TypeVar("_Node", bound=_Sortable)
-
-
-def circles(edges: Mapping[_Node, Iterable[_Node]]) -> Iterator[list[_Node]]:
+def circles(edges: Mapping[Key, Iterable[Key]]) -> Iterator[list[Key]]:
     """Yield groups of nodes that reach each other, each after the groups that it reaches.
 
     A node in no circle is a group of its own. The order depends on the graph alone. No recursion,
     because chains of references may be longer than Python's stack.
     """
-    index: dict[_Node, int] = {}
-    low: dict[_Node, int] = {}
-    open_nodes: list[_Node] = []
-    is_open: set[_Node] = set()
+    index: dict[Key, int] = {}
+    low: dict[Key, int] = {}
+    reached: list[Key] = []
+    grouped: set[Key] = set()
+    work: list[tuple[Key, Iterator[Key]]] = []
+
+    def enter(node: Key) -> None:
+        index[node] = low[node] = len(index)
+        reached.append(node)
+        work.append((node, iter(sorted(edges.get(node, ())))))
+
     for start in sorted(edges):
-        work = [] if start in index else [_enter(start, edges, index, low, open_nodes, is_open)]
+        if start not in index:
+            enter(start)
         while work:
             node, rest = work[-1]
-            for target in rest:
-                if target not in index:
-                    work.append(_enter(target, edges, index, low, open_nodes, is_open))
-                    break
-                if target in is_open:
-                    low[node] = min(low[node], index[target])
-            else:
+            target = next(rest, None)
+            if target is None:
                 work.pop()
                 if work:
-                    parent = work[-1][0]
-                    low[parent] = min(low[parent], low[node])
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    group = open_nodes[open_nodes.index(node) :]
-                    del open_nodes[-len(group) :]
-                    is_open.difference_update(group)
+                    group = reached[reached.index(node) :]
+                    del reached[-len(group) :]
+                    grouped.update(group)
                     yield group
-
-
-def _enter(
-    node: _Node,
-    edges: Mapping[_Node, Iterable[_Node]],
-    index: dict[_Node, int],
-    low: dict[_Node, int],
-    open_nodes: list[_Node],
-    is_open: set[_Node],
-) -> tuple[_Node, Iterator[_Node]]:
-    index[node] = low[node] = len(index)
-    open_nodes.append(node)
-    is_open.add(node)
-    return node, iter(sorted(edges.get(node, ())))
+            elif target not in index:
+                enter(target)
+            elif target not in grouped:
+                low[node] = min(low[node], index[target])

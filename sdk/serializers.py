@@ -17,7 +17,6 @@ from sdk.serialization import (
     JsonMessageSerializer,
     MixedKeySerializer,
     TextKeySerializer,
-    choose,
 )
 from sdk.settings import Settings
 from sdk.topics import SUBJECT_STRATEGIES
@@ -66,7 +65,7 @@ class Serializers:
             "avro": avro,
             "json": JsonMessageSerializer,
         }
-        own = choose("producer.format", self._settings.producer.format, formats)
+        own = formats[self._settings.producer.format]()
         by_type = {f"application/{name}": make for name, make in formats.items()}
         return ContentTypeSerializer(own, by_type)
 
@@ -86,7 +85,7 @@ class Serializers:
             "avro": self._avro_keys,
             "text": TextKeySerializer,
         }
-        own = choose("producer.key_format", self._settings.producer.key_format, formats)
+        own = formats[self._settings.producer.key_format]()
         return MixedKeySerializer(own, self._avro_keys)
 
     def _avro_keys(self) -> KeySerializer:

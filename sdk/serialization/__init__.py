@@ -1,7 +1,6 @@
 """Serializers that need no registry, and the choice among all of them by configuration."""
 
 from sdk.serialization.content_type import ContentTypeSerializer
-from sdk.serialization.formats import choose
 from sdk.serialization.json_format import JsonMessageSerializer
 from sdk.serialization.keys import MixedKeySerializer, TextKeySerializer, key_text
 
@@ -10,6 +9,5 @@ __all__ = [
     "JsonMessageSerializer",
     "MixedKeySerializer",
     "TextKeySerializer",
-    "choose",
     "key_text",
 ]

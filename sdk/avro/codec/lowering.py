@@ -28,7 +28,7 @@ from sdk.errors import SchemaError
 Classes = Mapping[str, type[Any]]
 """Avro full name → class."""
 
-_PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
+PYTHON_TYPES: Final[Mapping[str, tuple[type[Any], ...]]] = {
     "null": (type(None),),
     "boolean": (bool,),
     "int": (int,),
@@ -38,6 +38,7 @@ _PYTHON: Final[Mapping[str, tuple[type[Any], ...]]] = {
     "bytes": (bytes,),
     "string": (str,),
 }
+"""Primitive type → classes of its values, the one that is read first."""
 
 
 def encode_plan(schema: RecordSchema, classes: Classes) -> ops.Plan:
@@ -176,7 +177,7 @@ class Lowering:
             return (RAW_TYPES[logical.name],)
         match schema:
             case PrimitiveSchema():
-                return _PYTHON[schema.type]
+                return PYTHON_TYPES[schema.type]
             case FixedSchema():
                 return (self.fixed(schema).cls,)
             case ArraySchema():

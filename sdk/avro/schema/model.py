@@ -157,6 +157,14 @@ def children(schema: Schema) -> tuple[Schema, ...]:
             return ()
 
 
+def inside(schema: Schema) -> Iterator[Schema]:
+    """Yield a schema and all that it contains, outer ones first; named types are not entered."""
+    yield schema
+    if not isinstance(schema, NamedSchema):
+        for each in children(schema):
+            yield from inside(each)
+
+
 def named_types(schema: Schema) -> Iterator[NamedSchema]:
     """Yield every named type that can be reached from a schema once, outer types first."""
     seen: set[int] = set()

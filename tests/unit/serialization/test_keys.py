@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from sdk.avro.codec.wire import long_bytes
 from sdk.errors import (
-    ConfigurationError,
     RegistryUnavailableError,
     SchemaNotFoundError,
     SerializationError,
 )
 from sdk.events import EventInfo
-from sdk.serialization import MixedKeySerializer, TextKeySerializer, choose
+from sdk.serialization import MixedKeySerializer, TextKeySerializer
 from sdk.serialization.avro_keys import AvroKeySerializer
 from sdk.serialization.framing import KEY_SCHEMA_ID
 from tests.unit.serialization.conftest import Connect
@@ -112,30 +111,6 @@ def test_longs_are_zigzag_varints(number: int) -> None:
     expected = io.BytesIO()
     fastavro.schemaless_writer(expected, "long", number)
     assert long_bytes(number) == expected.getvalue()
-
-
-def test_a_format_is_chosen_by_its_name() -> None:
-    """Only the factory that is named is called."""
-
-    def never() -> str:
-        raise AssertionError
-
-    assert choose("producer.format", "json", {"json": lambda: "j", "avro": never}) == "j"
-
-
-def test_a_further_format_is_one_more_entry() -> None:
-    """What is not built in is offered like the rest."""
-    assert choose("producer.format", "protobuf", {"protobuf": lambda: "p"}) == "p"
-
-
-@pytest.mark.parametrize(
-    ("name", "remedy"), [("arvo", "did you mean 'avro'"), ("xml", "known formats: avro, json")]
-)
-def test_an_unknown_format_is_an_error_of_the_settings(name: str, remedy: str) -> None:
-    """The error names the setting and what it may be."""
-    with pytest.raises(ConfigurationError, match=remedy) as caught:
-        choose("producer.format", name, {"avro": object, "json": object})
-    assert "producer.format" in str(caught.value)
 
 
 @pytest.mark.parametrize("own", ["avro", "text"])
