@@ -30,6 +30,10 @@ class Reference:
         """Read one entry of ``references``."""
         return cls(body.text("name"), body.text("subject"), body.integer("version"))
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the reference as it stands in answers."""
+        return _filled(asdict(self))
+
     def __str__(self) -> str:
         return f"{{name='{self.name}', subject='{self.subject}', version={self.version}}}"
 
@@ -59,6 +63,10 @@ class Metadata:
             dict(sorted((body.mapping("properties") or {}).items())),
             tuple(sorted(set(body.texts("sensitive") or ()))),
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the metadata as they stand in answers."""
+        return _filled(asdict(self))
 
     def with_property(self, name: str, value: str) -> Metadata:
         """Return a copy with one more property."""
@@ -177,6 +185,11 @@ class RuleSet:
         for rule in self.domain_rules:
             rule.validate(_DOMAIN_MODES, "Domain")
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the rules as they stand in answers."""
+        kinds = {"migrationRules": self.migration_rules, "domainRules": self.domain_rules}
+        return _filled({k: [_filled(asdict(rule)) for rule in kinds[k]] for k in kinds})
+
     def has_type(self, rule_type: str) -> bool:
         """Tell whether a rule of this type is among them."""
         return any(rule.type == rule_type for rule in (*self.migration_rules, *self.domain_rules))
@@ -215,30 +228,6 @@ def _merge_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[Rule, ...]:
     return (*(rule for rule in old if rule.name not in names), *new)
 
 
-def reference_json(reference: Reference) -> dict[str, Any]:
-    """Return a reference as it stands in answers."""
-    return _filled(asdict(reference))
-
-
-def metadata_json(metadata: Metadata) -> dict[str, Any]:
-    """Return metadata as it stands in answers."""
-    return _filled(asdict(metadata))
-
-
-def rule_set_json(rules: RuleSet) -> dict[str, Any]:
-    """Return a rule set as it stands in answers."""
-    return _filled(
-        {
-            "migrationRules": [_filled(asdict(rule)) for rule in rules.migration_rules],
-            "domainRules": [_filled(asdict(rule)) for rule in rules.domain_rules],
-        }
-    )
-
-
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is null or empty, as the registry does; false stays."""
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None and value != "" and value != () and value != [] and value != {}
-    }
+    return {name: value for name, value in values.items() if value not in (None, "", (), [], {})}

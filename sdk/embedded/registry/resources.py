@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.deletion import Deletion
-from sdk.embedded.registry.documents import metadata_json, reference_json, rule_set_json
 from sdk.embedded.registry.registration import Registered, Registration, SchemaRequest
 from sdk.embedded.registry.routing import RawText, Request, route
 from sdk.embedded.registry.schemas import Schemas
@@ -251,10 +250,10 @@ def document_json(document: SchemaDocument) -> dict[str, Any]:
     if document.schema_type != AVRO:
         found["schemaType"] = document.schema_type
     if document.references:
-        found["references"] = [reference_json(each) for each in document.references]
-    if document.metadata is not None and (metadata := metadata_json(document.metadata)):
+        found["references"] = [each.as_json() for each in document.references]
+    if document.metadata is not None and (metadata := document.metadata.as_json()):
         found["metadata"] = metadata
-    if document.rule_set is not None and (rules := rule_set_json(document.rule_set)):
+    if document.rule_set is not None and (rules := document.rule_set.as_json()):
         found["ruleSet"] = rules
     return found
 

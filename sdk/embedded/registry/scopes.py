@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from attrs import evolve, fields, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 
 from sdk.avro.resolution.evolution import LEVELS
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import Body
-from sdk.embedded.registry.documents import Metadata, RuleSet, metadata_json, rule_set_json
+from sdk.embedded.registry.documents import Metadata, RuleSet
 from sdk.embedded.registry.store import Store
 from sdk.embedded.registry.subjects import QualifiedSubject
 
@@ -18,75 +18,77 @@ MODES = ("READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT")
 DEFAULT_LEVEL = "BACKWARD"
 DEFAULT_MODE = "READWRITE"
 
-T = TypeVar("T")
 Subject = str | None
 """A subject, a context, or None for the whole registry."""
+
+
+def _level(body: Body, key: str) -> str | None:
+    level = body.text(key)
+    if level is not None and level.upper() not in LEVELS:
+        raise answers.invalid_level()
+    return None if level is None else level.upper()
+
+
+def _metadata(body: Body, key: str) -> Metadata | None:
+    return Metadata.read(body.object(key))
+
+
+def _rules(body: Body, key: str) -> RuleSet | None:
+    return RuleSet.read(body.object(key))
+
+
+def _key(name: str, read: Callable[[Body, str], Any]) -> dict[str, Any]:
+    return {"key": name, "read": read}
 
 
 @frozen(kw_only=True)
 class Config:
     """What ``/config`` keeps; None means not set."""
 
-    alias: str | None = None
-    normalize: bool | None = None
-    validate_fields: bool | None = None
-    level: str | None = None
-    group: str | None = None
-    default_metadata: Metadata | None = None
-    override_metadata: Metadata | None = None
-    default_rule_set: RuleSet | None = None
-    override_rule_set: RuleSet | None = None
+    alias: str | None = field(default=None, metadata=_key("alias", Body.text))
+    normalize: bool | None = field(default=None, metadata=_key("normalize", Body.boolean))
+    validate_fields: bool | None = field(
+        default=None, metadata=_key("validateFields", Body.boolean)
+    )
+    level: str | None = field(default=None, metadata=_key("compatibility", _level))
+    group: str | None = field(default=None, metadata=_key("compatibilityGroup", Body.text))
+    default_metadata: Metadata | None = field(
+        default=None, metadata=_key("defaultMetadata", _metadata)
+    )
+    override_metadata: Metadata | None = field(
+        default=None, metadata=_key("overrideMetadata", _metadata)
+    )
+    default_rule_set: RuleSet | None = field(default=None, metadata=_key("defaultRuleSet", _rules))
+    override_rule_set: RuleSet | None = field(
+        default=None, metadata=_key("overrideRuleSet", _rules)
+    )
 
     @classmethod
     def read(cls, body: Body) -> Config:
         """Read a request."""
-        level = body.text("compatibility")
-        if level is not None and level.upper() not in LEVELS:
-            raise answers.invalid_level()
-        return cls(
-            alias=body.text("alias"),
-            normalize=body.boolean("normalize"),
-            validate_fields=body.boolean("validateFields"),
-            level=None if level is None else level.upper(),
-            group=body.text("compatibilityGroup"),
-            default_metadata=Metadata.read(body.object("defaultMetadata")),
-            override_metadata=Metadata.read(body.object("overrideMetadata")),
-            default_rule_set=RuleSet.read(body.object("defaultRuleSet")),
-            override_rule_set=RuleSet.read(body.object("overrideRuleSet")),
-        )
+        return cls(**{e.name: e.metadata["read"](body, e.metadata["key"]) for e in fields(cls)})
 
     def over(self, older: Config) -> Config:
         """Return this on top of an older one: what is not set here stays."""
-        names = [attribute.name for attribute in fields(Config)]
-        newer = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return evolve(older, **newer)
+        return evolve(older, **{each.name: value for each, value in self._set()})
 
     @property
     def changes_schemas(self) -> bool:
         """Whether registered schemas get metadata or rules from here."""
-        return any(
-            (
-                self.default_metadata,
-                self.override_metadata,
-                self.default_rule_set,
-                self.override_rule_set,
-            )
-        )
+        return any(isinstance(value, Metadata | RuleSet) for _, value in self._set())
 
     def as_json(self, level_key: str = "compatibilityLevel") -> dict[str, Any]:
         """Return what is set; requests spell the level differently from answers."""
-        values: dict[str, Any] = {
-            "alias": self.alias,
-            "normalize": self.normalize,
-            "validateFields": self.validate_fields,
-            level_key: self.level,
-            "compatibilityGroup": self.group,
-            "defaultMetadata": self.default_metadata and metadata_json(self.default_metadata),
-            "overrideMetadata": self.override_metadata and metadata_json(self.override_metadata),
-            "defaultRuleSet": self.default_rule_set and rule_set_json(self.default_rule_set),
-            "overrideRuleSet": self.override_rule_set and rule_set_json(self.override_rule_set),
+        return {
+            level_key if each.name == "level" else each.metadata["key"]: (
+                value.as_json() if isinstance(value, Metadata | RuleSet) else value
+            )
+            for each, value in self._set()
         }
-        return {name: value for name, value in values.items() if value is not None}
+
+    def _set(self) -> Iterator[tuple[Attribute[Any], Any]]:
+        values = ((each, getattr(self, each.name)) for each in fields(Config))
+        return ((each, value) for each, value in values if value is not None)
 
 
 class Scopes:
