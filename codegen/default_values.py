@@ -13,14 +13,14 @@ from attrs import frozen
 from codegen.literals import bytes_literal, text_literal
 from codegen.scope import Scope
 from sdk.avro.codec import plan as ops
-from sdk.avro.codec.logical import CALLS, from_wire
+from sdk.avro.codec.logical import from_wire
+from sdk.avro.codec.lowering import converted
 from sdk.avro.duration import Duration
 from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
     FixedSchema,
-    LogicalType,
     MapSchema,
     PrimitiveSchema,
     RecordSchema,
@@ -108,9 +108,10 @@ class _Writer:
         name = schema.logical.name
         if name.endswith("-nanos"):
             return repr(value)
+        op = converted(schema.logical, ops.Primitive(schema.type))
         raw = value.encode("latin-1") if schema.type in ("bytes", "fixed") else value
         try:
-            return self._python(_converted(schema.logical, schema.type, raw))
+            return self._python(from_wire(op, DEFAULT_LIMITS)(raw))
         except (ValueError, OverflowError) as error:
             raise UnholdableDefaultError(
                 f"default {value!r} is not a valid {name}: {error}"
@@ -133,17 +134,6 @@ class _Writer:
             .replace("datetime.timezone.utc", f"{prefix}.UTC")
             .replace("datetime.", f"{prefix}.", 1)
         )
-
-
-def _converted(logical: LogicalType, wire: str, raw: Any) -> Any:
-    """Return the Python value that the codec makes of a raw one."""
-    base = ops.Primitive(wire)
-    op = (
-        ops.Call(base, logical.name)
-        if logical.name in CALLS
-        else ops.Logical(base, logical.name, logical.precision or 0, logical.scale or 0)
-    )
-    return from_wire(op, DEFAULT_LIMITS)(raw)
 
 
 def _number(value: float) -> str:

@@ -102,7 +102,7 @@ class Lowering:
         logical = schema.logical
         if logical is None or logical.name not in RAW_TYPES:
             return wire
-        return _converted(logical, wire)
+        return converted(logical, wire)
 
     def fixed(self, schema: FixedSchema) -> ops.Fixed:
         """Return the operation of a fixed without its logical type."""
@@ -277,7 +277,8 @@ class _ReadLowering(Lowering):
         )
 
 
-def _converted(logical: LogicalType, wire: ops.Wire) -> ops.Op:
+def converted(logical: LogicalType, wire: ops.Wire) -> ops.Logical | ops.Call:
+    """Return a raw value with the conversion of a logical type."""
     if logical.name in CALLS:
         return ops.Call(wire, logical.name)
     return ops.Logical(wire, logical.name, logical.precision or 0, logical.scale or 0)
