@@ -134,27 +134,14 @@ def _meaningful(schema: Schema) -> list[Piece]:
 
 
 def _codec_relevant(schema: Schema) -> list[Piece]:
-    match schema:
-        case UnionSchema():
-            return _union(schema)
-        case ArraySchema():
-            return ['{"items":', (schema.items, ""), "}"]
-        case MapSchema():
-            return ['{"values":', (schema.values, ""), "}"]
-        case RecordSchema():
-            pieces: list[Piece] = [_json(["record", schema.name, schema.aliases])]
-            for each in schema.fields:
-                default = [] if each.default is NO_DEFAULT else [each.default]
-                pieces += [_json([each.name, each.aliases, default]), (each.schema, "")]
-            return [*pieces, ";"]
-        case EnumSchema():
-            enum = ["enum", schema.name, schema.aliases, schema.symbols, schema.default]
-            return [_json(enum)]
-    logical = logical_of(schema)
-    kind: list[Any] = [schema.type, logical and [logical.name, logical.precision, logical.scale]]
-    if isinstance(schema, FixedSchema):
-        kind += [schema.name, schema.aliases, schema.size]
-    return [_json(kind)]
+    extra: list[Any] = [getattr(schema, "aliases", ())]
+    if isinstance(schema, EnumSchema):
+        extra.append(schema.default)
+    elif isinstance(schema, RecordSchema):
+        for each in schema.fields:
+            extra += [each.aliases, [] if each.default is NO_DEFAULT else [each.default]]
+    text = json.dumps(extra, sort_keys=True) if extra != [()] else ""
+    return [*_meaningful(schema), text]
 
 
 def _union(schema: UnionSchema) -> list[Piece]:
@@ -163,7 +150,3 @@ def _union(schema: UnionSchema) -> list[Piece]:
         pieces += [","] if index else []
         pieces.append((branch, ""))
     return [*pieces, "]"]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

@@ -28,6 +28,9 @@ _RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "int": (-(2**31), 2**31 - 1),
     "long": (-(2**63), 2**63 - 1),
 }
+_TEXTS: Final = ("string", "bytes", "enum", "fixed")
+"""Types whose defaults are JSON text."""
+
 _MAX_DEPTH: Final = 200
 _BLANKS: Final = "".join(map(chr, range(0x21)))
 _JAVA_DECIMAL: Final = re.compile(
@@ -75,34 +78,14 @@ def default_value(schema: Schema, value: Any) -> Any:
     return checker.value(schema, value)
 
 
-def java_accepts_default(schema: Schema, value: Any, depth: int = 0) -> bool:
+def java_accepts_default(schema: Schema, value: Any) -> bool:
     """Tell whether Java's parser, when it validates defaults, lets one pass.
 
     It is less strict than `default_defects`: any text will do for an enum, for bytes of any
     characters and for a fixed of any size.
     """
-    if depth > _MAX_DEPTH:
-        return False
-
-    def fits(inner: Schema, item: Any) -> bool:
-        return item is not NO_DEFAULT and java_accepts_default(inner, item, depth + 1)
-
-    match schema:
-        case UnionSchema():
-            return any(fits(branch, value) for branch in schema.branches)
-        case ArraySchema():
-            return isinstance(value, list) and all(fits(schema.items, item) for item in value)
-        case MapSchema():
-            return isinstance(value, Mapping) and all(
-                fits(schema.values, item) for item in value.values()
-            )
-        case RecordSchema():
-            return isinstance(value, Mapping) and all(
-                fits(each.schema, value.get(each.name, each.default)) for each in schema.fields
-            )
-    if schema.type in ("string", "bytes", "enum", "fixed"):
-        return isinstance(value, str)
-    return _scalar_problem(schema, value) is None
+    found = _Checker(lenient=True).problems(schema, value, "", 0)
+    return all(is_warning for _, _, is_warning in found)
 
 
 def java_double(text: str) -> float | None:
@@ -127,7 +110,8 @@ def _floating_hex(text: str) -> float:
 class _Checker:
     """Checks one default. What fits a union's branch is remembered, or nesting would multiply."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lenient: bool = False) -> None:
+        self.lenient = lenient
         self.fits: dict[tuple[int, int], bool] = {}
         self.open: set[tuple[int, int]] = set()
 
@@ -146,7 +130,8 @@ class _Checker:
             case MapSchema() if isinstance(value, Mapping):
                 items = ((schema.values, item, pointer(key)) for key, item in value.items())
             case _:
-                problem = _scalar_problem(schema, value)
+                is_text = isinstance(value, str) and schema.type in _TEXTS
+                problem = _scalar_problem(schema, value) if not (self.lenient and is_text) else None
                 return [] if problem is None else [(path, problem, False)]
         found: list[Problem] = []
         for inner, item, step in items:

@@ -14,7 +14,7 @@ from attrs import define
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from sdk.avro.resolution.resolver import (
+from sdk.avro.resolution.actions import (
     Promote,
     Read,
     ReadArray,
