@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -16,12 +17,28 @@ _TRACE_PARENT = "traceparent"
 
 
 def message_context() -> dict[str, Any]:
-    """Return the fields of the record that this thread or task handles; none outside a handler.
+    """Return the fields of the record that this thread or task handles, and of the current span.
+
+    Outside a handler there are none but those of a span. Without one, trace and span are those of
+    the publisher, as the record's headers tell them.
 
     The key is personal data as often as not, so that only a hash of it is returned.
     """
     handling = handled.get()
-    return {} if handling is None else _fields(*handling)
+    found = {} if handling is None else _fields(*handling)
+    found.update(_current_span())
+    return found
+
+
+def _current_span() -> dict[str, str]:
+    # Where nobody has loaded OpenTelemetry, there is no span.
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return {}
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
 
 
 def _fields(record: ConsumerRecord, event: str, failed: int) -> dict[str, Any]:
@@ -39,7 +56,8 @@ def _fields(record: ConsumerRecord, event: str, failed: int) -> dict[str, Any]:
         found["event_id"] = identifier.decode(errors="replace")
     trace = record.header(_TRACE_PARENT)
     if trace is not None and trace.count(b"-") == 3:
-        found["trace_id"] = trace.split(b"-")[1].decode(errors="replace")
+        _, trace_id, span_id, _ = trace.decode(errors="replace").split("-")
+        found.update(trace_id=trace_id, span_id=span_id)
     return found
 
 
@@ -63,7 +81,10 @@ class MessageContextFilter(logging.Filter):
 def add_message_context(
     _: Any, __: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Add the fields of the record that is handled; a processor of structlog."""
+    """Add the fields of the record that is handled; a processor of structlog.
+
+    What structlog calls ``event`` is the message, so that the event's name is ``event_type``.
+    """
     for name, value in message_context().items():
-        fields.setdefault(name, value)
+        fields.setdefault("event_type" if name == "event" else name, value)
     return fields

@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -19,7 +19,10 @@ from pathlib import PurePath
 from typing import Any, TextIO
 from uuid import UUID
 
+from sdk.clock import Clock
 from sdk.errors import ConfigurationError
+from sdk.observability.context import add_message_context
+from sdk.observability.repeats import RepeatFilter, stack_once
 from sdk.settings import LoggingOptions
 
 EventDict = MutableMapping[str, Any]
@@ -33,12 +36,29 @@ class _Handler(logging.StreamHandler[TextIO]):
         overrides: Names of the loggers that were given a level of their own.
     """
 
-    def __init__(self, stream: TextIO, overrides: Iterable[str]) -> None:
+    def __init__(self, stream: TextIO, options: LoggingOptions, clock: Clock | None) -> None:
         super().__init__(stream)
-        self.overrides = tuple(overrides)
+        self.overrides = tuple(options.overrides)
+        self._repeats = RepeatFilter(
+            self, most=options.repeats, seconds=options.repeat_seconds, clock=clock
+        )
+        if options.repeats:
+            self.addFilter(self._repeats)
+
+    def close(self) -> None:
+        """Write how often warnings were repeated."""
+        self._repeats.flush()
+        super().close()
 
 
-def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> None:
+def configure_logging(
+    options: LoggingOptions,
+    stream: TextIO | None = None,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    clock: Clock | None = None,
+) -> None:
     """Render log records as settings say, those of the SDK or, if asked, of the whole process.
 
     With the scope ``sdk``, records of the SDK are written here and by no other handler, and neither
@@ -48,9 +68,15 @@ def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> 
     configured structlog itself. Loggers named in ``overrides`` get their levels in both cases. A
     second call replaces what the first has set up.
 
+    Lines carry the record that is handled. A warning that comes again and again is counted, and a
+    stack trace is written once, however often its exception is logged.
+
     Args:
         options: Scope, levels, form and enrichment; the caller heeds ``options.configure``.
         stream: Where lines go; standard error by default.
+        service: Name of the service, where ``options.service`` has none.
+        environment: Name of the environment.
+        clock: Tells when to write how often a warning came.
 
     Raises:
         ConfigurationError: structlog is not installed.
@@ -63,8 +89,13 @@ def configure_logging(options: LoggingOptions, stream: TextIO | None = None) -> 
             remedy="pip install 'avro-messaging-sdk[logging]'",
         ) from error
     target = stream if stream is not None else sys.stderr
-    handler = _Handler(target, options.overrides)
-    handler.setFormatter(_formatter(options, target))
+    handler = _Handler(target, options, clock)
+    always = {
+        "machine_name": platform.node() if options.machine_name else None,
+        "service": options.service or service,
+        "environment": environment if options.environment else None,
+    }
+    handler.setFormatter(_formatter(options, target, always))
     _install(handler, options)
     if options.scope == "sdk" or structlog.is_configured():
         return
@@ -87,6 +118,7 @@ def _install(handler: _Handler, options: LoggingOptions) -> None:
     for logger in (root, own):
         for former in [known for known in logger.handlers if isinstance(known, _Handler)]:
             logger.removeHandler(former)
+            former.close()
             for name in (*former.overrides, "sdk"):
                 logging.getLogger(name).setLevel(logging.NOTSET)
     everything = options.scope == "everything"
@@ -106,7 +138,9 @@ def _writes_to_console(handler: logging.Handler) -> bool:
     return type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr)
 
 
-def _formatter(options: LoggingOptions, stream: TextIO) -> logging.Formatter:
+def _formatter(
+    options: LoggingOptions, stream: TextIO, always: Mapping[str, str | None]
+) -> logging.Formatter:
     import structlog
 
     render: list[Any]
@@ -123,16 +157,17 @@ def _formatter(options: LoggingOptions, stream: TextIO) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.contextvars.merge_contextvars, _add_extra],
         processors=[
-            _enricher(options),
+            add_message_context,
+            stack_once,
+            _enricher(options, {name: value for name, value in always.items() if value}),
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *render,
         ],
     )
 
 
-def _enricher(options: LoggingOptions) -> _Processor:
-    """Return a processor that adds what the log record and the machine know."""
-    machine = platform.node()
+def _enricher(options: LoggingOptions, always: Mapping[str, str]) -> _Processor:
+    """Return a processor that adds what the log record knows, and what every line carries."""
 
     def enrich(_: Any, __: str, event: EventDict) -> EventDict:
         record: logging.LogRecord = event["_record"]
@@ -143,8 +178,8 @@ def _enricher(options: LoggingOptions) -> _Processor:
         )
         if options.thread_id:
             event["thread_id"] = record.thread
-        if options.machine_name:
-            event["machine_name"] = machine
+        for name, value in always.items():
+            event.setdefault(name, value)
         return event
 
     return enrich
@@ -186,10 +221,10 @@ _OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "a
 
 
 def _add_extra(_: Any, __: str, event: EventDict) -> EventDict:
-    """Add the ``extra`` of a stdlib call; one named ``event`` does not replace the message."""
+    """Add the ``extra`` of a stdlib call; ``event`` is the message in structlog."""
     for name, value in event["_record"].__dict__.items():
         if name not in _OWN_ATTRIBUTES:
-            event["extra_event" if name == "event" else name] = value
+            event["event_type" if name == "event" else name] = value
     return event
 
 

@@ -147,7 +147,7 @@ def test_extra() -> None:
     logging.getLogger("sdk").info("sent", extra={"topic": "orders", "event": "OrderCreated"})
     (line,) = lines(stream)
     assert (line["event"], line["topic"]) == ("sent", "orders")
-    assert line["extra_event"] == "OrderCreated"
+    assert line["event_type"] == "OrderCreated"
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
