@@ -162,6 +162,24 @@ OnDelivery = Callable[[DeliveryReport | None, SdkError | None], None]
 error."""
 
 
+class Tracing(Protocol):
+    """Follows records from publisher to publisher; ``sdk.observability.tracing`` has one."""
+
+    def inject(self, record: ProducerRecord) -> ProducerRecord:
+        """Return a record, which may be stored before it is sent, with the current context."""
+
+    def send(self, record: ProducerRecord, *, raw: bool) -> tuple[ProducerRecord, OnDelivery]:
+        """Begin to follow a record that is about to be queued.
+
+        Args:
+            record: What is sent.
+            raw: It stays as it is.
+
+        Returns:
+            The record, which may carry a context now, and what to call with the outcome.
+        """
+
+
 class BrokerProducer(Protocol):
     """A long-lived producing client of one broker."""
 

@@ -22,10 +22,13 @@ handled: ContextVar[Handled | None] = ContextVar("sdk_handled", default=None)
 """What is being handled here; consumers set it, in their threads and tasks."""
 
 
-def carry_on(record: ProducerRecord) -> ProducerRecord:
+def carry_on(
+    record: ProducerRecord, trace_headers: tuple[str, ...] = TRACE_HEADERS
+) -> ProducerRecord:
     """Tie a record to the one that is being handled: the `Interceptor` that is always there.
 
-    Headers that the record has already stay as they are.
+    Headers that the record has already stay as they are. Where spans are made, those of the trace
+    context tell more than the handled record's.
 
     The causation id is the id of the handled record; the correlation id is the handled record's,
     or its id where it has none and so began the chain.
@@ -40,7 +43,7 @@ def carry_on(record: ProducerRecord) -> ProducerRecord:
     wanted: list[Header] = [
         (CORRELATION_ID, came.get(CORRELATION_ID) or identifier),
         (CAUSATION_ID, identifier),
-        *((name, came.get(name)) for name in TRACE_HEADERS),
+        *((name, came.get(name)) for name in trace_headers),
     ]
     added = [pair for pair in wanted if pair[1] is not None and pair[0] not in present]
     return record._replace(headers=(*record.headers, *added)) if added else record

@@ -262,10 +262,12 @@ class OffsetsCommitted(Happening):
     Attributes:
         group: Consumer group.
         offsets: Partitions with the next offset to be read.
+        seconds: How long the answer took.
     """
 
     group: str
     offsets: tuple[TopicPartition, ...]
+    seconds: float = 0.0
 
 
 @frozen
@@ -276,11 +278,13 @@ class CommitFailed(Happening):
         group: Consumer group.
         offsets: Partitions with the offsets that were to be committed.
         error: Why.
+        seconds: How long the answer took.
     """
 
     group: str
     offsets: tuple[TopicPartition, ...]
     error: SdkError
+    seconds: float = 0.0
 
 
 @frozen

@@ -52,7 +52,10 @@ from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, Topic
 from sdk.transactions import Transaction, Transactions
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from sdk.embedded import Joined
+    from sdk.observability.tracing import MessageTracing
     from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
 
@@ -69,6 +72,7 @@ def connect(
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
     around: Iterable[AroundHandler] = (),
+    tracer_provider: TracerProvider | None = None,
 ) -> Messaging:
     """Read the settings and return everything wired; the single call that a service makes.
 
@@ -85,6 +89,8 @@ def connect(
         interceptors: Called in turn with each record that is made of an event, before it is sent;
             each returns the record to go on with.
         around: Context managers to enter around each call of a handler, the first outermost.
+        tracer_provider: Makes the tracer of OpenTelemetry; by default the global provider, where
+            the setting ``tracing.enabled`` asks for traces.
 
     Returns:
         The connection, to be used as a context manager: ``with`` or ``async with``.
@@ -97,7 +103,11 @@ def connect(
     if loaded.logging.configure:
         from sdk.observability.logging import configure_logging
 
-        configure_logging(loaded.logging)
+        configure_logging(
+            loaded.logging,
+            service=(loaded.source or "").rstrip("/").rpartition("/")[2] or None,
+            environment=loaded.environment,
+        )
     loaded.check_files()
     messaging = Messaging(
         loaded,
@@ -107,6 +117,7 @@ def connect(
         observers=observers,
         interceptors=interceptors,
         around=around,
+        tracer_provider=tracer_provider,
     )
     try:
         messaging.provision()
@@ -131,6 +142,7 @@ class Messaging(ClosingDeliveries):
         observers: As for `connect`.
         interceptors: As for `connect`.
         around: As for `connect`.
+        tracer_provider: As for `connect`.
         clock: Tells when retries, commits and the like are due; by default the machine's.
 
     Attributes:
@@ -154,6 +166,7 @@ class Messaging(ClosingDeliveries):
         observers: Iterable[Observer] = (),
         interceptors: Iterable[Interceptor] = (),
         around: Iterable[AroundHandler] = (),
+        tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -167,10 +180,16 @@ class Messaging(ClosingDeliveries):
             origin=settings.topics_origin,
             uses=self.uses,
         )
-        self._observers = Observers(observers)
-        self._interceptors = (*interceptors, correlation.carry_on)
-        self._around = combined(around)
-        self._encoder: Once[None, Encoder] = Once()
+        self._tracing = _tracing(settings, tracer_provider)
+        if self._tracing is None:
+            self._observers = Observers(observers)
+            self._around = combined(around)
+            self._interceptors = (*interceptors, correlation.carry_on)
+        else:
+            self._observers = Observers(observers, rare=[self._tracing.observe])
+            self._around = combined([self._tracing, *around])
+            self._interceptors = (*interceptors, partial(correlation.carry_on, trace_headers=()))
+        self._encoders: Once[bool, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
         self._transactions: Transactions | None = None
@@ -238,7 +257,7 @@ class Messaging(ClosingDeliveries):
             ClosedError: The connection was closed, or belongs to the parent process.
         """
         self._check_usable()
-        return self._encoder.get(None, self._make_encoder)
+        return self._encoders.get(False, partial(self._make_encoder, None))
 
     @property
     def serializer(self) -> MessageSerializer:
@@ -445,6 +464,7 @@ class Messaging(ClosingDeliveries):
             partitions=lambda topic: counts.get(topic, lambda: self._partition_count(topic)),
             secrets=secrets_of(self.settings),
             stack_trace_bytes=dead_letters.stack_trace_bytes if dead_letters else 0,
+            trace=self._tracing.attempts.headers if self._tracing else lambda _: [],
         )
 
     def _partition_count(self, topic: str) -> int | None:
@@ -471,7 +491,7 @@ class Messaging(ClosingDeliveries):
         # The client first, so that it connects while the serializer's libraries are being loaded.
         client = self._broker.producer()
         try:
-            encoder = self.encoder
+            encoder = self._publishing_encoder()
         except BaseException:
             client.close(0)
             raise
@@ -500,14 +520,20 @@ class Messaging(ClosingDeliveries):
         return Transactions(
             self._broker.transactional_producer,
             transactional_id,
-            self.encoder,
+            self._publishing_encoder(),
             observers=self._observers,
             timeout=options.transaction_timeout_ms / 1000,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
             close_timeout=options.close_timeout_ms / 1000,
         )
 
-    def _make_encoder(self) -> Encoder:
+    def _publishing_encoder(self) -> Encoder:
+        """Return the encoder of records that are sent at once, in a span of their own."""
+        if self._tracing is None:
+            return self.encoder
+        return self._encoders.get(True, partial(self._make_encoder, self._tracing))
+
+    def _make_encoder(self, tracing: MessageTracing | None) -> Encoder:
         serializer = self.serializer
         headers = CloudEventHeaders(self.settings.source, serializer.content_type)
         return Encoder(
@@ -515,7 +541,10 @@ class Messaging(ClosingDeliveries):
             self._serializers.keys,
             self.topics,
             headers if self.settings.producer.cloud_events else None,
-            self._interceptors,
+            (*self._interceptors, self._tracing.inject)
+            if self._tracing is not None and tracing is None
+            else self._interceptors,
+            tracing,
         )
 
 
@@ -528,6 +557,21 @@ class _Sender:
     def send(self, record: ProducerRecord) -> Delivery:
         """Queue a record and return at once."""
         return self.messaging.producer.send(record)
+
+
+def _tracing(settings: Settings, provider: TracerProvider | None) -> MessageTracing | None:
+    options = settings.tracing
+    if options.enabled is False or (options.enabled is None and provider is None):
+        return None
+    try:
+        from sdk.observability.tracing import MessageTracing
+    except ImportError as error:
+        raise ConfigurationError(
+            "tracing.enabled needs OpenTelemetry's API",
+            remedy="pip install 'avro-messaging-sdk[otel]'",
+        ) from error
+    client_id = settings.kafka.client_id
+    return MessageTracing(options, provider, client_id=client_id, secrets=secrets_of(settings))
 
 
 def _event_class(event: type[Event] | str, catalog: Catalog) -> type[Event]:

@@ -18,13 +18,17 @@ class Observers:
 
     Args:
         observers: In the order in which they are called.
+        rare: Called too, but of no account for the truth value: what happens to each record is
+            told to them only where there are others.
     """
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers = tuple(observers)
+    def __init__(self, observers: Iterable[Observer] = (), rare: Iterable[Observer] = ()) -> None:
+        wanted = tuple(observers)
+        self._wanted = bool(wanted)
+        self._observers = (*wanted, *rare)
 
     def __bool__(self) -> bool:
-        return bool(self._observers)
+        return self._wanted
 
     def notify(self, happening: Happening) -> None:
         """Call every observer with a happening."""

@@ -48,6 +48,7 @@ class Forwarder:
             partition; where the topic has fewer, its key decides.
         secrets: Texts that no header may contain.
         stack_trace_bytes: Longest stack trace in the headers, bytes; 0 sends none.
+        trace: Returns the headers that tell which attempts at a record were made, and failed.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Forwarder:
         partitions: Callable[[str], int | None] = lambda _: None,
         secrets: Iterable[str] = (),
         stack_trace_bytes: int = 8192,
+        trace: Callable[[ConsumerRecord], list[Header]] = lambda _: [],
     ) -> None:
+        self._trace = trace
         self._sender = sender
         self._topics = topics
         self._group = group
@@ -122,7 +125,7 @@ class Forwarder:
         partition = record.partition if count is None or record.partition < count else None
 
         def forwarded(stack_trace_bytes: int) -> ProducerRecord:
-            headers = [*original_headers(record.headers)]
+            headers = [*original_headers(record.headers), *self._trace(record)]
             if error is not None:
                 headers += exception_headers(
                     error, names, secrets=self._secrets, stack_trace_bytes=stack_trace_bytes

@@ -20,6 +20,9 @@ ORIGINAL_TIMESTAMP: Final = "retry_topic-original-timestamp"
 BACKOFF_TIMESTAMP: Final = "retry_topic-backoff-timestamp"
 RETRY_HEADERS: Final = frozenset({ATTEMPTS, ORIGINAL_TIMESTAMP, BACKOFF_TIMESTAMP})
 
+ATTEMPT_SPANS: Final = "sdk_attempt-spans"
+"""Trace contexts of the first and the last attempt at a forwarded record, as in ``traceparent``."""
+
 REPLAY_COUNT: Final = "sdk_replay-count"
 """How often the record has been replayed from a dead-letter topic, in decimal digits."""
 
@@ -111,6 +114,7 @@ DEAD_LETTER_NAMES: Final = HeaderNames("kafka_dlt-")
 
 FAILURE_HEADERS: Final = (
     RETRY_HEADERS
+    | {ATTEMPT_SPANS}
     | RETRY_NAMES.originals
     | RETRY_NAMES.exceptions
     | DEAD_LETTER_NAMES.originals

@@ -167,18 +167,18 @@ class Committer:
             if self._unanswered:
                 self._sent.pop(place, None)
         offsets = self._due(watermarks.items())
+        started = self._clock.monotonic()
         try:
             if offsets:
                 self._broker.commit_sync(offsets, timeout)
-                self._succeeded(offsets)
+                self._succeeded(offsets, started)
         except (BrokerError, FencedError) as error:
             logger.warning(
                 "the last commit of %s failed, so that its last records are handled again: %s",
                 ", ".join(f"{each.topic} [{each.partition}]" for each in offsets),
                 error,
             )
-            if self._observers:
-                self._observers.notify(CommitFailed(self._group, tuple(offsets), error))
+            self._notify_failed(offsets, error, started)
         self.forget(watermarks)
 
     def forget(self, places: Iterable[Place]) -> None:
@@ -190,7 +190,7 @@ class Committer:
         """Take the answer to a commit that was sent in the background."""
         self._unanswered = max(0, self._unanswered - len(offsets))
         if error is None:
-            self._succeeded(offsets)
+            self._succeeded(offsets, self._last)
         else:
             self._failed(offsets, error)
 
@@ -201,10 +201,16 @@ class Committer:
             if (offset := watermark.committable) is not None and self._sent.get(place) != offset
         ]
 
-    def _succeeded(self, offsets: Sequence[TopicPartition]) -> None:
+    def _succeeded(self, offsets: Sequence[TopicPartition], started: float) -> None:
         self._failing = False
-        if self._observers:
-            self._observers.notify(OffsetsCommitted(self._group, tuple(offsets)))
+        seconds = self._clock.monotonic() - started
+        self._observers.notify(OffsetsCommitted(self._group, tuple(offsets), seconds))
+
+    def _notify_failed(
+        self, offsets: Sequence[TopicPartition], error: SdkError, started: float
+    ) -> None:
+        seconds = self._clock.monotonic() - started
+        self._observers.notify(CommitFailed(self._group, tuple(offsets), error, seconds))
 
     def _failed(self, offsets: Sequence[TopicPartition], error: SdkError) -> None:
         for place, offset in _by_place(offsets).items():
@@ -217,8 +223,7 @@ class Committer:
             level = logging.DEBUG if self._failing else logging.WARNING
             logger.log(level, "a commit failed and will be made again: %s", error)
         self._failing = True
-        if self._observers:
-            self._observers.notify(CommitFailed(self._group, tuple(offsets), error))
+        self._notify_failed(offsets, error, self._last)
 
 
 def _by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:

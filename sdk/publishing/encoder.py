@@ -16,6 +16,7 @@ from sdk.abstractions import (
     MessageSerializer,
     StandardHeaders,
     TopicResolver,
+    Tracing,
 )
 from sdk.checks import HeaderInput, check_record, header_pairs, milliseconds
 from sdk.errors import SerializationError
@@ -44,6 +45,7 @@ class Encoder:
         standard_headers: The headers that every record of an event class carries, or None.
         interceptors: Called in turn with each record; each returns the record to go on with. What
             one raises reaches the caller, and nothing is sent.
+        tracing: Follows what publishers make of events with this encoder, and send at once.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Encoder:
         topics: TopicResolver,
         standard_headers: StandardHeaders | None = None,
         interceptors: Iterable[Interceptor] = (),
+        tracing: Tracing | None = None,
     ) -> None:
+        self.tracing = tracing
         self._serializer = serializer
         self._keys = keys
         self._topics = topics

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from sdk.abstractions import OnDelivery
+from sdk.abstractions import OnDelivery, Tracing
 from sdk.checks import HeaderInput, check_record
 from sdk.errors import ClosedError, QueueFullError, SdkError
 from sdk.events import Event
@@ -52,7 +52,10 @@ class Publisher:
         observers: Observers | None,
         queue_full_timeout: float,
     ) -> None:
-        self.record = encoder.record
+        self._tracing = encoder.tracing
+        self._encode = self.record = encoder.record
+        if self._tracing is not None:
+            self.record = partial(_record_to_store, self._tracing, encoder.record)
         self._encoder = encoder
         self._enqueue = enqueue
         self._tracker = tracker
@@ -110,7 +113,7 @@ class Publisher:
                     event,
                     self._encoder.topic_of(type(event), topic),
                     partial(
-                        self.record,
+                        self._encode,
                         event,
                         key=key,
                         headers=headers,
@@ -119,7 +122,7 @@ class Publisher:
                         timestamp=timestamp,
                     ),
                 )
-        record = self.record(
+        record = self._encode(
             event, key=key, headers=headers, topic=topic, partition=partition, timestamp=timestamp
         )
         return self._send(event, record)
@@ -186,20 +189,30 @@ class Publisher:
         if self._unusable is not None:
             raise self._refused()
         check_record(record)
-        return self._send(None, record)
+        return self._send(None, record, raw=True)
 
     def _refused(self) -> ClosedError:
         return ClosedError(self._unusable or "", remedy=self._remedy)
 
-    def _send(self, event: Any, record: ProducerRecord) -> Delivery:
+    def _send(self, event: Any, record: ProducerRecord, *, raw: bool = False) -> Delivery:
         joined = JOINED.get()
         if joined is not None and joined is not self and joined._encoder is self._encoder:
-            return joined._send(event, record)
+            return joined._send(event, record, raw=raw)
+        if self._tracing is None:
+            return self._queue(event, record)
+        record, end = self._tracing.send(record, raw=raw)
+        try:
+            return self._queue(event, record, end)
+        except SdkError as error:
+            end(None, error)
+            raise
+
+    def _queue(self, event: Any, record: ProducerRecord, end: OnDelivery | None = None) -> Delivery:
         delivery = Delivery(event, record, self._tracker)
-        settle: OnDelivery = delivery
+        settle: OnDelivery = delivery if end is None else _Traced(delivery, end)
         if self._observers is not None:
             self._observers.notify(RecordQueued(record))
-            settle = partial(_settle_observed, self._observers, delivery, time.monotonic())
+            settle = partial(_settle_observed, self._observers, delivery, settle, time.monotonic())
         if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
             self._overflow.add(delivery, settle)
@@ -243,13 +256,41 @@ class Publisher:
         if joined is not None and joined is not self and joined._encoder is self._encoder:
             return joined._encode_later(event, topic, encode)
         delivery = Delivery(event, ProducerRecord(topic, None), self._tracker)
-        encode = partial(copy_context().run, encode)
         settle: OnDelivery = delivery
+        if self._tracing is not None:
+            settle = traced = _Traced(delivery)
+            encode = partial(traced.begin, self._tracing, encode)
+        encode = partial(copy_context().run, encode)
         if self._observers is not None:
             encode = partial(_encode_observed, self._observers, encode)
-            settle = partial(_settle_observed, self._observers, delivery, time.monotonic())
+            settle = partial(_settle_observed, self._observers, delivery, settle, time.monotonic())
         self._overflow.add(delivery, settle, encode)
         return delivery
+
+
+class _Traced:
+    """Settles a delivery that tracing follows from its `begin`, or did already."""
+
+    __slots__ = ("_delivery", "_end")
+
+    def __init__(self, delivery: Delivery, end: OnDelivery | None = None) -> None:
+        self._delivery = delivery
+        self._end = end
+
+    def begin(self, tracing: Tracing, encode: Callable[[], ProducerRecord]) -> ProducerRecord:
+        record, self._end = tracing.send(encode(), raw=False)
+        return record
+
+    def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
+        self._delivery(report, error)
+        if self._end is not None:
+            self._end(report, error)
+
+
+def _record_to_store(
+    tracing: Tracing, make: Callable[..., ProducerRecord], *event: Any, **options: Any
+) -> ProducerRecord:
+    return tracing.inject(make(*event, **options))
 
 
 def _encode_observed(observers: Observers, encode: Callable[[], ProducerRecord]) -> ProducerRecord:
@@ -261,11 +302,12 @@ def _encode_observed(observers: Observers, encode: Callable[[], ProducerRecord])
 def _settle_observed(
     observers: Observers,
     delivery: Delivery,
+    settle: OnDelivery,
     started: float,
     report: DeliveryReport | None,
     error: SdkError | None,
 ) -> None:
-    delivery(report, error)
+    settle(report, error)
     if report is not None:
         seconds = time.monotonic() - started
         observers.notify(RecordDelivered(delivery.record, report, seconds))

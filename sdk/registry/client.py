@@ -173,7 +173,7 @@ class RegistryClient:
     def _observe(
         self, operation: str, where: dict[str, Any], started: float, error: SdkError | None
     ) -> None:
-        if self._observers:
+        if self._observers is not None:
             seconds = time.perf_counter() - started
             self._observers.notify(
                 RegistryRequested(operation, where.get("subject"), seconds, error)

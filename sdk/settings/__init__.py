@@ -24,6 +24,7 @@ from sdk.settings.options import (
     Settings,
     TlsOptions,
     TopicOptions,
+    TracingOptions,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "TlsOptions",
     "TopicOptions",
+    "TracingOptions",
     "load_settings",
 ]
 

@@ -382,6 +382,11 @@ class LoggingOptions:
         format: ``console`` or ``json``.
         thread_id: Add the thread id to each line.
         machine_name: Add the host name to each line.
+        service: Name of the service on each line; by default what ``source`` ends with.
+        environment: Add the name of the environment to each line.
+        repeats: How many times the same warning is written within ``repeat_seconds``; further ones
+            are counted, and one line says how many they were. 0 writes all.
+        repeat_seconds: See ``repeats``.
     """
 
     configure: bool = False
@@ -393,6 +398,29 @@ class LoggingOptions:
     format: str = field(default="console", validator=checks.one_of("console", "json"))
     thread_id: bool = True
     machine_name: bool = True
+    service: str | None = field(default=None, validator=checks.filled)
+    environment: bool = True
+    repeats: int = field(default=10, validator=checks.at_least(0))
+    repeat_seconds: float = field(default=60.0, validator=checks.between(1, 86_400))
+
+
+@frozen(kw_only=True)
+class TracingOptions:
+    """The ``[tracing]`` table: spans by OpenTelemetry's API (extra ``otel``).
+
+    Attributes:
+        enabled: Make spans and pass their context on in headers; by default where `connect` is
+            given a tracer provider.
+        continue_trace: Let the span of a handler continue the publisher's trace; False begins a new
+            one that links to it.
+        commits: Make spans of commits, too.
+        message_key: Show keys of records, which are personal data as often as not.
+    """
+
+    enabled: bool | None = None
+    continue_trace: bool = True
+    commits: bool = True
+    message_key: bool = False
 
 
 def _routes(value: TopicOptions | Iterable[TopicOptions]) -> tuple[TopicOptions, ...]:
@@ -413,6 +441,7 @@ class Settings:
         routing: The ``[routing]`` table.
         topics: The ``[[topics]]`` entries.
         logging: The ``[logging]`` table.
+        tracing: The ``[tracing]`` table.
         codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
         contracts: Module of the generated contracts package.
         uses: Names of the events that the service publishes or handles; empty means all.
@@ -431,6 +460,7 @@ class Settings:
     routing: RoutingOptions = field(factory=RoutingOptions)
     topics: tuple[TopicOptions, ...] = field(default=(), converter=_routes)
     logging: LoggingOptions = field(factory=LoggingOptions)
+    tracing: TracingOptions = field(factory=TracingOptions)
     codec: Limits = field(factory=Limits)
     contracts: str | None = field(default=None, validator=checks.module_name)
     uses: tuple[str, ...] = field(default=(), converter=checks.texts)

@@ -30,6 +30,8 @@ from sdk.testing.clock import VirtualClock
 from sdk.testing.reading import EventReader
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from sdk.settings.loading import SettingsPaths
 
 _KAFKA = KafkaOptions(bootstrap_servers=("in-memory:1",))
@@ -97,6 +99,7 @@ def connect(
     observers: Iterable[Observer] = (),
     interceptors: Iterable[Interceptor] = (),
     around: Iterable[AroundHandler] = (),
+    tracer_provider: TracerProvider | None = None,
 ) -> InMemoryMessaging:
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
@@ -117,6 +120,7 @@ def connect(
         observers: Called with what happens to messages.
         interceptors: As for `sdk.connect`.
         around: As for `sdk.connect`.
+        tracer_provider: As for `sdk.connect`.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -139,6 +143,7 @@ def connect(
             observers=(happenings.append, *observers),
             interceptors=interceptors,
             around=around,
+            tracer_provider=tracer_provider,
             clock=kept.clock,
         )
     except BaseException:

@@ -1,0 +1,134 @@
+"""Trace context in headers of records, and between the attempts at one."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from opentelemetry import propagate
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+
+from sdk.cloud_events import ID
+from sdk.consuming.headers import ATTEMPT_SPANS
+from sdk.records import ConsumerRecord, Header, ProducerRecord
+
+_KEPT = 10_000
+_TRACE_PARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+def has_context(headers: Iterable[Header]) -> bool:
+    """Return whether headers carry a trace context."""
+    return any(name == "traceparent" for name, _ in headers)
+
+
+def injected(record: ProducerRecord, context: Context) -> ProducerRecord:
+    """Return a record that carries a context and its baggage."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier, context)
+    if not carrier:
+        return record
+    added = [(name, value.encode()) for name, value in carrier.items()]
+    kept = [header for header in record.headers if header[0] not in carrier]
+    return record._replace(headers=(*kept, *added))
+
+
+def without_span() -> Context:
+    """Return the current context without its span, of which what comes from Kafka is no part."""
+    context = get_current()
+    if get_current_span(context) is INVALID_SPAN:
+        return context
+    return set_span_in_context(INVALID_SPAN, context)
+
+
+def extracted(headers: Iterable[Header]) -> Context:
+    """Return the context and the baggage that headers carry."""
+    fields = propagate.get_global_textmap().fields
+    carrier = {
+        name: value.decode("ascii", "replace")
+        for name, value in headers
+        if value is not None and name in fields
+    }
+    context = without_span()
+    return propagate.extract(carrier, context) if carrier else context
+
+
+def links_to(
+    origins: Iterable[Context], records: Sequence[ConsumerRecord] | None = None
+) -> list[Link]:
+    """Return links to contexts; for a batch, with what tells its records apart."""
+    links = []
+    for index, origin in enumerate(origins):
+        span = get_current_span(origin).get_span_context()
+        if span.is_valid:
+            links.append(Link(span, None if records is None else _place(records[index])))
+    return links
+
+
+def _place(record: ConsumerRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {"messaging.kafka.offset": record.offset}
+    identifier = record.header(ID)
+    if identifier is not None:
+        found["messaging.message.id"] = identifier.decode(errors="replace")
+    return found
+
+
+class Attempts:
+    """The spans of the first and the last attempt at each record that failed lately.
+
+    In place they are remembered here; on their way through retry topics a header has them.
+    """
+
+    def __init__(self) -> None:
+        self._spans: OrderedDict[tuple[str, int, int], list[SpanContext]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def at(self, record: ConsumerRecord) -> list[SpanContext]:
+        """Return the spans of the first and the last attempt, or the only one, or none."""
+        known = self._spans.get(record[:3])
+        return _spans(record.headers) if known is None else known
+
+    def failed(self, record: ConsumerRecord, span: SpanContext) -> None:
+        """Remember an attempt that failed."""
+        if span.is_valid:
+            spans = [*self.at(record)[:1], span]
+            with self._lock:
+                self._spans[record[:3]] = spans
+                if len(self._spans) > _KEPT:
+                    self._spans.popitem(last=False)
+
+    def headers(self, record: ConsumerRecord) -> list[Header]:
+        """Return the headers that tell them where a record is forwarded to."""
+        spans = self.at(record)
+        texts = [
+            f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}" for span in spans
+        ]
+        return [(ATTEMPT_SPANS, ",".join(texts).encode())] if texts else []
+
+
+def last_attempt(record: ProducerRecord) -> Context | None:
+    """Return the context of the attempt which a record is a forward of; None if it is not one."""
+    spans = _spans(record.headers)
+    return set_span_in_context(NonRecordingSpan(spans[-1])) if spans else None
+
+
+def _spans(headers: Iterable[Header]) -> list[SpanContext]:
+    value = next((value for name, value in headers if name == ATTEMPT_SPANS), None)
+    found = map(_TRACE_PARENT.fullmatch, (value or b"").split(b",")[:2])
+    return [
+        SpanContext(int(trace, 16), int(span, 16), True, TraceFlags(int(flags, 16)))
+        for match in found
+        if match
+        for trace, span, flags in [match.groups()]
+    ]
