@@ -51,7 +51,8 @@ def test_every_sample_event_has_a_topic(environment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["kafka", "producer", "consumer", "retry", "registry", "routing", "logging"]
+    "table",
+    ["kafka", "producer", "consumer", "retry", "registry", "routing", "logging", "tracing"],
 )
 def test_every_key_is_shown(table: str) -> None:
     """Each key of each table stands in the file, as a setting or in a comment."""
