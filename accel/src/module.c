@@ -1,14 +1,11 @@
 /* The module: compile_encoder, compile_decoder, and the callables that they return. */
 #include "vm.h"
-#include <stddef.h>
-#include <structmember.h>
 
+/* What an encoder or decoder holds; the callable itself is a method of it. */
 typedef struct {
     PyObject_HEAD
-    vectorcallfunc call;
     Table *table;
     PyObject *fallback;
-    PyObject *weak_references;
 } Codec;
 
 /* --- where the table gives up ------------------------------------------------------------------- */
@@ -28,12 +25,12 @@ gave_up(void)
 }
 
 static PyObject *
-decode(PyObject *self, PyObject *const *arguments, size_t flags, PyObject *names)
+decode(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
 {
     Codec *codec = (Codec *)self;
-    Py_ssize_t count = PyVectorcall_NARGS(flags), start = 0;
-    if (names != NULL || count < 1 || count > 2) {
-        PyErr_SetString(PyExc_TypeError, "decode takes data and start, by position");
+    Py_ssize_t start = 0;
+    if (count < 1 || count > 2) {
+        PyErr_SetString(PyExc_TypeError, "decode takes data and start");
         return NULL;
     }
     if (count == 2) {
@@ -51,13 +48,13 @@ decode(PyObject *self, PyObject *const *arguments, size_t flags, PyObject *names
 }
 
 static PyObject *
-encode(PyObject *self, PyObject *const *arguments, size_t flags, PyObject *names)
+encode(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
 {
     Codec *codec = (Codec *)self;
-    Py_ssize_t count = PyVectorcall_NARGS(flags), size = 0;
+    Py_ssize_t size = 0;
     char *prefix = "";
-    if (names != NULL || count < 1 || count > 2) {
-        PyErr_SetString(PyExc_TypeError, "encode takes an event and a prefix, by position");
+    if (count < 1 || count > 2) {
+        PyErr_SetString(PyExc_TypeError, "encode takes an event and a prefix");
         return NULL;
     }
     if (count == 2 && PyBytes_AsStringAndSize(arguments[1], &prefix, &size) < 0)
@@ -97,47 +94,45 @@ codec_free(PyObject *self)
 {
     PyTypeObject *cls = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (((Codec *)self)->weak_references != NULL)
-        PyObject_ClearWeakRefs(self);
     codec_clear(self);
-    cls->tp_free(self);
+    PyObject_GC_Del(self);
     Py_DECREF(cls);
 }
 
-static PyMemberDef codec_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Codec, call), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(Codec, weak_references), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyType_Slot codec_slots[] = {
-    {Py_tp_doc, "Encodes or decodes the events of one plan."},
-    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_doc, "Holds what an encoder or decoder needs."},
     {Py_tp_traverse, codec_traverse},
     {Py_tp_clear, codec_clear},
     {Py_tp_dealloc, codec_free},
-    {Py_tp_members, codec_members},
     {0, NULL},
 };
 
 static PyType_Spec codec_spec = {
     .name = "sdk_accel.Codec",
     .basicsize = sizeof(Codec),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+             Py_TPFLAGS_IMMUTABLETYPE,
     .slots = codec_slots,
 };
 
+static PyMethodDef reading = {
+    "decode", (PyCFunction)(void (*)(void))decode, METH_FASTCALL,
+    "decode($self, data, start=0, /)\n--\n\nReturn the event that starts there."};
+static PyMethodDef writing = {
+    "encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL,
+    "encode($self, event, prefix=b'', /)\n--\n\nReturn the prefix and the event's bytes."};
+
 static PyTypeObject *codec_class;
+static PyObject *module_name;
 
 static PyObject *
-compile(PyObject *const *arguments, Py_ssize_t count, int reading)
+compile(PyObject *const *arguments, Py_ssize_t count, PyMethodDef *method)
 {
     if (count != 4) {
         PyErr_SetString(PyExc_TypeError, "4 arguments are needed: plan, limits, convert, fallback");
         return NULL;
     }
-    Table *table = table_new(arguments[0], arguments[1], arguments[2], reading);
+    Table *table = table_new(arguments[0], arguments[1], arguments[2], method == &reading);
     if (table == NULL)
         return NULL;
     Codec *codec = PyObject_GC_New(Codec, codec_class);
@@ -145,25 +140,25 @@ compile(PyObject *const *arguments, Py_ssize_t count, int reading)
         table_free(table);
         return NULL;
     }
-    codec->call = reading ? decode : encode;
     codec->table = table;
-    codec->weak_references = NULL;
     codec->fallback = arguments[3];
     Py_INCREF(codec->fallback);
-    PyObject_GC_Track(codec);
-    return (PyObject *)codec;
+    PyObject_GC_Track((PyObject *)codec);
+    PyObject *function = PyCFunction_NewEx(method, (PyObject *)codec, module_name);
+    Py_DECREF(codec);
+    return function;
 }
 
 static PyObject *
 compile_encoder(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    return compile(arguments, count, 0);
+    return compile(arguments, count, &writing);
 }
 
 static PyObject *
 compile_decoder(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    return compile(arguments, count, 1);
+    return compile(arguments, count, &reading);
 }
 
 PyDoc_STRVAR(encoder_doc, "compile_encoder(plan, limits, convert, fallback, /)\n--\n\n"
@@ -181,22 +176,33 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Prepare what all codecs share. */
+static int
+prepare(void)
+{
+    Unsupported = PyErr_NewExceptionWithDoc(
+        "sdk_accel.Unsupported", "The plan must be left to the other executors.", NULL, NULL);
+    module_name = PyUnicode_InternFromString("sdk_accel");
+    if (Unsupported == NULL || module_name == NULL || abi_init() < 0 || values_init() < 0 ||
+        times_init() < 0)
+        return -1;
+    codec_class = (PyTypeObject *)PyType_FromSpec(&codec_spec);
+    return codec_class == NULL ? -1 : 0;
+}
+
 static int
 module_exec(PyObject *module)
 {
-    if (codec_class != NULL) { /* a second interpreter: the classes kept here are the first one's */
-        PyErr_SetString(PyExc_ImportError, "sdk_accel serves one interpreter of a process");
+    /* What all codecs share is the main interpreter's, whose number is 0. */
+    if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+        PyErr_SetString(PyExc_ImportError, "sdk_accel serves the main interpreter alone");
         return -1;
     }
-    Unsupported = PyErr_NewExceptionWithDoc(
-        "sdk_accel.Unsupported", "The plan must be left to the other executors.", NULL, NULL);
-    if (Unsupported == NULL || PyModule_AddObjectRef(module, "Unsupported", Unsupported) < 0 ||
-        values_init() < 0)
+    if (codec_class == NULL && prepare() < 0)
         return -1;
-    codec_class = (PyTypeObject *)PyType_FromSpec(&codec_spec);
-    if (codec_class == NULL)
-        return -1;
-    return PyModule_AddIntConstant(module, "PLAN_VERSION", 2);
+    return PyModule_AddObjectRef(module, "Unsupported", Unsupported) < 0
+               ? -1
+               : PyModule_AddIntConstant(module, "PLAN_VERSION", 2);
 }
 
 static PyModuleDef_Slot module_slots[] = {

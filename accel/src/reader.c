@@ -1,78 +1,7 @@
 /* Bytes -> events. */
-#include "vm.h"
-#include <string.h>
-
-typedef struct {
-    Table *table;
-    const uint8_t *p, *end;
-    Py_ssize_t depth, empty_items;
-} Reader;
+#include "cursor.h"
 
 static PyObject *read_value(Reader *reader, const Op *op);
-static int skip_value(Reader *reader, const Op *op);
-
-/* --- the wire ----------------------------------------------------------------------------------- */
-
-/* Read a zigzag varint of at most 64 bits; one with needless bytes is refused. */
-static inline int
-read_long(Reader *reader, int64_t *value)
-{
-    const uint8_t *p = reader->p, *end = reader->end;
-    if (p >= end)
-        return -1;
-    uint64_t number = *p++;
-    if (number >= 128) {
-        int shift = 7;
-        uint64_t byte;
-        number &= 127;
-        do {
-            if (p >= end || shift > 63)
-                return -1;
-            byte = *p++;
-            if (shift == 63 && byte > 1)
-                return -1;
-            number |= (byte & 127) << shift;
-            shift += 7;
-        } while (byte >= 128);
-        if (byte == 0)
-            return -1;
-    }
-    reader->p = p;
-    *value = (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
-    return 0;
-}
-
-static inline int
-read_int(Reader *reader, int64_t *value)
-{
-    if (read_long(reader, value) < 0)
-        return -1;
-    return *value >= INT32_MIN && *value <= INT32_MAX ? 0 : -1;
-}
-
-/* Read a whole number of the wire type that a plan names. */
-static inline int
-read_whole(Reader *reader, OpCode wire, int64_t *value)
-{
-    return wire == OP_INT ? read_int(reader, value) : read_long(reader, value);
-}
-
-static inline const uint8_t *
-take(Reader *reader, int64_t size)
-{
-    if (size < 0 || size > reader->end - reader->p)
-        return NULL;
-    const uint8_t *taken = reader->p;
-    reader->p += size;
-    return taken;
-}
-
-/* Take bytes behind their length. */
-static inline const uint8_t *
-take_block(Reader *reader, int64_t *size)
-{
-    return read_long(reader, size) < 0 ? NULL : take(reader, *size);
-}
 
 static inline uint64_t
 little_endian(const uint8_t *bytes, int count)
@@ -138,7 +67,7 @@ read_text(Reader *reader)
 {
     int64_t size;
     const uint8_t *bytes = take_block(reader, &size);
-    return bytes ? PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL) : NULL;
+    return bytes ? text_new((const char *)bytes, (Py_ssize_t)size) : NULL;
 }
 
 static PyObject *
@@ -244,38 +173,6 @@ read_enum(Reader *reader, const Op *op)
 
 /* --- arrays and maps ---------------------------------------------------------------------------- */
 
-/* Read the head of a block; return its count, 0 at the end and -1 where it cannot be right. With
- * skipped, a block that says its size is jumped over, and the next one is read. */
-static int64_t
-next_block(Reader *reader, Py_ssize_t least, int skipped)
-{
-    for (;;) {
-        int64_t count, size;
-        if (read_long(reader, &count) < 0 || count == INT64_MIN)
-            return -1;
-        if (count == 0)
-            return 0;
-        if (count < 0) {
-            count = -count;
-            if (read_long(reader, &size) < 0 || size < 0 || size > reader->end - reader->p)
-                return -1;
-            if (skipped) {
-                reader->p += size;
-                continue;
-            }
-        }
-        if (least > 0) {
-            if (count > (reader->end - reader->p) / least)
-                return -1;
-        } else {
-            if (count > reader->table->max_zero_size_items - reader->empty_items)
-                return -1;
-            reader->empty_items += (Py_ssize_t)count;
-        }
-        return count;
-    }
-}
-
 #define FEW 32
 
 /* Items under construction: on the C stack while there are few, so that no list is made. */
@@ -341,15 +238,33 @@ read_array(Reader *reader, const Op *op)
     return items_end(&items, left < 0);
 }
 
-/* Return the place of a short key in the cache (FNV-1a). */
-static inline size_t
-key_place(const uint8_t *bytes, Py_ssize_t size)
+#ifndef Py_GIL_DISABLED
+/* Return a short key from the cache, or make it and keep it there (FNV-1a). */
+static PyObject *
+known_key(Table *table, const char *bytes, Py_ssize_t size)
 {
     uint32_t hash = 2166136261u;
     for (Py_ssize_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * 16777619u;
-    return (hash ^ hash >> 15) % KEY_CACHE_SIZE;
+        hash = (hash ^ (uint8_t)bytes[i]) * 16777619u;
+    if (table->keys == NULL &&
+        (table->keys = PyMem_Calloc(KEY_CACHE_SIZE, sizeof(Key))) == NULL)
+        return PyErr_NoMemory();
+    Key *key = &table->keys[(hash ^ hash >> 15) % KEY_CACHE_SIZE];
+    if (key->text != NULL && key->size == size && memcmp(key->bytes, bytes, (size_t)size) == 0) {
+        Py_INCREF(key->text);
+        return key->text;
+    }
+    PyObject *text = text_new(bytes, size), *former = key->text;
+    if (text != NULL) {
+        memcpy(key->bytes, bytes, (size_t)size);
+        key->size = size;
+        Py_INCREF(text);
+        key->text = text;
+        Py_XDECREF(former);
+    }
+    return text;
 }
+#endif
 
 static PyObject *
 read_key(Reader *reader)
@@ -359,27 +274,10 @@ read_key(Reader *reader)
     if (bytes == NULL)
         return NULL;
 #ifndef Py_GIL_DISABLED
-    Table *table = reader->table;
-    if (size <= KEY_CACHE_LONGEST) {
-        if (table->keys == NULL &&
-            (table->keys = PyMem_Calloc(KEY_CACHE_SIZE, sizeof(PyObject *))) == NULL)
-            return PyErr_NoMemory();
-        PyObject **place = &table->keys[key_place(bytes, (Py_ssize_t)size)], *known = *place;
-        if (known != NULL && PyUnicode_GET_LENGTH(known) == size &&
-            memcmp(PyUnicode_1BYTE_DATA(known), bytes, (size_t)size) == 0) {
-            Py_INCREF(known);
-            return known;
-        }
-        PyObject *key = PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL);
-        if (key != NULL && PyUnicode_IS_ASCII(key)) {
-            Py_INCREF(key);
-            *place = key;
-            Py_XDECREF(known);
-        }
-        return key;
-    }
+    if (size <= KEY_CACHE_LONGEST)
+        return known_key(reader->table, (const char *)bytes, (Py_ssize_t)size);
 #endif
-    return PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, NULL);
+    return text_new((const char *)bytes, (Py_ssize_t)size);
 }
 
 static PyObject *
@@ -418,26 +316,12 @@ read_union(Reader *reader, const Op *op)
 
 /* --- records ------------------------------------------------------------------------------------ */
 
-static int
-enter(Reader *reader, const Record *record)
+static PyObject *
+read_default(Table *table, const Default *value, Py_ssize_t depth)
 {
-    if (!record->recursive)
-        return 0;
-    if (reader->depth >= reader->table->max_depth)
-        return -1;
-    if (Py_EnterRecursiveCall(" while reading an event"))
-        return -1;
-    reader->depth++;
-    return 0;
-}
-
-static void
-leave(Reader *reader, const Record *record)
-{
-    if (record->recursive) {
-        reader->depth--;
-        Py_LeaveRecursiveCall();
-    }
+    const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(value->bytes);
+    Reader reader = {table, data, data + PyBytes_GET_SIZE(value->bytes), depth, 0};
+    return read_value(&reader, &value->op);
 }
 
 static PyObject *
@@ -447,9 +331,14 @@ default_value(Reader *reader, const Default *value)
         Py_INCREF(value->value);
         return value->value;
     }
-    Reader inner = {reader->table, (const uint8_t *)value->data,
-                    (const uint8_t *)value->data + value->size, reader->depth, 0};
-    return read_value(&inner, &value->op);
+    return read_default(reader->table, value, reader->depth);
+}
+
+/* Read a value into a slot. */
+static inline int
+fill_slot(const Slot *slot, PyObject *instance, PyObject *value)
+{
+    return value == NULL ? -1 : slot_store(slot, instance, value);
 }
 
 static int
@@ -457,26 +346,23 @@ fill(Reader *reader, const Record *record, PyObject *instance)
 {
     for (Py_ssize_t i = 0; i < record->field_count; i++) {
         const Field *field = &record->fields[i];
-        if (field->offset < 0) {
+        if (field->slot.descriptor == NULL) {
             const Op *op = field->op.code == OP_SKIP ? field->op.parts : &field->op;
             if (skip_value(reader, op) < 0)
                 return -1;
-            continue;
-        }
-        PyObject *value = read_value(reader, &field->op);
-        if (value == NULL)
+        } else if (fill_slot(&field->slot, instance, read_value(reader, &field->op)) < 0)
             return -1;
-        slot_store(instance, field->offset, value);
     }
     for (Py_ssize_t i = 0; i < record->default_count; i++) {
-        PyObject *value = default_value(reader, &record->defaults[i]);
-        if (value == NULL)
+        const Default *value = &record->defaults[i];
+        if (fill_slot(&value->slot, instance, default_value(reader, value)) < 0)
             return -1;
-        slot_store(instance, record->defaults[i].offset, value);
     }
     for (Py_ssize_t i = 0; i < record->preset_count; i++) {
-        Py_INCREF(record->presets[i].value);
-        slot_store(instance, record->presets[i].offset, record->presets[i].value);
+        const Preset *preset = &record->presets[i];
+        Py_INCREF(preset->value);
+        if (fill_slot(&preset->slot, instance, preset->value) < 0)
+            return -1;
     }
     return 0;
 }
@@ -487,7 +373,7 @@ read_record(Reader *reader, const Op *op)
     const Record *record = &reader->table->records[op->size];
     if (record->cls == NULL || enter(reader, record) < 0)
         return NULL;
-    PyObject *instance = record->cls->tp_alloc(record->cls, 0);
+    PyObject *instance = record->make(record->cls, 0);
     if (instance != NULL) {
         if (fill(reader, record, instance) < 0)
             Py_CLEAR(instance);
@@ -496,70 +382,6 @@ read_record(Reader *reader, const Op *op)
     }
     leave(reader, record);
     return instance;
-}
-
-/* --- values that nobody wants ------------------------------------------------------------------- */
-
-static int
-skip_blocks(Reader *reader, const Op *op)
-{
-    int64_t left, size;
-    while ((left = next_block(reader, op->least, 1)) > 0)
-        while (left-- > 0)
-            if ((op->code == OP_MAP && take_block(reader, &size) == NULL) ||
-                skip_value(reader, op->parts) < 0)
-                return -1;
-    return (int)left;
-}
-
-static int
-skip_record(Reader *reader, const Op *op)
-{
-    const Record *record = &reader->table->records[op->size];
-    if (enter(reader, record) < 0)
-        return -1;
-    int failed = 0;
-    for (Py_ssize_t i = 0; !failed && i < record->field_count; i++)
-        failed = skip_value(reader, &record->fields[i].op);
-    leave(reader, record);
-    return failed;
-}
-
-static int
-skip_value(Reader *reader, const Op *op)
-{
-    int64_t number;
-    switch (op->code) {
-    case OP_NULL:
-        return 0;
-    case OP_BOOLEAN:
-        return take(reader, 1) ? 0 : -1;
-    case OP_INT:
-    case OP_ENUM:
-        return read_int(reader, &number);
-    case OP_LONG:
-        return read_long(reader, &number);
-    case OP_FLOAT:
-        return take(reader, 4) ? 0 : -1;
-    case OP_DOUBLE:
-        return take(reader, 8) ? 0 : -1;
-    case OP_BYTES:
-    case OP_STRING:
-        return take_block(reader, &number) ? 0 : -1;
-    case OP_FIXED:
-        return take(reader, op->size) ? 0 : -1;
-    case OP_ARRAY:
-    case OP_MAP:
-        return skip_blocks(reader, op);
-    case OP_UNION:
-        if (read_int(reader, &number) < 0 || number < 0 || number >= op->size)
-            return -1;
-        return skip_value(reader, &op->parts[number]);
-    case OP_RECORD:
-        return skip_record(reader, op);
-    default:
-        return -1;
-    }
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -644,9 +466,7 @@ read_defaults(Table *table)
             if (value->value == NULL)
                 continue;
             value->value = NULL;
-            Reader reader = {table, (const uint8_t *)value->data,
-                             (const uint8_t *)value->data + value->size, 0, 0};
-            PyObject *made = read_value(&reader, &value->op);
+            PyObject *made = read_default(table, value, 0);
             if (made == NULL) {
                 if (!PyErr_Occurred())
                     PyErr_SetString(Unsupported, "a default that cannot be read");

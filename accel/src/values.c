@@ -1,48 +1,21 @@
-/* Values of the standard library's classes, made and read without calling those classes.
+/* Decimals and UUIDs, made and read without calling their classes.
  *
- * Each function covers the common case exactly and gives up on the rest (subclasses, other time
- * zones, long decimals), which the conversion functions of the plan then handle in Python.
+ * Each function covers the common case exactly and gives up on the rest (subclasses, long
+ * decimals), which the conversion functions of the plan then handle in Python.
  */
 #include "vm.h"
-#include <datetime.h>
-#include <structmember.h>
 
-PyObject *Unsupported;
+PyObject *Unsupported, *decimal_class;
 
-static PyObject *decimal_class, *exact_multiply;
+static PyObject *exact_multiply;
 static PyTypeObject *uuid_class;
-static Py_ssize_t uuid_int, uuid_safety;
+static Slot uuid_int, uuid_safety;
+static allocfunc uuid_make;
+static int uuid_is_tracked;
 static PyObject *unknown_safety;
 
-#define DAY_SECONDS 86400
-#define SECOND_MICROS 1000000
-
-/* Return the offset of a slot in instances of a class, or -1 with an exception. */
-Py_ssize_t
-slot_offset(PyTypeObject *cls, PyObject *name, PyObject **descriptor)
-{
-    PyObject *found = PyObject_GetAttr((PyObject *)cls, name);
-    if (found == NULL)
-        return -1;
-    Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
-        struct PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
-        if (member->type == T_OBJECT_EX && PyType_IsSubtype(cls, PyDescr_TYPE(found)) &&
-            member->offset > 0 &&
-            member->offset + (Py_ssize_t)sizeof(PyObject *) <= cls->tp_basicsize)
-            offset = member->offset;
-    }
-    if (offset < 0)
-        PyErr_Format(Unsupported, "%s.%U is not a slot", cls->tp_name, name);
-    if (descriptor != NULL && offset >= 0)
-        *descriptor = found;
-    else
-        Py_DECREF(found);
-    return offset;
-}
-
-static PyObject *
-attribute_of(const char *module, const char *name)
+PyObject *
+imported(const char *module, const char *name)
 {
     PyObject *imported = PyImport_ImportModule(module);
     if (imported == NULL)
@@ -55,11 +28,11 @@ attribute_of(const char *module, const char *name)
 static int
 decimal_init(void)
 {
-    decimal_class = attribute_of("decimal", "Decimal");
-    PyObject *context_class = attribute_of("decimal", "Context");
-    PyObject *digits = attribute_of("decimal", "MAX_PREC");
-    PyObject *largest = attribute_of("decimal", "MAX_EMAX");
-    PyObject *smallest = attribute_of("decimal", "MIN_EMIN");
+    decimal_class = imported("decimal", "Decimal");
+    PyObject *context_class = imported("decimal", "Context");
+    PyObject *digits = imported("decimal", "MAX_PREC");
+    PyObject *largest = imported("decimal", "MAX_EMAX");
+    PyObject *smallest = imported("decimal", "MIN_EMIN");
     PyObject *context = NULL;
     if (decimal_class && context_class && digits && largest && smallest) {
         /* Arithmetic that never rounds; the thread's own context would, to 28 digits. */
@@ -84,29 +57,27 @@ decimal_init(void)
 static int
 uuid_init(void)
 {
-    uuid_class = (PyTypeObject *)attribute_of("uuid", "UUID");
-    PyObject *safety = attribute_of("uuid", "SafeUUID");
+    uuid_class = (PyTypeObject *)imported("uuid", "UUID");
+    PyObject *safety = imported("uuid", "SafeUUID");
     PyObject *int_name = PyUnicode_InternFromString("int");
     PyObject *safety_name = PyUnicode_InternFromString("is_safe");
     int failed = -1;
     if (uuid_class && safety && int_name && safety_name) {
         unknown_safety = PyObject_GetAttrString(safety, "unknown");
-        uuid_int = slot_offset(uuid_class, int_name, NULL);
-        uuid_safety = uuid_int < 0 ? -1 : slot_offset(uuid_class, safety_name, NULL);
-        failed = unknown_safety == NULL || uuid_int < 0 || uuid_safety < 0 ? -1 : 0;
+        uuid_make = (allocfunc)PyType_GetSlot(uuid_class, Py_tp_alloc);
+        uuid_is_tracked = (PyType_GetFlags(uuid_class) & Py_TPFLAGS_HAVE_GC) != 0;
+        failed = unknown_safety == NULL || slot_find(uuid_class, int_name, &uuid_int) < 0 ||
+                 slot_find(uuid_class, safety_name, &uuid_safety) < 0;
     }
     Py_XDECREF(safety);
     Py_XDECREF(int_name);
     Py_XDECREF(safety_name);
-    return failed;
+    return failed ? -1 : 0;
 }
 
 int
 values_init(void)
 {
-    PyDateTime_IMPORT;
-    if (PyDateTimeAPI == NULL)
-        return -1;
     return decimal_init() < 0 || uuid_init() < 0 ? -1 : 0;
 }
 
@@ -118,8 +89,12 @@ multiplied(int64_t unscaled, PyObject *quantum)
     PyObject *whole = PyLong_FromLongLong(unscaled);
     if (whole == NULL)
         return NULL;
+#ifdef Py_LIMITED_API
+    PyObject *made = PyObject_CallFunctionObjArgs(exact_multiply, whole, quantum, NULL);
+#else
     PyObject *arguments[] = {whole, quantum};
     PyObject *made = PyObject_Vectorcall(exact_multiply, arguments, 2, NULL);
+#endif
     Py_DECREF(whole);
     return made;
 }
@@ -212,26 +187,68 @@ decimal_unscaled(const Op *op, PyObject *value, int64_t *unscaled)
 
 /* --- UUIDs ------------------------------------------------------------------------------------ */
 
+/* Between 16 bytes, big-endian, and Python's int. */
+static PyObject *
+long_of_bytes(const uint8_t bytes[16])
+{
+#ifdef Py_LIMITED_API
+    static const char digits[] = "0123456789abcdef";
+    char text[33] = {0};
+    for (int i = 0; i < 16; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    return PyLong_FromString(text, NULL, 16);
+#elif PY_VERSION_HEX >= 0x030D0000
+    return PyLong_FromUnsignedNativeBytes(bytes, 16, Py_ASNATIVEBYTES_BIG_ENDIAN);
+#else
+    return _PyLong_FromByteArray(bytes, 16, 0, 0);
+#endif
+}
+
+static int
+bytes_of_long(PyObject *number, uint8_t bytes[16])
+{
+#ifdef Py_LIMITED_API
+    PyObject *half = PyLong_FromLong(64);
+    PyObject *shifted = half ? PyNumber_Rshift(number, half) : NULL;
+    uint64_t high = shifted ? PyLong_AsUnsignedLongLong(shifted) : 0;
+    uint64_t low = PyErr_Occurred() ? 0 : PyLong_AsUnsignedLongLongMask(number);
+    Py_XDECREF(half);
+    Py_XDECREF(shifted);
+    for (int i = 7; i >= 0; i--, high >>= 8, low >>= 8) {
+        bytes[i] = (uint8_t)high;
+        bytes[8 + i] = (uint8_t)low;
+    }
+    return PyErr_Occurred() ? -1 : 0;
+#elif PY_VERSION_HEX >= 0x030D0000
+    Py_ssize_t needed = PyLong_AsNativeBytes(
+        number, bytes, 16,
+        Py_ASNATIVEBYTES_BIG_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER |
+            Py_ASNATIVEBYTES_REJECT_NEGATIVE);
+    return needed >= 0 && needed <= 16 ? 0 : -1;
+#else
+    return _PyLong_AsByteArray((PyLongObject *)number, bytes, 16, 0, 0);
+#endif
+}
+
 PyObject *
 uuid_new(const uint8_t bytes[16])
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject *number = PyLong_FromUnsignedNativeBytes(bytes, 16, Py_ASNATIVEBYTES_BIG_ENDIAN);
-#else
-    PyObject *number = _PyLong_FromByteArray(bytes, 16, 0, 0);
-#endif
-    if (number == NULL)
-        return NULL;
-    PyObject *made = uuid_class->tp_alloc(uuid_class, 0);
+    PyObject *number = long_of_bytes(bytes);
+    PyObject *made = number ? uuid_make(uuid_class, 0) : NULL;
     if (made == NULL) {
-        Py_DECREF(number);
+        Py_XDECREF(number);
         return NULL;
     }
-    slot_store(made, uuid_int, number);
     Py_INCREF(unknown_safety);
-    slot_store(made, uuid_safety, unknown_safety);
+    if (slot_store(&uuid_int, made, number) < 0 ||
+        slot_store(&uuid_safety, made, unknown_safety) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
     /* Numbers and enum members do not lead back to it, and its attributes cannot be set. */
-    if (PyObject_IS_GC(made))
+    if (uuid_is_tracked)
         PyObject_GC_UnTrack(made);
     return made;
 }
@@ -241,18 +258,10 @@ uuid_bytes(PyObject *value, uint8_t bytes[16])
 {
     if (!Py_IS_TYPE(value, uuid_class))
         return -1;
-    PyObject *number = *(PyObject **)((char *)value + uuid_int);
-    if (number == NULL || !PyLong_CheckExact(number))
-        return -1;
-#if PY_VERSION_HEX >= 0x030D0000
-    Py_ssize_t needed = PyLong_AsNativeBytes(
-        number, bytes, 16,
-        Py_ASNATIVEBYTES_BIG_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER |
-            Py_ASNATIVEBYTES_REJECT_NEGATIVE);
-    return needed >= 0 && needed <= 16 ? 0 : -1;
-#else
-    return _PyLong_AsByteArray((PyLongObject *)number, bytes, 16, 0, 0);
-#endif
+    PyObject *number = slot_load(&uuid_int, value);
+    int failed = number == NULL || !PyLong_CheckExact(number) || bytes_of_long(number, bytes) < 0;
+    Py_XDECREF(number);
+    return failed ? -1 : 0;
 }
 
 static const int8_t hexadecimal[256] = {
@@ -288,127 +297,4 @@ uuid_print(const uint8_t bytes[16], char text[36])
         text[digit_places[i]] = digits[bytes[i] >> 4];
         text[digit_places[i] + 1] = digits[bytes[i] & 15];
     }
-}
-
-/* --- dates and times -------------------------------------------------------------------------- */
-
-/* Days from 1970-01-01 to the first days of the years 1 and 10000, in the proleptic calendar. */
-#define FIRST_DAY (-719162)
-#define DAYS_END 2932897
-
-/* Return the floor of a quotient, and the remainder, which is not negative. */
-static int64_t
-floor_divide(int64_t number, int64_t by, int64_t *rest)
-{
-    int64_t quotient = number / by;
-    *rest = number % by;
-    if (*rest < 0) {
-        *rest += by;
-        quotient--;
-    }
-    return quotient;
-}
-
-/* Eras of 400 years that start on 1 March; see Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms". */
-static void
-civil_from_days(int64_t days, int *year, int *month, int *day)
-{
-    days += 719468;
-    int era = (int)((days >= 0 ? days : days - 146096) / 146097);
-    unsigned of_era = (unsigned)(days - (int64_t)era * 146097);
-    unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    unsigned shifted = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
-    *month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
-    *year = (int)year_of_era + era * 400 + (*month <= 2);
-}
-
-static int64_t
-days_from_civil(int year, int month, int day)
-{
-    year -= month <= 2;
-    int era = (year >= 0 ? year : year - 399) / 400;
-    unsigned year_of_era = (unsigned)(year - era * 400);
-    unsigned of_year = (153u * (unsigned)(month > 2 ? month - 3 : month + 9) + 2) / 5 +
-                       (unsigned)day - 1;
-    unsigned of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-    return (int64_t)era * 146097 + of_era - 719468;
-}
-
-PyObject *
-date_new(int64_t days)
-{
-    if (days < FIRST_DAY || days >= DAYS_END)
-        return NULL;
-    int year, month, day;
-    civil_from_days(days, &year, &month, &day);
-    return PyDate_FromDate(year, month, day);
-}
-
-PyObject *
-time_new(int64_t units, int64_t unit)
-{
-    if (units < 0 || units >= (int64_t)DAY_SECONDS * SECOND_MICROS / unit)
-        return NULL;
-    int64_t micros = units * unit;
-    int seconds = (int)(micros / SECOND_MICROS);
-    return PyTime_FromTime(
-        seconds / 3600, seconds / 60 % 60, seconds % 60, (int)(micros % SECOND_MICROS));
-}
-
-PyObject *
-datetime_new(int64_t units, int64_t unit, int local)
-{
-    int64_t per_second = SECOND_MICROS / unit, fraction, second;
-    int64_t seconds = floor_divide(units, per_second, &fraction);
-    int64_t days = floor_divide(seconds, DAY_SECONDS, &second);
-    if (days < FIRST_DAY || days >= DAYS_END)
-        return NULL;
-    int year, month, day;
-    civil_from_days(days, &year, &month, &day);
-    return PyDateTimeAPI->DateTime_FromDateAndTime(
-        year, month, day, (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60),
-        (int)(fraction * unit), local ? Py_None : PyDateTime_TimeZone_UTC,
-        PyDateTimeAPI->DateTimeType);
-}
-
-int
-date_days(PyObject *value, int64_t *days)
-{
-    if (!PyDate_CheckExact(value))
-        return -1;
-    *days = days_from_civil(
-        PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value));
-    return 0;
-}
-
-int
-time_units(PyObject *value, int64_t unit, int64_t *units)
-{
-    if (!PyTime_CheckExact(value) || PyDateTime_TIME_GET_TZINFO(value) != Py_None)
-        return -1;
-    int64_t seconds = (PyDateTime_TIME_GET_HOUR(value) * 60 + PyDateTime_TIME_GET_MINUTE(value)) *
-                          60 +
-                      PyDateTime_TIME_GET_SECOND(value);
-    int64_t micros = seconds * SECOND_MICROS + PyDateTime_TIME_GET_MICROSECOND(value);
-    *units = micros / unit;
-    return 0;
-}
-
-int
-datetime_units(PyObject *value, int64_t unit, int local, int64_t *units)
-{
-    if (!PyDateTime_CheckExact(value) ||
-        PyDateTime_DATE_GET_TZINFO(value) != (local ? Py_None : PyDateTime_TimeZone_UTC))
-        return -1;
-    int64_t days = days_from_civil(
-        PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value));
-    int64_t seconds = (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) *
-                          60 +
-                      PyDateTime_DATE_GET_SECOND(value);
-    int micros = PyDateTime_DATE_GET_MICROSECOND(value);
-    *units = (days * DAY_SECONDS + seconds) * (SECOND_MICROS / unit) + micros / unit;
-    return 0;
 }

@@ -7,9 +7,7 @@
 #ifndef SDK_ACCEL_VM_H
 #define SDK_ACCEL_VM_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "abi.h"
 
 typedef enum {
     /* primitives, which are also the types that stand on the wire */
@@ -68,26 +66,24 @@ struct Op {
 
 typedef struct {
     Op op;
-    Py_ssize_t offset; /* of the slot; -1 where the value is skipped */
-    PyObject *slot;    /* the slot's descriptor */
+    Slot slot; /* no descriptor where the value is skipped */
 } Field;
 
 typedef struct {
     Op op;
-    Py_ssize_t offset;
-    const char *data; /* the default in Avro's binary encoding */
-    Py_ssize_t size;
-    PyObject *bytes;  /* owner of data */
-    PyObject *value;  /* what all events share, or NULL where each needs a value of its own */
+    Slot slot;
+    PyObject *bytes; /* the default in Avro's binary encoding */
+    PyObject *value; /* what all events share, or NULL where each needs a value of its own */
 } Default;
 
 typedef struct {
-    Py_ssize_t offset;
+    Slot slot;
     PyObject *value;
 } Preset;
 
 typedef struct {
     PyTypeObject *cls; /* NULL where the record only occurs below a skip */
+    allocfunc make;
     int recursive;
     int untracked; /* instances hold only what cannot lead back to them */
     Py_ssize_t field_count, default_count, preset_count;
@@ -106,7 +102,12 @@ typedef struct {
 
 /* Short keys of maps by their bytes: they repeat, and a text that is met again has its hash. */
 #define KEY_CACHE_SIZE 512
-#define KEY_CACHE_LONGEST 32
+#define KEY_CACHE_LONGEST 24
+typedef struct {
+    PyObject *text;
+    Py_ssize_t size;
+    char bytes[KEY_CACHE_LONGEST];
+} Key;
 
 typedef struct {
     Op root;
@@ -117,12 +118,38 @@ typedef struct {
     Py_ssize_t block_count, block_room;
     PyObject *owned; /* list of the objects that the table refers to */
     Memo *memo;
-    PyObject **keys; /* texts of ASCII characters, or NULL */
+    Key *keys;
 } Table;
+
+/* abi.c */
+int abi_init(void);
+int slot_find(PyTypeObject *cls, PyObject *name, Slot *slot);
 
 /* table.c */
 Table *table_new(PyObject *plan, PyObject *limits, PyObject *convert, int reading);
 void table_free(Table *table);
+void *table_room(Table *table, size_t count, size_t size);
+PyObject *table_keep(Table *table, PyObject *object);
+
+/* operations.c */
+typedef struct Build Build;
+typedef int (*Builder)(Build *build, PyObject *source, Op *op);
+
+struct Build {
+    Table *table;
+    PyObject *convert; /* operation -> function that converts its raw values */
+    int reading;
+    int known_count;
+    struct {
+        PyTypeObject *cls;
+        Builder builder;
+    } known[16]; /* classes of operations that were met */
+};
+
+int build_op(Build *build, PyObject *source, Op *op);
+PyObject *attribute_of(Table *table, PyObject *source, const char *name);
+int number_of(PyObject *source, const char *name, Py_ssize_t *value);
+int unsupported(const char *what);
 
 /* reader.c */
 PyObject *read_event(Table *table, const uint8_t *data, Py_ssize_t size, Py_ssize_t start);
@@ -131,9 +158,11 @@ int read_defaults(Table *table);
 /* writer.c */
 PyObject *write_event(Table *table, PyObject *value, const char *prefix, Py_ssize_t size);
 
-/* values.c: Python values that the executor makes and reads without calling their classes */
-extern PyObject *Unsupported;
+/* values.c and times.c: values that are made and read without calling their classes */
+extern PyObject *Unsupported, *decimal_class;
 int values_init(void);
+int times_init(void);
+PyObject *imported(const char *module, const char *name);
 PyObject *decimal_new(Table *table, const Op *op, int64_t unscaled);
 int decimal_unscaled(const Op *op, PyObject *value, int64_t *unscaled);
 PyObject *uuid_new(const uint8_t bytes[16]);
@@ -146,30 +175,5 @@ PyObject *datetime_new(int64_t units, int64_t unit, int local);
 int date_days(PyObject *value, int64_t *days);
 int time_units(PyObject *value, int64_t unit, int64_t *units);
 int datetime_units(PyObject *value, int64_t unit, int local, int64_t *units);
-Py_ssize_t slot_offset(PyTypeObject *cls, PyObject *name, PyObject **descriptor);
-
-/* Stores into and loads from an instance. A load returns a new reference, or NULL where the slot
- * is empty. Free-threaded builds go through the descriptor, which other threads may race with. */
-static inline void
-slot_store(PyObject *instance, Py_ssize_t offset, PyObject *value)
-{
-    *(PyObject **)((char *)instance + offset) = value;
-}
-
-static inline PyObject *
-slot_load(PyObject *instance, const Field *field)
-{
-#ifdef Py_GIL_DISABLED
-    PyObject *value = Py_TYPE(field->slot)->tp_descr_get(
-        field->slot, instance, (PyObject *)Py_TYPE(instance));
-    if (value == NULL)
-        PyErr_Clear();
-    return value;
-#else
-    PyObject *value = *(PyObject **)((char *)instance + field->offset);
-    Py_XINCREF(value);
-    return value;
-#endif
-}
 
 #endif

@@ -1,18 +1,15 @@
 /* Events -> bytes. */
 #include "vm.h"
-#include <datetime.h>
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #define STACK_ROOM 1024
 
-/* Where bytes go: on the C stack while they are few, then into a bytes object that is cut to size
- * in the end. */
+/* Where bytes go: on the C stack while they are few, then into a buffer. */
 typedef struct {
     Table *table;
     uint8_t *p, *end, *start;
-    PyObject *bytes;
+    Buffer buffer;
     Py_ssize_t depth;
 } Writer;
 
@@ -28,17 +25,16 @@ grow(Writer *writer, Py_ssize_t size)
         PyErr_NoMemory();
         return -1;
     }
-    Py_ssize_t room = (used + size) * 2;
-    if (writer->bytes == NULL) {
-        writer->bytes = PyBytes_FromStringAndSize(NULL, room);
-        if (writer->bytes == NULL)
-            return -1;
-        memcpy(PyBytes_AS_STRING(writer->bytes), writer->start, (size_t)used);
-    } else if (_PyBytes_Resize(&writer->bytes, room) < 0)
+    Py_ssize_t room = used + used / 2 + size + STACK_ROOM; /* one long value leaves little over */
+    int first = writer->buffer == NULL;
+    if (buffer_resize(&writer->buffer, room) < 0)
         return -1;
-    writer->start = (uint8_t *)PyBytes_AS_STRING(writer->bytes);
-    writer->p = writer->start + used;
-    writer->end = writer->start + room;
+    uint8_t *start = (uint8_t *)buffer_data(writer->buffer);
+    if (first)
+        memcpy(start, writer->start, (size_t)used);
+    writer->start = start;
+    writer->p = start + used;
+    writer->end = start + room;
     return 0;
 }
 
@@ -251,10 +247,9 @@ write_items(Writer *writer, const Op *op, PyObject *value, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
         /* A conversion may run any code, and that may change a list. */
-        if (PySequence_Fast_GET_SIZE(value) != count)
+        PyObject *item = items_of(value) == count ? item_at(value, i) : NULL;
+        if (item == NULL)
             return -1;
-        PyObject *item = PySequence_Fast_GET_ITEM(value, i);
-        Py_INCREF(item);
         int failed = write_value(writer, op->parts, item);
         Py_DECREF(item);
         if (failed)
@@ -268,7 +263,7 @@ write_array(Writer *writer, const Op *op, PyObject *value)
 {
     if (!PyTuple_CheckExact(value) && !PyList_CheckExact(value))
         return -1;
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(value);
+    Py_ssize_t count = items_of(value);
     if (count > 0 &&
         (write_long(writer, count) < 0 || write_items(writer, op, value, count) < 0))
         return -1;
@@ -298,10 +293,14 @@ write_map(Writer *writer, const Op *op, PyObject *value)
     if (!PyDict_CheckExact(value))
         return -1;
     Py_ssize_t count = PyDict_GET_SIZE(value);
-    if (count > 0 &&
-        (write_long(writer, count) < 0 || write_entries(writer, op, value, count) < 0))
-        return -1;
-    return write_long(writer, 0);
+    int failed = 0;
+    if (count > 0) {
+        failed = write_long(writer, count);
+        Py_BEGIN_CRITICAL_SECTION(value);
+        failed = failed || write_entries(writer, op, value, count) < 0;
+        Py_END_CRITICAL_SECTION();
+    }
+    return failed ? -1 : write_long(writer, 0);
 }
 
 /* Whether a branch is certain to refuse a value of a class that it takes. */
@@ -346,7 +345,7 @@ write_fields(Writer *writer, const Record *record, PyObject *value)
                 return -1;
             continue;
         }
-        PyObject *part = slot_load(value, field);
+        PyObject *part = slot_load(&field->slot, value);
         if (part == NULL)
             return -1;
         int failed = write_value(writer, &field->op, part);
@@ -437,13 +436,10 @@ write_event(Table *table, PyObject *value, const char *prefix, Py_ssize_t size)
     uint8_t stack[STACK_ROOM];
     Writer writer = {table, stack, stack + STACK_ROOM, stack, NULL, 0};
     if (write_raw(&writer, prefix, size) < 0 || write_value(&writer, &table->root, value) < 0) {
-        Py_XDECREF(writer.bytes);
+        buffer_free(writer.buffer);
         return NULL;
     }
     size = writer.p - writer.start;
-    if (writer.bytes == NULL)
-        return PyBytes_FromStringAndSize((const char *)stack, size);
-    if (_PyBytes_Resize(&writer.bytes, size) < 0)
-        return NULL;
-    return writer.bytes;
+    return writer.buffer == NULL ? PyBytes_FromStringAndSize((const char *)stack, size)
+                                 : buffer_end(writer.buffer, size);
 }

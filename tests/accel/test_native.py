@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import gc
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
+import tracemalloc
 import weakref
 from decimal import Decimal
 from typing import Any
@@ -25,6 +28,7 @@ from sdk import avro
 from sdk.avro import Limits
 from sdk.avro.codec.codecs import decoder_for, encoder_for
 from sdk.avro.codec.executors import executor
+from sdk.avro.codec.wire import long_bytes
 from sdk.errors import DeserializationError, SerializationError
 from tests.unit.avro.events import event_class, record
 from tests.unit.avro.test_fast_path import plans
@@ -40,7 +44,7 @@ ORDER = OrderCreated(
 def test_it_is_the_executor_in_use() -> None:
     """Where it is installed, codecs are native ones."""
     assert executor().name == "native"
-    assert type(encoder_for(OrderCreated)).__module__ == "sdk_accel"
+    assert encoder_for(OrderCreated).__module__ == "sdk_accel"
 
 
 def test_instances_are_as_constructed() -> None:
@@ -70,20 +74,37 @@ def test_errors_are_the_interpreters() -> None:
     assert writing.value.path == "f[1]"
 
 
-def test_class_with_hooks_goes_the_python_way() -> None:
+class Base:
+    """What a generated class does not have: a constructor that looks at what was built."""
+
+    __slots__ = ("__weakref__",)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse shouting."""
+        assert self.f != "HI"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "options"),
+    [
+        (attrs.field(converter=str.strip), {"slots": True}),
+        (attrs.field(validator=attrs.validators.max_len(3)), {"slots": True}),
+        (attrs.field(), {"slots": True, "bases": (Base,)}),
+        (attrs.field(), {"slots": False}),
+    ],
+    ids=["converter", "validator", "post-init", "no slots"],
+)
+def test_class_with_hooks_goes_the_python_way(attribute: Any, options: dict[str, Any]) -> None:
     """A class whose constructor does more than fill slots is left to the compiled executor."""
-
-    def shout(value: str) -> str:
-        return value.upper()
-
-    cls = event_class(record(("f", "string")))
-    loud = attrs.make_class(
-        "R", {"f": attrs.field(converter=shout)}, frozen=True, slots=True, kw_only=True
-    )
-    loud.__event__ = attrs.evolve(cls.__event__, types={"R": loud})
-    decode = decoder_for(loud)
-    assert type(decode).__module__ != "sdk_accel"
-    assert decode(avro.encode(cls(f="hi"))).f == "HI"
+    cls = attrs.make_class("R", {"f": attribute}, frozen=True, kw_only=True, **options)
+    ours = event_class(record(("f", "string")))
+    cls.__event__ = attrs.evolve(ours.__event__, types={"R": cls})  # type: ignore[attr-defined]
+    decode = decoder_for(cls)
+    assert decode.__module__ != "sdk_accel"
+    assert decode(b"\x06 hi") == cls(f=" hi")
+    if attribute._validator or "bases" in options:
+        with pytest.raises(DeserializationError):
+            decode(b"\x08shot" if attribute._validator else b"\x04HI")
 
 
 def test_unsupported_plans_are_refused() -> None:
@@ -141,19 +162,49 @@ def blocks_after(work: Any, rounds: int) -> int:
     return sys.getallocatedblocks() - before
 
 
-def test_nothing_leaks() -> None:
-    """Successes and failures of both directions leave as many memory blocks as before."""
+def fail(function: Any, *arguments: Any) -> None:
+    """Call what must end in an error of ours."""
+    with pytest.raises((SerializationError, DeserializationError)):
+        function(*arguments)
+
+
+ROUNDS = int(os.environ.get("ACCEL_ROUNDS", "20000"))
+"""A long run: ACCEL_ROUNDS=1000000 pytest -o timeout=0 -k leaks tests/accel."""
+
+
+@pytest.mark.parametrize("what", ["events", "cut payloads", "events without values"])
+def test_nothing_leaks(what: str) -> None:
+    """Successes and failures leave memory blocks and references to shared objects as before."""
     body = avro.encode(ORDER)
     cut, broken = body[:-3], OrderCreated.__new__(OrderCreated)
-    rounds = int(os.environ.get("ACCEL_ROUNDS", "20000"))
+    work = {
+        "events": lambda: avro.decode(OrderCreated, avro.encode(ORDER)),
+        "cut payloads": lambda: fail(avro.decode, OrderCreated, cut),
+        "events without values": lambda: fail(avro.encode, broken),
+    }[what]
+    shared = (ORDER, ORDER.total_amount, ORDER.lines, OrderCreated, OrderLine, UUID, dt.UTC, body)
+    before = [sys.getrefcount(each) for each in shared]
+    assert abs(blocks_after(work, ROUNDS)) < ROUNDS // 20
+    after = [sys.getrefcount(each) for each in shared]
+    assert all(abs(new - old) < 100 for old, new in zip(before, after, strict=True)), after
 
-    def fail(function: Any, *arguments: Any) -> None:
-        with pytest.raises((SerializationError, DeserializationError)):
-            function(*arguments)
 
-    assert abs(blocks_after(lambda: avro.decode(OrderCreated, avro.encode(ORDER)), rounds)) < 50
-    assert abs(blocks_after(lambda: fail(avro.decode, OrderCreated, cut), rounds // 10)) < 50
-    assert abs(blocks_after(lambda: fail(avro.encode, broken), rounds // 10)) < 50
+def test_memory_is_bounded_by_the_payload() -> None:
+    """Payloads that claim much cost little, whatever is claimed: items, bytes, keys, records."""
+    tree = record(("f", {"type": "array", "items": "R"}), ("g", {"type": "map", "values": "R"}))
+    cls, chance = event_class(tree), random.Random(1)
+    decode = decoder_for(cls, limits=Limits(max_zero_size_items=100))
+    payloads = [bytes(chance.choices((0, 2, 4, 128, 254, 255), k=200)) for _ in range(3000)]
+    for claim in (2**20, 2**31, 2**40, 2**62):
+        payloads.append(long_bytes(claim) + bytes(200))
+        payloads.append(long_bytes(-claim) + long_bytes(claim) + bytes(200))
+    tracemalloc.start()
+    for payload in payloads:
+        with contextlib.suppress(DeserializationError):
+            decode(payload)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_codecs_are_collected() -> None:
@@ -221,6 +272,81 @@ def test_threads_share_a_codec() -> None:
     assert not wrong
 
 
+def run(code: str, accel: str = "auto") -> subprocess.CompletedProcess[str]:
+    """Run a program beside this one."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SDK_ACCEL": accel},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_other_interpreters_of_the_process_fall_back() -> None:
+    """The main interpreter goes on with the native executor; others take the compiled one."""
+    ended = run(
+        "import sys\n"
+        "from sdk.avro.codec.executors import executor\n"
+        "print(executor().name, flush=True)\n"
+        "if sys.version_info >= (3, 13):\n"
+        "    import _interpreters as interpreters\n"
+        "    other = interpreters.create('legacy')\n"
+        "else:\n"
+        "    import _xxsubinterpreters as interpreters\n"
+        "    other = interpreters.create(isolated=False)\n"
+        "code = 'from sdk.avro.codec.executors import executor;'\n"
+        "code += 'print(executor().name, executor().reason, flush=True)'\n"
+        "failed = interpreters.run_string(other, code)\n"
+        "assert failed is None, failed\n"
+        "interpreters.destroy(other)\n"
+    )
+    ours, theirs = ended.stdout.splitlines()
+    assert ours == "native"
+    assert theirs.startswith("compiled the native executor cannot be used")
+    assert "interpreter" in theirs
+
+
+def test_events_changed_by_another_thread() -> None:
+    """Whoever changes an event while it is written may get any of its states, and no crash."""
+    schema = record(
+        ("items", {"type": "array", "items": "string"}), ("map", {"type": "map", "values": "long"})
+    )
+    cls = event_class(schema)
+    items, entries, done = ["x"], {"x": 1}, threading.Event()
+    event = cls(items=(), map={})
+    object.__setattr__(event, "map", entries)
+
+    def change() -> None:
+        chance = random.Random(1)
+        while not done.is_set():
+            items.append("y" * 30)
+            entries[str(chance.random())] = 2
+            if chance.random() < 0.1:
+                items.clear()
+                entries.clear()
+            object.__setattr__(event, "items", items if chance.random() < 0.5 else tuple(items))
+
+    def write() -> None:
+        encode = encoder_for(cls)
+        for _ in range(3000):
+            with contextlib.suppress(SerializationError, RuntimeError):
+                encode(event)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    writing = [threading.Thread(target=write) for _ in range(3)]
+    for thread in writing:
+        thread.start()
+    for thread in writing:
+        thread.join()
+    done.set()
+    changing.join()
+    object.__setattr__(event, "items", ("a",))
+    object.__setattr__(event, "map", {})
+    assert encoder_for(cls)(event) == b"\x02\x02a\x00\x00"
+
+
 @pytest.mark.parametrize(
     ("wanted", "code", "printed"),
     [
@@ -245,19 +371,31 @@ def test_variable_chooses_the_executor(wanted: str, code: int, printed: str) -> 
 
 def test_other_plan_versions_are_not_run() -> None:
     """An extension of another plan format is passed over with one line that says why."""
-    code = (
+    ended = run(
         "import sys, types, logging; logging.basicConfig()\n"
         "fake = types.ModuleType('sdk_accel'); fake.PLAN_VERSION = 0\n"
         "sys.modules['sdk_accel'] = fake\n"
         "from sdk.avro.codec.executors import executor\n"
         "print(executor().name)\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "SDK_ACCEL": "auto"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     assert ended.stdout.strip() == "compiled"
     assert "plans of version 0" in ended.stderr
+
+
+@pytest.mark.parametrize("direction", ["encoder", "decoder"])
+def test_extension_that_answers_wrongly_is_not_used(direction: str) -> None:
+    """The self-check compares the bytes and the value of an event that is known."""
+    ended = run(
+        "import logging; logging.basicConfig()\n"
+        "import sdk_accel\n"
+        f"made = sdk_accel.compile_{direction}\n"
+        "def compile_wrongly(*given):\n"
+        "    right = made(*given)\n"
+        "    return lambda one, *more: None if type(one) is bytes else right(one, *more)[:-1]\n"
+        f"sdk_accel.compile_{direction} = compile_wrongly\n"
+        "from sdk.avro.codec.executors import executor\n"
+        "print(executor().name)\n"
+    )
+    assert ended.stdout.strip() == "compiled"
+    assert "an event differently" in ended.stderr
+    assert ended.stderr.count("\n") == 1
