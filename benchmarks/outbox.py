@@ -35,7 +35,7 @@ from sqlalchemy import Engine, create_engine, insert, select, text, update  # no
 import sdk  # noqa: E402
 from sdk.happenings import Happening, RecordDelivered  # noqa: E402
 from sdk.outbox import Outbox, Relay, Tables  # noqa: E402
-from sdk.outbox.relay import backlog  # noqa: E402
+from sdk.outbox.queue import backlog  # noqa: E402
 from sdk.outbox.rows import record_of, row_of  # noqa: E402
 from sdk.settings import KafkaOptions, RegistryOptions, Settings  # noqa: E402
 from tests.servers.kafka import KafkaCluster  # noqa: E402

@@ -25,7 +25,7 @@ from sdk.happenings import Happening, OutboxMeasured, OutboxRelayed
 from sdk.messaging import Messaging
 from sdk.observers import Observers
 from sdk.outbox import Inbox, Outbox, Relay, Tables
-from sdk.outbox.relay import backlog, prune
+from sdk.outbox.queue import backlog, prune
 from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.testing import InMemoryBroker, connect
 from tests.unit.messaging.shop import CATALOG, OrderCreated
@@ -184,16 +184,57 @@ class OutboxSuite:
         shop.publish()
         assert shop.arrived() == ["fine"]
 
-    def test_failed_delivery_is_published_again_before_what_follows(self, shop: Shop) -> None:
-        """A failure keeps its row and those after it; order holds when they are sent again."""
-        shop.add("o1", "o2", "o3")
-        shop.broker.fail("deliver", *[BrokerUnavailableError("away")] * 2)
-        with pytest.raises(BrokerUnavailableError):
-            shop.publish()
+    def test_failure_holds_back_what_follows_of_its_key_alone(self, shop: Shop) -> None:
+        """A row that failed and those of its key come again, in order; other keys are done."""
+        with shop.engine.begin() as connection:
+            for number, key in enumerate("aba"):
+                order = OrderCreated(order_id=key)
+                shop.outbox.add(connection, order, headers=[("n", str(number))])
+        shop.broker.fail("deliver", BrokerUnavailableError("away"))
+        assert shop.publish() == 1
+        assert shop.waiting() == 2
         with shop.relay():
             wait_until(lambda: shop.waiting() == 0)
-        first_seen = list(dict.fromkeys(reversed(shop.arrived())))
-        assert first_seen == ["o3", "o2", "o1"]
+        numbers = [record.header("n") for record in shop.broker.records(TOPIC)]
+        assert numbers[-2:] == [b"0", b"2"]
+        assert numbers.count(b"1") == 1
+
+    def test_topic_that_fails_rests_while_others_go_on(self, shop: Shop) -> None:
+        """Rows for a topic that cannot be written to do not keep those behind them."""
+        with shop.engine.begin() as connection:
+            for topic in ("gone", "gone", "fine"):
+                shop.outbox.add_record(connection, ProducerRecord(topic, b"", topic.encode()))
+        relay = shop.relay(batch=2)
+        shop.broker.fail("deliver", *[BrokerUnavailableError("no such topic")] * 2)
+        with shop.engine.connect() as connection:
+            assert relay.publish_batch(connection) == 0
+            assert relay.publish_batch(connection) == 1
+            assert len(shop.broker.records("fine")) == 1
+            wait_until(lambda: relay.publish_batch(connection) == 2)
+        assert len(shop.broker.records("gone")) == 2
+
+    def test_row_of_another_writer_that_cannot_be_read_is_refused(self, shop: Shop) -> None:
+        """Headers that are not ours are an error of their row, not the relay's end."""
+        shop.add("o1", "o2")
+        table = shop.tables.outbox
+        with shop.engine.begin() as connection:
+            connection.execute(update(table).where(table.c.aggregateid == "o1").values(headers="?"))
+        assert shop.publish() == 2
+        assert shop.arrived() == ["o2"]
+        with shop.engine.connect() as connection:
+            assert backlog(connection, shop.tables).failed == 1
+
+    def test_what_waits_is_told_while_the_relay_is_busy(self, shop: Shop) -> None:
+        """The backlog is measured after a batch, not only when there is nothing to do."""
+        seen: list[Happening] = []
+        shop.add("o1", "o2", "o3")
+        with shop.engine.connect() as connection:
+            relay = shop.relay(batch=1, observers=Observers([seen.append]))
+            relay.publish_batch(connection)
+            relay._keep_house(connection)
+        (measured,) = [each for each in seen if isinstance(each, OutboxMeasured)]
+        assert measured.rows == 2
+        assert measured.oldest > 0
 
     def test_record_that_no_broker_takes_is_marked_and_passed(self, shop: Shop) -> None:
         """A record that is too large is left behind with its error; what follows goes on."""

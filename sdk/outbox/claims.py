@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections.abc import Callable
 from typing import Protocol
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, cast, func, insert, select, update
+from sqlalchemy.dialects.postgresql import OID, REGCLASS
 from sqlalchemy.exc import IntegrityError
 
 from sdk.outbox.tables import Tables
@@ -22,6 +22,13 @@ from sdk.outbox.tables import Tables
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
+
+_LOCKS = 0x53444B << 32  # oids have 32 bits
+_KEEP_ALIVE = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
 
 
 class Claim(Protocol):
@@ -37,28 +44,38 @@ class Claim(Protocol):
 class AdvisoryLock:
     """PostgreSQL's lock of a session: gone with the relay's connection, however that ends.
 
+    It is the table's, wherever the search path finds that. A relay whose machine vanishes without
+    closing its connection loses it after about 25 seconds, by TCP's keep-alive probes.
+
     Args:
         tables: The tables whose relays compete.
     """
 
     def __init__(self, tables: Tables) -> None:
-        # Two numbers of 32 bits: a constant of ours, and the outbox.
-        self._key = (0x53444B, zlib.crc32(tables.channel.encode()) - 2**31)
-        self._backend: int | None = None
+        self._table = tables.outbox
+        self._held: tuple[int, int] | None = None
 
     def hold(self, connection: Connection) -> bool:
         """Take the lock, unless this connection has it already."""
         backend = connection.scalar(select(func.pg_backend_pid()))
-        if backend != self._backend:
-            taken = connection.scalar(select(func.pg_try_advisory_lock(*self._key)))
-            self._backend = backend if taken else None
-        return self._backend is not None
+        if self._held is not None and self._held[0] == backend:
+            return True
+        self._held = None
+        name = connection.dialect.identifier_preparer.format_table(self._table)
+        # Fails where the table does not exist.
+        oid = int(connection.scalar(select(cast(cast(name, REGCLASS), OID))) or 0)
+        if not connection.scalar(select(func.pg_try_advisory_lock(_LOCKS | oid))):
+            return False
+        for setting, value in _KEEP_ALIVE.items():
+            connection.execute(select(func.set_config(setting, value, False)))
+        self._held = (backend or 0, _LOCKS | oid)
+        return True
 
     def give_up(self, connection: Connection) -> None:
         """Release the lock."""
-        if self._backend is not None:
-            connection.execute(select(func.pg_advisory_unlock(*self._key)))
-            self._backend = None
+        if self._held is not None:
+            connection.execute(select(func.pg_advisory_unlock(self._held[1])))
+            self._held = None
 
 
 class Lease:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sdk.errors import ConfigurationError, DatabaseError
-from sdk.outbox.relay import Backlog, backlog
+from sdk.outbox.queue import Backlog, backlog
 from sdk.outbox.tables import Tables
 
 
@@ -52,5 +52,19 @@ def measure(engine: Engine, tables: Tables) -> Backlog:
         with engine.connect() as connection:
             return backlog(connection, tables)
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise DatabaseError(f"the database gives no answer: {reason}") from error
+        raise DatabaseError(
+            f"the database gives no answer: {reason(error)}", remedy=_remedy(error)
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Return what a driver said, in one line, without the statement and its values."""
+    said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    remedy = _remedy(error)
+    return f"{said}: {remedy}" if remedy else said
+
+
+def _remedy(error: Exception) -> str | None:
+    driver = getattr(error, "orig", None)
+    missing = getattr(driver, "sqlstate", "") == "42P01" or "no such table" in str(driver)
+    return "create the tables, by the statements of: sdk outbox ddl" if missing else None

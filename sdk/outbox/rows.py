@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import RowMapping
-
-from sdk.cloud_events import ID
+from sdk.cloud_events import ID, SOURCE
+from sdk.errors import SerializationError
 from sdk.records import Header, ProducerRecord
 
 _SEPARATORS: Final = (",", ":")
@@ -22,15 +22,13 @@ def row_of(record: ProducerRecord, event_name: str | None) -> dict[str, Any]:
         record: What is to be sent.
         event_name: Full name of the event; None for a tombstone.
     """
-    key = record.key
+    key, headers = record.key, dict(record.headers)  # of repeated headers the last counts
     return {
-        "id": event_id(record.headers) or uuid4(),
+        "id": event_id(headers.get(ID)) or uuid4(),
         "aggregatetype": record.topic,
-        # PostgreSQL's text cannot hold NUL.
-        "aggregateid": key.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-        if key is not None
-        else None,
+        "aggregateid": _as_text(key),
         "type": event_name,
+        "source": _as_text(headers.get(SOURCE)),
         "payload": record.value,
         "key": key,
         "headers": headers_to_text(record.headers),
@@ -39,25 +37,35 @@ def row_of(record: ProducerRecord, event_name: str | None) -> dict[str, Any]:
     }
 
 
-def record_of(row: RowMapping) -> ProducerRecord:
-    """Return the record that a row holds."""
-    return ProducerRecord(
-        row["aggregatetype"],
-        row["payload"],
-        row["key"],
-        headers_from_text(row["headers"]),
-        row["partition"],
-        row["timestamp"],
-    )
+RECORD_COLUMNS: Final = ("aggregatetype", "payload", "key", "headers", "partition", "timestamp")
+"""What `record_of` takes, in its order."""
 
 
-def event_id(headers: tuple[Header, ...]) -> UUID | None:
-    """Return the CloudEvents id, if there is one and it is a UUID."""
-    value = dict(headers).get(ID)  # of repeated headers the last counts
+def record_of(row: Sequence[Any]) -> ProducerRecord:
+    """Return the record that a row holds.
+
+    Raises:
+        SerializationError: The row was not written by an `Outbox`.
+    """
+    topic, payload, key, headers, partition, timestamp = row
+    return ProducerRecord(topic, payload, key, headers_from_text(headers), partition, timestamp)
+
+
+def event_id(value: bytes | None) -> UUID | None:
+    """Return the CloudEvents id of a header, if there is one and it is a UUID."""
     try:
         return None if value is None else UUID(value.decode())
     except ValueError:
         return None
+
+
+def _as_text(value: bytes | None) -> str | None:
+    # PostgreSQL's text cannot hold NUL.
+    return (
+        None
+        if value is None
+        else value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    )
 
 
 def headers_to_text(headers: tuple[Header, ...]) -> str:
@@ -68,8 +76,23 @@ def headers_to_text(headers: tuple[Header, ...]) -> str:
 
 
 def headers_from_text(text: str) -> tuple[Header, ...]:
-    """Return the headers that `headers_to_text` has written."""
-    return tuple([(name, _value_from_json(value)) for name, value in json.loads(text)])
+    """Return the headers that `headers_to_text` has written.
+
+    Raises:
+        SerializationError: Somebody else has written them.
+    """
+    try:
+        return tuple(
+            [
+                (name, value.encode() if value.__class__ is str else _value_from_json(value))
+                for name, value in json.loads(text)
+            ]
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SerializationError(
+            f"the column headers is not a JSON list of name and value: {error}",
+            remedy='such as [["ce_id", "1"]]',
+        ) from error
 
 
 def _value_to_json(value: bytes | None) -> str | dict[str, str] | None:
@@ -81,7 +104,5 @@ def _value_to_json(value: bytes | None) -> str | dict[str, str] | None:
         return {"base64": base64.b64encode(value).decode()}
 
 
-def _value_from_json(value: str | dict[str, str] | None) -> bytes | None:
-    if value is None:
-        return None
-    return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])
+def _value_from_json(value: dict[str, str] | None) -> bytes | None:
+    return None if value is None else base64.b64decode(value["base64"])

@@ -6,6 +6,7 @@ from attrs import field, frozen
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Double,
@@ -68,6 +69,7 @@ class Tables:
             Column("aggregatetype", String(249), nullable=False, comment="topic"),
             Column("aggregateid", Text, comment="key, as text"),
             Column("type", Text, comment="full name of the event; null for a tombstone"),
+            Column("source", Text, comment="CloudEvents source"),
             Column("payload", LargeBinary, comment="record value; null for a tombstone"),
             Column("key", LargeBinary, comment="record key, as it is sent"),
             Column("headers", Text, nullable=False, comment="JSON pairs of name and value"),
@@ -84,14 +86,18 @@ class Tables:
             schema=self.schema,
             sqlite_autoincrement=True,
         )
-        # What is waiting is few rows, however many have been sent: the index holds only those.
-        waiting = table.c.sent_at.is_(None) & table.c.error.is_(None)
-        Index(
-            f"{name}_waiting",
-            table.c.position,
-            postgresql_where=waiting,
-            sqlite_where=waiting,
-        )
+        # What waits and what was refused are few rows, however many have been sent: each has an
+        # index that holds no others.
+        for state, condition in (
+            ("waiting", _waiting(table)),
+            ("refused", table.c.error.is_not(None)),
+        ):
+            Index(
+                f"{name}_{state}",
+                table.c.position,
+                postgresql_where=condition,
+                sqlite_where=condition,
+            )
         return table
 
     @inbox.default
@@ -126,9 +132,18 @@ class Tables:
         )
 
     @property
+    def waiting(self) -> ColumnElement[bool]:
+        """The condition of rows that are neither sent nor refused."""
+        return _waiting(self.outbox)
+
+    @property
     def channel(self) -> str:
-        """The PostgreSQL notification channel, and the name of the relays' lock."""
+        """The PostgreSQL notification channel, and the outbox's name elsewhere."""
         return f"{self.schema}_{self.prefix}outbox" if self.schema else f"{self.prefix}outbox"
+
+
+def _waiting(outbox: Table) -> ColumnElement[bool]:
+    return outbox.c.sent_at.is_(None) & outbox.c.error.is_(None)
 
 
 def ddl(dialect: str, tables: Tables | None = None) -> str:
@@ -150,5 +165,8 @@ def ddl(dialect: str, tables: Tables | None = None) -> str:
     statements = []
     for table in (used.outbox, used.inbox, used.lease):
         statements.append(str(CreateTable(table).compile(dialect=target)))
-        statements += [str(CreateIndex(each).compile(dialect=target)) for each in table.indexes]
+        statements += [
+            str(CreateIndex(each).compile(dialect=target))
+            for each in sorted(table.indexes, key=lambda index: str(index.name))
+        ]
     return "".join(f"{each.strip()};\n\n" for each in statements).rstrip() + "\n"

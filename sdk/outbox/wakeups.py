@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from sdk.outbox.database import reason
 from sdk.outbox.tables import Tables
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,10 @@ class Notifications:
     def wait(self, seconds: float, stopped: threading.Event) -> None:
         """Return when something was committed, after ``seconds``, or once ``stopped`` is set."""
         try:
-            driver = self._listen()
+            if self._connection is None:
+                self._listen()
+                return  # what was committed just before is not notified
+            driver = self._connection.connection.driver_connection
             left = seconds
             while left > 0 and not stopped.is_set():
                 turn = min(left, _SLICE_SECONDS)
@@ -62,7 +66,7 @@ class Notifications:
                     return
                 left -= turn
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; polling goes on
-            logger.warning("cannot listen for notifications, polling instead: %s", error)
+            logger.warning("cannot listen for notifications, polling instead: %s", reason(error))
             self.close()
             stopped.wait(seconds)
 
@@ -75,13 +79,11 @@ class Notifications:
             except SQLAlchemyError as error:
                 logger.debug("closing the listening connection: %s", error)
 
-    def _listen(self) -> Any:
-        if self._connection is None:
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            quoted = self._engine.dialect.identifier_preparer.quote(self._channel)
-            connection.execute(text(f"LISTEN {quoted}"))
-            self._connection = connection
-        return self._connection.connection.driver_connection
+    def _listen(self) -> None:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        quoted = self._engine.dialect.identifier_preparer.quote(self._channel)
+        connection.execute(text(f"LISTEN {quoted}"))
+        self._connection = connection
 
 
 def wakeups_for(engine: Engine, tables: Tables) -> Wakeups:

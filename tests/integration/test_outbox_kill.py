@@ -20,7 +20,7 @@ from sqlalchemy import Engine, create_engine, select
 import sdk
 from sdk import avro
 from sdk.outbox import Inbox
-from sdk.outbox.relay import backlog
+from sdk.outbox.queue import backlog
 from sdk.records import ConsumerRecord
 from tests.integration.outbox_service import KEYS, placed, tables
 from tests.servers.java import MissingTool

@@ -1,0 +1,172 @@
+"""Sending: rows → Kafka, and which of them were acknowledged, can never be, or come again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from sdk.errors import (
+    ClosedError,
+    FencedError,
+    MessageTooLargeError,
+    QueueFullError,
+    SdkError,
+    SerializationError,
+)
+from sdk.outbox.rows import record_of
+from sdk.publishing.delivery import Delivery
+from sdk.publishing.producer import Producer
+
+logger = logging.getLogger(__name__)
+
+FINAL = (ClosedError, FencedError)
+"""Errors after which this producer never sends again."""
+
+_TURN_SECONDS = 1.0
+_GRACE_SECONDS = 3.0
+"""How long a relay that is stopped waits for acknowledgements."""
+_LONGEST_REST = 30.0
+_FIRST_REPORT_SECONDS = 5.0
+_LONGEST_SILENCE = 300.0
+
+_Lane = tuple[str, bytes | None]
+"""Topic and key: what is in order."""
+
+
+@frozen
+class Sent:
+    """What became of rows; those that are in neither come again.
+
+    Attributes:
+        acknowledged: Positions of those that stand in Kafka.
+        refused: Position of each that can never be sent → why.
+    """
+
+    acknowledged: list[int] = field(factory=list)
+    refused: dict[int, str] = field(factory=dict)
+
+
+class Sender:
+    """Sends rows; nothing overtakes an earlier row of its topic and key.
+
+    A topic of which every row fails, because it does not exist or may not be written to, rests,
+    longer each time, while other topics go on.
+
+    Args:
+        producer: Publishes the records.
+        stopped: Set when waiting must end.
+    """
+
+    def __init__(self, producer: Producer, stopped: threading.Event) -> None:
+        self._producer = producer
+        self._stopped = stopped
+        self._rests: dict[str, tuple[float, float]] = {}
+
+    @property
+    def resting(self) -> list[str]:
+        """Topics that are not to be tried now."""
+        now = time.monotonic()
+        return [topic for topic, (until, _) in self._rests.items() if until > now]
+
+    def send(self, rows: Sequence[Any], meanwhile: Callable[[], None]) -> Sent:
+        """Send rows, and wait until each was acknowledged or has failed.
+
+        Args:
+            rows: As `next_rows` returns them.
+            meanwhile: Called every second while Kafka does not answer.
+
+        Raises:
+            ClosedError: The producer is closed.
+            FencedError: The producer was fenced.
+        """
+        sent, failed = Sent(), dict[_Lane, SdkError]()
+        pending = self._queue(rows, sent, failed)
+        self._wait(pending, meanwhile)
+        well = set[str]()
+        for position, lane, delivery in pending:
+            try:
+                delivery.result(0)
+            except MessageTooLargeError as error:
+                sent.refused[position] = str(error)
+            except FINAL:
+                raise
+            except SdkError as error:
+                failed.setdefault(lane, error)
+            else:
+                if lane not in failed:
+                    sent.acknowledged.append(position)
+                    well.add(lane[0])
+        if (failed or self._rests) and not self._stopped.is_set():
+            self._settle(well, failed)
+        return sent
+
+    def _queue(
+        self, rows: Sequence[Any], sent: Sent, failed: dict[_Lane, SdkError]
+    ) -> list[tuple[int, _Lane, Delivery]]:
+        pending: list[tuple[int, _Lane, Delivery]] = []
+        send = self._producer.send
+        for row in rows:
+            lane = (row[1], row[3])
+            if lane in failed:
+                continue
+            try:
+                pending.append((row[0], lane, send(record_of(row[1:]))))
+            except (MessageTooLargeError, SerializationError) as error:
+                sent.refused[row[0]] = str(error)
+            except FINAL:
+                raise
+            except QueueFullError as error:
+                failed[lane] = error
+                break
+            except SdkError as error:
+                failed[lane] = error
+        return pending
+
+    def _wait(
+        self, pending: list[tuple[int, _Lane, Delivery]], meanwhile: Callable[[], None]
+    ) -> None:
+        """Wait for every answer, saying less and less often that there is none."""
+        started, grace, report = time.monotonic(), _GRACE_SECONDS, _FIRST_REPORT_SECONDS
+        for count, (_, _, delivery) in enumerate(pending):
+            while not delivery.done():
+                try:
+                    delivery.result(_TURN_SECONDS)
+                except SdkError as error:
+                    if delivery.done():
+                        break
+                    waited, left = time.monotonic() - started, len(pending) - count
+                    if self._stopped.is_set():
+                        grace -= _TURN_SECONDS
+                        if grace <= 0:
+                            logger.warning("stopped while %d rows wait for Kafka: %s", left, error)
+                            return
+                    elif waited >= report:
+                        logger.warning(
+                            "%d rows wait for Kafka, for %.0f s by now: %s", left, waited, error
+                        )
+                        report = min(report * 2, report + _LONGEST_SILENCE)
+                    meanwhile()
+
+    def _settle(self, well: set[str], failed: dict[_Lane, SdkError]) -> None:
+        """Let topics rest of which every row failed, and no others."""
+        now, ill = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
+        for topic in well:
+            self._rests.pop(topic, None)
+        for topic, error in ill.items():
+            seconds = 0.0
+            if topic not in well:
+                _, before = self._rests.get(topic, (0.0, 0.25))
+                seconds = min(before * 2, _LONGEST_REST)
+                self._rests[topic] = (now + seconds, seconds)
+            logger.warning(
+                "rows for %s come again in %.1f s: %s",
+                topic,
+                seconds,
+                error,
+                extra={"topic": topic},
+            )
