@@ -23,7 +23,6 @@ from sdk.errors import (
 )
 from sdk.happenings import Happening, OutboxMeasured, OutboxRelayed
 from sdk.messaging import Messaging
-from sdk.observers import Observers
 from sdk.outbox import Inbox, Outbox, Relay, Tables
 from sdk.outbox.queue import backlog, prune
 from sdk.records import ConsumerRecord, ProducerRecord
@@ -229,7 +228,7 @@ class OutboxSuite:
         seen: list[Happening] = []
         shop.add("o1", "o2", "o3")
         with shop.engine.connect() as connection:
-            relay = shop.relay(batch=1, observers=Observers([seen.append]))
+            relay = shop.relay(batch=1, observers=[seen.append])
             relay.publish_batch(connection)
             relay._keep_house(connection)
         (measured,) = [each for each in seen if isinstance(each, OutboxMeasured)]
@@ -298,7 +297,7 @@ class OutboxSuite:
         """Counts of published and waiting rows reach the observers."""
         seen: list[Happening] = []
         shop.add("o1", "o2")
-        with shop.relay(observers=Observers([seen.append])):
+        with shop.relay(observers=[seen.append]):
             wait_until(lambda: any(isinstance(each, OutboxMeasured) for each in seen))
         assert OutboxRelayed("sdk_outbox", 2) in seen
         assert OutboxMeasured("sdk_outbox", 0, 0.0, 0) in seen

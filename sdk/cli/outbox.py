@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import asdict
+from attrs import asdict, evolve
 
-from sdk.cli.connecting import FINDINGS, USAGE, connected, failing
-from sdk.messaging import Messaging
+from sdk.cli.connecting import FINDINGS, USAGE, Connect, failing, placed
+from sdk.errors import ConfigurationError, UndeliveredError
+from sdk.settings import load_settings
+
+if TYPE_CHECKING:
+    from sdk.outbox import Relay
 
 
 @click.group()
@@ -64,9 +70,41 @@ def ddl(dialect: str, prefix: str, schema: str | None) -> None:
         click.echo(statements(dialect, Tables(prefix=prefix, schema=schema)), nl=False)
 
 
+@contextmanager
+def _served(address: tuple[str, int] | None, working: Relay, metrics: Any) -> Iterator[None]:
+    """Answer probes and scrapes at an address, if there is one."""
+    if address is None:
+        yield
+        return
+    from sdk.observability.server import StatusServer
+
+    host, port = address
+    with StatusServer(working.status, metrics=metrics, host=host, port=port):
+        yield
+
+
+def _prometheus() -> Any:
+    try:
+        from sdk.observability.metrics import PrometheusMetrics
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"metrics need {error.name}", remedy="pip install 'avro-messaging-sdk[metrics]'"
+        ) from error
+    return PrometheusMetrics()
+
+
+def _address(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    host, _colon, port = (value or "").rpartition(":")
+    if value is None:
+        return None
+    if not host or not port.isdigit():
+        raise click.BadParameter("write it as HOST:PORT, such as 0.0.0.0:9100")
+    return host, int(port)
+
+
 @outbox.command()
 @_database
-@click.option("--batch", type=click.IntRange(1, 100_000), default=5_000, show_default=True)
+@click.option("--batch", type=click.IntRange(1, 30_000), default=5_000, show_default=True)
 @click.option(
     "--keep-hours",
     type=click.FloatRange(0),
@@ -74,14 +112,25 @@ def ddl(dialect: str, prefix: str, schema: str | None) -> None:
     show_default=True,
     help="How long sent rows are kept; 0 deletes each at once.",
 )
-@connected
+@click.option(
+    "--serve",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Answer /metrics, /live, /ready and /status there.",
+)
+@placed
+@click.pass_obj
 def relay(
-    messaging: Messaging,
+    connect: Connect,
+    env: str | None,
+    settings: tuple[str, ...],
+    contracts: str | None,
     database: str,
     prefix: str,
     schema: str | None,
     batch: int,
     keep_hours: float,
+    serve: tuple[str, int] | None,
 ) -> None:
     """Publish what was committed, until Ctrl-C or SIGTERM. Further relays stand by."""
     from sdk.outbox import Relay, Tables
@@ -89,15 +138,32 @@ def relay(
 
     tables = Tables(prefix=prefix, schema=schema)
     keep = timedelta(hours=keep_hours) if keep_hours else None
-    with opened(database) as engine:
-        working = Relay(engine, messaging.producer, tables, batch=batch, keep=keep)
+    with failing(), opened(database) as engine:
+        given = load_settings(env, settings=settings or None)
+        # A record that expired would let later ones of its key through.
+        producer = evolve(given.producer, delivery_timeout_ms=2**31 - 1)
+        messaging = connect(settings=evolve(given, producer=producer), contracts=contracts)
+        try:
+            metrics = None if serve is None else _prometheus()
+            working = Relay(
+                engine,
+                messaging.producer,
+                tables,
+                batch=batch,
+                keep=keep,
+                observers=[] if metrics is None else [metrics],
+            )
 
-        def stop(_: int, __: FrameType | None) -> None:
-            working.stop()
+            def stop(_: int, __: FrameType | None) -> None:
+                working.stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        working.run()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, stop)
+            with _served(serve, working, metrics):
+                working.run()
+        finally:
+            with suppress(UndeliveredError):  # their rows wait, and are published again
+                messaging.close(1.0)
 
 
 @outbox.command()

@@ -53,29 +53,29 @@ class AdvisoryLock:
 
     def __init__(self, tables: Tables) -> None:
         self._table = tables.outbox
-        self._held: tuple[int, int] | None = None
+        self._held: tuple[object, int] | None = None
 
     def hold(self, connection: Connection) -> bool:
         """Take the lock, unless this connection has it already."""
-        backend = connection.scalar(select(func.pg_backend_pid()))
-        if self._held is not None and self._held[0] == backend:
+        session = connection.connection.driver_connection
+        if self._held is not None and self._held[0] is session:
             return True
         self._held = None
         name = connection.dialect.identifier_preparer.format_table(self._table)
         # Fails where the table does not exist.
-        oid = int(connection.scalar(select(cast(cast(name, REGCLASS), OID))) or 0)
-        if not connection.scalar(select(func.pg_try_advisory_lock(_LOCKS | oid))):
+        number = _LOCKS | int(connection.scalar(select(cast(cast(name, REGCLASS), OID))) or 0)
+        if not connection.scalar(select(func.pg_try_advisory_lock(number))):
             return False
         for setting, value in _KEEP_ALIVE.items():
             connection.execute(select(func.set_config(setting, value, False)))
-        self._held = (backend or 0, _LOCKS | oid)
+        self._held = (session, number)
         return True
 
     def give_up(self, connection: Connection) -> None:
         """Release the lock."""
-        if self._held is not None:
-            connection.execute(select(func.pg_advisory_unlock(self._held[1])))
-            self._held = None
+        held, self._held = self._held, None
+        if held is not None:
+            connection.execute(select(func.pg_advisory_unlock(held[1])))
 
 
 class Lease:

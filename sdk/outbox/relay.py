@@ -6,12 +6,14 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from sdk.abstractions import Observer
 from sdk.errors import SdkError
 from sdk.happenings import OutboxMeasured, OutboxRelayed
 from sdk.observers import Observers
@@ -50,7 +52,7 @@ class Relay:
         batch: Rows that are published together.
         poll_seconds: Longest wait between two looks, where nothing notifies the relay.
         keep: How long sent rows are kept; None deletes each at once.
-        observers: See what happens.
+        observers: Called with `OutboxRelayed` and `OutboxMeasured`, such as metrics.
     """
 
     def __init__(
@@ -62,20 +64,22 @@ class Relay:
         batch: int = 5_000,
         poll_seconds: float = 1.0,
         keep: timedelta | None = timedelta(days=1),
-        observers: Observers | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._engine = engine
         self._tables = tables or Tables()
         self._batch = batch
         self._poll_seconds = poll_seconds
         self._keep = keep
-        self._observers = observers or Observers()
+        self._observers = Observers(observers)
         self._claim: Claim = claim_for(engine.dialect.name, self._tables)
         self._stopped = threading.Event()
         self._sender = Sender(producer, self._stopped)
         self._thread: threading.Thread | None = None
         self._next_prune = self._next_measure = 0.0
+        self._publishing = False
         self._failures = 0
+        self._failure: str | None = None
 
     # --- life ---
 
@@ -94,19 +98,24 @@ class Relay:
                     self._work(wakeups)
                 except FINAL:
                     raise
-                except Exception as error:
-                    self._failures += 1
-                    rest = min(0.5 * 2 ** (self._failures - 1), _LONGEST_REST)
-                    logger.warning(
-                        "the relay rests for %.1f s: %s",
-                        rest,
-                        reason(error),
-                        exc_info=None if isinstance(error, SQLAlchemyError | SdkError) else error,
-                    )
-                    self._stopped.wait(rest)
+                except Exception as error:  # noqa: BLE001 - rows would wait for ever otherwise
+                    self._rest(error)
         finally:
             wakeups.close()
             self._stopped.clear()
+
+    def _rest(self, error: Exception) -> None:
+        self._failures += 1
+        self._failure = reason(error)
+        seconds = min(0.5 * 2 ** (self._failures - 1), _LONGEST_REST)
+        known = isinstance(error, SQLAlchemyError | SdkError)
+        logger.warning(
+            "the relay rests for %.1f s: %s",
+            seconds,
+            self._failure,
+            exc_info=None if known else error,
+        )
+        self._stopped.wait(seconds)
 
     async def run_async(self) -> None:
         """Publish until `stop` is called or this task is cancelled, in a thread of its own."""
@@ -148,6 +157,19 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def status(self) -> dict[str, Any]:
+        """Return how the relay is, for probes; one that stands by is ready as well.
+
+        Returns:
+            ``live``, ``ready``, whether it is the one that is ``publishing``, and an ``error``.
+        """
+        return {
+            "live": True,
+            "ready": self._failure is None,
+            "publishing": self._publishing,
+            "error": self._failure,
+        }
+
     # --- work ---
 
     def _work(self, wakeups: Wakeups) -> None:
@@ -156,10 +178,11 @@ class Relay:
             try:
                 while not self._stopped.is_set():
                     if not self._hold(connection):
+                        self._failures, self._failure = 0, None
                         self._stopped.wait(min(_STAND_BY_SECONDS, self._poll_seconds))
                         continue
                     published = self.publish_batch(connection)
-                    self._failures = 0
+                    self._failures, self._failure = 0, None
                     self._keep_house(connection)
                     if not published:
                         wakeups.wait(self._poll_seconds, self._stopped)
@@ -168,9 +191,11 @@ class Relay:
 
     def _hold(self, connection: Connection) -> bool:
         with connection.begin():
-            return self._claim.hold(connection)
+            self._publishing = self._claim.hold(connection)
+        return self._publishing
 
     def _release(self, connection: Connection) -> None:
+        self._publishing = False
         if connection.invalidated or connection.closed:
             return
         try:
