@@ -9,6 +9,7 @@
     ├── SerializationError           correct the event; nothing was sent
     │   └── InvalidValueError        a value does not fit its field; also a ValueError
     ├── DeserializationError         poison: these bytes can never be read
+    │   └── UnidentifiedError        no CloudEvents id, by which an inbox could know the event
     ├── RegistryError                the schema registry gave no usable answer
     │   ├── RegistryUnavailableError outage: wait and ask again
     │   ├── RegistryRefusedError     credentials or permissions
@@ -142,6 +143,10 @@ class InvalidValueError(SerializationError, ValueError):
 
 class DeserializationError(SdkError):
     """Poison: the bytes can never be read as the event that was asked for."""
+
+
+class UnidentifiedError(DeserializationError):
+    """Poison: the record carries no CloudEvents id and source, by which an inbox knows events."""
 
 
 class RegistryError(SdkError):

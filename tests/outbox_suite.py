@@ -1,4 +1,4 @@
-"""What must hold of outbox, relay and inbox, whatever the database."""
+"""What must hold of outbox and relay, whatever the database."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from sqlalchemy.orm import Session
 from sdk.cloud_events import ID
 from sdk.errors import (
     BrokerUnavailableError,
-    DeserializationError,
     MessageTooLargeError,
     SerializationError,
 )
 from sdk.happenings import Happening, OutboxMeasured, OutboxRelayed
 from sdk.messaging import Messaging
-from sdk.outbox import Inbox, Outbox, Relay, Tables
+from sdk.outbox import Outbox, Relay, Tables
 from sdk.outbox.queue import backlog, prune
-from sdk.records import ConsumerRecord, ProducerRecord
+from sdk.records import ProducerRecord
 from sdk.testing import InMemoryBroker, connect
 from tests.unit.messaging.shop import CATALOG, OrderCreated
 
@@ -316,75 +315,6 @@ class OutboxSuite:
         shop.add("o1")
         asyncio.run(asyncio.wait_for(serve(), 20))
         assert shop.arrived() == ["o1"]
-
-    def test_inbox_is_true_once(self, shop: Shop) -> None:
-        """An event counts once for each consumer; a rollback forgets it."""
-        billing, mail = Inbox("billing", shop.tables), Inbox("mail", shop.tables)
-        record = received(("ce_source", b"/orders"), ("ce_id", b"1"))
-        with shop.engine.connect() as connection:
-            assert billing.once(connection, record)
-            connection.rollback()
-        with Session(shop.engine) as session, session.begin():
-            assert billing.once(session, record)
-            assert not billing.once(session, record)
-            assert mail.once(session, record)
-        with shop.engine.begin() as connection:
-            assert not billing.once(connection, record)
-            assert billing.once(connection, received(("ce_source", b"/x"), ("ce_id", b"1")))
-
-    def test_inbox_with_await(self, shop: Shop) -> None:
-        """An asynchronous session is awaited."""
-
-        async def handle() -> list[bool]:
-            engine = create_async_engine(shop.async_url)
-            record = received(("ce_source", b"/orders"), ("ce_id", b"1"))
-            inbox = Inbox("billing", shop.tables)
-            async with AsyncSession(engine) as session, session.begin():
-                found = [await inbox.once(session, record), await inbox.once(session, record)]
-            await engine.dispose()
-            return found
-
-        assert asyncio.run(handle()) == [True, False]
-
-    def test_inbox_needs_an_id(self, shop: Shop) -> None:
-        """A record without CloudEvents headers is refused, with the remedy."""
-        with shop.engine.begin() as connection, pytest.raises(DeserializationError) as caught:
-            Inbox("billing", shop.tables).once(connection, received(("ce_id", b"1")))
-        assert "ce_source" in str(caught.value)
-
-    def test_inbox_forgets_by_age(self, shop: Shop) -> None:
-        """Pruning keeps what is younger than is asked."""
-        inbox = Inbox("billing", shop.tables)
-        with shop.engine.begin() as connection:
-            inbox.once(connection, received(("ce_source", b"/orders"), ("ce_id", b"1")))
-        with shop.engine.begin() as connection:
-            assert inbox.prune(connection, timedelta(hours=1)) == 0
-            assert inbox.prune(connection, timedelta(seconds=-5)) == 1
-
-    def test_concurrent_handlers_of_one_event_run_once(self, shop: Shop) -> None:
-        """Of several transactions at once, one makes the effects."""
-        inbox, record = (
-            Inbox("billing", shop.tables),
-            received(("ce_source", b"/o"), ("ce_id", b"1")),
-        )
-        effects: list[int] = []
-
-        def handle(number: int) -> None:
-            with shop.engine.begin() as connection:
-                if inbox.once(connection, record):
-                    effects.append(number)
-
-        threads = [threading.Thread(target=handle, args=(n,)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(effects) == 1
-
-
-def received(*headers: tuple[str, bytes | None]) -> ConsumerRecord:
-    """A record with headers."""
-    return ConsumerRecord("orders", 0, 0, b"", None, headers)
 
 
 def wait_until(done: Any, seconds: float = 20.0) -> None:

@@ -32,6 +32,15 @@ from sdk.consuming.handlers import (
 )
 from sdk.consuming.intake import Intake
 from sdk.consuming.offsets import Place
+from sdk.consuming.once import (
+    Once,
+    OnceBatchDecorator,
+    OnceBatchHandler,
+    OnceDecorator,
+    OnceHandler,
+    S,
+    once_only,
+)
 from sdk.errors import ClosedError, ConfigurationError, HandlerError, SdkError
 from sdk.happenings import ConsumerStopped
 from sdk.records import BEGINNING, END, TopicPartition
@@ -138,11 +147,62 @@ class Consumer:
         pattern: str | None = None,
     ) -> BatchDecorator[E]: ...
 
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        function: OnceHandler[E, S],
+        *,
+        once: Once[S],
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> Self: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        function: OnceBatchHandler[E, S],
+        *,
+        once: Once[S],
+        batch_size: int,
+        batch_seconds: float = 0.5,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> Self: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        *,
+        once: Once[S],
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> OnceDecorator[E, S]: ...
+
+    @overload
+    def handle(
+        self,
+        event_class: type[E],
+        *,
+        once: Once[S],
+        batch_size: int,
+        batch_seconds: float = 0.5,
+        tombstone: TombstoneHandler | None = None,
+        topics: Iterable[str] | None = None,
+        pattern: str | None = None,
+    ) -> OnceBatchDecorator[E, S]: ...
+
     def handle(
         self,
         event_class: type[Any],
         function: Call | None = None,
         *,
+        once: Once[Any] | None = None,
         batch_size: int | None = None,
         batch_seconds: float = 0.5,
         tombstone: TombstoneHandler | None = None,
@@ -159,6 +219,9 @@ class Consumer:
             function: Called with each event and, if it has a second parameter, with the
                 `Context`; a coroutine function is awaited. Left out, this is a decorator. When
                 it returns, the event counts as handled.
+            once: An `sdk.outbox.Inbox`: the function gets a session of the service's database as
+                its last argument, and its work is done once for each event, however often that
+                comes: what it writes and the note of the event are committed together.
             batch_size: Call it with lists of so many events at most. It may raise
                 `BatchFailed` for some of them; anything else that it raises fails all.
             batch_seconds: How long the first event of a batch waits for others, seconds.
@@ -182,11 +245,16 @@ class Consumer:
             topics = [topic.name for topic in self._parts.topics.readable(event_class)]
 
         def add(given: Call) -> None:
+            batches = batch is not None
+            if once is None:
+                called, context = given, asks_for_context(given, event_class, batch=batches)
+            else:
+                called, context = once_only(once, given, event_class, batch=batches), True
             self._handlers.add(
                 Handler(
                     event_class=event_class,
-                    function=given,
-                    context=asks_for_context(given, event_class, batch=batch is not None),
+                    function=called,
+                    context=context,
                     batch=batch,
                     tombstone=tombstone,
                     topics=tuple(topics or ()),

@@ -41,6 +41,7 @@ from sdk.errors import (
     RegistryRefusedError,
     RegistryUnavailableError,
     SchemaNotFoundError,
+    UnidentifiedError,
 )
 from sdk.records import ConsumerRecord
 from sdk.retry import backoff
@@ -92,6 +93,7 @@ _EVERYWHERE: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
     (Failure.REGISTRY_UNAVAILABLE, (RegistryUnavailableError,)),
     (Failure.FENCED, (FencedError, ClosedError)),
     (Failure.REFUSED, (RegistryRefusedError, AuthenticationError, AuthorizationError)),
+    (Failure.POISON, (UnidentifiedError,)),
 )
 _IN_HANDLERS: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
     (

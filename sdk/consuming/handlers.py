@@ -21,6 +21,7 @@ Call = Callable[..., Any]
 """What a service gives as a handler."""
 
 _FORMS = "(event), (event, context), or the same as a coroutine function"
+_ONCE_FORMS = "(event, session), (event, context, session), or the same as a coroutine function"
 
 
 EventHandler = Callable[[E], object] | Callable[[E, Context], object]
@@ -208,13 +209,16 @@ def check_event_class(event_class: Any) -> None:
         )
 
 
-def asks_for_context(function: Any, event_class: type[Event], *, batch: bool = False) -> bool:
+def asks_for_context(
+    function: Any, event_class: type[Event], *, batch: bool = False, session: bool = False
+) -> bool:
     """Check the signature of a handler; return whether it asks for the context.
 
     Args:
         function: What is to be called.
         event_class: What it is to be called with.
         batch: Whether it is to be called with lists of events, and of contexts.
+        session: Whether a session of the service's database is its last argument.
 
     Raises:
         ConfigurationError: It cannot be called so.
@@ -235,16 +239,17 @@ def asks_for_context(function: Any, event_class: type[Event], *, batch: bool = F
     positional = [each for each in parameters if each.kind in _POSITIONAL]
     required = [each for each in positional if each.default is inspect.Parameter.empty]
     hints = _hints(function)
-    asks = len(required) == 2 or (
-        len(positional) >= 2 and hints.get(positional[1].name) in {Context, list[Context]}
+    most = 3 if session else 2
+    asks = len(required) == most or (
+        len(positional) >= most and hints.get(positional[1].name) in {Context, list[Context]}
     )
     try:
-        signature.bind(*([None] * (2 if asks else 1)))
+        signature.bind(*([None] * (most if asks else most - 1)))
     except TypeError as error:
         raise ConfigurationError(
             f"handler {name}{signature} cannot be called with an event: {error}",
             event=event_class.__event__.full_name,
-            remedy=f"write it as {_FORMS}",
+            remedy=f"write it as {_ONCE_FORMS if session else _FORMS}",
         ) from error
     if positional and not batch:
         _check_hint(name, hints.get(positional[0].name), event_class)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, overload
+from typing import Any, Generic, Never, Protocol, TypeVar, overload
 
 from sqlalchemy import Connection, delete
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from sdk.cloud_events import ID, SOURCE
-from sdk.errors import ConfigurationError, DeserializationError
+from sdk.errors import ConfigurationError, UnidentifiedError
 from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
 from sdk.outbox.tables import Tables
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S")
+_S_co = TypeVar("_S_co", covariant=True)
 
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -25,26 +34,63 @@ class HasHeaders(Protocol):
         """Return the value of the last header called ``name``, or None."""
 
 
-class Inbox:
+class Sessions(Protocol[_S_co]):
+    """Begins transactions: a sessionmaker, an Engine, an async_sessionmaker or an AsyncEngine."""
+
+    def begin(self) -> AbstractContextManager[_S_co] | AbstractAsyncContextManager[_S_co]:
+        """Return a transaction that leaving commits, and an exception rolls back."""
+
+
+class Inbox(Generic[S]):
     """Notes which events a consumer has handled, by their CloudEvents source and id.
 
-        @consumer.handle(OrderCreated)
-        def bill(event: OrderCreated, context: Context) -> None:
-            with Session(engine) as session, session.begin():
-                if inbox.once(session, context):
-                    session.add(Invoice.of(event))
+        inbox = Inbox("billing", sessionmaker(engine))
+
+        @consumer.handle(OrderCreated, once=inbox)
+        def bill(order: OrderCreated, session: Session) -> None:
+            session.add(Invoice.of(order))
 
     Args:
         consumer: Name of what is done once, such as the consumer group.
+        sessions: Begins the transactions of handlers: a ``sessionmaker`` or an engine, which give
+            plain functions a `Session` or `Connection`, or one of their asynchronous twins, for
+            coroutine functions. Only ``once=`` needs it.
         tables: The tables, where they have a prefix or schema of their own.
 
     Attributes:
         tables: The tables.
     """
 
-    def __init__(self, consumer: str, tables: Tables | None = None) -> None:
+    @overload
+    def __init__(
+        self: Inbox[Never], consumer: str, sessions: None = None, *, tables: Tables | None = None
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, consumer: str, sessions: Sessions[S], *, tables: Tables | None = None
+    ) -> None: ...
+
+    def __init__(
+        self, consumer: str, sessions: Any = None, *, tables: Tables | None = None
+    ) -> None:
         self._consumer = consumer
+        self._sessions = sessions
         self.tables = tables or Tables()
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether handlers get sessions that are awaited.
+
+        Raises:
+            ConfigurationError: The inbox was made without sessions.
+        """
+        if self._sessions is None:
+            raise ConfigurationError(
+                "the inbox has no sessions, in whose transactions handlers could run",
+                remedy="pass a sessionmaker: Inbox('billing', sessionmaker(engine))",
+            )
+        return isinstance(self._sessions, AsyncEngine | async_sessionmaker)
 
     @overload
     def once(self, session: SyncSession, record: HasHeaders) -> bool: ...
@@ -65,8 +111,67 @@ class Inbox:
             record: The record, or the handler's context.
 
         Raises:
-            DeserializationError: The record carries no CloudEvents id or source.
+            UnidentifiedError: The record carries no CloudEvents id or source.
             ConfigurationError: The database is neither PostgreSQL nor SQLite.
+        """
+        statement = self._note(session, [_identity(record)])
+        if is_async(session):
+            return _first(session, statement)  # type: ignore[arg-type]
+        result: Any = session.execute(statement)
+        return result.first() is not None
+
+    def check(self, record: HasHeaders) -> None:
+        """Refuse a record that cannot be told from others.
+
+        Raises:
+            UnidentifiedError: It carries no CloudEvents id or source.
+        """
+        _identity(record)
+
+    def perform(self, records: Sequence[HasHeaders], work: Callable[[S, list[int]], object]) -> Any:
+        """Note records and do their work in one transaction; as ``once=`` does.
+
+        Args:
+            records: Those that have come.
+            work: Called with the session and the positions of those that have not come before;
+                not called if there are none. What it raises rolls everything back.
+
+        Returns:
+            None; with asynchronous sessions, something to await.
+
+        Raises:
+            UnidentifiedError: A record carries no CloudEvents id or source.
+        """
+        identities = [_identity(record) for record in records]
+        if self.asynchronous:
+            return self._perform_async(identities, work)
+        with self._sessions.begin() as session:
+            result = session.execute(self._note(session, sorted(set(identities))))
+            new = _new(identities, result)
+            if new and inspect.isawaitable(work(session, new)):
+                # Its work would be done after the transaction, if at all.
+                raise ConfigurationError(
+                    "a handler that is a plain function returned something to await",
+                    remedy="write the handler with async def, with asynchronous sessions",
+                )
+        return None
+
+    async def _perform_async(
+        self, identities: list[tuple[str, str]], work: Callable[[S, list[int]], Any]
+    ) -> None:
+        async with self._sessions.begin() as session:
+            result = await session.execute(self._note(session, sorted(set(identities))))
+            new = _new(identities, result)
+            if new:
+                await work(session, new)
+
+    def _note(
+        self, session: SyncSession | AnyAsyncSession, identities: list[tuple[str, str]]
+    ) -> Any:
+        """Return the statement that notes events, and returns those that are new.
+
+        They are in order, so that transactions that note the same events do not wait for each
+        other in a circle.
         """
         dialect = dialect_name(session)
         if dialect not in _INSERTS:
@@ -74,25 +179,24 @@ class Inbox:
                 f"the inbox does not support the dialect {dialect!r}",
                 remedy=f"use one of {', '.join(_INSERTS)}",
             )
-        row = {
-            "consumer": self._consumer,
-            "source": _text(record, SOURCE),
-            "id": _text(record, ID),
-        }
         table = self.tables.inbox
+        rows = [
+            {"consumer": self._consumer, "source": source, "id": event_id}
+            for source, event_id in identities
+        ]
         # Counts of rows are not to be trusted: drivers and sessions may not know them.
-        statement = (
-            _INSERTS[dialect](table).values(row).on_conflict_do_nothing().returning(table.c.id)
+        return (
+            _INSERTS[dialect](table)
+            .values(rows if len(rows) > 1 else rows[0])
+            .on_conflict_do_nothing()
+            .returning(table.c.source, table.c.id)
         )
-        if is_async(session):
-            return _first_async(session, statement)  # type: ignore[arg-type]
-        result: Any = session.execute(statement)
-        return result.first() is not None
 
     def prune(self, session: Connection | Session, keep: timedelta) -> int:
         """Forget what was handled longer ago than ``keep``; return how much that was.
 
-        Keep entries for as long as an event may come again: the retention of the topic.
+        Keep entries for as long as an event may come again: the retention of the topic, and of the
+        dead letters that are replayed.
         """
         table = self.tables.inbox
         due = table.c.handled_at < datetime.now(UTC) - keep
@@ -100,16 +204,38 @@ class Inbox:
         return int(result.rowcount)
 
 
-async def _first_async(session: AnyAsyncSession, statement: Any) -> bool:
+async def _first(session: AnyAsyncSession, statement: Any) -> bool:
     result: Any = await session.execute(statement)
     return result.first() is not None
 
 
+def _new(identities: list[tuple[str, str]], noted: Any) -> list[int]:
+    """Return the positions of events that were noted just now; of repeats the first."""
+    left = {(source, event_id) for source, event_id in noted}
+    new = []
+    for position, identity in enumerate(identities):
+        if identity in left:
+            left.remove(identity)
+            new.append(position)
+        else:
+            logger.debug("event %s of %s was handled before", identity[1], identity[0])
+    return new
+
+
+def _identity(record: HasHeaders) -> tuple[str, str]:
+    """Return source and id of an event."""
+    return _text(record, SOURCE), _text(record, ID)
+
+
 def _text(record: HasHeaders, name: str) -> str:
-    value = record.header(name)
-    if value:
-        return value.decode(errors="replace")
-    raise DeserializationError(
-        f"the record carries no {name} header, by which the inbox knows events",
+    value = record.header(name) or b""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""  # what is shown in its place may stand for other bytes as well
+    if text and "\0" not in text:
+        return text
+    raise UnidentifiedError(
+        f"the record carries no usable {name} header, by which the inbox knows events: {value!r}",
         remedy="have its producer send the CloudEvents headers (producer.cloud_events)",
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Insert, func, insert
 
-from sdk.checks import HeaderInput
+from sdk.checks import HeaderInput, check_record
 from sdk.events import Event
 from sdk.outbox.rows import row_of
 from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
@@ -96,44 +96,59 @@ class Outbox:
             RoutingError: The event has no topic.
             RegistryError: The schema id is unavailable; `Messaging.warm_up` at start prevents it.
         """
+        name = event.__event__.full_name if hasattr(event, "__event__") else None
         make = partial(
             self._encoder.record, event, key=key, headers=headers, topic=topic, partition=partition
         )
-        name = event.__event__.full_name if hasattr(event, "__event__") else None
         if not is_async(session):
-            return self._insert(session, make(), name)  # type: ignore[arg-type]
+            return self.add_record(session, make(), event=name)
         ready = name is not None and self._encoder.ready(
             event, key, self._encoder.topic_of(type(event), topic)
         )
-        return self._insert_async(session, make, name, ready=ready)  # type: ignore[arg-type]
+        return self._add_async(session, make, name, ready=ready)  # type: ignore[arg-type]
 
-    def add_record(
-        self, session: SyncSession, record: ProducerRecord, *, event: str | None = None
-    ) -> UUID:
-        """Write a record as it is into the transaction of ``session``, such as a tombstone.
-
-        Args:
-            session: As in `add`, but not an asynchronous one.
-            record: What is to be sent, such as `Encoder.tombstone` returns it.
-            event: Full name of the event that it carries, if any.
-        """
-        return self._insert(session, record, event)
-
-    def _insert(self, session: SyncSession, record: ProducerRecord, name: str | None) -> UUID:
-        row = row_of(record, name)
-        session.execute(self._statement(session), row)
-        found: UUID = row["id"]
-        return found
-
-    async def _insert_async(
+    async def _add_async(
         self, session: AnyAsyncSession, make: Any, name: str | None, *, ready: bool
     ) -> UUID:
         # What has to ask the registry must not stop the event loop meanwhile.
         record = make() if ready else await asyncio.to_thread(make)
-        row = row_of(record, name)
-        await session.execute(self._statement(session), row)
-        found: UUID = row["id"]
-        return found
+        return await self.add_record(session, record, event=name)
 
-    def _statement(self, session: SyncSession | AnyAsyncSession) -> Insert:
-        return self._inserts.get(dialect_name(session), self._plain)
+    @overload
+    def add_record(
+        self, session: SyncSession, record: ProducerRecord, *, event: str | None = ...
+    ) -> UUID: ...
+
+    @overload
+    def add_record(
+        self, session: AnyAsyncSession, record: ProducerRecord, *, event: str | None = ...
+    ) -> Awaitable[UUID]: ...
+
+    def add_record(
+        self,
+        session: SyncSession | AnyAsyncSession,
+        record: ProducerRecord,
+        *,
+        event: str | None = None,
+    ) -> UUID | Awaitable[UUID]:
+        """Write a record as it is into the transaction of ``session``, such as a tombstone.
+
+        Args:
+            session: As in `add`.
+            record: What is to be sent, such as `Encoder.tombstone` returns it.
+            event: Full name of the event that it carries, if any.
+
+        Raises:
+            SerializationError: No client could send the record.
+        """
+        check_record(record)
+        row = row_of(record, event)
+        statement = self._inserts.get(dialect_name(session), self._plain)
+        done: Any = session.execute(statement, row)
+        event_id: UUID = row["id"]
+        return _after(done, event_id) if is_async(session) else event_id
+
+
+async def _after(done: Awaitable[object], event_id: UUID) -> UUID:
+    await done
+    return event_id

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from sdk.outbox import ddl
+from tests.inbox_suite import InboxSuite
 from tests.outbox_suite import OutboxSuite, Shop, open_shop, wait_until
 from tests.servers.java import MissingTool
 from tests.servers.postgres import PostgresServer
@@ -30,8 +31,12 @@ def shop(postgres: PostgresServer) -> Iterator[Shop]:
     yield from open_shop(create_engine(postgres.url), postgres.url)
 
 
+class TestPostgresInbox(InboxSuite):
+    """The inbox's suite."""
+
+
 class TestPostgres(OutboxSuite):
-    """The suite."""
+    """The outbox's suite, and what PostgreSQL adds."""
 
     def test_relay_is_woken_by_notification(self, shop: Shop) -> None:
         """A commit wakes the relay, long before it would look by itself."""

@@ -155,7 +155,7 @@ def _waiting(engine: Engine) -> int:
 
 def _read(engine: Engine, folder: Path) -> tuple[list[int], list[int]]:
     """Return the orders as they first arrived, and those that the inbox let by."""
-    inbox, seen, applied = Inbox("test", tables), dict[int, None](), list[int]()
+    inbox, seen, applied = Inbox("test", tables=tables), dict[int, None](), list[int]()
     settings = sdk.load_settings("production", settings=folder / "settings.toml")
     with engine.connect() as connection:
         for record in _records(settings):

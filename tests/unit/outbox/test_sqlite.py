@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, event
 
+from tests.inbox_suite import InboxSuite
 from tests.outbox_suite import OutboxSuite, Shop, open_shop
 
 
@@ -26,3 +27,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 class TestSqlite(OutboxSuite):
     """The suite."""
+
+
+class TestSqliteInbox(InboxSuite):
+    """The inbox's suite."""

@@ -1,0 +1,152 @@
+"""Once: handlers whose work is done once for each event, in one transaction with the note of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar, overload
+
+from sdk.abstractions import E
+from sdk.consuming.context import Context
+from sdk.consuming.handlers import Call, asks_for_context, is_coroutine_function
+from sdk.consuming.processing import drive
+from sdk.errors import BatchFailed, ConfigurationError, UnidentifiedError
+from sdk.events import Event
+
+S = TypeVar("S")
+_S_co = TypeVar("_S_co", covariant=True)
+_R = TypeVar("_R")
+
+OnceHandler = Callable[[E, S], object] | Callable[[E, Context, S], object]
+"""(event, session) or (event, context, session), a plain function or a coroutine function."""
+
+OnceBatchHandler = Callable[[list[E], S], object] | Callable[[list[E], list[Context], S], object]
+"""(events, session) or (events, contexts, session), a plain function or a coroutine function."""
+
+
+class OnceDecorator(Protocol[E, S]):
+    """What ``@consumer.handle(OrderCreated, once=inbox)`` returns."""
+
+    @overload
+    def __call__(self, function: Callable[[E, S], _R], /) -> Callable[[E, S], _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[E, Context, S], _R], /
+    ) -> Callable[[E, Context, S], _R]: ...
+
+
+class OnceBatchDecorator(Protocol[E, S]):
+    """What ``@consumer.handle(OrderCreated, once=inbox, batch_size=100)`` returns."""
+
+    @overload
+    def __call__(self, function: Callable[[list[E], S], _R], /) -> Callable[[list[E], S], _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[list[E], list[Context], S], _R], /
+    ) -> Callable[[list[E], list[Context], S], _R]: ...
+
+
+class Once(Protocol[_S_co]):
+    """Notes which events were handled; `sdk.outbox.Inbox`."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its sessions have to be awaited."""
+
+    def check(self, record: Context) -> None:
+        """Refuse a record that cannot be told from others.
+
+        Raises:
+            UnidentifiedError: It carries no id.
+        """
+
+    def perform(
+        self, records: Sequence[Context], work: Callable[[_S_co, list[int]], object]
+    ) -> Any:
+        """Note records and do their work in one transaction; await the answer if asynchronous.
+
+        Args:
+            records: Those that have come.
+            work: Called with the session and the positions of those that have not come before;
+                not called if there are none. What it raises rolls everything back.
+        """
+
+
+def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch: bool) -> Call:
+    """Return a handler, of event and context, that calls ``function`` once for each event.
+
+    Args:
+        once: Notes what was handled.
+        function: (event, session) or (event, context, session), or the same with lists.
+        event_class: What is handled.
+        batch: Whether it takes lists.
+
+    Raises:
+        ConfigurationError: It cannot be called so, or only one of it and the sessions is awaited.
+    """
+    asks = asks_for_context(function, event_class, batch=batch, session=True)
+    if is_coroutine_function(function) != once.asynchronous:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        sessions = "asynchronous" if once.asynchronous else "not asynchronous"
+        raise ConfigurationError(
+            f"handler {name} does not fit its sessions, which are {sessions}",
+            event=event_class.__event__.full_name,
+            remedy="use async def with an async_sessionmaker or AsyncEngine, and def with a"
+            " sessionmaker or Engine",
+        )
+
+    def call(events: Any, contexts: Any, session: Any) -> Any:
+        return function(events, contexts, session) if asks else function(events, session)
+
+    async def handle(event: Any, context: Context) -> None:
+        done = once.perform([context], lambda session, _: call(event, context, session))
+        if inspect.isawaitable(done):
+            await done
+
+    async def handle_batch(events: list[Any], contexts: list[Context]) -> None:
+        await _batch(once, call, events, contexts)
+
+    chosen: Callable[..., Any] = handle_batch if batch else handle
+    return chosen if once.asynchronous else lambda *given: drive(chosen(*given))
+
+
+async def _batch(once: Once[Any], call: Call, events: list[Any], contexts: list[Context]) -> None:
+    """Handle a batch in one transaction; without those that fail, for which it was rolled back."""
+    failed: dict[int, BaseException] = {}
+    for index, context in enumerate(contexts):
+        try:
+            once.check(context)
+        except UnidentifiedError as error:
+            failed[index] = error
+    while left := [index for index in range(len(events)) if index not in failed]:
+        new: list[int] = []
+        try:
+            done = once.perform(
+                [contexts[index] for index in left],
+                partial(_part, call, events, contexts, left, new),
+            )
+            if inspect.isawaitable(done):
+                await done
+        except BatchFailed as error:
+            if not error.errors or not all(0 <= index < len(new) for index in error.errors):
+                raise ValueError("BatchFailed names no event of its batch") from error
+            failed.update({new[index]: why for index, why in error.errors.items()})
+        else:
+            break
+    if failed:
+        raise BatchFailed(failed)
+
+
+def _part(
+    call: Call,
+    events: list[Any],
+    contexts: list[Context],
+    left: list[int],
+    new: list[int],
+    session: Any,
+    positions: list[int],
+) -> Any:
+    """Call a handler with what is new of a batch, and tell in ``new`` what that is."""
+    new[:] = [left[position] for position in positions]
+    return call([events[index] for index in new], [contexts[index] for index in new], session)
