@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from sdk.abstractions import ConsumerListener
-from sdk.errors import BrokerError, ClosedError, ConfigurationError, SdkError
+from sdk.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    ClosedError,
+    ConfigurationError,
+    SdkError,
+)
 from sdk.records import BEGINNING, END, ConsumerRecord, TopicPartition
 from sdk.testing.groups import Group, Place, Subscription
 
@@ -129,6 +135,11 @@ class InMemoryConsumer:
     ) -> list[TopicPartition]:
         """Return partitions with the offsets that the group has committed; None without one."""
         with self._broker.changed:
+            for place in _places(partitions):
+                if place in self._group.pending:
+                    raise BrokerUnavailableError(
+                        "an offset stands in a transaction that has not ended", topic=place[0]
+                    )
             return [
                 _partition(place, self._group.committed.get(place)) for place in _places(partitions)
             ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import weakref
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from sdk.publishing.delivery import DeliveryTracker
 from sdk.publishing.encoder import Encoder
 from sdk.transactions.transaction import CURRENT, Transaction
 from sdk.turns import Turns
-
-logger = logging.getLogger(__name__)
 
 
 class Transactions:
@@ -130,7 +127,6 @@ class Transactions:
         client, self._client = self._client, None
         if isinstance(error, FencedError):
             self._fenced = error
-            logger.error("%s", error, extra={"transactional_id": self.transactional_id})
         if client is not None:
             client.close(0)
 

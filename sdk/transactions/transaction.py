@@ -265,7 +265,7 @@ class Transaction(Publisher):
             if self._client is None:
                 raise self._refused()
             if self._outcome.failure is not None:
-                raise must_be_aborted(self._outcome.failure)
+                raise self._verdict(self._outcome.failure)
             self._client.produce(record, on_delivery)
             self._records += 1
 

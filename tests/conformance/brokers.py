@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
-from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer
+from sdk.abstractions import BrokerAdmin, BrokerConsumer, BrokerProducer, TransactionalProducer
 from sdk.errors import SdkError
 from sdk.kafka.admin import ConfluentAdmin
 from sdk.kafka.consumer import ConfluentConsumer
 from sdk.kafka.producer import ConfluentProducer
+from sdk.kafka.transactions import ConfluentTransactionalProducer
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions
 from sdk.testing import InMemoryBroker
@@ -30,6 +31,9 @@ class BrokerUnderTest(Protocol):
 
     def producer(self, **options: Any) -> BrokerProducer:
         """Return a producing client; options as in `ProducerOptions`."""
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a producing client with a transactional id."""
 
     def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
         """Return a consuming client; options as in `ConsumerOptions`."""
@@ -49,9 +53,16 @@ class InMemory:
         """Return a producing client; compression and lingering mean nothing here."""
         return self.broker.producer()
 
-    def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a producing client with a transactional id."""
+        return self.broker.transactional_producer(transactional_id)
+
+    def consumer(
+        self, group_id: str, *, isolation_level: str = "read_committed", **options: Any
+    ) -> BrokerConsumer:
         """Return a consuming client."""
-        return self.broker.consumer(group_id, **options)
+        committed = isolation_level == "read_committed"
+        return self.broker.consumer(group_id, read_committed=committed, **options)
 
     def admin(self) -> BrokerAdmin:
         """Return an admin client."""
@@ -89,6 +100,11 @@ class Librdkafka:
             ProducerOptions(**{"linger_ms": 0, **options}),
             ignored_append_time=self.ignored_append_time,
         )
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a producing client with a transactional id."""
+        options = ProducerOptions(linger_ms=0)
+        return ConfluentTransactionalProducer(self.kafka, options, None, transactional_id)
 
     def consumer(self, group_id: str, **options: Any) -> BrokerConsumer:
         """Return a consuming client."""
@@ -150,8 +166,20 @@ class Bench:
         self, group: str, *topics: str, pattern: str | None = None, **options: Any
     ) -> Member:
         """Return a consumer that has joined a group, closed after the test."""
-        member = Member(self.broker.consumer(group, **options), topics, pattern)
+        member = Member(group, self.broker.consumer(group, **options), topics, pattern)
         return self._kept(member)
+
+    def transactional(self, transactional_id: str | None = None) -> Transactional:
+        """Return a transactional producer, ready to begin; closed after the test."""
+        name = transactional_id or f"conformance-{uuid.uuid4().hex[:12]}"
+        client = self._kept(self.broker.transactional_producer(name))
+        client.init_transactions(PATIENCE)
+        return Transactional(client)
+
+    def values(self, topic: str, count: int) -> list[bytes | None]:
+        """Return what a reader of committed records finds in a topic, which is so many values."""
+        member = self.member(self.group(), topic)
+        return [record.value for record in member.take(count) + member.idle(0.3)]
 
     def close(self) -> None:
         """Close every client that is still open."""
@@ -166,10 +194,47 @@ class Bench:
         return client
 
 
+@frozen
+class Transactional:
+    """A transactional producer, with the steps that most tests take.
+
+    Attributes:
+        client: The producer.
+    """
+
+    client: TransactionalProducer
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self.client.begin()
+
+    def open(self, topic: str, *values: bytes) -> None:
+        """Open a transaction and publish in it; return when all is acknowledged."""
+        self.client.begin()
+        failures: list[SdkError | None] = []
+        for value in values:
+            self.client.produce(
+                ProducerRecord(topic, value), lambda report, error: failures.append(error)
+            )
+        assert self.client.flush(PATIENCE) == 0
+        assert failures == [None] * len(values)
+
+    def commit(self, topic: str, *values: bytes) -> None:
+        """Publish in a transaction and commit it."""
+        self.open(topic, *values)
+        self.client.commit(PATIENCE)
+
+    def abort(self, topic: str, *values: bytes) -> None:
+        """Publish in a transaction and abort it."""
+        self.open(topic, *values)
+        self.client.abort(PATIENCE)
+
+
 class Member:
     """A consumer with what has happened to it.
 
     Args:
+        group: Consumer group.
         consumer: The client.
         topics: What it subscribes to.
         pattern: What it subscribes to as well, by pattern.
@@ -182,8 +247,13 @@ class Member:
     """
 
     def __init__(
-        self, consumer: BrokerConsumer, topics: Sequence[str], pattern: str | None = None
+        self,
+        group: str,
+        consumer: BrokerConsumer,
+        topics: Sequence[str],
+        pattern: str | None = None,
     ) -> None:
+        self.group = group
         self.consumer = consumer
         self.assigned: set[tuple[str, int]] = set()
         self.revoked: list[tuple[str, int]] = []

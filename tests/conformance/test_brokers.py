@@ -12,6 +12,7 @@ from sdk.settings import ConsumerOptions, KafkaOptions
 from sdk.testing import InMemoryBroker
 from tests.conformance.broker_suite import BrokerSuite
 from tests.conformance.brokers import Bench, InMemory, Librdkafka
+from tests.conformance.transaction_suite import TransactionSuite
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,17 @@ def embedded() -> Iterator[EmbeddedBroker]:
 
 class TestInMemoryBroker(BrokerSuite):
     """The broker of `sdk.testing`."""
+
+    @pytest.fixture
+    def bench(self) -> Iterator[Bench]:
+        """Give a fresh broker to each test."""
+        bench = Bench(InMemory(InMemoryBroker()))
+        yield bench
+        bench.close()
+
+
+class TestTransactionsInMemory(TransactionSuite):
+    """The transactions of `sdk.testing`'s broker."""
 
     @pytest.fixture
     def bench(self) -> Iterator[Bench]:

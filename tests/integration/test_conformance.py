@@ -15,6 +15,7 @@ from tests.conformance.broker_suite import BrokerSuite
 from tests.conformance.brokers import Bench, Librdkafka
 from tests.conformance.registry_suite import RegistrySuite, RegistryUnderTest
 from tests.conformance.service_suite import OpenConnection, ServiceSuite
+from tests.conformance.transaction_suite import TransactionSuite
 from tests.servers.target import Target
 
 
@@ -37,6 +38,17 @@ class TestKafkaWithTheConsumerProtocol(BrokerSuite):
         """Real Kafka as `sdk.kafka` reaches it."""
         broker = Librdkafka.real(kafka.address)
         bench = Bench(evolve(broker, consumers=ConsumerOptions(group_protocol="consumer")))
+        yield bench
+        bench.close()
+
+
+class TestTransactionsOnKafka(TransactionSuite):
+    """The transactions of Apache Kafka, with the classic group protocol."""
+
+    @pytest.fixture
+    def bench(self, kafka: Target) -> Iterator[Bench]:
+        """Real Kafka as `sdk.kafka` reaches it."""
+        bench = Bench(Librdkafka.real(kafka.address))
         yield bench
         bench.close()
 

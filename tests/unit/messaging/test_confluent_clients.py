@@ -251,7 +251,7 @@ def test_denied_topic_stops_a_consumer(cluster: EmbeddedBroker) -> None:
     cluster.fail_requests("fetch", [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 20)
     options = ConsumerOptions(group_protocol="consumer")
     consumer = ConfluentConsumer(kafka_of(cluster), options, "group")
-    Member(consumer, ["orders"])
+    Member("billing", consumer, ["orders"])
     with pytest.raises(AuthorizationError) as caught:
         poll_for(consumer, 20)
     assert caught.value.topic == "orders"
