@@ -33,7 +33,8 @@ class Turns:
         """Await the turn; as `wait`, without blocking the event loop."""
         turn = self._ask()
         try:
-            await asyncio.wait_for(asyncio.wrap_future(turn), timeout)
+            async with asyncio.timeout(timeout):
+                await asyncio.wrap_future(turn)
         except BaseException:
             self._give_back(turn)
             raise

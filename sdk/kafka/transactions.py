@@ -58,7 +58,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
 
     def init_transactions(self, timeout: float) -> None:
         """Take the transactional id over, once, before the first `begin`."""
-        self._wait("begin with transactions", self._client.init_transactions, timeout)
+        self._wait("start transactions", self._client.init_transactions, timeout)
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -78,7 +78,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
             self._wait("commit", self._client.commit_transaction, timeout)
         except BrokerUnavailableError as error:
             raise TransactionUnknownError(
-                f"{error.message}: whether the transaction {self._name} is committed is not known",
+                f"{error.message}; whether the transaction is committed is not known",
                 remedy="look whether its records are there before you do it again",
             ) from error
 
@@ -88,7 +88,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
 
     @property
     def _name(self) -> str:
-        return f"of {self.transactional_id!r}"
+        return f"with the transactional id {self.transactional_id!r}"
 
     def _wait(self, doing: str, call: Callable[[float], Any], timeout: float) -> None:
         """Call until it succeeds, fails for good, or ``timeout`` seconds have passed."""

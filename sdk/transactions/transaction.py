@@ -296,6 +296,8 @@ class Transaction(Publisher):
 
     def _verdict(self, reason: SdkError) -> SdkError:
         """Return the error of a transaction that cannot be committed for a reason."""
+        if isinstance(reason, TransactionAbortedError) and self._outcome.failure is not None:
+            reason = self._outcome.failure  # it tells more than that some record failed
         if isinstance(reason, FencedError) and self._is_overdue():
             return overdue(self._producer.timeout)
         if isinstance(reason, FencedError | TransactionUnknownError | TransactionAbortedError):

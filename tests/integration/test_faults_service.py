@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +14,7 @@ from contracts.orders.order_created.v2 import OrderCreated
 from sdk.errors import FencedError
 from tests.integration.wiring import (
     connected,
+    launched,
     meanwhile,
     number_of,
     order,
@@ -27,7 +25,6 @@ from tests.integration.wiring import (
 )
 from tests.servers.target import Target
 
-ROOT = Path(__file__).parents[2]
 PRODUCER = """
 from tests.integration.wiring import connected, order, settings_for
 with connected(settings_for({kafka!r}, {registry!r}, {topic!r})) as messaging:
@@ -62,7 +59,7 @@ def test_what_was_produced_before_the_end_is_delivered(
     if end != "Ctrl-C":
         script += "        if number == 3_000: raise SystemExit(3)\n"
     told = tmp_path / "told"
-    process = _start(script, told, kafka=kafka.address, registry=registry.address, topic=topic)
+    process = launched(script, told, kafka=kafka.address, registry=registry.address, topic=topic)
     try:
         if end == "Ctrl-C":
             wait_until(lambda: len(_numbers(told)) > 2_000)
@@ -91,7 +88,7 @@ def test_a_killed_consumers_work_is_taken_over(
             messaging.producer.produce(order(number))
         assert messaging.producer.flush(60) == 0
     told = tmp_path / "told"
-    process = _start(
+    process = launched(
         CONSUMER,
         told,
         kafka=kafka.address,
@@ -149,17 +146,6 @@ def test_a_member_whose_name_is_taken_stops(
             with stopping_after(first, 45), pytest.raises(FencedError):
                 first.run()
             second.stop()
-
-
-def _start(script: str, output: Path, **names: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join((str(ROOT), str(ROOT / "samples")))
-    with output.open("wb") as told:
-        return subprocess.Popen(
-            [sys.executable, "-c", script.format(**names)],
-            stdout=told,
-            env={**os.environ, "PYTHONPATH": path},
-            cwd=ROOT,
-        )
 
 
 def _numbers(told: Path) -> list[int]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from attrs import frozen
 from confluent_kafka import Consumer as RawConsumer
+from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Place
 from contracts.orders.order_created.v2 import OrderCreated
 
@@ -30,6 +35,8 @@ from sdk.settings import (
     Settings,
     TopicOptions,
 )
+
+ROOT = Path(__file__).parents[2]
 
 DELIVERED_WITHIN = 90
 """Seconds in which every fault must be over for a producer."""
@@ -130,13 +137,16 @@ class Stored:
         return UUID(self.key.decode()).int
 
 
-def stored(bootstrap_servers: str, topic: str, seconds: float = 60) -> list[Stored]:
+def stored(
+    bootstrap_servers: str, topic: str, seconds: float = 60, isolation: str = "read_committed"
+) -> list[Stored]:
     """Return every record of a topic, read by a client that knows nothing of ours.
 
     Args:
         bootstrap_servers: Of the cluster.
         topic: To be read from its beginning to the end that it has now.
         seconds: Longest wait.
+        isolation: Its isolation level.
     """
     consumer = RawConsumer(
         {
@@ -144,6 +154,8 @@ def stored(bootstrap_servers: str, topic: str, seconds: float = 60) -> list[Stor
             "group.id": "reads-back",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
             "log_level": 0,
         }
     )
@@ -158,9 +170,12 @@ def stored(bootstrap_servers: str, topic: str, seconds: float = 60) -> list[Stor
         deadline = time.monotonic() + seconds
         while open_ends and time.monotonic() < deadline:
             for message in consumer.consume(10_000, 0.2):
-                if message.error() is not None:
-                    continue
                 number, offset = message.partition(), message.offset()
+                if message.error() is not None:
+                    # Behind the last record there may be the marker of a transaction.
+                    if message.error().code() == KafkaError._PARTITION_EOF:
+                        open_ends.discard(number)
+                    continue
                 if offset + 1 >= ends[number]:
                     open_ends.discard(number)
                 records.append(
@@ -176,6 +191,24 @@ def stored(bootstrap_servers: str, topic: str, seconds: float = 60) -> list[Stor
         return records
     finally:
         consumer.close()
+
+
+def launched(script: str, output: Path, **names: object) -> subprocess.Popen[bytes]:
+    """Start a Python process whose standard output goes to a file.
+
+    Args:
+        script: Its code, with braces for the names.
+        output: The file.
+        **names: What stands in the braces.
+    """
+    path = os.pathsep.join((str(ROOT), str(ROOT / "samples")))
+    with output.open("wb") as told:
+        return subprocess.Popen(
+            [sys.executable, "-c", script.format(**names)],
+            stdout=told,
+            env={**os.environ, "PYTHONPATH": path},
+            cwd=ROOT,
+        )
 
 
 @contextmanager

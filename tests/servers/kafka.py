@@ -211,6 +211,7 @@ class KafkaCluster:
             "transaction.state.log.num.partitions": "3",
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": in_sync,
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
             "share.coordinator.state.topic.num.partitions": "3",
             "share.coordinator.state.topic.replication.factor": copies,
             "share.coordinator.state.topic.min.isr": in_sync,
