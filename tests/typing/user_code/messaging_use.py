@@ -8,7 +8,7 @@ from contracts.orders import OrderCancelled, OrderCreated
 from contracts.orders.order_created import OrderLine, v1
 
 import sdk
-from sdk import ConsumerRecord, Delivery, DeliveryReport, ProducerRecord
+from sdk import ConsumerRecord, Delivery, DeliveryReport, ProducerRecord, Transaction
 from sdk.consuming.context import Context
 from sdk.events import Event
 from sdk.testing import InMemoryBroker, connect, events
@@ -70,6 +70,23 @@ async def publish(created: OrderCreated, first: v1.OrderCreated, line: OrderLine
         producer.record(line)  # refused
         producer.produce_tombstone(created, "key")  # refused
         producer.produce_tombstone(OrderLine, "key")  # refused
+
+
+async def publish_atomically(created: OrderCreated, line: OrderLine) -> None:
+    """Publish in transactions, rightly and wrongly."""
+    with sdk.connect() as messaging:
+        with messaging.transaction() as transaction:
+            assert_type(transaction, Transaction)
+            assert_type(transaction.produce(created, key="k"), Delivery)
+            transaction.send(transaction.record(created))
+            transaction.produce_tombstone(OrderCreated, "key")
+        async with messaging.transaction() as awaited:
+            assert_type(await awaited.produce(created), DeliveryReport)
+
+            awaited.produce(line)  # refused
+            awaited.produce_tombstone(created, "key")  # refused
+            awaited.send(created)  # refused
+        messaging.transaction("orders")  # refused
 
 
 def handle(created: OrderCreated) -> None:
