@@ -416,6 +416,13 @@ class Broker(Protocol):
     def producer(self) -> BrokerProducer:
         """Return a new producing client."""
 
+    def check_transactions(self) -> None:
+        """Do nothing if the broker isolates transactions.
+
+        Raises:
+            ConfigurationError: It does not.
+        """
+
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
         """Return a new producing client with this transactional id.
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from attrs import evolve, frozen
 
@@ -49,7 +50,7 @@ from sdk.settings import ConsumerOptions, Settings
 from sdk.settings.secrets import secrets_of
 from sdk.signals import exit_on_sigterm
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, TopicRouter
-from sdk.transactions import Transaction, Transactions
+from sdk.transactions import HandlerTransactions, Transaction, Transactions
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -271,6 +272,7 @@ class Messaging(ClosingDeliveries):
         concurrency: int | None = None,
         ordering: str | None = None,
         failures: FailurePolicy | None = None,
+        exactly_once: bool = False,
     ) -> Consumer:
         """Return a new consumer.
 
@@ -280,9 +282,12 @@ class Messaging(ClosingDeliveries):
                 ``consumer.concurrency``.
             ordering: ``key``, ``partition`` or ``none``; by default ``consumer.ordering``.
             failures: Rules for records that fail, beside those of ``[consumer.failures]``.
+            exactly_once: What handlers publish by `producer`, and the offsets of what they read,
+                go in one transaction. Needs a broker with transactions.
 
         Raises:
-            ConfigurationError: There is no group, or a value is out of range.
+            ConfigurationError: There is no group, a value is out of range, or the broker cannot
+                isolate transactions.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
         self._check_usable()
@@ -298,15 +303,17 @@ class Messaging(ClosingDeliveries):
             ordering=ordering or self.settings.consumer.ordering,
         )
         policy = (failures or FailurePolicy()).configured(options, group)
+        transactions = self._handler_transactions(group, options) if exactly_once else None
         consumer = Consumer(
             ConsumerParts(
-                connect=lambda: self._member(group, policy.topics),
+                connect=lambda: self._member(group, policy.topics, exactly_once=exactly_once),
                 serializer=self._serializers.values,
                 topics=self.topics,
                 keys=self._serializers.keys,
                 group=group,
                 observers=self._observers,
                 around=self._around,
+                transactions=transactions,
                 policy=policy,
                 forwarder=self._forwarder(group, policy.topics, options),
                 options=options,
@@ -436,7 +443,9 @@ class Messaging(ClosingDeliveries):
                 "the connection belongs to the parent process", remedy="open another after forking"
             )
 
-    def _member(self, group: str, retry_topics: RetryTopics) -> BrokerConsumer:
+    def _member(
+        self, group: str, retry_topics: RetryTopics, *, exactly_once: bool
+    ) -> BrokerConsumer:
         self._check_usable()
         options = self.settings.consumer
         mode = self.settings.routing.provision
@@ -447,7 +456,23 @@ class Messaging(ClosingDeliveries):
                 names = [definition.name for definition in self.topics.definitions()]
                 sources = admin.describe(names).values()
             self._provision(retry_topics.definitions(sources, options), mode)
-        return self._broker.consumer(group)
+        return self._broker.consumer(group, read_committed=True if exactly_once else None)
+
+    def _handler_transactions(
+        self, group: str, options: ConsumerOptions
+    ) -> Callable[[], HandlerTransactions]:
+        """Return what makes the transactions of an exactly-once consumer, for one run."""
+        if options.retry_topics is not None and options.retry_topics.ordered:
+            raise ConfigurationError(
+                "an exactly-once consumer cannot keep the order of keys across retry topics",
+                path="consumer.retry_topics.ordered",
+                remedy="set ordered = false, or consume at least once",
+            )
+        self._broker.check_transactions()
+        template = self.settings.producer.transactional_id or f"{{instance}}-{uuid4().hex[:12]}"
+        name = template.format(instance=self.settings.instance)
+        number = sum(1 for each in self._consumers if each.group_id == group)
+        return lambda: HandlerTransactions(self._make_transactions(f"{name}-{group}-{number}"))
 
     def _forwarder(
         self, group: str, topics: RetryTopics, options: ConsumerOptions

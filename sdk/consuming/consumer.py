@@ -88,10 +88,12 @@ class Consumer:
         parts: The collaborators.
 
     Attributes:
+        group_id: Consumer group.
         skipped: How many events of each full name came for which there is no handler.
     """
 
     def __init__(self, parts: ConsumerParts) -> None:
+        self.group_id = parts.group
         self._parts = parts
         self._handlers = Handlers()
         self._running = threading.Lock()

@@ -22,13 +22,14 @@ from sdk.abstractions import (
 from sdk.clock import Clock, SystemClock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Dispatch, Opened
+from sdk.consuming.exactly_once import ExactlyOnce, HandlerTransactions
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Call, Handlers
 from sdk.consuming.intake import Intake
 from sdk.consuming.key_order import KeyOrder, Rebuilding
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.offsets import Committer
-from sdk.consuming.partition import Lane
+from sdk.consuming.offsets import Committer, Place
+from sdk.consuming.partition import Lane, Partition
 from sdk.consuming.processing import Processor
 from sdk.consuming.settlement import Forwards, Settlement
 from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
@@ -50,6 +51,7 @@ class ConsumerParts:
         group: Consumer group.
         observers: Who learns what happens.
         around: What is entered around each call of a handler.
+        transactions: Makes what handlers publish in, exactly once; None is at least once.
         policy: Decides about failures.
         forwarder: Sends failed records on; None where nothing is forwarded.
         clock: Tells when things are due.
@@ -63,6 +65,7 @@ class ConsumerParts:
     group: str = ""
     observers: Observers = field(factory=Observers)
     around: AroundHandler | None = None
+    transactions: Callable[[], HandlerTransactions] | None = None
     policy: FailurePolicy = field(factory=FailurePolicy)
     forwarder: Forwards | None = None
     clock: Clock = field(factory=SystemClock)
@@ -101,20 +104,39 @@ class Engine:
         self._lanes = Lanes("partition" if together else options.ordering, parts.clock)
         broker = parts.connect()
         topics = parts.policy.topics
+        partitions: dict[Place, Partition] = {}
         order = KeyOrder(topics) if topics.ordered else None
         circuits = Circuits(
             parts.observers.notify, monotonic=parts.clock.monotonic, source=topics.source
         )
+        transactions = (
+            None
+            if parts.transactions is None
+            else ExactlyOnce(
+                parts.transactions(),
+                broker,
+                self._lanes,
+                partitions,
+                lambda partition, record, error: settlement.blame(partition, record, error),
+                options=options,
+                group=parts.group,
+                clock=parts.clock,
+                observers=parts.observers,
+            )
+        )
         self.intake = Intake(
             broker,
             self._lanes,
-            Committer(
+            transactions
+            or Committer(
                 broker,
+                partitions,
                 group=parts.group,
                 clock=parts.clock,
                 observers=parts.observers,
                 interval=options.commit_interval_ms / 1000,
             ),
+            partitions,
             circuits=circuits,
             retry_topics=topics,
             rebuilding=None if order is None else Rebuilding(order, topics, broker, parts.clock),
@@ -134,6 +156,7 @@ class Engine:
             clock=parts.clock,
             observers=parts.observers,
             around=parts.around,
+            transactions=transactions,
             order=order,
         )
         self._processor = Processor(lanes=self._lanes, settlement=settlement)

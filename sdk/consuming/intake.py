@@ -13,7 +13,7 @@ from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.key_order import Rebuilding
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.offsets import Committer, Place, as_partitions
+from sdk.consuming.offsets import Commits, Place, as_partitions
 from sdk.consuming.partition import Partition
 from sdk.consuming.retry_topics import RetryTopics, due_at
 from sdk.consuming.watch import Watch, describe
@@ -46,7 +46,8 @@ class Intake:
     Args:
         broker: The client.
         lanes: Where records go.
-        committer: Commits what is done.
+        commits: Commits what is done.
+        partitions: What is assigned; the intake fills it.
         circuits: What the consumer waits for.
         retry_topics: Which topics hold records that are not due yet.
         rebuilding: Reads retry topics through where the order of keys is kept across them.
@@ -66,7 +67,8 @@ class Intake:
         self,
         broker: BrokerConsumer,
         lanes: Lanes,
-        committer: Committer,
+        commits: Commits,
+        partitions: dict[Place, Partition],
         *,
         circuits: Circuits,
         retry_topics: RetryTopics,
@@ -78,7 +80,7 @@ class Intake:
     ) -> None:
         self._broker = broker
         self._lanes = lanes
-        self._committer = committer
+        self._commits = commits
         self._circuits = circuits
         self._retry_topics = retry_topics
         self._rebuilding = rebuilding
@@ -94,7 +96,7 @@ class Intake:
         self._paused: set[Place] = set()
         self._wanted_paused: set[Place] = set()
         self._full = False
-        self.partitions: dict[Place, Partition] = {}
+        self.partitions = partitions
         self.joined = False
         self.stopping = False
         self.watch = Watch(
@@ -119,15 +121,14 @@ class Intake:
             while self._requests:
                 self._requests.popleft()()
             self.watch.tick(self.partitions)
+            self._commits.tick()
             room = self._room()
             if self._rebuilding is not None:
                 self._rebuilding.tick(self.partitions.keys())
             self._pause_and_resume()
-            records = self._broker.poll(_POLL_SECONDS, room)
+            records = self._broker.poll(min(_POLL_SECONDS, self._commits.poll_seconds), room)
             if records:
                 self._hand_over(records)
-            watermarks = {place: each.watermark for place, each in self.partitions.items()}
-            self._committer.tick(watermarks, idle=not self._in_flight())
 
     def _subscribe(self) -> None:
         retries = [topic for topic in self._topics if self._retry_topics.is_retry(topic)]
@@ -139,7 +140,10 @@ class Intake:
         """Let the records in hand finish, commit, and leave the group."""
         self._give_up(self.partitions)
         self._lanes.close()
-        self._broker.close()
+        try:
+            self._commits.close()
+        finally:
+            self._broker.close()
 
     def request(self, call: Callable[[], None]) -> None:
         """Have a function run between two polls; from any thread."""
@@ -170,12 +174,11 @@ class Intake:
         if isinstance(to, datetime):
             milliseconds = int(to.timestamp() * 1000)
             targets = self._broker.offsets_for_time(targets, milliseconds, _ASK_SECONDS)
+        self._finish(known)
         for target in targets:
             place = (target.topic, target.partition)
             old = self.partitions[place]
             self._lanes.drop([old])
-            self._lanes.drained([old], self._drain_seconds)
-            self._committer.forget([place])
             self._resting.pop(place, None)
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
@@ -213,6 +216,7 @@ class Intake:
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop partitions that are another member's already."""
+        self._commits.lost()
         lost = self._forget(_places(partitions))
         logger.error(
             "group %s: lost %s without being asked, because the brokers heard nothing from this"
@@ -227,7 +231,7 @@ class Intake:
 
     def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
         """Pass the answer on."""
-        self._committer.answered(offsets, error)
+        self._commits.answered(offsets, error)
 
     def _partition(self, place: Place) -> Partition:
         partition = Partition(*place)
@@ -236,7 +240,13 @@ class Intake:
         return partition
 
     def _give_up(self, places: Iterable[Place]) -> None:
-        given_up = {place: self.partitions[place] for place in places if place in self.partitions}
+        given_up = [place for place in places if place in self.partitions]
+        self._finish(given_up)
+        self._forget(given_up)
+
+    def _finish(self, places: Iterable[Place]) -> None:
+        """Let what is in hand of partitions be done, and commit it."""
+        given_up = {place: self.partitions[place] for place in places}
         self._lanes.halt(given_up.values())
         if not self._lanes.drained(given_up.values(), self._drain_seconds):
             for lane in list(self._lanes.in_work):
@@ -248,16 +258,14 @@ class Intake:
                         describe(record),
                         extra=record.place,
                     )
-        watermarks = {place: each.watermark for place, each in given_up.items()}
-        self._committer.flush(watermarks, self._drain_seconds)
-        self._forget(list(given_up))
+        self._commits.flush(given_up, self._drain_seconds)
 
     def _forget(self, places: Iterable[Place]) -> list[Partition]:
         gone = {
             place: self.partitions.pop(place) for place in list(places) if place in self.partitions
         }
         self._lanes.drop(gone.values())
-        self._committer.forget(gone)
+        self._commits.forget(gone)
         for place in gone:
             self._resting.pop(place, None)
             self._paused.discard(place)
@@ -270,10 +278,18 @@ class Intake:
 
     def _hand_over(self, records: Sequence[ConsumerRecord]) -> None:
         batches: list[tuple[Partition, Sequence[ConsumerRecord]]] = []
+        no_room = not self._commits.room()
         for run in _runs(records):
             first = run[0]
             place = (first.topic, first.partition)
             partition = self.partitions.get(place)
+            if no_room and partition is not None:  # it was assigned within the poll
+                self._broker.seek(
+                    TopicPartition(
+                        topic=first.topic, partition=first.partition, offset=first.offset
+                    )
+                )
+                continue
             if partition is None or place in self._resting or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
             if self._rebuilding is not None and self._rebuilding.takes(run):
@@ -289,7 +305,9 @@ class Intake:
             if self._observers:
                 for record in run:
                     self._observers.notify(RecordReceived(record))
-        self._lanes.add(batches)
+        if batches:
+            self._commits.taken(sum(len(run) for _, run in batches))
+            self._lanes.add(batches)
 
     def _own(self, partition: Partition, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
         """Return the retries of this group; those of others that share the topic are done."""
@@ -333,14 +351,17 @@ class Intake:
 
     def _room(self) -> int:
         """Return how many records may be taken now; waits a moment where there is no room."""
-        if self._over(1.0):
+        room = self._commits.room()
+        if not room:
+            self._full = True
+        elif self._over(1.0):
             # Most often room comes at once, while a pause throws away what was fetched.
             self._full = not self._lanes.wait_until(
                 lambda: self.stopping or not self._over(0.5), _ROOM_SECONDS
             )
         elif self._full and not self._over(0.5):
             self._full = False
-        return self._options.max_poll_records
+        return min(self._options.max_poll_records, max(1, room))
 
     def _pause_and_resume(self) -> None:
         """Make the client deliver what is wanted, and nothing else."""

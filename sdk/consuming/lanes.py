@@ -127,14 +127,18 @@ class Lanes:
             if self._watching:
                 self._given_back.notify_all()
 
-    def halt(self, partitions: Iterable[Partition]) -> None:
+    def halt(self, partitions: Iterable[Partition], *, even_paused: bool = False) -> None:
         """Hand out no more of partitions than what leaves no gap below what is done or in hand.
 
         Takes no lock, so that a signal handler may call it.
+
+        Args:
+            partitions: Which ones; of those that are paused, nothing more is handed out.
+            even_paused: Close the gaps of paused ones as well.
         """
         in_work = list(self.in_work)
         for partition in partitions:
-            if partition.halted:
+            if partition.dropped or (partition.paused and not even_paused):
                 continue
             in_hand = [
                 record.offset
@@ -143,6 +147,20 @@ class Lanes:
             ]
             partition.until = max([partition.watermark.reached, *in_hand])
             partition.halted = True
+
+    def release(self, partition: Partition) -> None:
+        """Hand out a partition again that was halted, unless it is paused."""
+        with self._lock:
+            self._go_on(partition)
+            wake = self._wake()
+        if wake is not None:
+            wake()
+
+    def _go_on(self, partition: Partition) -> None:
+        partition.halted = partition.dropped or partition.paused or self._closed
+        partition.until = -1
+        self._ready.extend(partition.set_aside)
+        partition.set_aside.clear()
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget what is queued of partitions; records in hand are the last."""
@@ -163,9 +181,7 @@ class Lanes:
         """Hand out a partition again."""
         with self._lock:
             partition.paused = False
-            partition.halted = partition.dropped or self._closed
-            self._ready.extend(partition.set_aside)
-            partition.set_aside.clear()
+            self._go_on(partition)
             wake = self._wake()
         if wake is not None:
             wake()
@@ -224,10 +240,9 @@ class Lanes:
             partition = lane.partition
             if partition.dropped:
                 continue
-            if partition.paused:
-                partition.set_aside.append(lane)
-            elif not partition.halted or lane.records[0].offset <= partition.until:
+            if not partition.halted or lane.records[0].offset <= partition.until:
                 return lane
+            partition.set_aside.append(lane)
         return None
 
     def _wait_for_lane(self) -> None:

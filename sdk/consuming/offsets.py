@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
@@ -20,6 +22,9 @@ Place = tuple[str, int]
 _IDLE_SECONDS = 0.1
 """Shortest time between two commits of a consumer that has nothing left to do."""
 
+_GAPS = 1_000
+"""So many gaps between offsets are kept before those that lie behind are dropped."""
+
 _ANSWER_SECONDS = 60.0
 """After so long without an answer, the next commit is sent all the same."""
 
@@ -31,15 +36,17 @@ class Watermark:
     means to forget its watermark: what is finished late changes nothing that is committed.
 
     Attributes:
+        first: Offset of the first record that was taken; None before that.
         done: Called with the offset of each record that is done, once. It is a dictionary's own
             method, because it is called once a record.
     """
 
-    __slots__ = ("_first", "_largest", "_next", "_pending", "done")
+    __slots__ = ("_before", "_largest", "_next", "_pending", "done", "first")
 
     def __init__(self) -> None:
         self._pending: dict[int, int] = {}
-        self._first: int | None = None
+        self._before: dict[int, int] = {}
+        self.first: int | None = None
         self._next: int | None = None
         self._largest = 0
         self.done: Callable[[int], int] = self._pending.pop
@@ -49,9 +56,21 @@ class Watermark:
         sizes = {record.offset: len(record.value or b"") for record in records}
         self._largest = max(self._largest, *sizes.values())
         self._pending.update(sizes)
-        self._next = records[-1].offset + 1
-        if self._first is None:
-            self._first = records[0].offset
+        last, self._next = self._next, records[-1].offset + 1
+        if self.first is None:
+            self.first = records[0].offset
+        if self._next - len(records) != (self.first if last is None else last):
+            self._note_gaps(last, sizes)
+
+    def _note_gaps(self, last: int | None, offsets: Iterable[int]) -> None:
+        """Note where offsets were passed over: those of compaction, and of ends of transactions."""
+        for offset in offsets:
+            if last not in (None, offset):
+                self._before[offset] = (last or 0) - 1
+            last = offset + 1
+        if len(self._before) > _GAPS:
+            start = self.offset or 0
+            self._before = {each: known for each, known in self._before.items() if each >= start}
 
     @property
     def offset(self) -> int | None:
@@ -67,14 +86,14 @@ class Watermark:
     def committable(self) -> int | None:
         """`offset`, or None while nothing is done."""
         offset = self.offset
-        return None if offset == self._first else offset
+        return None if offset == self.first else offset
 
     @property
     def reached(self) -> int:
-        """The highest offset that is done or was never delivered; -1 before any was taken."""
+        """The highest offset that is done; one before the first that was taken if none is."""
         offset = -1 if self._next is None else self._next - 1
         while offset in self._pending:
-            offset -= 1
+            offset = self._before.get(offset, offset - 1)
         return offset
 
     @property
@@ -92,11 +111,61 @@ class Watermark:
         return most if most < limit else sum(self._pending.copy().values())
 
 
+class Assigned(Protocol):
+    """A partition that is assigned."""
+
+    @property
+    def watermark(self) -> Watermark:
+        """How far it is done."""
+
+
+class Commits(Protocol):
+    """Who commits what is done; called by the thread of the intake."""
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long a poll may wait before the next `tick`."""
+
+    def room(self) -> int:
+        """Return how many more records may be taken now."""
+
+    def taken(self, count: int) -> None:
+        """Take note that records are about to be handed over."""
+
+    def tick(self) -> None:
+        """Commit if it is time to.
+
+        Raises:
+            SdkError: Kafka refuses us, or another instance has taken over.
+        """
+
+    def flush(self, places: Iterable[Place], timeout: float) -> None:
+        """Commit partitions for the last time: they are given up, or read from elsewhere.
+
+        Args:
+            places: Which ones; nothing more of them is handed out.
+            timeout: Seconds.
+        """
+
+    def lost(self) -> None:
+        """Take note that partitions belong to another member already."""
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Forget partitions that are no longer ours, or are read from elsewhere."""
+
+    def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Take the answer to a commit that was sent in the background."""
+
+    def close(self) -> None:
+        """Release what commits, after the last `flush`."""
+
+
 class Committer:
     """Commits watermarks: in the background while consuming, waiting only when it must.
 
     Args:
         broker: The client.
+        partitions: What is assigned.
         group: Consumer group.
         clock: Tells when it is time again.
         observers: Who learns of commits.
@@ -106,6 +175,7 @@ class Committer:
     def __init__(
         self,
         broker: BrokerConsumer,
+        partitions: Mapping[Place, Assigned],
         *,
         group: str,
         clock: Clock,
@@ -113,6 +183,7 @@ class Committer:
         interval: float,
     ) -> None:
         self._broker = broker
+        self._partitions = partitions
         self._group = group
         self._clock = clock
         self._observers = observers
@@ -123,12 +194,20 @@ class Committer:
         self._failing = False
         self._refusal: SdkError | None = None
 
-    def tick(self, watermarks: Mapping[Place, Watermark], *, idle: bool) -> None:
-        """Commit in the background if it is time to.
+    @property
+    def poll_seconds(self) -> float:
+        """How long a poll may wait before the next `tick`."""
+        return _IDLE_SECONDS
 
-        Args:
-            watermarks: Of every partition that is assigned.
-            idle: Whether all of them are done, so that there is no more to wait for.
+    def room(self) -> int:
+        """Return how many more records may be taken now."""
+        return sys.maxsize
+
+    def taken(self, count: int) -> None:
+        """Take note that records are about to be handed over: nothing is to be done."""
+
+    def tick(self) -> None:
+        """Commit in the background if it is time to: sooner if there is nothing else to do.
 
         Raises:
             AuthenticationError: An earlier commit was refused.
@@ -138,12 +217,13 @@ class Committer:
         if self._refusal is not None:
             raise self._refusal
         passed = self._clock.monotonic() - self._last
+        idle = not any(each.watermark.count for each in self._partitions.values())
         if passed < (_IDLE_SECONDS if idle else self._interval):
             return
         # Behind a pending join answers may take long; commits must not queue up there.
         if self._unanswered and passed < _ANSWER_SECONDS:
             return
-        offsets = self._due(watermarks.items())
+        offsets = self._due(self._partitions)
         if not offsets:
             return
         self._last = self._clock.monotonic()
@@ -155,18 +235,18 @@ class Committer:
         self._unanswered = len(offsets)
         self._sent.update(_by_place(offsets))
 
-    def flush(self, watermarks: Mapping[Place, Watermark], timeout: float) -> None:
+    def flush(self, places: Iterable[Place], timeout: float) -> None:
         """Commit, and wait for the answer: the last commit of these partitions.
 
         Args:
-            watermarks: Of partitions that are given up.
+            places: Partitions that are given up.
             timeout: Seconds.
         """
+        given_up = list(places)
         # What is under way may still be refused, so it is sent once more.
-        for place in watermarks:
-            if self._unanswered:
-                self._sent.pop(place, None)
-        offsets = self._due(watermarks.items())
+        if self._unanswered:
+            self.forget(given_up)
+        offsets = self._due(given_up)
         started = self._clock.monotonic()
         try:
             if offsets:
@@ -179,7 +259,10 @@ class Committer:
                 error,
             )
             self._notify_failed(offsets, error, started)
-        self.forget(watermarks)
+        self.forget(given_up)
+
+    def lost(self) -> None:
+        """Take note that partitions belong to another member: nothing of them is committed."""
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that are no longer ours, or are read from elsewhere."""
@@ -194,11 +277,15 @@ class Committer:
         else:
             self._failed(offsets, error)
 
-    def _due(self, watermarks: Iterable[tuple[Place, Watermark]]) -> list[TopicPartition]:
+    def close(self) -> None:
+        """Nothing is to be released."""
+
+    def _due(self, places: Iterable[Place]) -> list[TopicPartition]:
         return [
             TopicPartition(topic=place[0], partition=place[1], offset=offset)
-            for place, watermark in watermarks
-            if (offset := watermark.committable) is not None and self._sent.get(place) != offset
+            for place in places
+            if (offset := self._partitions[place].watermark.committable) is not None
+            and self._sent.get(place) != offset
         ]
 
     def _succeeded(self, offsets: Sequence[TopicPartition], started: float) -> None:

@@ -55,6 +55,25 @@ class Partition:
         self.set_aside: list[Lane] = []
         self.failed: dict[int, Failed] = {}
 
+    @property
+    def settled(self) -> bool:
+        """Whether no handler is at work, and nothing is done past a record that is not."""
+        offset = self.watermark.offset
+        return not self.active and (offset is None or offset > self.watermark.reached)
+
+    def renewed(self) -> Partition:
+        """Return a partition to read again; what is known of records that failed stays known."""
+        again = Partition(self.topic, self.number)
+        again.paused = again.halted = self.paused
+        again.failed = self.failed
+        return again
+
+    def forget_failures(self) -> None:
+        """Forget what is known of records that failed and are done."""
+        offset = self.watermark.offset
+        for known in [each for each in self.failed if offset is not None and each < offset]:
+            del self.failed[known]
+
     def owes(self, record: ConsumerRecord) -> bool:
         """Whether it was decided what becomes of a record, and could not be done yet."""
         known = self.failed.get(record.offset)
@@ -69,14 +88,16 @@ class Failed:
 
     Attributes:
         attempts: How many attempts in place have failed.
+        due: When the next one may be made, by the clock's monotonic time.
         owed: What was decided and could not be done yet, such as a forward that failed.
         forwards: How many forwards have failed.
     """
 
-    __slots__ = ("attempts", "forwards", "owed")
+    __slots__ = ("attempts", "due", "forwards", "owed")
 
     def __init__(self) -> None:
         self.attempts = 0
+        self.due = 0.0
         self.owed: Outcome | None = None
         self.forwards = 0
 

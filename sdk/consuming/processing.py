@@ -16,6 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from sdk.consuming.dispatch import Opened, Task
+from sdk.consuming.exactly_once import Sent
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
@@ -47,8 +48,12 @@ class Processor:
         """
         partition, run = lane.partition, lane.run
         done, failed = partition.watermark.done, partition.failed
+        transactions = self.settlement.transactions
         plain = not self.settlement.concerned
+        sent: Sequence[Sent] = ()
         position, due = 0, None
+        if transactions is not None:
+            transactions.enter()
         try:
             for record, task, value in opened:
                 if partition.halted and record.offset > partition.until:
@@ -56,13 +61,17 @@ class Processor:
                 lane.current = record
                 if plain and task is not None and not failed:
                     handled.set((record, task.event, 0))
+                    if transactions is not None:
+                        sent = transactions.calling()
                     try:
                         result = task.call(value)
                         if result is not None and inspect.isawaitable(result):
                             await result
                     except Exception as error:  # noqa: BLE001 - the failure policy decides about it
-                        due = await self.settlement.settle(partition, record, task, error)
+                        due = await self.settlement.settle(partition, record, task, error, sent)
                     else:
+                        if transactions is not None:
+                            transactions.called(partition, (record,), sent)
                         done(record.offset)
                 else:
                     due = await self._handle(partition, record, task, value)
@@ -70,8 +79,14 @@ class Processor:
                     break
                 position += 1
         finally:
-            handled.set(None)
+            self._leave()
             self.lanes.give_back(lane, run[position:], due=due)
+
+    def _leave(self) -> None:
+        """Let this thread or task be as before it handled records."""
+        handled.set(None)
+        if self.settlement.transactions is not None:
+            self.settlement.transactions.leave()
 
     async def work_in_batches(self, lane: Lane, opened: Iterable[Opened]) -> None:
         """As `work`, where some handlers take batches: of consecutive events of their class."""
@@ -80,6 +95,8 @@ class Processor:
         kept: list[ConsumerRecord] = []
         gathering: Task | None = None
         position, due, wanted = 0, None, 0
+        if self.settlement.transactions is not None:
+            self.settlement.transactions.enter()
         try:
             for record, task, value in opened:
                 if gathered and (task is not gathering or _full(gathering, gathered)):
@@ -103,7 +120,7 @@ class Processor:
                     kept, due = await self._handle_batch(lane, gathering, gathered)
                     position += len(gathered)
         finally:
-            handled.set(None)
+            self._leave()
             self.lanes.give_back(lane, kept + run[position:], due=due, wanted=wanted)
 
     def _may_join(self, partition: Partition, record: ConsumerRecord) -> bool:
@@ -134,21 +151,36 @@ class Processor:
         held = self.settlement.order.behind(record) if self.settlement.order is not None else None
         if held is not None:
             return await self.settlement.settle(partition, record, task, held)
-        wait = self.settlement.circuits.wait(record)
-        if wait:
-            return self.settlement.clock.monotonic() + wait
+        due = self._due(partition, record)
+        if due is not None:
+            return due
         started = time.perf_counter()
+        sent = self.settlement.calling()
         try:
-            await self._call(partition, (record,), task, value)
+            await self._call(partition, (record,), task, sent, value)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
-            return await self.settlement.settle(partition, record, task, error)
+            return await self.settlement.settle(partition, record, task, error, sent)
         self.settlement.finish(partition, record, task, started)
         return None
 
+    def _due(self, partition: Partition, record: ConsumerRecord) -> float | None:
+        """Return when a record may be handled, if not now."""
+        now = self.settlement.clock.monotonic()
+        known = partition.failed.get(record.offset)
+        if known is not None and known.due > now:  # its transaction was rolled back before that
+            return known.due
+        wait = self.settlement.circuits.wait(record)
+        return now + wait if wait else None
+
     async def _call(
-        self, partition: Partition, records: Sequence[ConsumerRecord], task: Task, *arguments: Any
+        self,
+        partition: Partition,
+        records: Sequence[ConsumerRecord],
+        task: Task,
+        sent: Sequence[Sent],
+        *arguments: Any,
     ) -> None:
-        """Call a handler, and await what it returns."""
+        """Call a handler, and await what it returns; what it publishes is in ``sent`` then."""
         first = records[0]
         known = partition.failed.get(first.offset)
         handled.set((first, task.event, 0 if known is None else known.attempts))
@@ -161,6 +193,8 @@ class Processor:
             result = task.call(*arguments)
             if result is not None and inspect.isawaitable(result):
                 await result
+        if self.settlement.transactions is not None:
+            self.settlement.transactions.called(partition, records, sent)
 
     async def _handle_batch(
         self, lane: Lane, task: Task | None, gathered: list[tuple[ConsumerRecord, Any]]
@@ -168,27 +202,29 @@ class Processor:
         """Handle a batch; return what of it is not done, and when that is due again."""
         assert task is not None
         partition = lane.partition
-        wait = self.settlement.circuits.wait(gathered[0][0])
-        if wait:
-            return [record for record, _ in gathered], self.settlement.clock.monotonic() + wait
+        due = self._due(partition, gathered[0][0])
+        if due is not None:
+            return [record for record, _ in gathered], due
         lane.since = None
         values = [value for _, value in gathered]
         arguments = map(list, zip(*values, strict=True)) if task.context else (values,)
         started = time.perf_counter()
         errors: dict[int, BaseException] = {}
+        sent = self.settlement.calling()
         try:
-            await self._call(partition, [record for record, _ in gathered], task, *arguments)
+            await self._call(partition, [record for record, _ in gathered], task, sent, *arguments)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             errors = _by_index(error, len(gathered))
         kept: list[ConsumerRecord] = []
-        due: float | None = None
         for index, (record, _) in enumerate(gathered):
             if index not in errors:
                 self.settlement.finish(partition, record, task, started)
                 continue
             again = math.inf
             if not partition.dropped:
-                again_at = await self.settlement.settle(partition, record, task, errors[index])
+                again_at = await self.settlement.settle(
+                    partition, record, task, errors[index], sent
+                )
                 if again_at is None:
                     continue
                 again = again_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from sdk.abstractions import AroundHandler
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Task
+from sdk.consuming.exactly_once import ExactlyOnce, Sent
 from sdk.consuming.failures import FailurePolicy, classify, raised
 from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.lanes import Lanes
@@ -29,6 +30,7 @@ from sdk.errors import (
     HandlerError,
     MessageTooLargeError,
     SdkError,
+    TransactionAbortedError,
 )
 from sdk.happenings import (
     RecordDeadLettered,
@@ -72,6 +74,7 @@ class Settlement:
         clock: Tells when a record is due again.
         observers: Who learns what becomes of records.
         around: What is entered around each call of a handler; None costs nothing.
+        transactions: What handlers publish in; None where offsets are committed by themselves.
         order: Keeps the order of keys across retry topics; None where it is not kept.
     """
 
@@ -85,6 +88,7 @@ class Settlement:
     clock: Clock
     observers: Observers = field(factory=Observers)
     around: AroundHandler | None = None
+    transactions: ExactlyOnce | None = None
     order: KeyOrder | None = None
 
     @property
@@ -92,6 +96,10 @@ class Settlement:
         """Whether more is to be done for a record than to call its handler."""
         watched = self.around is not None or self.order is not None
         return watched or bool(self.observers or self.circuits)
+
+    def calling(self) -> Sequence[Sent]:
+        """Return what will hold what this thread or task publishes in a transaction from now on."""
+        return () if self.transactions is None else self.transactions.calling()
 
     def finish(
         self, partition: Partition, record: ConsumerRecord, task: Task, started: float
@@ -114,12 +122,18 @@ class Settlement:
 
     def _done(self, partition: Partition, record: ConsumerRecord) -> None:
         partition.watermark.done(record.offset)
-        partition.failed.pop(record.offset, None)
+        if self.transactions is None:  # else it may have to be done again
+            partition.failed.pop(record.offset, None)
         if self.circuits.settled(record):
             self.lanes.recheck()
 
     async def settle(
-        self, partition: Partition, record: ConsumerRecord, task: Task | None, result: Any
+        self,
+        partition: Partition,
+        record: ConsumerRecord,
+        task: Task | None,
+        result: Any,
+        sent: Sequence[Sent] = (),
     ) -> float | None:
         """Decide about a record that was not handled, and do what was decided.
 
@@ -128,10 +142,13 @@ class Settlement:
             record: The record.
             task: How it was to be handled; None where it could not be opened, or nobody handles it.
             result: What was raised, or what is decided already.
+            sent: What its handler had published in a transaction before it raised.
 
         Returns:
             When it is due again, by the clock's monotonic time; None if it is done.
         """
+        if self.transactions is not None and self._is_moot(self.transactions, partition, result):
+            return math.inf
         known = partition.failed.setdefault(record.offset, Failed())
         attempt = attempt_at(partition, record)
         outcome: Outcome
@@ -141,19 +158,16 @@ class Settlement:
             outcome = self._decide(record, task, result, attempt)
         else:
             outcome = result
+        if self.transactions is not None and sent:
+            self._postpone(known, record, outcome, attempt)
+            self.transactions.doom(result)
+            return math.inf
         match outcome:
             case Rest():
                 self.circuits.rest(record, outcome.error)
                 return self.clock.monotonic() + self.circuits.wait(record)
             case Retry(topic=None):
-                known.attempts += 1
-                if self.observers:
-                    self.observers.notify(
-                        RecordRetried(record, self.group, None, outcome.delay, attempt)
-                    )
-                if self.circuits.settled(record):
-                    self.lanes.recheck()
-                return self.clock.monotonic() + outcome.delay
+                return self._again(known, record, outcome, attempt)
             case Retry() | DeadLetter():
                 due = await self._forward(known, record, outcome, attempt)
                 if due is not None:
@@ -167,6 +181,50 @@ class Settlement:
             self.order.done(record)
         self._done(partition, record)
         return None
+
+    def blame(self, partition: Partition, record: ConsumerRecord, error: SdkError) -> None:
+        """Decide about a record because of which a transaction comes to nothing.
+
+        Args:
+            partition: Of the record.
+            record: The record; it is read again.
+            error: Why, such as that of a record which its handler has published.
+        """
+        known = partition.failed.setdefault(record.offset, Failed())
+        if known.owed is None:
+            attempt = attempt_at(partition, record)
+            self._postpone(known, record, self._decide(record, None, error, attempt), attempt)
+
+    def _is_moot(self, transactions: ExactlyOnce, partition: Partition, result: Any) -> bool:
+        """Whether nothing is to be decided: the record is read again in any case."""
+        error = result.__cause__ if isinstance(result, HandlerError) else result
+        if isinstance(error, TransactionAbortedError):  # as raised by what the handler publishes by
+            transactions.doom(error)
+        return partition.dropped or isinstance(error, TransactionAbortedError)
+
+    def _postpone(
+        self, known: Failed, record: ConsumerRecord, outcome: Outcome, attempt: int
+    ) -> None:
+        """Note what was decided about a record whose transaction comes to nothing."""
+        match outcome:
+            case Rest():
+                self.circuits.rest(record, outcome.error)
+            case Retry(topic=None):
+                self._again(known, record, outcome, attempt)
+            case Stop():
+                self.stop(outcome.error)
+            case _:
+                known.owed = outcome
+
+    def _again(self, known: Failed, record: ConsumerRecord, outcome: Retry, attempt: int) -> float:
+        """Count an attempt in place; return when the next one is due."""
+        known.attempts += 1
+        known.due = self.clock.monotonic() + outcome.delay
+        if self.observers:
+            self.observers.notify(RecordRetried(record, self.group, None, outcome.delay, attempt))
+        if self.circuits.settled(record):
+            self.lanes.recheck()
+        return known.due
 
     def _decide(
         self, record: ConsumerRecord, task: Task | None, error: BaseException, attempt: int
@@ -190,6 +248,7 @@ class Settlement:
     ) -> float | None:
         """Send a record on and wait for the acknowledgement; if it fails, return when to repeat."""
         assert self.forwarder is not None
+        sent = self.calling()
         try:
             if isinstance(outcome, Retry):
                 delivery = await self.deliver(partial(self.forwarder.retry, record, outcome))
@@ -204,6 +263,9 @@ class Settlement:
                 _SHORTEST_FORWARD_SECONDS * 2**known.forwards, _LONGEST_FORWARD_SECONDS
             )
             known.forwards += 1
+            known.due = self.clock.monotonic() + delay
+            if self.transactions is not None and sent:
+                self.transactions.doom(error)
             logger.warning(
                 "a record of %s [%d] at offset %d could not be forwarded; again in %.1f s: %s",
                 record.topic,
@@ -213,7 +275,7 @@ class Settlement:
                 error,
                 extra=record.place,
             )
-            return self.clock.monotonic() + delay
+            return known.due
         if self.order is not None and isinstance(outcome, Retry):
             self.order.in_retry(record, delivery.topic)
         if self.observers:

@@ -62,15 +62,19 @@ class KafkaBroker:
             ignored_append_time=self._ignored_append_time,
         )
 
-    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
-        """Return a new producing client with this transactional id."""
-        from sdk.kafka.transactions import ConfluentTransactionalProducer
-
+    def check_transactions(self) -> None:
+        """Do nothing if the broker isolates transactions."""
         if self._adapt().admin is not None:
             raise ConfigurationError(
                 "the embedded broker has no transactions: it shows open and aborted ones to all",
                 remedy="use Kafka, for example that of docker/; in tests, sdk.testing.connect()",
             )
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Return a new producing client with this transactional id."""
+        from sdk.kafka.transactions import ConfluentTransactionalProducer
+
+        self.check_transactions()
         return ConfluentTransactionalProducer(
             self._settings.kafka, self._settings.producer, self._token, transactional_id
         )

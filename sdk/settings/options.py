@@ -180,6 +180,9 @@ class ConsumerOptions:
             when the consumer stops, milliseconds.
         handler_limit_ms: A record that is in work for longer makes the consumer not ready,
             milliseconds.
+        transaction_records: Most records that a transaction of an exactly-once consumer spans.
+        transaction_ms: How long such a transaction is open; what is published in it becomes visible
+            after that, milliseconds.
         unknown: What becomes of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
         retry: Further attempts in place; the key, or the partition, waits meanwhile.
         retry_topics: Set for further attempts by way of retry topics.
@@ -206,6 +209,8 @@ class ConsumerOptions:
     commit_interval_ms: int = field(default=1_000, validator=checks.between(1, 3_600_000))
     drain_timeout_ms: int = field(default=10_000, validator=checks.between(0, 3_600_000))
     handler_limit_ms: int = field(default=300_000, validator=checks.between(1, 86_400_000))
+    transaction_records: int = field(default=10_000, validator=checks.between(1, 10_000_000))
+    transaction_ms: int = field(default=100, validator=checks.between(1, 3_600_000))
     unknown: str = field(default="skip", validator=checks.one_of("skip", "dead_letter", "stop"))
     retry: InPlaceRetryOptions = field(factory=lambda: InPlaceRetryOptions())
     retry_topics: RetryTopicsOptions | None = None

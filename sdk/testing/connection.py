@@ -75,6 +75,9 @@ class _Clients:
     def producer(self) -> BrokerProducer:
         return self.broker.producer()
 
+    def check_transactions(self) -> None:
+        """The broker in memory isolates transactions."""
+
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
         return self.broker.transactional_producer(transactional_id)
 

@@ -101,20 +101,34 @@ class Transactions:
         Raises:
             SdkError: As `Transaction.begin`.
         """
-        if self._fenced is not None:
-            raise self._fenced.with_traceback(None)
-        if self._unusable is not None:
-            raise ClosedError(self._unusable, remedy="open a connection of its own")
+        client = self.prepare()
         try:
-            if self._client is None:
-                self._client = self._connect(self.transactional_id)
-                self._client.after_deliveries(self.tracker.wake)
-                self._client.init_transactions(self.timeout)
-            self._client.begin()
+            client.begin()
         except BaseException as error:
             self.drop(error)
             raise
         self._current = transaction
+        return client
+
+    def prepare(self) -> TransactionalProducer:
+        """Return a client that can begin a transaction; an older one with its id is fenced.
+
+        Raises:
+            SdkError: As `Transaction.begin`.
+        """
+        if self._fenced is not None:
+            raise self._fenced.with_traceback(None)
+        if self._unusable is not None:
+            raise ClosedError(self._unusable, remedy="open a connection of its own")
+        if self._client is not None:
+            return self._client
+        try:
+            self._client = self._connect(self.transactional_id)
+            self._client.after_deliveries(self.tracker.wake)
+            self._client.init_transactions(self.timeout)
+        except BaseException as error:
+            self.drop(error)
+            raise
         return self._client
 
     def end(self) -> None:

@@ -58,15 +58,16 @@ class Desk:
         self.watermark = Watermark()
         self.committer = Committer(
             self.broker,  # type: ignore[arg-type]
+            {PLACE: self},
             group="billing",
             clock=self.clock,
             observers=Observers([self.seen.append]),
             interval=1.0,
         )
 
-    def tick(self, *, idle: bool = False) -> None:
+    def tick(self) -> None:
         """Let the committer look whether it is time."""
-        self.committer.tick({PLACE: self.watermark}, idle=idle)
+        self.committer.tick()
 
     def answer(self, offset: int, error: SdkError | None = None) -> None:
         """Answer a commit."""
@@ -160,8 +161,9 @@ def test_commits_follow_the_interval_while_there_is_work() -> None:
     desk.clock.advance(0.2)
     desk.tick()
     assert desk.broker.sent == [1]
-    desk.tick(idle=True)
-    assert desk.broker.sent == [1, 2]
+    desk.watermark.done(2)
+    desk.tick()
+    assert desk.broker.sent == [1, 3]
 
 
 def test_commits_do_not_queue_up_behind_one_without_an_answer() -> None:
@@ -248,7 +250,7 @@ def test_last_commit_waits_and_repeats_what_is_unanswered() -> None:
     desk.watermark.take(records(0, 1))
     desk.watermark.done(0)
     desk.tick()
-    desk.committer.flush({PLACE: desk.watermark}, 1.0)
+    desk.committer.flush([PLACE], 1.0)
     assert desk.broker.sync == [1]
 
 
@@ -259,7 +261,7 @@ def test_last_commit_of_what_is_committed_sends_nothing() -> None:
     desk.watermark.done(0)
     desk.tick()
     desk.answer(1)
-    desk.committer.flush({PLACE: desk.watermark}, 1.0)
+    desk.committer.flush([PLACE], 1.0)
     assert desk.broker.sync == []
 
 
@@ -269,6 +271,6 @@ def test_last_commit_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> N
     desk.watermark.take(records(0))
     desk.watermark.done(0)
     desk.broker.error = BrokerUnavailableError("no answer")
-    desk.committer.flush({PLACE: desk.watermark}, 1.0)
+    desk.committer.flush([PLACE], 1.0)
     assert "orders [0]" in caplog.text
     assert "handled again" in caplog.text

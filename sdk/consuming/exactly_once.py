@@ -1,0 +1,471 @@
+"""Exactly once: what handlers publish and the offsets of what they read, in one transaction.
+
+The thread of the intake begins and ends transactions, workers publish in them. One is open at a
+time. It is closed after a number of records, or after a while: handlers in hand finish, and so do
+the records before them, so that all that was done ends at one offset in each partition. Then the
+offsets go into the transaction, and it is committed.
+
+A transaction that holds what must not become visible is aborted: its records are read again, and
+what is known of those that failed is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from sdk.abstractions import BrokerConsumer
+from sdk.clock import Clock
+from sdk.consuming.lanes import Lanes
+from sdk.consuming.offsets import Place, as_partitions
+from sdk.consuming.partition import Partition
+from sdk.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerError,
+    BrokerUnavailableError,
+    ConfigurationError,
+    FencedError,
+    HandlerError,
+    SdkError,
+    TransactionAbortedError,
+    TransactionUnknownError,
+)
+from sdk.happenings import CommitFailed, OffsetsCommitted
+from sdk.observers import Observers
+from sdk.records import ConsumerRecord, TopicPartition
+from sdk.settings import ConsumerOptions
+
+logger = logging.getLogger(__name__)
+
+_WAIT_SECONDS = 0.2
+_ASK_SECONDS = 10.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+_PATIENCE_SECONDS = 2.0
+"""How long a transaction is kept open for a record that waits to be tried again."""
+
+_MOST = 0.8
+"""Share of the time after which the broker aborts a transaction that one may be open."""
+
+_FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
+
+
+class Sent(Protocol):
+    """What a handler has published: a `sdk.Delivery`."""
+
+    @property
+    def error(self) -> SdkError | None:
+        """Why it failed for good, or None."""
+
+
+class HandlerTransactions(Protocol):
+    """Transactions, one after another, in which handlers publish.
+
+    Attributes:
+        timeout: Seconds after which the broker aborts one.
+    """
+
+    timeout: float
+
+    def prepare(self) -> None:
+        """Have a client that can begin a transaction; an older instance is fenced.
+
+        Raises:
+            SdkError: As `TransactionalProducer.init_transactions`.
+        """
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def enter(self) -> None:
+        """Let what this thread or task publishes belong to the open transaction, until `leave`."""
+
+    def leave(self) -> None:
+        """Let it publish outside transactions again."""
+
+    def calling(self) -> Sequence[Sent]:
+        """Return a list, of what this thread or task publishes until this is called again."""
+
+    def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
+        """Commit, with the next offsets to be read; whatever is raised, the transaction has ended.
+
+        Raises:
+            SdkError: As `Transaction.commit`.
+        """
+
+    def abort(self, reason: BaseException) -> None:
+        """Abort."""
+
+    def close(self) -> None:
+        """Release the client."""
+
+
+@frozen
+class Call:
+    """A call of a handler that returned and has published.
+
+    Attributes:
+        partition: Of its records.
+        records: What it was called with.
+        sent: What it has published.
+    """
+
+    partition: Partition
+    records: Sequence[ConsumerRecord]
+    sent: Sequence[Sent]
+
+
+class ExactlyOnce:
+    """Ends transactions, with the offsets of what was done in them; a `Commits`.
+
+    Args:
+        transactions: What handlers publish in.
+        broker: The client.
+        lanes: Where handlers get records from.
+        partitions: What is assigned; those that are read again are replaced in it.
+        blame: Counts an attempt of a record that failed, or decides about it: (partition, record,
+            error).
+        options: How much a transaction spans.
+        group: Consumer group.
+        clock: Tells when a transaction is to be closed.
+        observers: Who learns of commits.
+    """
+
+    def __init__(
+        self,
+        transactions: HandlerTransactions,
+        broker: BrokerConsumer,
+        lanes: Lanes,
+        partitions: dict[Place, Partition],
+        blame: Callable[[Partition, ConsumerRecord, SdkError], None],
+        *,
+        options: ConsumerOptions,
+        group: str,
+        clock: Clock,
+        observers: Observers,
+    ) -> None:
+        self._transactions = transactions
+        self._broker = broker
+        self._lanes = lanes
+        self._partitions = partitions
+        self._blame = blame
+        self._records = options.transaction_records
+        self._seconds = options.transaction_ms / 1000
+        self._group = group
+        self._clock = clock
+        self._observers = observers
+        self._opened: float | None = None
+        self._closing: float | None = None
+        self._span = 0
+        self._doomed: BaseException | None = None
+        self._calls: list[Call] = []
+        self._starts: dict[Place, int] = {}
+        self._leaving: list[Partition] = []
+        self._ready = False
+        self._unknown = False
+        self._failures = 0
+        self._resume = 0.0
+        self._fatal: SdkError | None = None
+        self.enter, self.leave = transactions.enter, transactions.leave
+        self.calling = transactions.calling
+
+    # What workers call
+
+    def called(
+        self, partition: Partition, records: Sequence[ConsumerRecord], sent: Sequence[Sent]
+    ) -> None:
+        """Take note that a handler returned, and of what it has published."""
+        if sent:
+            self._calls.append(Call(partition, records, sent))
+
+    def doom(self, reason: BaseException) -> None:
+        """Let the open transaction be aborted: it holds what must not become visible."""
+        self._doomed = self._doomed or reason
+
+    # What the intake calls
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long a poll may wait: until the open transaction is due."""
+        if self._opened is None:
+            return self._seconds
+        return max(0.0, self._opened + self._seconds - self._clock.monotonic())
+
+    def room(self) -> int:
+        """Return how many more records may be taken now."""
+        if not self._ready or self._closing is not None:
+            return 0
+        return max(0, self._records - self._span)
+
+    def taken(self, count: int) -> None:
+        """Take note that records are about to be handed over."""
+        if self._opened is None:
+            self._begin(0)
+        self._span += count
+
+    def tick(self) -> None:
+        """Close the open transaction if it is due, and make ready for the next.
+
+        Raises:
+            FencedError: Another instance has taken over.
+            BrokerError: Kafka refuses us.
+            ConfigurationError: The broker has no transactions.
+        """
+        if self._fatal is not None:
+            raise self._fatal
+        if not self._ready:
+            self._prepare()
+        elif self._opened is not None:
+            if self._doomed is None and self._is_due(self._opened):
+                self._close(self._opened)
+            if self._doomed is not None and self._handlers_out(_WAIT_SECONDS):
+                self._abort(self._doomed)
+        if self._fatal is not None:
+            raise self._fatal
+
+    def flush(self, places: Iterable[Place], timeout: float) -> None:
+        """Close the transaction, or abort it: partitions are given up, or read from elsewhere.
+
+        Args:
+            places: Which partitions.
+            timeout: Seconds for handlers in hand.
+        """
+        given_up = set(places)
+        kept = [each for place, each in self._partitions.items() if place not in given_up]
+        if self._opened is not None and self._fatal is None:
+            every = list(self._partitions.values())
+            for _ in range(2):  # a handler may have begun at the very moment of the first halt
+                self._lanes.halt(every, even_paused=True)
+                self._lanes.drained(every, timeout)
+                if self._doomed is not None or self._is_settled():
+                    break
+            if self._doomed is None and self._is_settled():
+                self._commit(kept)
+            else:
+                reason = TransactionAbortedError("partitions were given up amid a transaction")
+                self._handlers_out(timeout)
+                self._abort(self._doomed or reason)
+
+    def lost(self) -> None:
+        """Abort: partitions are another member's already."""
+        if self._opened is not None and self._fatal is None:
+            self._handlers_out(0)
+            self._abort(TransactionAbortedError("partitions were lost amid a transaction"))
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Forget partitions that are no longer ours, or are read from elsewhere."""
+        for place in places:
+            self._starts.pop(place, None)
+
+    def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
+        """Never called: nothing is committed outside transactions."""
+
+    def close(self) -> None:
+        """Release the client, after the last `flush`.
+
+        Raises:
+            SdkError: What has stopped transactions.
+        """
+        self._transactions.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _prepare(self) -> None:
+        """Make ready to begin a transaction: read again what the one before has not done."""
+        if self._leaving:
+            self._lanes.wait_until(lambda: not _active(self._leaving), _WAIT_SECONDS)
+            if _active(self._leaving):
+                return
+            self._leaving.clear()
+        if self._clock.monotonic() < self._resume:
+            return
+        try:
+            self._transactions.prepare()
+            if self._unknown:
+                # What Kafka says by now tells whether the transaction was committed.
+                asked = self._broker.committed(as_partitions(self._partitions), _ASK_SECONDS)
+                for each in asked:
+                    if each.offset is not None:
+                        self._starts[each.topic, each.partition] = each.offset
+        except BrokerUnavailableError as error:
+            self._pause()
+            logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
+            return
+        for place, old in list(self._partitions.items()):
+            if not old.dropped:
+                continue
+            self._partitions[place] = old.renewed()
+            start = self._starts.get(place, old.watermark.first)
+            if start is not None:
+                topic, number = place
+                self._broker.seek(TopicPartition(topic=topic, partition=number, offset=start))
+        self._unknown, self._ready = False, True
+
+    def _begin(self, span: int) -> None:
+        self._transactions.begin()
+        self._opened = self._clock.monotonic()
+        self._span = span
+
+    def _is_due(self, opened: float) -> bool:
+        left = opened + self._seconds - self._clock.monotonic()
+        if left > 0 and self._closing is None and self._span >= self._records:
+            done = self._lanes.wait_until(
+                lambda: self._doomed is not None or not self._in_flight(), min(left, _WAIT_SECONDS)
+            )
+            return done and self._doomed is None
+        return left <= 0 or self._closing is not None
+
+    def _in_flight(self) -> int:
+        return sum(each.watermark.count for each in self._partitions.values())
+
+    def _is_settled(self) -> bool:
+        return all(each.settled for each in self._partitions.values())
+
+    def _close(self, opened: float) -> None:
+        """Commit if all that was begun is done; if not, the next tick looks again."""
+        every = list(self._partitions.values())
+        self._lanes.halt(every, even_paused=True)
+        self._lanes.wait_until(
+            lambda: self._doomed is not None or self._is_settled(), _WAIT_SECONDS
+        )
+        if self._doomed is not None:
+            return
+        if self._is_settled():
+            self._commit(every)
+            return
+        now = self._clock.monotonic()
+        self._closing = self._closing or now
+        if now - opened >= _MOST * self._transactions.timeout:
+            self._blame_overdue()
+        elif now - self._closing >= _PATIENCE_SECONDS and not _active(every):
+            self.doom(TransactionAbortedError("a record of it waits to be tried again"))
+
+    def _blame_overdue(self) -> None:
+        """Abort before the broker does; it counts as an attempt of the records in hand."""
+        seconds = self._transactions.timeout
+        for lane in list(self._lanes.in_work):
+            record = lane.current
+            if record is not None and not lane.partition.dropped:
+                error = HandlerError(
+                    f"the handler was at work for so long that its transaction, which may be open"
+                    f" for {seconds:g} s, had to be aborted",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    remedy="raise producer.transaction_timeout_ms, or make the handler quicker",
+                )
+                logger.warning("%s", error, extra=record.place)
+                self._blame(lane.partition, record, error)
+        self.doom(TransactionAbortedError("a handler was at work for too long"))
+
+    def _commit(self, keep: Sequence[Partition]) -> None:
+        """Commit, and go on with some partitions."""
+        offsets = [
+            TopicPartition(topic=place[0], partition=place[1], offset=offset)
+            for place, each in self._partitions.items()
+            if (offset := each.watermark.committable) is not None
+            and self._starts.get(place) != offset
+        ]
+        started = self._clock.monotonic()
+        try:
+            self._transactions.commit(offsets, self._broker.group_metadata())
+        except SdkError as error:
+            seconds = self._clock.monotonic() - started
+            self._observers.notify(CommitFailed(self._group, tuple(offsets), error, seconds))
+            self._failed(error)
+            return
+        self._end()
+        self._failures = 0
+        for each in offsets:
+            self._starts[each.topic, each.partition] = each.offset or 0
+        for partition in self._partitions.values():
+            partition.forget_failures()
+        if offsets:
+            seconds = self._clock.monotonic() - started
+            self._observers.notify(OffsetsCommitted(self._group, tuple(offsets), seconds))
+        in_flight = sum(each.watermark.count for each in keep)
+        if in_flight:
+            self._begin(in_flight)
+        for each_kept in keep:
+            self._lanes.release(each_kept)
+
+    def _failed(self, error: SdkError) -> None:
+        cause = error.__cause__
+        if isinstance(error, _FINAL):
+            self._fatal = _stopped(self._group, error)
+        elif isinstance(cause, AuthenticationError | AuthorizationError):
+            self._fatal = cause
+        self._unknown = self._unknown or isinstance(error, TransactionUnknownError)
+        self._rolled_back(error)
+
+    def _handlers_out(self, seconds: float) -> bool:
+        """Hand out nothing more; return whether no handler is at work, or may be waited for."""
+        every = list(self._partitions.values())
+        self._lanes.drop(every)
+        out = self._lanes.wait_until(lambda: not _active(every), seconds)
+        late = self._clock.monotonic() - (self._opened or 0) >= _MOST * self._transactions.timeout
+        return out or late
+
+    def _abort(self, reason: BaseException) -> None:
+        self._transactions.abort(reason)
+        self._rolled_back(reason)
+
+    def _rolled_back(self, reason: BaseException) -> None:
+        """Let everything be read again, after a transaction that has come to nothing."""
+        every = list(self._partitions.values())
+        self._lanes.drop(every)
+        self._leaving += [each for each in every if each.active]
+        logger.log(
+            logging.INFO if isinstance(reason, HandlerError) else logging.WARNING,
+            "group %s: a transaction was rolled back, its records come again: %s",
+            self._group,
+            reason,
+        )
+        blamed = False
+        for call in self._calls:
+            failed = [each.error for each in call.sent if _own(each.error)]
+            for record in call.records if failed else ():
+                assert failed[0] is not None
+                blamed = True
+                self._blame(call.partition, record, failed[0])
+        self._end()
+        self._ready = False
+        if isinstance(reason, TransactionAbortedError | BrokerError) and not blamed:
+            self._pause()
+
+    def _pause(self) -> None:
+        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures += 1
+        self._resume = self._clock.monotonic() + pause
+
+    def _end(self) -> None:
+        self._opened = self._closing = self._doomed = None
+        self._span = 0
+        self._calls = []
+
+
+def _active(partitions: Iterable[Partition]) -> bool:
+    return any(partition.active for partition in partitions)
+
+
+def _own(error: SdkError | None) -> bool:
+    """Whether a record failed by itself, and not because its transaction came to nothing."""
+    aborted = (TransactionAbortedError, TransactionUnknownError, FencedError)
+    return error is not None and not isinstance(error, aborted)
+
+
+def _stopped(group: str, error: SdkError) -> SdkError:
+    if not isinstance(error, FencedError):
+        return error
+    fenced = FencedError(
+        f"group {group}: {error.message}; the consumer stops, and the records of its open"
+        " transaction are handled again by whoever has its partitions now",
+        remedy=error.remedy,
+    )
+    fenced.__cause__ = error
+    return fenced

@@ -1,0 +1,105 @@
+"""Transactions of an exactly-once consumer, which all that its handlers publish joins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, Final
+
+from sdk.errors import SdkError
+from sdk.publishing.delivery import Delivery
+from sdk.publishing.publisher import JOINED
+from sdk.records import ProducerRecord, TopicPartition
+from sdk.transactions.producer import Transactions
+from sdk.transactions.transaction import Transaction
+
+_SENT: Final[ContextVar[list[Delivery] | None]] = ContextVar("sdk.transactions.sent", default=None)
+
+
+class HandlerTransactions:
+    """Transactions, one after another; handlers publish by the ordinary producer.
+
+    Args:
+        transactions: Does them; closed with this.
+
+    Attributes:
+        timeout: Seconds after which the broker aborts one.
+    """
+
+    def __init__(self, transactions: Transactions) -> None:
+        self.timeout = transactions.timeout
+        self._transactions = transactions
+        self._open: _Joined | None = None
+
+    def prepare(self) -> None:
+        """Have a client that can begin a transaction; an older instance is fenced."""
+        self._transactions.prepare()
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        transaction = _Joined(self._transactions)
+        transaction.begin()
+        self._open = transaction
+
+    def enter(self) -> None:
+        """Let what this thread or task publishes belong to the open transaction."""
+        JOINED.set(self._open)
+
+    def leave(self) -> None:
+        """Let it publish outside transactions again."""
+        JOINED.set(None)
+        _SENT.set(None)
+
+    def calling(self) -> Sequence[Delivery]:
+        """Return a list, of what this thread or task publishes until this is called again."""
+        sent: list[Delivery] = []
+        _SENT.set(sent)
+        return sent
+
+    def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
+        """Commit, with the next offsets to be read."""
+        assert self._open is not None
+        transaction, self._open = self._open, None
+        if offsets:
+            transaction.add_offsets(offsets, group)
+        transaction.commit()
+
+    def abort(self, reason: BaseException) -> None:
+        """Abort."""
+        transaction, self._open = self._open, None
+        if transaction is not None:
+            transaction.abort(reason)
+
+    def close(self) -> None:
+        """Release the client."""
+        self._transactions.close()
+
+
+class _Joined(Transaction):
+    """A transaction that notes what each handler publishes in it."""
+
+    def add_offsets(self, offsets: Sequence[TopicPartition], group: object) -> None:
+        """Let offsets be committed with it, or abort."""
+        try:
+            self.send_offsets(offsets, group)
+        except SdkError as error:
+            verdict = self._verdict(error)
+            self.abort(error)
+            raise verdict from error
+        except BaseException as error:
+            self.abort(error)
+            raise
+
+    def _send(self, event: Any, record: ProducerRecord, *, raw: bool = False) -> Delivery:
+        return self._noted(super()._send(event, record, raw=raw))
+
+    def _encode_later(
+        self, event: Any, topic: str, encode: Callable[[], ProducerRecord]
+    ) -> Delivery:
+        return self._noted(super()._encode_later(event, topic, encode))
+
+    def _noted(self, delivery: Delivery) -> Delivery:
+        sent = _SENT.get()
+        if sent is not None:
+            sent.append(delivery)
+        return delivery
