@@ -1,0 +1,106 @@
+"""One process of the benchmark of observability; `observability.py` starts it, reads its last line.
+
+Settings are those of a service: standard headers, keyed, one event after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "samples"), str(Path(__file__).parent)]
+
+from consume_clients import Meter  # noqa: E402
+from publish_clients import Clock, events  # noqa: E402
+
+
+def traces(ratio: float = 1.0) -> dict[str, Any]:
+    """Spans by OpenTelemetry's SDK, exported in batches to nowhere."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
+
+    class Nowhere(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    sampler = ALWAYS_ON if ratio == 1.0 else ParentBased(TraceIdRatioBased(ratio))
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return {"tracer_provider": provider}
+
+
+MODES: dict[str, Callable[[], dict[str, Any]]] = {
+    "off": dict,
+    "off_again": dict,
+    "traces": traces,
+    "traces_sampled": lambda: traces(0.01),
+}
+"""Name → what `sdk.connect` is given."""
+
+
+def connect(options: argparse.Namespace, mode: str) -> Any:
+    """Return a connection in a mode."""
+    import sdk
+    from sdk.settings import KafkaOptions, RegistryOptions, Settings, TopicOptions
+
+    settings = Settings(
+        environment="benchmark",
+        kafka=KafkaOptions(bootstrap_servers=tuple(options.bootstrap_servers.split(","))),
+        registry=RegistryOptions(url=(options.registry,)),
+        topics=(TopicOptions(event="orders.OrderCreated", name=options.topic),),
+        contracts="contracts",
+        source="/benchmark",
+    )
+    return sdk.connect(settings=settings, **MODES[mode]())
+
+
+def publish(options: argparse.Namespace) -> dict[str, float]:
+    """Produce distinct orders and wait for all of them."""
+    with connect(options, options.mode) as messaging:
+        messaging.warm_up(type(events(1)[0]))
+        producer, clock, ready = messaging.producer, Clock(), events(options.count)
+        producer.produce(ready[0]).result(30)
+        clock.begin()
+        for event in ready:
+            producer.produce(event)
+        producer.flush()
+        return clock.told(options.count)
+
+
+def consume(options: argparse.Namespace) -> dict[str, float]:
+    """Hand every order to a handler that counts."""
+    from contracts.orders import OrderCreated
+
+    meter = Meter(options.count)
+    messaging = connect(options, options.mode)
+    consumer = messaging.consumer(f"benchmark-{uuid.uuid4().hex}")
+    consumer.handle(OrderCreated, meter.tick).start()
+    if not meter.ended.wait(300):
+        raise SystemExit("not everything came")
+    told = meter.told()
+    messaging.close()
+    return told
+
+
+def main() -> None:
+    """Run one client and print what it measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("client", choices=("publish", "consume"))
+    parser.add_argument("mode", choices=MODES)
+    parser.add_argument("--bootstrap-servers")
+    parser.add_argument("--registry")
+    parser.add_argument("--topic")
+    parser.add_argument("--count", type=int, default=100_000)
+    options = parser.parse_args()
+    print(json.dumps({"publish": publish, "consume": consume}[options.client](options)))
+
+
+if __name__ == "__main__":
+    main()
