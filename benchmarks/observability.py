@@ -33,6 +33,7 @@ MODES = {
     "off": "off",
     "off_again": "off, again",
     "traces": "traces, every one",
+    "traces_api": "traces, without OpenTelemetry's SDK",
     "traces_sampled": "traces, one in 100",
 }
 BARS = {"traces": 25.0}
@@ -88,8 +89,8 @@ def report(told: Told, options: argparse.Namespace) -> str:
     """Return the table."""
     broker = "the embedded broker" if options.embedded else "Apache Kafka"
     lines = [
-        f"Against {broker} in another process on the same machine; {options.count:,} OrderCreated of"
-        f" version 2 with one line and standard headers; medians of {options.rounds} interleaved"
+        f"Against {broker} in another process on the same machine; {options.count:,} OrderCreated"
+        f" of version 2 with one line and standard headers; medians of {options.rounds} interleaved"
         " rounds. The handler does nothing but count.",
         "",
         "|  |  | events/s | CPU s / 100k | cost | required |",

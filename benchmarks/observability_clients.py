@@ -36,10 +36,18 @@ def traces(ratio: float = 1.0) -> dict[str, Any]:
     return {"tracer_provider": provider}
 
 
+def no_sdk() -> dict[str, Any]:
+    """Traces are on, but nobody has installed OpenTelemetry's SDK."""
+    from opentelemetry.trace import NoOpTracerProvider
+
+    return {"tracer_provider": NoOpTracerProvider()}
+
+
 MODES: dict[str, Callable[[], dict[str, Any]]] = {
     "off": dict,
     "off_again": dict,
     "traces": traces,
+    "traces_api": no_sdk,
     "traces_sampled": lambda: traces(0.01),
 }
 """Name → what `sdk.connect` is given."""

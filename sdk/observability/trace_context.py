@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from opentelemetry import propagate
+from opentelemetry import baggage, propagate
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -30,11 +30,34 @@ _TRACE_PARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 def has_context(headers: Iterable[Header]) -> bool:
     """Return whether headers carry a trace context."""
-    return any(name == "traceparent" for name, _ in headers)
+    return "traceparent" in [name for name, _ in headers]
+
+
+class _Format:
+    """Whether the global propagator's headers are W3C's, of which most records need the first."""
+
+    _propagator: object = None
+    _w3c = False
+
+    def __bool__(self) -> bool:
+        propagator = propagate.get_global_textmap()
+        if propagator is not self._propagator:
+            self._w3c = propagator.fields == _FIELDS
+            self._propagator = propagator
+        return self._w3c
+
+
+_FIELDS = {"traceparent", "tracestate", "baggage"}
+_w3c = _Format()
 
 
 def injected(record: ProducerRecord, context: Context) -> ProducerRecord:
     """Return a record that carries a context and its baggage."""
+    span = get_current_span(context).get_span_context()
+    if _w3c and not (span.trace_state or baggage.get_all(context)):
+        if not span.is_valid:
+            return record
+        return record._replace(headers=(*record.headers, ("traceparent", _text(span))))
     carrier: dict[str, str] = {}
     propagate.inject(carrier, context)
     if not carrier:
@@ -54,14 +77,16 @@ def without_span() -> Context:
 
 def extracted(headers: Iterable[Header]) -> Context:
     """Return the context and the baggage that headers carry."""
-    fields = propagate.get_global_textmap().fields
-    carrier = {
-        name: value.decode("ascii", "replace")
-        for name, value in headers
-        if value is not None and name in fields
-    }
+    fields = _FIELDS if _w3c else propagate.get_global_textmap().fields
+    found = {name: value for name, value in headers if name in fields and value is not None}
     context = without_span()
-    return propagate.extract(carrier, context) if carrier else context
+    if not found:
+        return context
+    span = _span(found["traceparent"]) if _w3c and found.keys() == {"traceparent"} else None
+    if span is not None:
+        return set_span_in_context(NonRecordingSpan(span), context)
+    carrier = {name: value.decode("ascii", "replace") for name, value in found.items()}
+    return propagate.extract(carrier, context)
 
 
 def links_to(
@@ -111,10 +136,7 @@ class Attempts:
     def headers(self, record: ConsumerRecord) -> list[Header]:
         """Return the headers that tell them where a record is forwarded to."""
         spans = self.at(record)
-        texts = [
-            f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}" for span in spans
-        ]
-        return [(ATTEMPT_SPANS, ",".join(texts).encode())] if texts else []
+        return [(ATTEMPT_SPANS, b",".join(map(_text, spans)))] if spans else []
 
 
 def last_attempt(record: ProducerRecord) -> Context | None:
@@ -125,10 +147,19 @@ def last_attempt(record: ProducerRecord) -> Context | None:
 
 def _spans(headers: Iterable[Header]) -> list[SpanContext]:
     value = next((value for name, value in headers if name == ATTEMPT_SPANS), None)
-    found = map(_TRACE_PARENT.fullmatch, (value or b"").split(b",")[:2])
-    return [
-        SpanContext(int(trace, 16), int(span, 16), True, TraceFlags(int(flags, 16)))
-        for match in found
-        if match
-        for trace, span, flags in [match.groups()]
-    ]
+    found = map(_span, (value or b"").split(b",")[:2])
+    return [span for span in found if span is not None]
+
+
+def _span(text: bytes) -> SpanContext | None:
+    """Return the span in a ``traceparent`` of the version that is known; None in any other."""
+    match = _TRACE_PARENT.fullmatch(text)
+    if match is None:
+        return None
+    trace, span, flags = match.groups()
+    found = SpanContext(int(trace, 16), int(span, 16), True, TraceFlags(int(flags, 16)))
+    return found if found.is_valid else None
+
+
+def _text(span: SpanContext) -> bytes:
+    return b"00-%032x-%016x-%02x" % (span.trace_id, span.span_id, span.trace_flags)

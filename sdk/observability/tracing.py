@@ -222,9 +222,13 @@ class SendSpan:
         span = self._span
         if error is not None:
             self._tracing.failed(span, error)
-        elif report is not None and span.is_recording():
-            span.set_attribute("messaging.destination.partition.id", str(report.partition))
-            span.set_attribute("messaging.kafka.offset", report.offset)
+        elif report is not None:
+            span.set_attributes(
+                {
+                    "messaging.destination.partition.id": str(report.partition),
+                    "messaging.kafka.offset": report.offset,
+                }
+            )
         span.end()
 
 
@@ -258,7 +262,8 @@ class ProcessSpan:
         links = links_to(origins, records if len(records) > 1 else None)
         context = without_span()
         if len(records) == 1:
-            links += [Link(span) for span in tracing.attempts.at(first)]
+            if self._attempt > 1:
+                links += [Link(span) for span in tracing.attempts.at(first)]
             context = origins[0]
             if not tracing.options.continue_trace:
                 context = set_span_in_context(INVALID_SPAN, context)
