@@ -47,6 +47,13 @@ SINGLE = {
     "single_sdk": "**SDK**, awaited, with standard headers",
     "single_confluent": "SerializingProducer, `flush` each",
 }
+TRANSACTIONS = {
+    "transactions_raw": "raw, ready bytes, headers, in transactions",
+    "transactions_sdk": "**SDK**, in transactions",
+    "transactions_none": "**SDK**, flushed as often, without transactions",
+}
+SIZES = {"small": (1, 100), "large": (1_000, 50)}
+"""Name → events in a transaction, and how many transactions."""
 START = {
     "start_raw": "raw, ready bytes",
     "start_sdk": "**SDK**",
@@ -77,6 +84,11 @@ def main() -> int:
             measure(told, FLIGHT, *arguments, "--count", str(options.count // 2), *extra)
             measure(told, SINGLE, *arguments, "--count", "3000", "--linger", "0")
             measure(told, START, *arguments)
+            for name, (size, times) in SIZES.items():
+                if not options.embedded:
+                    count = str(size * (times + 1))
+                    sizes = ("--size", str(size), "--count", count)
+                    measure(told, TRANSACTIONS, *arguments, *sizes, suffix=f" {name}")
     text = report(told, "the embedded broker" if options.embedded else "Apache Kafka", options)
     print(text)
     if options.write:
@@ -132,8 +144,8 @@ def register(kafka: str, url: str) -> None:
         messaging.warm_up(OrderCreated)
 
 
-def measure(told: Told, clients: Iterable[str], *arguments: str) -> None:
-    """Run each client once and note what it tells."""
+def measure(told: Told, clients: Iterable[str], *arguments: str, suffix: str = "") -> None:
+    """Run each client once and note what it tells, under its name with a suffix."""
     for client in clients:
         done = subprocess.run(
             [sys.executable, str(CLIENTS), client, *arguments],
@@ -145,7 +157,7 @@ def measure(told: Told, clients: Iterable[str], *arguments: str) -> None:
         )
         if done.returncode:
             raise SystemExit(f"{client} failed:\n{done.stderr}")
-        told.setdefault(client, []).append(json.loads(done.stdout.splitlines()[-1]))
+        told.setdefault(client + suffix, []).append(json.loads(done.stdout.splitlines()[-1]))
 
 
 def median(told: Told, client: str, what: str) -> float:
@@ -172,6 +184,11 @@ def report(told: Told, broker: str, options: argparse.Namespace) -> str:
     for client, name in SINGLE.items():
         p50, p99 = median(told, client, "p50"), median(told, client, "p99")
         lines.append(f"| {name} | {p50:.3f} | {p99:.3f} |")
+    for name, (size, _) in SIZES.items() if not options.embedded else ():
+        lines += ["", f"| {size:,} an end | events/s | p50 ms |", "|---|---:|---:|"]
+        for client, label in TRANSACTIONS.items():
+            rate, p50 = (median(told, f"{client} {name}", what) for what in ("rate", "p50"))
+            lines.append(f"| {label} | {rate:,.0f} | {p50:.1f} |")
     lines += ["", "| start to first acknowledged event | s |", "|---|---:|"]
     for client, name in START.items():
         lines.append(f"| {name} | {median(told, client, 'seconds'):.2f} |")
@@ -189,7 +206,17 @@ def bars(told: Told) -> list[tuple[str, str, float]]:
             mine[what] / other[what] for mine, other in zip(told[ours], told[theirs], strict=True)
         )
 
+    in_transactions = [
+        (
+            f"p50 of a transaction of {size:,} against raw",
+            "≤ 2",
+            ratio("p50", f"transactions_sdk {name}", f"transactions_raw {name}"),
+        )
+        for name, (size, _) in SIZES.items()
+        if f"transactions_sdk {name}" in told
+    ]
     return [
+        *in_transactions,
         (
             "rate against SerializingProducer",
             "≥ 2",

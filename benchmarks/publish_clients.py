@@ -219,6 +219,64 @@ def bulk_sdk_headers(options: argparse.Namespace) -> dict[str, float]:
     return bulk_sdk(options, headers=True)
 
 
+# --- in transactions, one after the other
+
+
+def transactions(
+    options: argparse.Namespace, ready: list[Any], do: Callable[[list[Any]], None]
+) -> dict[str, float]:
+    """Time transactions of ``options.size`` each, after one that warms up."""
+    do(ready[: options.size])
+    clock, times = Clock(), []
+    clock.begin()
+    for first in range(options.size, len(ready), options.size):
+        began = time.perf_counter()
+        do(ready[first : first + options.size])
+        times.append(time.perf_counter() - began)
+    return clock.told(len(ready) - options.size) | {"p50": sorted(times)[len(times) // 2] * 1000}
+
+
+def transactions_raw(options: argparse.Namespace) -> dict[str, float]:
+    from confluent_kafka import Producer
+
+    serialize, where = avro_serializer(options), context(options)
+    ready = [(str(each.order_id), serialize(each, where)) for each in events(options.count)]
+    producer = Producer(kafka_config(options) | {"transactional.id": f"raw-{time.time_ns()}"})
+    producer.init_transactions(30)
+
+    def do(some: list[Any]) -> None:
+        producer.begin_transaction()
+        for key, value in some:
+            producer.produce(options.topic, value, key, headers=HEADERS, on_delivery=_ignore)
+        producer.commit_transaction(30)
+
+    return transactions(options, ready, do)
+
+
+def transactions_sdk(options: argparse.Namespace) -> dict[str, float]:
+    with sdk(options, transactional_id=f"sdk-{time.time_ns()}") as messaging:
+
+        def do(some: list[Any]) -> None:
+            with messaging.transaction() as transaction:
+                for event in some:
+                    transaction.produce(event)
+
+        return transactions(options, events(options.count), do)
+
+
+def transactions_none(options: argparse.Namespace) -> dict[str, float]:
+    """The same events in the same groups, each waited for, without transactions."""
+    with sdk(options) as messaging:
+        producer = messaging.producer
+
+        def do(some: list[Any]) -> None:
+            for event in some:
+                producer.produce(event)
+            producer.flush()
+
+        return transactions(options, events(options.count), do)
+
+
 # --- awaited, a thousand in flight
 
 
@@ -448,14 +506,16 @@ def _ignore(error: Any, message: Any) -> None:
 CLIENTS: dict[str, Callable[[argparse.Namespace], Any]] = {
     name: value
     for name, value in globals().items()
-    if name.partition("_")[0] in {"bulk", "flight", "single", "start"} and callable(value)
+    if name.partition("_")[0] in {"bulk", "flight", "single", "start", "transactions"}
+    and callable(value)
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("client", choices=sorted(set(CLIENTS) - {"single"}))
+    parser.add_argument("client", choices=sorted(set(CLIENTS) - {"single", "transactions"}))
     parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--size", type=int, help="events in a transaction", default=1)
     parser.add_argument("--linger", type=float, default=5)
     parser.add_argument("--topic", default="benchmark")
     parser.add_argument("--bootstrap-servers", required=True)

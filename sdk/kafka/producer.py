@@ -39,6 +39,7 @@ _STAND_BACK_SECONDS = 0.002
 _TAKEN_WHILE_PRODUCING = 128
 _STILL_BUSY = 24
 _PURGE_SECONDS = 5.0
+_FIRST_FLUSH_SECONDS = 0.001
 _FLUSH_SECONDS = 0.1
 
 
@@ -165,10 +166,15 @@ class ConfluentProducer:
         self._after_deliveries = call
 
     def _flush(self, client: Any, timeout: float) -> int:
-        """Flush in short turns, between which signal handlers run; return what is left."""
-        deadline = time.monotonic() + timeout
+        """Flush in short turns, between which signal handlers run; return what is left.
+
+        While another thread takes acknowledgements, the client notices only every 10 ms, within a
+        call, that nothing is left; so the first turns are shorter.
+        """
+        deadline, longest = time.monotonic() + timeout, _FIRST_FLUSH_SECONDS
         while True:
-            turn = min(_FLUSH_SECONDS, deadline - time.monotonic())
+            turn = min(longest, deadline - time.monotonic())
+            longest = min(2 * longest, _FLUSH_SECONDS)
             with deferred_signals():
                 try:
                     left: int = client.flush(max(0.0, turn))

@@ -74,8 +74,10 @@ class ConfluentTransactionalProducer(ConfluentProducer):
 
     def commit(self, timeout: float) -> None:
         """Wait for every record, then make the transaction's records and offsets visible."""
+        deadline = time.monotonic() + timeout
+        self._flush(self._client, timeout)  # quicker than when the client does it by itself
         try:
-            self._wait("commit", self._client.commit_transaction, timeout)
+            self._wait("commit", self._client.commit_transaction, deadline - time.monotonic())
         except BrokerUnavailableError as error:
             raise TransactionUnknownError(
                 f"{error.message}; whether the transaction is committed is not known",
