@@ -124,23 +124,26 @@ class Lowering:
                 remedy="generate the classes again",
             ) from error
 
-    def schema(self, schema: Schema) -> ops.Op:
-        """Return the operation that reads and writes a schema as it is."""
+    def schema(self, schema: Schema, *, skip: bool = False) -> ops.Op:
+        """Return what reads and writes a schema as it is, or moves past it: without classes."""
         match schema:
             case PrimitiveSchema():
-                return self.leaf(schema, ops.Primitive(schema.type))
+                wire = ops.Primitive(schema.type)
+                return wire if skip else self.leaf(schema, wire)
             case FixedSchema():
-                return self.leaf(schema, self.fixed(schema))
+                return ops.Fixed(schema.size) if skip else self.leaf(schema, self.fixed(schema))
             case EnumSchema():
-                cls, members = self.members(schema)
+                cls, members = (None, schema.symbols) if skip else self.members(schema)
                 return ops.Enum(schema.name, schema.symbols, members, cls)
             case ArraySchema():
-                return ops.Array(self.schema(schema.items))
+                return ops.Array(self.schema(schema.items, skip=skip))
             case MapSchema():
-                return ops.Map(self.schema(schema.values))
+                return ops.Map(self.schema(schema.values, skip=skip))
             case UnionSchema():
-                branches = tuple(self.schema(branch) for branch in schema.branches)
-                return ops.Union(branches, self.choices(schema))
+                branches = tuple(self.schema(branch, skip=skip) for branch in schema.branches)
+                return ops.Union(branches, {} if skip else self.choices(schema))
+        if skip:
+            return self.record(("skip", id(schema)), lambda: self.skipped(schema))
         return self.record(("write", id(schema)), lambda: self.written(schema))
 
     def written(self, schema: RecordSchema) -> ops.RecordPlan:
@@ -188,26 +191,9 @@ class Lowering:
                 return ()
         return (self.class_of(schema.name),)
 
-    def skipped(self, schema: Schema) -> ops.Op:
-        """Return what must be moved past; no classes and no conversions."""
-        match schema:
-            case PrimitiveSchema():
-                return ops.Primitive(schema.type)
-            case FixedSchema():
-                return ops.Fixed(schema.size)
-            case EnumSchema():
-                return ops.Enum(schema.name, schema.symbols, schema.symbols)
-            case ArraySchema():
-                return ops.Array(self.skipped(schema.items))
-            case MapSchema():
-                return ops.Map(self.skipped(schema.values))
-            case UnionSchema():
-                return ops.Union(tuple(self.skipped(branch) for branch in schema.branches))
-        return self.record(("skip", id(schema)), lambda: self.skipped_record(schema))
-
-    def skipped_record(self, schema: RecordSchema) -> ops.RecordPlan:
+    def skipped(self, schema: RecordSchema) -> ops.RecordPlan:
         """Return the plan of a record that is moved past."""
-        fields = (ops.FieldPlan(each.name, self.skipped(each.schema)) for each in schema.fields)
+        fields = (ops.FieldPlan(e.name, self.schema(e.schema, skip=True)) for e in schema.fields)
         return ops.RecordPlan(schema.name, tuple(fields), "skip")
 
 
@@ -257,7 +243,9 @@ class _ReadLowering(Lowering):
                     )
                 )
             else:
-                fields.append(ops.FieldPlan(writer.name, ops.Skip(self.skipped(each.writer))))
+                fields.append(
+                    ops.FieldPlan(writer.name, ops.Skip(self.schema(each.writer, skip=True)))
+                )
         defaults = tuple(self.default(each, resolved, shape) for each in resolved.defaults)
         return ops.RecordPlan(
             resolved.reader.name, tuple(fields), shape.build, cls, defaults, shape.presets

@@ -32,38 +32,45 @@ from sdk.avro.schema.printing import to_json
 MAX_REPORTED: Final = 1000
 """A hostile pair repeats its incompatibilities without end; at most this many are reported."""
 
-_DESCRIPTIONS: Final = {
+_RULES: Final = {
     "READER_FIELD_MISSING_DEFAULT_VALUE": (
+        "C101",
+        "field-added-without-default",
         "The field '{message}' at path '{location}' in the {reader} schema has no default value "
-        "and is missing in the {writer} schema"
+        "and is missing in the {writer} schema",
     ),
     "TYPE_MISMATCH": (
+        "C102",
+        "type-changed",
         "The type (path '{location}') of a field in the {reader} schema does not match with the "
-        "{writer} schema"
+        "{writer} schema",
     ),
-    "NAME_MISMATCH": "The name of the schema has changed (path '{location}')",
+    "NAME_MISMATCH": (
+        "C103",
+        "name-changed",
+        "The name of the schema has changed (path '{location}')",
+    ),
     "MISSING_ENUM_SYMBOLS": (
+        "C104",
+        "enum-symbol-removed",
         "The {reader} schema is missing enum symbols '{message}' at path '{location}' in the "
-        "{writer} schema"
+        "{writer} schema",
     ),
     "MISSING_UNION_BRANCH": (
+        "C105",
+        "union-branch-removed",
         "The {reader} schema is missing a type inside a union field at path '{location}' in the "
-        "{writer} schema"
+        "{writer} schema",
     ),
     "FIXED_SIZE_MISMATCH": (
+        "C106",
+        "fixed-size-changed",
         "The size of FIXED type field at path '{location}' in the {reader} schema does not match "
-        "with the {writer} schema"
+        "with the {writer} schema",
     ),
+    "AMBIGUOUS_FIELD": ("C102", "type-changed", "{message}"),
 }
-_RULES: Final = {
-    "READER_FIELD_MISSING_DEFAULT_VALUE": ("C101", "field-added-without-default"),
-    "TYPE_MISMATCH": ("C102", "type-changed"),
-    "NAME_MISMATCH": ("C103", "name-changed"),
-    "MISSING_ENUM_SYMBOLS": ("C104", "enum-symbol-removed"),
-    "MISSING_UNION_BRANCH": ("C105", "union-branch-removed"),
-    "FIXED_SIZE_MISMATCH": ("C106", "fixed-size-changed"),
-    "AMBIGUOUS_FIELD": ("C102", "type-changed"),
-}
+"""The registry's ``errorType`` → our number and name of the rule, and the registry's words."""
 
 
 @frozen
@@ -93,9 +100,7 @@ class Incompatibility:
 
     def describe(self, reader: str = "new", writer: str = "old") -> str:
         """Say it in the registry's words."""
-        if self.type == "AMBIGUOUS_FIELD":
-            return self.message
-        return _DESCRIPTIONS[self.type].format(
+        return _RULES[self.type][2].format(
             message=self.message, location=self.location, reader=reader, writer=writer
         )
 

@@ -46,8 +46,7 @@ class SubjectResources(Resources):
     """Subjects and their versions."""
 
     @route("GET", "/subjects")
-    def list_subjects(self, request: Request) -> Any:
-        """GET /subjects."""
+    def _list_subjects(self, request: Request) -> Any:
         prefix = request.text("subjectPrefix", EVERY_CONTEXT) or ""
         all_deleted: dict[str, bool] = {}
         for row in self._store.under_prefix(prefix):
@@ -57,8 +56,7 @@ class SubjectResources(Resources):
         return request.page(subjects, _SUBJECT_LIMIT)
 
     @route("POST", "/subjects/{subject}")
-    def look_up(self, request: Request) -> Any:
-        """POST /subjects/S: has this schema a version?"""
+    def _look_up(self, request: Request) -> Any:
         schema = SchemaRequest.read(request.body())
         subject = self.subject(request)
         deleted = request.flag("deleted")
@@ -68,8 +66,8 @@ class SubjectResources(Resources):
         return self._version_json(request, self._demand(subject, row, deleted=deleted))
 
     @route("GET", "/subjects/{subject}/metadata")
-    def latest_with_metadata(self, request: Request) -> Any:
-        """GET /subjects/S/metadata: the latest version with certain properties."""
+    def _latest_with_metadata(self, request: Request) -> Any:
+        """The latest version with certain properties."""
         subject = self.subject(request)
         deleted = request.flag("deleted")
         keys, values = request.query.get("key", ()), request.query.get("value", ())
@@ -85,14 +83,12 @@ class SubjectResources(Resources):
         return self._version_json(request, self._demand(subject, row, deleted=deleted))
 
     @route("DELETE", "/subjects/{subject}")
-    def delete_subject(self, request: Request) -> Any:
-        """DELETE /subjects/S."""
+    def _delete_subject(self, request: Request) -> Any:
         permanent = request.flag("permanent")
         return self._deletion.delete_subject(self.subject(request), permanent=permanent)
 
     @route("GET", "/subjects/{subject}/versions")
-    def list_versions(self, request: Request) -> Any:
-        """GET /subjects/S/versions."""
+    def _list_versions(self, request: Request) -> Any:
         subject = self.subject(request)
         wanted = _filter(request)
         if not self._store.has(subject, deleted=True in wanted):
@@ -101,8 +97,7 @@ class SubjectResources(Resources):
         return request.page(versions, _SUBJECT_LIMIT)
 
     @route("POST", "/subjects/{subject}/versions")
-    def register(self, request: Request) -> Any:
-        """POST /subjects/S/versions."""
+    def _register(self, request: Request) -> Any:
         schema = SchemaRequest.read(request.body())
         subject = self.subject(request)
         if not is_valid(subject):
@@ -113,26 +108,23 @@ class SubjectResources(Resources):
         return _registered_json(request, outcome)
 
     @route("GET", "/subjects/{subject}/versions/{version}")
-    def get_version(self, request: Request) -> Any:
-        """GET /subjects/S/versions/V."""
+    def _get_version(self, request: Request) -> Any:
         return self._version_json(request, self._version(request, request.flag("deleted")))
 
     @route("GET", "/subjects/{subject}/versions/{version}/schema")
-    def get_text(self, request: Request) -> Any:
-        """GET /subjects/S/versions/V/schema: the bare schema."""
+    def _get_text(self, request: Request) -> Any:
         row = self._version(request, request.flag("deleted"))
         return RawText(self.formatted(request, row))
 
     @route("GET", "/subjects/{subject}/versions/{version}/referencedby")
-    def referenced_by(self, request: Request) -> Any:
-        """GET /subjects/S/versions/V/referencedby: ids of the schemas that use it."""
+    def _referenced_by(self, request: Request) -> Any:
+        """Ids of the schemas that use it."""
         row = self._version(request, deleted=True)
         ids = sorted(self._store.referenced_by(row.subject, row.version))
         return request.page(ids, _SUBJECT_LIMIT)
 
     @route("DELETE", "/subjects/{subject}/versions/{version}")
-    def delete_version(self, request: Request) -> Any:
-        """DELETE /subjects/S/versions/V."""
+    def _delete_version(self, request: Request) -> Any:
         return self._deletion.delete_version(
             self.subject(request),
             request.version(),
@@ -159,8 +151,7 @@ class SchemaResources(Resources):
     """Schemas by id and GUID, and all of them."""
 
     @route("GET", "/schemas")
-    def list_schemas(self, request: Request) -> Any:
-        """GET /schemas."""
+    def _list_schemas(self, request: Request) -> Any:
         deleted = request.flag("deleted")
         prefix = request.text("subjectPrefix", "") or ""
         rows = [row for row in self._store.under_prefix(prefix) if deleted or not row.deleted]
@@ -178,13 +169,11 @@ class SchemaResources(Resources):
         return shown
 
     @route("GET", "/schemas/types")
-    def list_types(self, request: Request) -> Any:
-        """GET /schemas/types."""
+    def _list_types(self, request: Request) -> Any:
         return [AVRO]
 
     @route("GET", "/schemas/ids/{id}")
-    def by_id(self, request: Request) -> Any:
-        """GET /schemas/ids/N."""
+    def _by_id(self, request: Request) -> Any:
         schema_id = request.path_number("id")
         row = self._store.by_id_anywhere(schema_id, self._scope(request))
         if row is None:
@@ -196,29 +185,26 @@ class SchemaResources(Resources):
         return found
 
     @route("GET", "/schemas/ids/{id}/schema")
-    def text_by_id(self, request: Request) -> Any:
-        """GET /schemas/ids/N/schema: the bare schema; an unknown id is an internal error."""
+    def _text_by_id(self, request: Request) -> Any:
+        """The bare schema; an unknown id is an internal error."""
         row = self._store.by_id_anywhere(request.path_number("id"), self._scope(request))
         if row is None:
             raise answers.internal_error()
         return RawText(self.formatted(request, row))
 
     @route("GET", "/schemas/ids/{id}/subjects")
-    def subjects_of_id(self, request: Request) -> Any:
-        """GET /schemas/ids/N/subjects."""
-        subjects = [row.subject for row in self._versions_of_id(request)]
+    def _subjects_of_id(self, request: Request) -> Any:
+        subjects = [row.subject for row in self._rows_of_id(request)]
         return request.page(subjects, _SUBJECT_LIMIT)
 
     @route("GET", "/schemas/ids/{id}/versions")
-    def versions_of_id(self, request: Request) -> Any:
-        """GET /schemas/ids/N/versions."""
-        rows = self._versions_of_id(request)
+    def _versions_of_id(self, request: Request) -> Any:
+        rows = self._rows_of_id(request)
         pairs = [{"subject": row.subject, "version": row.version} for row in rows]
         return request.page(pairs, _SUBJECT_LIMIT)
 
     @route("GET", "/schemas/guids/{guid}")
-    def by_guid(self, request: Request) -> Any:
-        """GET /schemas/guids/G."""
+    def _by_guid(self, request: Request) -> Any:
         guid = request.params["guid"]
         found = self._store.by_guid(guid)
         if found is None:
@@ -227,12 +213,12 @@ class SchemaResources(Resources):
         return document_json(found[1].document) | {"schema": text}
 
     @route("GET", "/schemas/guids/{guid}/ids")
-    def ids_of_guid(self, request: Request) -> Any:
-        """GET /schemas/guids/G/ids: the id in the context that knows the GUID."""
+    def _ids_of_guid(self, request: Request) -> Any:
+        """The id in the context that knows the GUID."""
         found = self._store.by_guid(request.params["guid"])
         return [] if found is None else [{"context": found[0], "id": found[1].id}]
 
-    def _versions_of_id(self, request: Request) -> list[SchemaVersion]:
+    def _rows_of_id(self, request: Request) -> list[SchemaVersion]:
         row = self._store.by_id_anywhere(request.path_number("id"), self._scope(request))
         if row is None:
             raise answers.no_such_schema()

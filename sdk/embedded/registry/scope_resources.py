@@ -29,8 +29,7 @@ class ScopeResources(Resources):
 
     @route("GET", "/config")
     @route("GET", "/config/{subject}")
-    def get_config(self, request: Request) -> Any:
-        """GET /config and /config/S."""
+    def _get_config(self, request: Request) -> Any:
         subject = _scope(request)
         if request.flag("defaultToGlobal"):
             return self._scopes.config_in_scope(subject).as_json()
@@ -41,8 +40,8 @@ class ScopeResources(Resources):
 
     @route("PUT", "/config")
     @route("PUT", "/config/{subject}")
-    def put_config(self, request: Request) -> Any:
-        """PUT /config and /config/S; the answer repeats the request."""
+    def _put_config(self, request: Request) -> Any:
+        """The answer repeats the request."""
         body = request.body()
         config = Config.read(body)
         subject = _scope(request)
@@ -54,14 +53,13 @@ class ScopeResources(Resources):
 
     @route("DELETE", "/config")
     @route("DELETE", "/config/{subject}")
-    def delete_config(self, request: Request) -> Any:
-        """DELETE /config and /config/S; the answer is what was set."""
+    def _delete_config(self, request: Request) -> Any:
+        """The answer is what was set."""
         return self._scopes.delete_config(_scope(request)).as_json()
 
     @route("GET", "/mode")
     @route("GET", "/mode/{subject}")
-    def get_mode(self, request: Request) -> Any:
-        """GET /mode and /mode/S."""
+    def _get_mode(self, request: Request) -> Any:
         subject = _scope(request)
         if request.flag("defaultToGlobal"):
             return {"mode": self._scopes.mode_in_scope(subject)}
@@ -72,8 +70,8 @@ class ScopeResources(Resources):
 
     @route("PUT", "/mode")
     @route("PUT", "/mode/{subject}")
-    def put_mode(self, request: Request) -> Any:
-        """PUT /mode and /mode/S; the answer repeats the request."""
+    def _put_mode(self, request: Request) -> Any:
+        """The answer repeats the request."""
         mode = request.body().text("mode")
         subject = _scope(request)
         if subject is not None and not is_valid(subject):
@@ -86,13 +84,12 @@ class ScopeResources(Resources):
         return {"mode": mode}
 
     @route("DELETE", "/mode/{subject}")
-    def delete_mode(self, request: Request) -> Any:
-        """DELETE /mode/S; the answer is what was set."""
+    def _delete_mode(self, request: Request) -> Any:
+        """The answer is what was set."""
         return {"mode": self._scopes.delete_mode(normalize(request.params["subject"]))}
 
     @route("POST", "/compatibility/subjects/{subject}/versions/{version}")
-    def compare_with_one(self, request: Request) -> Any:
-        """POST /compatibility/subjects/S/versions/V."""
+    def _compare_with_one(self, request: Request) -> Any:
         schema = SchemaRequest.read(request.body())
         subject = self.subject(request)
         number = request.version()
@@ -102,22 +99,21 @@ class ScopeResources(Resources):
         return self._verdict(request, subject, schema, [row] if row else [])
 
     @route("POST", "/compatibility/subjects/{subject}/versions")
-    def compare_with_all(self, request: Request) -> Any:
-        """POST /compatibility/subjects/S/versions: what registering would compare."""
+    def _compare_with_all(self, request: Request) -> Any:
+        """What registering would compare."""
         schema = SchemaRequest.read(request.body())
         subject = self.subject(request)
         rows = [row for row in self._store.versions(subject) if not row.deleted]
         return self._verdict(request, subject, schema, rows)
 
     @route("GET", "/contexts")
-    def list_contexts(self, request: Request) -> Any:
-        """GET /contexts."""
+    def _list_contexts(self, request: Request) -> Any:
         contexts = [DEFAULT_CONTEXT, *self._store.contexts()]
         return request.page(contexts, _CONTEXT_LIMIT)
 
     @route("DELETE", "/contexts/{context}")
-    def delete_context(self, request: Request) -> Any:
-        """DELETE /contexts/C: forget an empty context."""
+    def _delete_context(self, request: Request) -> Any:
+        """Forget an empty context."""
         prefix = normalize(request.params["context"])
         if self._store.has(prefix, deleted=True):
             raise answers.context_not_empty(prefix)
@@ -141,17 +137,17 @@ class ScopeResources(Resources):
 
     @route("GET", "/")
     @route("POST", "/")
-    def root(self, _: Request) -> Any:
+    def _root(self, _: Request) -> Any:
         """Answer an empty object."""
         return {}
 
     @route("GET", "/v1/metadata/id")
-    def identity(self, _: Request) -> Any:
+    def _identity(self, _: Request) -> Any:
         """Tell which cluster this is."""
         return _IDENTITY
 
     @route("GET", "/v1/metadata/version")
-    def version(self, _: Request) -> Any:
+    def _version(self, _: Request) -> Any:
         """Tell the release."""
         return {"version": VERSION, "commitId": ""}
 
