@@ -27,7 +27,7 @@ from sdk.avro.schema import (
     Schema,
     UnionSchema,
 )
-from sdk.avro.schema.defaults import UnionValue, default_value
+from sdk.avro.schema.defaults import branch_of_default
 
 
 class UnholdableDefaultError(Exception):
@@ -56,9 +56,7 @@ def is_mutable(schema: Schema, value: Any) -> bool:
 
 
 def _branch(schema: UnionSchema, value: Any) -> Schema:
-    chosen = default_value(schema, value)
-    assert isinstance(chosen, UnionValue)
-    return schema.branches[chosen.branch]
+    return schema.branches[branch_of_default(schema, value)]
 
 
 @frozen

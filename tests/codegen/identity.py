@@ -34,7 +34,6 @@ from sdk.avro.schema import (
     UnionSchema,
     named_types,
 )
-from sdk.avro.schema.defaults import default_value
 
 _PRIMITIVES = {
     "null": None,
@@ -95,9 +94,7 @@ def _record_differences(cls: type[Any], node: RecordSchema, types: Types) -> Ite
         elif each.default is not NO_DEFAULT:
             given = attribute.default
             value = given.factory() if isinstance(given, attrs.Factory) else given  # type: ignore[arg-type]
-            if _written(each, value, types) != default_bytes(
-                each.schema, default_value(each.schema, each.default)
-            ):
+            if _written(each, value, types) != default_bytes(each.schema, each.default):
                 yield f"{where} has another default"
 
 

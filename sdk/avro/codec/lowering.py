@@ -246,21 +246,19 @@ class _ReadLowering(Lowering):
                 fields.append(
                     ops.FieldPlan(writer.name, ops.Skip(self.schema(each.writer, skip=True)))
                 )
-        defaults = tuple(self.default(each, resolved, shape) for each in resolved.defaults)
+        defaults = tuple(self.default(index, resolved.reader, shape) for index in resolved.defaults)
         return ops.RecordPlan(
             resolved.reader.name, tuple(fields), shape.build, cls, defaults, shape.presets
         )
 
-    def default(
-        self, each: actions.DefaultField, resolved: actions.RecordResolution, shape: Shape
-    ) -> ops.DefaultPlan:
-        schema = resolved.reader.fields[each.index].schema
+    def default(self, index: int, reader: RecordSchema, shape: Shape) -> ops.DefaultPlan:
+        field = reader.fields[index]
         return ops.DefaultPlan(
-            name=resolved.reader.fields[each.index].name,
-            op=self.schema(schema),
-            data=default_bytes(schema, each.value),
-            attribute=shape.attributes[each.index],
-            argument=shape.arguments[each.index],
+            name=field.name,
+            op=self.schema(field.schema),
+            data=default_bytes(field.schema, field.default),
+            attribute=shape.attributes[index],
+            argument=shape.arguments[index],
             fresh=True,
         )
 

@@ -121,10 +121,10 @@ class _WriteAs(Lowering):
             placed[each.index] = ops.FieldPlan(
                 field.name, op, shape.attributes[position], shape.arguments[position]
             )
-        for default in resolved.defaults:
-            added = other.fields[default.index]
-            data = ops.Constant(default_bytes(added.schema, default.value))
-            placed[default.index] = ops.FieldPlan(added.name, data)
+        for index in resolved.defaults:
+            added = other.fields[index]
+            data = ops.Constant(default_bytes(added.schema, added.default))
+            placed[index] = ops.FieldPlan(added.name, data)
         fields = tuple(placed[index] for index in range(len(other.fields)))
         return ops.RecordPlan(own.name, fields, shape.build, cls, presets=shape.presets)
 

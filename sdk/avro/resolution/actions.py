@@ -6,8 +6,6 @@ recursion is finite and the whole can be walked, printed, cached and lowered to 
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import field, frozen
 
 from sdk.avro.schema.model import (
@@ -161,20 +159,6 @@ class SkipField:
 
 
 @frozen
-class DefaultField:
-    """A reader's field that was not written.
-
-    Attributes:
-        index: Position in ``reader.fields``.
-        value: The default as Avro data (see `schema.defaults.default_value`); logical types are
-            yet to be applied, and mutable parts must be copied for each event.
-    """
-
-    index: int
-    value: Any
-
-
-@frozen
 class RecordResolution:
     """How one record is read as another.
 
@@ -182,14 +166,14 @@ class RecordResolution:
         writer: The record on the wire.
         reader: The record that is asked for.
         fields: One action for each writer's field, in wire order.
-        defaults: The reader's fields that are not on the wire.
+        defaults: Positions of the reader's fields that are not on the wire; their defaults fit.
         path: JSON pointer of the reader's schema at which the pair was first met.
     """
 
     writer: RecordSchema = field(repr=lambda schema: schema.name)
     reader: RecordSchema = field(repr=lambda schema: schema.name)
     fields: tuple[ReadField | SkipField, ...]
-    defaults: tuple[DefaultField, ...]
+    defaults: tuple[int, ...]
     path: str
 
 

@@ -147,21 +147,19 @@ def _renames(record: actions.RecordResolution, path: str) -> Iterator[Finding]:
         for each, written in zip(record.fields, record.writer.fields, strict=True)
         if isinstance(each, actions.SkipField)
     ]
-    for each in record.defaults:
-        field = record.reader.fields[each.index]
+    for index in record.defaults:
+        field = record.reader.fields[index]
         for written in dropped:
             if _similar(written, field) and same_definition(written.schema, field.schema):
-                yield _rename(each, written, field, path)
+                yield _rename(written, field, f"{path}/fields/{index}")
                 break
 
 
-def _rename(
-    default: actions.DefaultField, written: FieldSchema, field: FieldSchema, path: str
-) -> Finding:
+def _rename(written: FieldSchema, field: FieldSchema, path: str) -> Finding:
     return Finding(
         "C204",
         "warning",
-        f"{path}/fields/{default.index}",
+        path,
         f"{field.name} looks like {written.name} renamed: its old values are dropped and the "
         f'default is read; an alias ("aliases": ["{written.name}"]) would keep them',
     )

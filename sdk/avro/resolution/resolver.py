@@ -27,7 +27,7 @@ from attrs import define, field
 
 from sdk.avro.resolution import actions
 from sdk.avro.resolution.matching import Equivalence, decimals_differ, promotes
-from sdk.avro.schema.defaults import default_value
+from sdk.avro.schema.defaults import default_defects
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.model import (
     NO_DEFAULT,
@@ -43,7 +43,7 @@ from sdk.avro.schema.model import (
     named_types,
     short_name,
 )
-from sdk.errors import IncompatibleSchemaError, InvalidSchemaError
+from sdk.errors import IncompatibleSchemaError
 
 
 def resolve(writer: Schema, reader: Schema) -> actions.Resolution:
@@ -96,7 +96,7 @@ class _Draft:
     reader: RecordSchema
     path: str
     fields: list[actions.ReadField | actions.SkipField] = field(factory=list)
-    defaults: list[actions.DefaultField] = field(factory=list)
+    defaults: list[int] = field(factory=list)
     error: actions.Unreadable | None = None
     users: list[tuple[_Draft | None, Any]] = field(factory=list)
 
@@ -343,12 +343,12 @@ class _Resolver:
                 message = f"field {each.name} is not written and has no default"
                 draft.error = draft.error or actions.Unreadable(message, below)
                 continue
-            try:
-                draft.defaults.append(
-                    actions.DefaultField(index, default_value(each.schema, each.default))
-                )
-            except InvalidSchemaError as error:
-                draft.error = draft.error or actions.Unreadable(error.message, f"{below}/default")
+            problems = default_defects(each.schema, each.default)
+            refused = next((text for _, text, is_warning in problems if not is_warning), None)
+            if refused is None:
+                draft.defaults.append(index)
+            else:
+                draft.error = draft.error or actions.Unreadable(refused, f"{below}/default")
 
     def settle(self, node: Any) -> actions.Node:
         """Return a node with its choices made and its unreadable parts marked as such."""

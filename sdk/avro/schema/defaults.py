@@ -1,14 +1,11 @@
-"""Default values: whether they match their type, and what they stand for in Avro's terms."""
+"""Default values: whether they match their type, and which branch of a union they are of."""
 
 from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Mapping
 from typing import Any, Final
-
-from attrs import frozen
 
 from sdk.avro.schema.defects import shown
 from sdk.avro.schema.json_text import pointer
@@ -22,7 +19,6 @@ from sdk.avro.schema.model import (
     Schema,
     UnionSchema,
 )
-from sdk.errors import InvalidSchemaError
 
 _RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "int": (-(2**31), 2**31 - 1),
@@ -44,14 +40,6 @@ Problem = tuple[str, str, bool]
 """JSON pointer below the default, message, and whether it is a warning only."""
 
 
-@frozen
-class UnionValue:
-    """A default of a union: the value, and which branch it belongs to."""
-
-    branch: int
-    value: Any
-
-
 def default_defects(schema: Schema, value: Any) -> list[Problem]:
     """Return what is wrong with the JSON default of a field.
 
@@ -61,21 +49,9 @@ def default_defects(schema: Schema, value: Any) -> list[Problem]:
     return _Checker().problems(schema, value, "", 0)
 
 
-def default_value(schema: Schema, value: Any) -> Any:
-    """Return what a JSON default stands for: Avro data in which nothing is left to look up.
-
-    Returns:
-        None, bool, int, float, str (enum symbols too), bytes (fixed too), a list, a dict for a
-        map, a dict with every field in declaration order for a record, and a `UnionValue` for a
-        union. Logical types are not applied. Each call builds fresh containers.
-    """
-    checker = _Checker()
-    for path, message, warning in checker.problems(schema, value, "", 0):
-        if not warning:
-            raise InvalidSchemaError(
-                message, remedy="give a default that the type accepts", path=path
-            )
-    return checker.value(schema, value)
+def branch_of_default(schema: UnionSchema, value: Any) -> int:
+    """Return the first branch that a default fits, which must be one that fits."""
+    return _Checker().branch(schema, value) or 0
 
 
 def java_accepts_default(schema: Schema, value: Any) -> bool:
@@ -174,26 +150,6 @@ class _Checker:
                 return index
         return None
 
-    def value(self, schema: Schema, value: Any) -> Any:
-        match schema:
-            case UnionSchema():
-                branch = self.branch(schema, value) or 0
-                return UnionValue(branch, self.value(schema.branches[branch], value))
-            case RecordSchema():
-                return {
-                    each.name: self.value(each.schema, value.get(each.name, each.default))
-                    for each in schema.fields
-                }
-            case ArraySchema():
-                return [self.value(schema.items, item) for item in value]
-            case MapSchema():
-                return {key: self.value(schema.values, item) for key, item in value.items()}
-        if schema.type in ("bytes", "fixed"):
-            return value.encode("latin-1")
-        if schema.type in ("float", "double"):
-            return _floating(value, single=schema.type == "float")
-        return value
-
 
 def _scalar_problem(schema: Schema, value: Any) -> str | None:
     kind = schema.type
@@ -230,12 +186,3 @@ def _text_problem(schema: Schema, value: str) -> str | None:
     if schema.type in ("string", "bytes", "fixed"):
         return None
     return f"default {shown(value)} is not of type {schema.type}"
-
-
-def _floating(value: int | float, *, single: bool) -> float:
-    """Return a number in the precision of its type; too large a one is infinite, as in Java."""
-    try:
-        number = float(value)
-        return float(struct.unpack("<f", struct.pack("<f", number))[0]) if single else number
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf

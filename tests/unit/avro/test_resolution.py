@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sdk.avro.resolution.actions import Promote, ReadRecord, ReadUnion, Resolution, Unreadable
 from sdk.avro.resolution.resolver import attempt, resolve
 from sdk.avro.schema import parse_schema
-from sdk.avro.schema.defaults import UnionValue
 from sdk.errors import IncompatibleSchemaError
 from tests.unit.avro.schemas import pairs, schemas
 from tests.unit.avro.wire import UnreadableValueError, bodies, long, read, text
@@ -177,13 +176,6 @@ class TestRecords:
         reader = record(field("a", "int", default="x"))
         assert got(reader, reader, long(1)) == {"a": 1}
         assert refusal(record(), reader).path == "/fields/0/default"
-
-    def test_defaults_are_whole(self) -> None:
-        """Nested records are filled, and unions know their branch."""
-        inner = record(field("q", ["null", "int"], default=3), name="N")
-        resolution = resolved(record(), record(field("n", inner, default={})))
-        (default,) = resolution.records[0].defaults
-        assert default.value == {"q": UnionValue(1, 3)}
 
     def test_an_alias_takes_the_old_field(self) -> None:
         """It renames the writer's field, in whatever namespace the record is now."""

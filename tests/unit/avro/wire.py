@@ -38,7 +38,7 @@ from sdk.avro.schema import (
     Schema,
     UnionSchema,
 )
-from sdk.avro.schema.defaults import UnionValue
+from sdk.avro.schema.defaults import branch_of_default
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -217,8 +217,9 @@ def _read_record(resolution: Resolution, index: int, source: _Input) -> dict[str
             values[each.index] = _read(resolution, each.value, source)
         elif isinstance(each, SkipField):
             _skip(each.writer, source)
-    for default in record.defaults:
-        values[default.index] = _default(record.reader.fields[default.index].schema, default.value)
+    for place in record.defaults:
+        added = record.reader.fields[place]
+        values[place] = _default(added.schema, added.default)
     return {each.name: values[index] for index, each in enumerate(record.reader.fields)}
 
 
@@ -247,17 +248,21 @@ def _skip(schema: Schema, source: _Input) -> None:
 def _default(schema: Schema, value: Any) -> Any:
     match schema:
         case UnionSchema():
-            assert isinstance(value, UnionValue)
-            return _branch(
-                schema, value.branch, _default(schema.branches[value.branch], value.value)
-            )
+            index = branch_of_default(schema, value)
+            return _branch(schema, index, _default(schema.branches[index], value))
         case RecordSchema():
-            return {each.name: _default(each.schema, value[each.name]) for each in schema.fields}
+            return {
+                each.name: _default(each.schema, value.get(each.name, each.default))
+                for each in schema.fields
+            }
         case ArraySchema():
             return [_default(schema.items, each) for each in value]
         case MapSchema():
             return {key: _default(schema.values, each) for key, each in value.items()}
-    return _shown(schema.type, value)
+    if schema.type in ("float", "double"):
+        form = "<f" if schema.type == "float" else "<d"
+        return struct.unpack(form, struct.pack(form, value))[0]
+    return value
 
 
 def _branch(union: UnionSchema, index: int, value: Any) -> Any:
