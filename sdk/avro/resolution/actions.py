@@ -44,11 +44,6 @@ class Promote:
     writer: str
     reader: PrimitiveSchema
 
-    @property
-    def rounds(self) -> bool:
-        """Whether the number must be rounded to 32-bit floating point."""
-        return self.reader.type == "float" and self.writer in ("int", "long")
-
 
 @frozen
 class ReadEnum:

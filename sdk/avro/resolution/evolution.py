@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 from attrs import field, frozen
 
@@ -26,6 +26,8 @@ LEVELS: Final = (
 """Compatibility levels as registries name them."""
 
 Direction = Literal["backward", "forward"]
+_DIRECTIONS: Final[tuple[Direction, ...]] = ("forward", "backward")
+T = TypeVar("T")
 SchemaSource = Schema | str | Mapping[str, Any] | list[Any] | type[Any]
 
 
@@ -139,19 +141,23 @@ def check_level(
         raise ConfigurationError(
             f"no compatibility level is called {level!r}", remedy=f"use one of {', '.join(LEVELS)}"
         )
-    if level == "NONE":
-        return ()
-    kind, _, transitive = level.partition("_")
-    compared = list(reversed(previous)) if transitive else list(previous[-1:])
     schema = as_schema(new)
     checks: list[VersionCheck] = []
-    for version, source in compared:
+    for (version, source), directions in comparisons(level, previous):
         old = as_schema(source)
-        if kind in ("FORWARD", "FULL"):
-            checks.append(VersionCheck(version, "forward", compatibility(old, schema)))
-        if kind in ("BACKWARD", "FULL"):
-            checks.append(VersionCheck(version, "backward", compatibility(schema, old)))
+        for direction in directions:
+            reader, writer = (old, schema) if direction == "forward" else (schema, old)
+            checks.append(VersionCheck(version, direction, compatibility(reader, writer)))
     return tuple(checks)
+
+
+def comparisons(level: str, previous: Sequence[T]) -> Iterator[tuple[T, tuple[Direction, ...]]]:
+    """Yield the earlier versions that a level compares, newest first, each with the directions."""
+    kind, _, transitive = level.partition("_")
+    directions = tuple(each for each in _DIRECTIONS if kind in (each.upper(), "FULL"))
+    if directions:
+        for each in reversed(previous if transitive else previous[-1:]):
+            yield each, directions
 
 
 def as_schema(source: SchemaSource) -> Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sdk.avro.resolution.evolution import comparisons
 from sdk.avro.schema.model import RecordSchema
 from sdk.embedded.registry.schemas import AvroText
 
@@ -17,13 +18,19 @@ def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[st
     Returns:
         What is wrong with the first version, newest first, that does not fit; empty if all fit.
     """
-    if level == "NONE":
-        return []
-    compared = list(reversed(previous))
-    if not level.endswith("_TRANSITIVE"):
-        compared = compared[:1]
-    for version, old in compared:
-        found = _against(level.removesuffix("_TRANSITIVE"), new, version, old)
+    for (version, old), directions in comparisons(level, previous):
+        found: list[str] = []
+        for direction in directions:
+            if direction == "forward":
+                last = old.cannot_read(new, reader_name="old", writer_name="new")
+            else:
+                last = new.cannot_read(old, reader_name="new", writer_name="old")
+            found += last
+        if last:
+            text = f"'{old.text}'"
+            if len(old.text) > _SHOWN_SCHEMA:
+                text = f"<truncated to {_SHOWN_SCHEMA} characters> '{old.text[:_SHOWN_SCHEMA]}'"
+            found += [f"{{oldSchemaVersion: {version}}}", f"{{oldSchema: {text}}}"]
         if found:
             return found
     return []
@@ -48,23 +55,3 @@ def reserved_field_problems(
             if name in used
         ),
     ]
-
-
-def _against(direction: str, new: AvroText, version: int, old: AvroText) -> list[str]:
-    found: list[str] = []
-    if direction == "FULL":
-        found += old.cannot_read(new, reader_name="old", writer_name="new")
-    if direction == "FORWARD":
-        found += _told(old.cannot_read(new, reader_name="old", writer_name="new"), version, old)
-    else:
-        found += _told(new.cannot_read(old, reader_name="new", writer_name="old"), version, old)
-    return found
-
-
-def _told(found: list[str], version: int, old: AvroText) -> list[str]:
-    if not found:
-        return []
-    text = f"'{old.text}'"
-    if len(old.text) > _SHOWN_SCHEMA:
-        text = f"<truncated to {_SHOWN_SCHEMA} characters> '{old.text[:_SHOWN_SCHEMA]}'"
-    return [*found, f"{{oldSchemaVersion: {version}}}", f"{{oldSchema: {text}}}"]
