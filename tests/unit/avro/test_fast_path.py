@@ -56,7 +56,9 @@ def test_valid_events_do_not_fall_back(executor: str, event: Any) -> None:
 
 def _told_apart_by_trying(plan: str) -> bool:
     """Whether a union has several branches for one class, which only the interpreter tries."""
-    return any(len(each.split(",")) > 2 for each in re.findall(r">: \(([0-9, ]*)\)", plan))
+    return any(
+        len(re.findall("[0-9]+", each)) > 1 for each in re.findall(r">: \(([0-9, ]*)\)", plan)
+    )
 
 
 @pytest.mark.parametrize("kind", [*PRIMITIVES, *LOGICAL, *LOGICAL_FIXED], ids=str)
