@@ -1,8 +1,10 @@
-"""A service that places orders through its outbox, some of which it rolls back; killed by its test.
+"""Two services, killed by their test: one places orders through its outbox, one handles them once.
 
-    python -m tests.integration.outbox_service URL ORDERS SEED
+    python -m tests.integration.outbox_service place URL ORDERS SEED
+    python -m tests.integration.outbox_service apply URL
 
-It goes on where an earlier run was killed: the table ``placed`` has the orders that committed.
+Each goes on where an earlier run was killed. Of what is placed, one transaction in five is rolled
+back; the table ``placed`` has the orders that committed, ``applied`` what was done about them.
 """
 
 from __future__ import annotations
@@ -14,10 +16,21 @@ from decimal import Decimal
 from uuid import UUID
 
 from contracts.orders import OrderCreated
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, func, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    func,
+    insert,
+    select,
+)
 
 import sdk
-from sdk.outbox import Outbox, Tables
+from sdk.outbox import Inbox, Outbox, Tables
 
 KEYS = 50
 
@@ -27,6 +40,12 @@ placed = Table(
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("key", Integer, nullable=False),
+)
+applied = Table(
+    "applied",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),
 )
 tables = Tables(metadata)
 
@@ -43,9 +62,9 @@ def order(number: int) -> OrderCreated:
     )
 
 
-def main(url: str, orders: int, seed: int) -> None:
+def place(engine: Engine, orders: int, seed: int) -> None:
     """Place orders until there are enough."""
-    chance, engine = random.Random(seed), create_engine(url)
+    chance = random.Random(seed)
     with sdk.connect() as messaging, engine.connect() as connection:
         messaging.warm_up(OrderCreated)
         outbox = Outbox(messaging.encoder, tables)
@@ -59,8 +78,23 @@ def main(url: str, orders: int, seed: int) -> None:
                     number += 1
                 if chance.random() < 0.2:
                     transaction.rollback()
-    print("done", flush=True)
+
+
+def apply(engine: Engine) -> None:
+    """Note each order, once, until stopped."""
+    with sdk.connect() as messaging:
+        consumer = messaging.consumer("applying", concurrency=4)
+
+        @consumer.handle(OrderCreated, once=Inbox("applying", engine, tables=tables))
+        def note(event: OrderCreated, connection: Connection) -> None:
+            connection.execute(insert(applied).values(number=int(event.total_amount)))
+
+        consumer.run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    opened = create_engine(sys.argv[2])
+    if sys.argv[1] == "place":
+        place(opened, int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        apply(opened)
