@@ -22,13 +22,22 @@ from sdk.errors import (
 )
 from sdk.happenings import Happening, OutboxMeasured, OutboxRelayed
 from sdk.messaging import Messaging
-from sdk.outbox import Outbox, Relay, Tables
+from sdk.outbox import Inbox, Outbox, Relay, Tables
 from sdk.outbox.queue import backlog, prune
-from sdk.records import ProducerRecord
+from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.testing import InMemoryBroker, connect
+from tests.debezium import EventRouter
 from tests.unit.messaging.shop import CATALOG, OrderCreated
 
 TOPIC = "orders.order-created"
+DEBEZIUM = {
+    "table.field.event.key": "key",
+    "route.topic.replacement": "${routedByValue}",
+    "route.tombstone.on.empty.payload": "true",
+    "table.fields.additional.placement": "id:header:ce_id,source:header:ce_source,"
+    "type:header:ce_type",
+}
+"""As docs/outbox.md tells."""
 
 
 @frozen
@@ -150,15 +159,49 @@ class OutboxSuite:
         shop.publish()
         assert shop.broker.records(TOPIC)[0].header(ID) == str(event_id).encode()
 
-    def test_debezium_columns(self, shop: Shop) -> None:
-        """The columns of Debezium's event router hold id, topic, key, event name and payload."""
+    def test_debezium_finds_what_it_needs_by_its_default_columns(self, shop: Shop) -> None:
+        """With no option at all, id, key, payload and the routed name are found."""
         with shop.engine.begin() as connection:
             event_id = shop.outbox.add(connection, OrderCreated(order_id="o1"))
-        with shop.engine.connect() as connection:
-            names = ("id", "aggregatetype", "aggregateid", "type", "payload")
-            (row,) = connection.execute(select(*(shop.tables.outbox.c[name] for name in names)))
-        assert tuple(row[:4]) == (event_id, TOPIC, "o1", "orders.OrderCreated")
-        assert row.payload == shop.messaging.encoder.record(OrderCreated(order_id="o1")).value
+        (routed,) = routed_rows(shop, EventRouter({}))
+        assert routed.topic == f"outbox.event.{TOPIC}"
+        assert routed.key == b"o1"
+        assert routed.headers == (("id", str(event_id).encode()),)
+        assert routed.value == shop.messaging.encoder.record(OrderCreated(order_id="o1")).value
+
+    def test_debezium_sends_what_the_relay_sends(self, shop: Shop) -> None:
+        """With the documented options, topic, key and value are the same, and so are headers."""
+        with shop.engine.begin() as connection:
+            shop.outbox.add(connection, OrderCreated(order_id="o1"), headers={"own": "x"})
+            shop.outbox.add(connection, OrderCreated(order_id="ü"), key="other")
+            shop.outbox.add_record(connection, shop.messaging.encoder.tombstone(OrderCreated, "o1"))
+            shop.outbox.add(connection, OrderCreated(order_id="o2"), key=None)
+        routed = routed_rows(shop, EventRouter(DEBEZIUM))
+        shop.publish()
+        relayed = {record.header(ID): record for record in shop.broker.records(TOPIC)}
+        assert len(relayed) == len(routed) == 4
+        for each in routed:
+            headers = dict(each.headers)
+            same = relayed[headers["ce_id"]]
+            assert (each.topic, each.key, each.value) == (same.topic, same.key, same.value)
+            for name in ("ce_id", "ce_source"):
+                assert headers[name] == same.header(name)
+            if each.value is not None:
+                assert headers["ce_type"] == same.header("ce_type")
+
+    def test_event_that_both_relay_and_debezium_sent_is_handled_once(self, shop: Shop) -> None:
+        """A team can move to change data capture while events are under way."""
+        shop.add("o1")
+        (routed,) = routed_rows(shop, EventRouter(DEBEZIUM))
+        shop.publish()
+        (relayed,) = shop.broker.records(TOPIC)
+        copy = ConsumerRecord(TOPIC, 0, 1, routed.value, routed.key, routed.headers)
+        read = shop.messaging.serializer.open(copy).read(OrderCreated)
+        assert read == OrderCreated(order_id="o1")
+        inbox = Inbox("billing", tables=shop.tables)
+        with shop.engine.begin() as connection:
+            assert inbox.once(connection, relayed)
+            assert not inbox.once(connection, copy)
 
     def test_tombstones_and_raw_records(self, shop: Shop) -> None:
         """A record that is ready made is published as it is."""
@@ -315,6 +358,14 @@ class OutboxSuite:
         shop.add("o1")
         asyncio.run(asyncio.wait_for(serve(), 20))
         assert shop.arrived() == ["o1"]
+
+
+def routed_rows(shop: Shop, router: EventRouter) -> list[ProducerRecord]:
+    """What Debezium makes of the rows, in order."""
+    table = shop.tables.outbox
+    with shop.engine.connect() as connection:
+        rows = connection.execute(select(table).order_by(table.c.position)).mappings()
+        return [router.route(dict(row)) for row in rows]
 
 
 def wait_until(done: Any, seconds: float = 20.0) -> None:
