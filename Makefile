@@ -62,9 +62,11 @@ fuzz: $(READY)
 	@CODEC_EXAMPLES=$(CASES) CODEC_MUTATIONS=$(PAYLOADS) HYPOTHESIS_PROFILE=explore \
 		$(BIN)/python -m pytest -q -n auto -o timeout=0 tests/unit/avro/test_agreement.py
 
-# Writes its tables into benchmarks/README.md; publishing is measured on Apache Kafka (Java, no Docker).
+# Writes its tables into benchmarks/README.md; servers are Apache Kafka and PostgreSQL (no Docker).
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/codec.py --write
 	@$(BIN)/python benchmarks/codegen.py
 	@$(BIN)/python benchmarks/publish.py --write
+	@$(BIN)/python benchmarks/consume.py --write
+	@$(BIN)/python benchmarks/outbox.py --write

@@ -64,7 +64,9 @@ def order(number: int) -> OrderCreated:
 def servers() -> Iterator[tuple[Engine, str]]:
     """Start PostgreSQL and Kafka."""
     with tempfile.TemporaryDirectory(prefix="outbox-") as folder, contextlib.ExitStack() as stack:
-        postgres = stack.enter_context(PostgresServer(Path(folder) / "postgres"))
+        postgres = stack.enter_context(
+            PostgresServer(Path(folder) / "postgres", "max_wal_size=4GB")
+        )
         properties = {"auto.create.topics.enable": "true", "num.partitions": "6"}
         kafka = stack.enter_context(KafkaCluster(Path(folder) / "kafka", properties=properties))
         engine = create_engine(postgres.url)

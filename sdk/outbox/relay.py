@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _STAND_BY_SECONDS = 1.0
 _PRUNE_SECONDS = 10.0
 _MEASURE_SECONDS = 5.0
-_LONGEST_REST = 30.0
+_LONGEST_REST = 10.0
 
 
 class Relay:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event
 
+from sdk.abstractions import OnDelivery
+from sdk.errors import BrokerUnavailableError, SdkError
+from sdk.outbox import Relay
+from sdk.publishing.producer import Producer
+from sdk.records import ProducerRecord
 from tests.inbox_suite import InboxSuite
-from tests.outbox_suite import OutboxSuite, Shop, open_shop
+from tests.outbox_suite import OutboxSuite, Shop, open_shop, wait_until
 
 
 @pytest.fixture
@@ -25,8 +30,52 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     yield from open_shop(engine, f"sqlite+aiosqlite:///{path}")
 
 
+class Silent:
+    """A client whose broker never answers.
+
+    Attributes:
+        taken: The records that it was given.
+    """
+
+    def __init__(self) -> None:
+        self.taken: list[ProducerRecord] = []
+
+    def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        """Keep a record."""
+        self.taken.append(record)
+
+    def after_deliveries(self, call: Callable[[], None]) -> None:
+        """Never call."""
+
+    def flush(self, timeout: float) -> int:
+        """Return that nothing is left."""
+        return 0
+
+    def close(self, timeout: float) -> int:
+        """Return that nothing is left."""
+        return 0
+
+    def connection_error(self) -> SdkError | None:
+        """Return why there is no answer."""
+        return BrokerUnavailableError("nobody listens")
+
+
 class TestSqlite(OutboxSuite):
     """The suite."""
+
+    def test_relay_can_be_stopped_while_kafka_does_not_answer(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It gives up waiting, says why, and leaves the row as it is."""
+        client = Silent()
+        with Producer(client, shop.messaging.encoder) as producer:
+            relay = Relay(shop.engine, producer, shop.tables).start()
+            shop.add("o1")
+            wait_until(lambda: client.taken)
+            assert relay.status()["publishing"]
+            relay.close()
+        assert shop.waiting() == 1
+        assert "stopped while 1 rows wait for Kafka: nobody listens" in caplog.text
 
 
 class TestSqliteInbox(InboxSuite):
