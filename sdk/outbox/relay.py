@@ -161,12 +161,14 @@ class Relay:
         """Return how the relay is, for probes; one that stands by is ready as well.
 
         Returns:
-            ``live``, ``ready``, whether it is the one that is ``publishing``, and an ``error``.
+            ``live``, ``ready``, whether it is the one that is ``publishing``, the topics that are
+            ``resting`` because nothing can be written to them, and the database's ``error``.
         """
         return {
             "live": True,
             "ready": self._failure is None,
             "publishing": self._publishing,
+            "resting": self._sender.resting,
             "error": self._failure,
         }
 

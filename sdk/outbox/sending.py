@@ -84,10 +84,10 @@ class Sender:
             ClosedError: The producer is closed.
             FencedError: The producer was fenced.
         """
-        sent, failed = Sent(), dict[_Lane, SdkError]()
-        pending = self._queue(rows, sent, failed)
+        sent, unsent = Sent(), dict[_Lane, SdkError]()
+        pending = self._queue(rows, sent, unsent)
         self._wait(pending, meanwhile)
-        well = set[str]()
+        well, failed = set[str](), dict[_Lane, SdkError]()
         for position, lane, delivery in pending:
             try:
                 delivery.result(0)
@@ -101,18 +101,19 @@ class Sender:
                 if lane not in failed:
                     sent.acknowledged.append(position)
                     well.add(lane[0])
+        failed.update(unsent)
         if (failed or self._rests) and not self._stopped.is_set():
             self._settle(well, failed)
         return sent
 
     def _queue(
-        self, rows: Sequence[Any], sent: Sent, failed: dict[_Lane, SdkError]
+        self, rows: Sequence[Any], sent: Sent, unsent: dict[_Lane, SdkError]
     ) -> list[tuple[int, _Lane, Delivery]]:
         pending: list[tuple[int, _Lane, Delivery]] = []
         send = self._producer.send
         for row in rows:
             lane = (row[1], row[3])
-            if lane in failed:
+            if lane in unsent:
                 continue
             try:
                 pending.append((row[0], lane, send(record_of(row[1:]))))
@@ -121,10 +122,10 @@ class Sender:
             except FINAL:
                 raise
             except QueueFullError as error:
-                failed[lane] = error
+                unsent[lane] = error
                 break
             except SdkError as error:
-                failed[lane] = error
+                unsent[lane] = error
         return pending
 
     def _wait(
