@@ -54,6 +54,7 @@ def main() -> int:
     told: Told = {}
     with tempfile.TemporaryDirectory() as folder, servers(options, Path(folder)) as (kafka, url):
         register(kafka, url)
+        create(kafka)
         arguments = ("--bootstrap-servers", kafka, "--registry", url)
         arguments += ("--count", str(options.count))
         run("publish", "traces", *arguments, "--topic", "observed")  # what is consumed
@@ -67,6 +68,17 @@ def main() -> int:
     if options.write:
         write(text)
     return 0
+
+
+def create(kafka: str) -> None:
+    """Create the topic of what is consumed."""
+    from sdk.kafka.admin import ConfluentAdmin
+    from sdk.settings import KafkaOptions
+    from sdk.topics import TopicDefinition
+
+    admin = ConfluentAdmin(KafkaOptions(bootstrap_servers=tuple(kafka.split(","))))
+    admin.create([TopicDefinition(name="observed", partitions=6)])
+    admin.close()
 
 
 def run(client: str, mode: str, *arguments: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from sdk.outbox import Outbox, Relay, Tables
 from sdk.replay import Selection
 from sdk.settings import ConsumerOptions, DeadLetterOptions, InPlaceRetryOptions, ProducerOptions
 from sdk.testing import run_until_idle
-from tests.unit.messaging.shop import OrderCreated
+from tests.unit.messaging.shop import OrderCancelled, OrderCreated
 from tests.unit.observability.spans import Spans, connect, links, parent_id, span_id, trace_id
 
 CREATED = "orders.order-created"
@@ -83,3 +83,21 @@ def test_a_replayed_dead_letter_goes_on_in_its_trace() -> None:
     sent = spans.named(f"send {CREATED}")[0]
     assert trace_id(handled) == trace_id(failed) == trace_id(sent)
     assert links(handled) == [span_id(sent)]
+
+
+def test_exactly_once_is_one_trace() -> None:
+    """What a handler publishes in its consumer's transaction stands below it, and commits show."""
+    spans = Spans()
+    producer = ProducerOptions(transactional_id="shop-{instance}")
+    with connect(spans, producer=producer) as messaging:
+
+        def cancel(event: OrderCreated) -> None:
+            messaging.producer.produce(OrderCancelled(order_id=event.order_id), key=None)
+
+        messaging.producer.produce(order()).result(5)
+        consumer = messaging.consumer(exactly_once=True).handle(OrderCreated, cancel)
+        run_until_idle(consumer, messaging.broker, "billing")
+    process = spans.one(f"process {CREATED}")
+    assert parent_id(spans.one("send orders.order-cancelled")) == span_id(process)
+    assert parent_id(process) == span_id(spans.one(f"send {CREATED}"))
+    assert spans.named(f"commit {CREATED}")

@@ -433,3 +433,23 @@ def test_spans_name_the_client() -> None:
     end(None, None)
     wanted = (names.MESSAGING_CLIENT_ID, names.MESSAGING_KAFKA_MESSAGE_TOMBSTONE)
     assert seen(spans.one(f"send {CREATED}"), *wanted) == ["shop-1", True]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": b"\xff\x00", "baggage": b"\xff=\xff"},
+        {"traceparent": "00-" + "0" * 32 + "-" + "0" * 16 + "-01"},
+        {"traceparent": None, "tracestate": "=", "baggage": ";" * 10_000, ATTEMPT_SPANS: "x,,"},
+    ],
+)
+def test_headers_of_any_kind_do_no_harm(headers: dict[str, Any]) -> None:
+    """A context that is none is passed over: the event is handled, in a trace of its own."""
+    spans, taken = Spans(), []
+    with connect(spans) as messaging:
+        record = messaging.encoder.record(order(), headers=headers)
+        messaging.producer.send(record)
+        consume(messaging, taken.append)
+    assert taken == [order()]
+    process = spans.one(f"process {CREATED}")
+    assert (parent_id(process), links(process)) == (None, [])
