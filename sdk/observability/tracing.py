@@ -260,8 +260,9 @@ class ProcessSpan:
         first = records[0]
         origins = [extracted(record.headers) for record in records]
         links = links_to(origins, records if len(records) > 1 else None)
-        context = without_span()
-        if len(records) == 1:
+        if len(records) > 1:
+            context = without_span()
+        else:
             if self._attempt > 1:
                 links += [Link(span) for span in tracing.attempts.at(first)]
             context = origins[0]
