@@ -22,6 +22,10 @@ from publish_clients import Clock, events  # noqa: E402
 
 def traces(ratio: float = 1.0) -> dict[str, Any]:
     """Spans by OpenTelemetry's SDK, exported in batches to nowhere."""
+    return {"tracer_provider": tracer_provider(ratio)}
+
+
+def tracer_provider(ratio: float = 1.0) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
@@ -33,7 +37,15 @@ def traces(ratio: float = 1.0) -> dict[str, Any]:
     sampler = ALWAYS_ON if ratio == 1.0 else ParentBased(TraceIdRatioBased(ratio))
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
-    return {"tracer_provider": provider}
+    return provider
+
+
+def empty_spans(mode: str) -> Callable[[Any], None]:
+    """Return what makes an empty span for each event in the mode ``bare``, else nothing."""
+    if mode != "bare":
+        return lambda event: None
+    tracer = tracer_provider().get_tracer("benchmark")
+    return lambda event: tracer.start_span("empty").end()
 
 
 def no_sdk() -> dict[str, Any]:
@@ -46,6 +58,7 @@ def no_sdk() -> dict[str, Any]:
 MODES: dict[str, Callable[[], dict[str, Any]]] = {
     "off": dict,
     "off_again": dict,
+    "bare": dict,
     "traces": traces,
     "traces_api": no_sdk,
     "traces_sampled": lambda: traces(0.01),
@@ -75,9 +88,11 @@ def publish(options: argparse.Namespace) -> dict[str, float]:
         messaging.warm_up(type(events(1)[0]))
         producer, clock, ready = messaging.producer, Clock(), events(options.count)
         producer.produce(ready[0]).result(30)
+        beside = empty_spans(options.mode)
         clock.begin()
         for event in ready:
             producer.produce(event)
+            beside(event)
         producer.flush()
         return clock.told(options.count)
 
@@ -89,7 +104,13 @@ def consume(options: argparse.Namespace) -> dict[str, float]:
     meter = Meter(options.count)
     messaging = connect(options, options.mode)
     consumer = messaging.consumer(f"benchmark-{uuid.uuid4().hex}")
-    consumer.handle(OrderCreated, meter.tick).start()
+    beside = empty_spans(options.mode)
+
+    def handle(event: OrderCreated) -> None:
+        beside(event)
+        meter.tick(event)
+
+    consumer.handle(OrderCreated, handle).start()
     if not meter.ended.wait(300):
         raise SystemExit("not everything came")
     told = meter.told()
