@@ -30,6 +30,7 @@ class _Waiting:
     settle: OnDelivery
     encode: Callable[[], ProducerRecord] | None
     since: float
+    has_left: bool = False
 
 
 class Overflow:
@@ -68,6 +69,8 @@ class Overflow:
         delivery: Delivery,
         settle: OnDelivery,
         encode: Callable[[], ProducerRecord] | None = None,
+        *,
+        wait: bool = False,
     ) -> None:
         """Take a delivery over: it will be sent, or fail.
 
@@ -75,6 +78,8 @@ class Overflow:
             delivery: What `Producer.produce` returns.
             settle: What the client calls with the outcome.
             encode: Makes the record, where that takes time; None if the delivery has it.
+            wait: Block this thread until it was sent or has failed, so that a thread publishes no
+                faster than there is room.
         """
         topic = delivery.record.topic
         with self._changed:
@@ -87,7 +92,10 @@ class Overflow:
                     name=f"sdk-overflow {topic}",
                     daemon=True,
                 ).start()
-            queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
+            queue.append(waiting := _Waiting(delivery, settle, encode, time.monotonic()))
+            if wait:
+                # With an end, for whoever publishes from where room is made.
+                self._changed.wait_for(lambda: waiting.has_left, self._timeout)
 
     def wait_until_empty(self, deadline: float) -> int:
         """Wait, until ``deadline`` in terms of `time.monotonic`; return how many are left."""
@@ -101,7 +109,8 @@ class Overflow:
         with self._changed:
             left = [waiting for queue in self.waiting.values() for waiting in queue]
             for queue in self.waiting.values():
-                queue.clear()
+                while queue:
+                    self._leave(queue)
             self.waiting.clear()
         for waiting in left:
             waiting.settle(None, error)
@@ -143,7 +152,7 @@ class Overflow:
                     return None  # given up meanwhile
                 try:
                     self._enqueue(first.delivery.record, first.settle)
-                    queue.popleft()
+                    self._leave(queue)
                     break
                 except QueueFullError:
                     if time.monotonic() - first.since >= self._timeout:
@@ -161,9 +170,13 @@ class Overflow:
         with self._changed:
             if not queue or queue[0] is not first:
                 return
-            queue.popleft()
+            self._leave(queue)
         first.settle(None, error)
         self._wake()
+
+    def _leave(self, queue: deque[_Waiting]) -> None:
+        queue.popleft().has_left = True
+        self._changed.notify_all()
 
 
 def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:

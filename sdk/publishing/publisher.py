@@ -215,7 +215,7 @@ class Publisher:
             settle = partial(_settle_observed, self._observers, delivery, settle, time.monotonic())
         if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
-            self._overflow.add(delivery, settle)
+            self._overflow.add(delivery, settle, wait=_get_running_loop() is None)
             return delivery
         try:
             self._enqueue(record, settle)

@@ -153,10 +153,9 @@ class Transaction(Publisher):
         """Wait for every record, then commit; what the end of the block does.
 
         Raises:
-            TransactionAbortedError: A record failed, or the broker cannot commit: it was aborted.
+            TransactionAbortedError: A record failed, or the broker refused it: it was aborted.
             TransactionUnknownError: No answer in time: it may be committed, or will be aborted.
             FencedError: Another instance has taken over the transactional id: it was aborted.
-            BrokerError: The broker refused it: it was aborted.
             ClosedError: It is not open.
         """
         client = self._end("the transaction was committed")
