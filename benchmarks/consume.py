@@ -34,6 +34,11 @@ TRIVIAL = {
     "sdk_lanes": "**SDK**, 64 lanes by key",
     "deserializing": "DeserializingConsumer + AvroDeserializer",
 }
+PASSING_ON = {
+    "sdk_passing_on": "at least once",
+    "sdk_exactly_once": "exactly once, transactions of 100 ms",
+    "sdk_exactly_once_longer": "exactly once, transactions of 1 s",
+}
 SKEW = {"sdk_skew": "**SDK**, threads", "sdk_skew_loop": "**SDK**, coroutines"}
 WAITING = {"sdk_wait_1": "one lane", "sdk_wait_16": "16 lanes"}
 COSTS = {
@@ -60,7 +65,7 @@ def main() -> int:
         create(kafka)
         run(told, "fill", *arguments, "--count", str(options.count))
         for _ in range(options.rounds):
-            for client in TRIVIAL:
+            for client in (*TRIVIAL, *PASSING_ON):
                 run(told, client, *arguments, "--count", str(options.count))
             for client in SKEW:
                 run(told, client, *arguments, "--count", "10000")
@@ -82,7 +87,10 @@ def create(kafka: str) -> None:
 
     admin = ConfluentAdmin(KafkaOptions(bootstrap_servers=tuple(kafka.split(","))))
     admin.create(
-        [TopicDefinition(name=name, partitions=6) for name in ("consumed", "consumed-skew")]
+        [
+            TopicDefinition(name=name, partitions=6)
+            for name in ("consumed", "consumed-skew", "consumed-results")
+        ]
     )
     admin.close()
 
@@ -120,6 +128,15 @@ def report(told: Told, options: argparse.Namespace) -> str:
     for client, name in TRIVIAL.items():
         rate, cpu = median(told, client, "rate"), median(told, client, "cpu")
         lines.append(f"| {name} | {rate:,.0f} | {cpu:.2f} |")
+    lines += [
+        "",
+        "| each event published to another topic | events/s | of at least once | CPU s / 100k |",
+        "|---|---:|---:|---:|",
+    ]
+    plain = median(told, "sdk_passing_on", "rate")
+    for client, name in PASSING_ON.items():
+        rate, cpu = median(told, client, "rate"), median(told, client, "cpu")
+        lines.append(f"| {name} | {rate:,.0f} | {rate / plain:.2f} | {cpu:.2f} |")
     lines += [
         "",
         "| 10,000 events, 64 keys, one in 100 takes 250 ms, 64 lanes | s | order breaks |",

@@ -62,7 +62,9 @@ class Meter:
         }
 
 
-def sdk_consumer(options: argparse.Namespace, topic: str, **consumer: Any) -> Any:
+def sdk_consumer(
+    options: argparse.Namespace, topic: str, *, exactly_once: bool = False, **consumer: Any
+) -> Any:
     """Return a connection and one of our consumers; nothing is handled yet."""
     import sdk
     from sdk.settings import (
@@ -82,7 +84,8 @@ def sdk_consumer(options: argparse.Namespace, topic: str, **consumer: Any) -> An
         contracts="contracts",
     )
     messaging = sdk.connect(settings=settings)
-    return messaging, messaging.consumer(f"benchmark-{uuid.uuid4().hex}")
+    group = f"benchmark-{uuid.uuid4().hex}"
+    return messaging, messaging.consumer(group, exactly_once=exactly_once)
 
 
 def sdk_trivial(options: argparse.Namespace, **consumer: Any) -> dict[str, float]:
@@ -103,6 +106,38 @@ def sdk_trivial(options: argparse.Namespace, **consumer: Any) -> dict[str, float
 def sdk_lanes(options: argparse.Namespace) -> dict[str, float]:
     """The same with 64 lanes by key."""
     return sdk_trivial(options, concurrency=64)
+
+
+def sdk_passing_on(options: argparse.Namespace, **consumer: Any) -> dict[str, float]:
+    """Publish every event to another topic; counted where it is handled."""
+    from contracts.orders import OrderCreated
+
+    meter = Meter(options.count)
+    messaging, ours = sdk_consumer(options, options.topic, **consumer)
+    messaging.warm_up(OrderCreated)
+
+    def pass_on(event: Any) -> None:
+        messaging.producer.produce(event, topic=f"{options.topic}-results")
+        meter.tick(event)
+
+    ours.handle(OrderCreated, pass_on)
+    ours.start()
+    meter.ended.wait(300)
+    told = meter.told()
+    messaging.close()
+    return told
+
+
+def sdk_exactly_once(options: argparse.Namespace) -> dict[str, float]:
+    """The same in transactions."""
+    return sdk_passing_on(options, exactly_once=True)
+
+
+def sdk_exactly_once_longer(options: argparse.Namespace) -> dict[str, float]:
+    """The same in transactions of a second."""
+    return sdk_passing_on(
+        options, exactly_once=True, transaction_ms=1_000, transaction_records=100_000
+    )
 
 
 def sdk_skew(options: argparse.Namespace) -> dict[str, float]:
@@ -316,6 +351,9 @@ CLIENTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
         fill,
         sdk_trivial,
         sdk_lanes,
+        sdk_passing_on,
+        sdk_exactly_once,
+        sdk_exactly_once_longer,
         sdk_skew,
         sdk_skew_loop,
         sdk_wait_1,

@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from sdk.publishing.delivery import Delivery
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +108,43 @@ def run_sdk(options: dict[str, Any]) -> None:
         messaging.consumer(options["group"]).handle(OrderCreated, handle).run()
 
 
+def run_exactly_once(options: dict[str, Any]) -> None:
+    """Pass events on to another topic, exactly once."""
+    from contracts.orders.order_created.v2 import OrderCreated
+
+    from tests.integration.wiring import connected, settings_for
+
+    settings = evolve(
+        settings_for(
+            options["servers"],
+            options["registry"],
+            options["topic"],
+            provision="none",
+            producer=options["producer"],
+            consumer=options["consumer"],
+        ),
+        instance=options["instance"],
+    )
+    with connected(settings) as messaging:
+
+        def publish(event: OrderCreated) -> Delivery:
+            return messaging.producer.produce(
+                event,
+                key=event.customer_id,
+                topic=options["results"],
+                headers={"number": event.note or ""},
+            )
+
+        def pass_on(event: OrderCreated) -> None:
+            publish(event)
+
+        async def pass_on_in_loop(event: OrderCreated) -> None:
+            await publish(event)
+
+        consumer = messaging.consumer(options["group"], exactly_once=True)
+        consumer.handle(OrderCreated, pass_on_in_loop if options["loop"] else pass_on).run()
+
+
 def run_plain(options: dict[str, Any]) -> None:
     """Read with a bare client, which commits in the background."""
     from confluent_kafka import Consumer
@@ -133,4 +172,6 @@ def note(file: int, key: str, number: str) -> None:
 
 
 if __name__ == "__main__":
-    {"sdk": run_sdk, "plain": run_plain}[sys.argv[1]](json.loads(sys.argv[2]))
+    {"sdk": run_sdk, "plain": run_plain, "exactly_once": run_exactly_once}[sys.argv[1]](
+        json.loads(sys.argv[2])
+    )

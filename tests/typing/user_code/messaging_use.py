@@ -92,6 +92,10 @@ async def publish_atomically(created: OrderCreated, line: OrderLine) -> None:
 def handle(created: OrderCreated) -> None:
     """Handle by calls, rightly and wrongly."""
     with sdk.connect() as messaging:
+        messaging.consumer("billing", exactly_once=True, concurrency=8).handle(
+            OrderCreated, on_created
+        )
+        messaging.consumer("billing", exactly_once="yes")  # refused
         consumer = messaging.consumer("billing")
         consumer.handle(OrderCreated, on_created).handle(OrderCancelled, on_any)
         consumer.handle(OrderCreated, with_context)

@@ -1,0 +1,162 @@
+"""Exactly once on Apache Kafka, while processes and a broker are killed and members come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.integration.rebalanced import Member
+from tests.integration.wiring import connected, meanwhile, order, settings_for, stored
+from tests.servers.kafka import KafkaCluster
+from tests.servers.target import Target
+
+EVENTS = int(os.environ.get("EXACTLY_ONCE_EVENTS", "5000"))
+"""A long run: EXACTLY_ONCE_EVENTS=200000 pytest -s tests/integration/test_exactly_once.py."""
+
+KEYS = 40
+PARTITIONS = 6
+PATIENCE = 120 + EVENTS / 200
+"""Seconds."""
+
+
+@pytest.fixture(scope="module")
+def three(
+    own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaCluster]:
+    """Three brokers."""
+    with own_kafka(tmp_path_factory.mktemp("three"), brokers=3) as cluster:
+        yield cluster
+
+
+class Chaos:
+    """Two members or three, one of which is killed, replaced or sent away now and then.
+
+    Attributes:
+        members: Those that run, by name.
+        done: How often each thing was done.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Member],
+        cluster: KafkaCluster,
+        chance: random.Random,
+    ) -> None:
+        self._make = make
+        self._cluster = cluster
+        self._chance = chance
+        self.members = {name: make(name) for name in ("a", "b")}
+        self.done: Counter[str] = Counter()
+
+    def strike(self) -> None:
+        """Kill a member or a broker and start it again, or let a third member join or leave."""
+        what = self._chance.choice(["kill", "kill", "come and go", "broker"])
+        if what == "broker":
+            process = self._chance.choice(self._cluster.brokers).process
+            process.kill()
+            time.sleep(self._chance.uniform(0.5, 3))
+            process.start()
+        elif what == "kill":
+            name = self._chance.choice(sorted(self.members))
+            self.members.pop(name).kill()
+            self.members[name] = self._make(name)
+        elif "c" in self.members:
+            assert self.members.pop("c").leave() == 0
+        else:
+            self.members["c"] = self._make("c")
+        self.done[what] += 1
+
+
+def results(servers: str, topic: str) -> dict[str, list[int]]:
+    """Return the numbers of the results that a reader of committed records sees, by key."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for record in stored(servers, topic, PATIENCE):
+        number = dict(record.headers)["number"] or b""
+        found[(record.key or b"").decode()].append(int(number))
+    return found
+
+
+@pytest.mark.timeout(600 + EVENTS // 50)
+@pytest.mark.parametrize("handler", ["threads", "loop"])
+def test_each_result_is_there_once_and_in_order(
+    three: KafkaCluster,
+    registry: Target,
+    unique: Callable[[str], str],
+    tmp_path: Path,
+    handler: str,
+) -> None:
+    """Members and brokers are killed at random moments, members join and leave: no difference.
+
+    A reader of committed records sees one result of each event, and those of a key in order.
+    """
+    events = EVENTS if handler == "threads" else min(EVENTS, 3_000)
+    servers, topic, target = three.bootstrap_servers, unique("events"), unique("results")
+    admin = AdminClient({"bootstrap.servers": servers})
+    made = admin.create_topics([NewTopic(name, PARTITIONS, 3) for name in (topic, target)])
+    for future in made.values():
+        future.result(30)
+    options: dict[str, Any] = {
+        "servers": servers,
+        "registry": registry.address,
+        "topic": topic,
+        "results": target,
+        "group": unique("group"),
+        "producer": {"transactional_id": "member-{instance}", "transaction_timeout_ms": 10_000},
+        "consumer": {
+            "session_timeout_ms": 6_000,
+            "concurrency": 8,
+            "transaction_records": 500,
+            "transaction_ms": 50,
+        },
+        "loop": handler == "loop",
+    }
+    settings = settings_for(servers, registry.address, topic, provision="none")
+    chance = random.Random(events)
+    published = threading.Event()
+
+    def publish() -> None:
+        with connected(settings) as messaging:
+            for number in range(events):
+                key = f"k{number % KEYS}"
+                event = evolve(order(number), customer_id=key, note=str(number))
+                messaging.producer.produce(event, key=key)
+                if number % 100 == 99:
+                    time.sleep(0.2 if events <= 5_000 else 0.04)
+        published.set()
+
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str) -> Member:
+            number = len(list(tmp_path.glob("*.log")))
+            member = Member("exactly_once", tmp_path / str(number), instance=name, **options)
+            stack.callback(member.close)
+            return member
+
+        chaos = Chaos(make, three, chance)
+        with meanwhile(publish):
+            while not published.is_set() or chaos.done.total() < 5:
+                time.sleep(chance.uniform(1, 4))
+                chaos.strike()
+        started = time.monotonic()
+        while (count := sum(map(len, results(servers, target).values()))) < events:
+            assert time.monotonic() - started < PATIENCE, f"{count} of {events} results"
+            time.sleep(1)
+        for name in sorted(chaos.members):
+            assert chaos.members[name].leave() == 0
+    found = results(servers, target)
+    print(f"{events} events, {dict(chaos.done)}")
+    assert {key: Counter(numbers) for key, numbers in found.items()} == {
+        f"k{key}": Counter(range(key, events, KEYS)) for key in range(KEYS)
+    }
+    assert all(numbers == sorted(numbers) for numbers in found.values())
