@@ -22,7 +22,7 @@ from sdk.abstractions import (
 from sdk.clock import Clock, SystemClock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Dispatch, Opened
-from sdk.consuming.exactly_once import ExactlyOnce, HandlerTransactions
+from sdk.consuming.exactly_once import ExactlyOnce
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Call, Handlers
 from sdk.consuming.intake import Intake
@@ -32,6 +32,7 @@ from sdk.consuming.offsets import Committer, Place
 from sdk.consuming.partition import Lane, Partition
 from sdk.consuming.processing import Processor
 from sdk.consuming.settlement import Forwards, Settlement
+from sdk.consuming.transactions import HandlerTransactions
 from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
 from sdk.observers import Observers
 from sdk.settings import ConsumerOptions

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
-
-from attrs import frozen
 
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.offsets import Place, as_partitions
 from sdk.consuming.partition import Partition
+from sdk.consuming.transactions import Call, HandlerTransactions, Sent
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -53,71 +51,6 @@ _MOST = 0.8
 """Share of the time after which the broker aborts a transaction that one may be open."""
 
 _FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
-
-
-class Sent(Protocol):
-    """What a handler has published: a `sdk.Delivery`."""
-
-    @property
-    def error(self) -> SdkError | None:
-        """Why it failed for good, or None."""
-
-
-class HandlerTransactions(Protocol):
-    """Transactions, one after another, in which handlers publish.
-
-    Attributes:
-        timeout: Seconds after which the broker aborts one.
-    """
-
-    timeout: float
-
-    def prepare(self) -> None:
-        """Have a client that can begin a transaction; an older instance is fenced.
-
-        Raises:
-            SdkError: As `TransactionalProducer.init_transactions`.
-        """
-
-    def begin(self) -> None:
-        """Begin a transaction."""
-
-    def enter(self) -> None:
-        """Let what this thread or task publishes belong to the open transaction, until `leave`."""
-
-    def leave(self) -> None:
-        """Let it publish outside transactions again."""
-
-    def calling(self) -> Sequence[Sent]:
-        """Return a list, of what this thread or task publishes until this is called again."""
-
-    def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
-        """Commit, with the next offsets to be read; whatever is raised, the transaction has ended.
-
-        Raises:
-            SdkError: As `Transaction.commit`.
-        """
-
-    def abort(self, reason: BaseException) -> None:
-        """Abort."""
-
-    def close(self) -> None:
-        """Release the client."""
-
-
-@frozen
-class Call:
-    """A call of a handler that returned and has published.
-
-    Attributes:
-        partition: Of its records.
-        records: What it was called with.
-        sent: What it has published.
-    """
-
-    partition: Partition
-    records: Sequence[ConsumerRecord]
-    sent: Sequence[Sent]
 
 
 class ExactlyOnce:
@@ -198,7 +131,7 @@ class ExactlyOnce:
 
     def room(self) -> int:
         """Return how many more records may be taken now."""
-        if not self._ready or self._closing is not None:
+        if not self._ready or self._closing is not None or self._doomed is not None:
             return 0
         return max(0, self._records - self._span)
 
@@ -292,19 +225,24 @@ class ExactlyOnce:
                 for each in asked:
                     if each.offset is not None:
                         self._starts[each.topic, each.partition] = each.offset
-        except BrokerUnavailableError as error:
+            self._rewind()
+        except BrokerError as error:
+            if not isinstance(error, BrokerUnavailableError) and isinstance(error, _FINAL):
+                raise
             self._pause()
             logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
             return
+        self._unknown, self._ready = False, True
+
+    def _rewind(self) -> None:
+        """Read what was dropped from where the last transaction that was committed ended."""
         for place, old in list(self._partitions.items()):
-            if not old.dropped:
-                continue
-            self._partitions[place] = old.renewed()
             start = self._starts.get(place, old.watermark.first)
-            if start is not None:
+            if old.dropped and start is not None:
                 topic, number = place
                 self._broker.seek(TopicPartition(topic=topic, partition=number, offset=start))
-        self._unknown, self._ready = False, True
+            if old.dropped:
+                self._partitions[place] = old.renewed()
 
     def _begin(self, span: int) -> None:
         self._transactions.begin()
@@ -372,6 +310,11 @@ class ExactlyOnce:
             and self._starts.get(place) != offset
         ]
         started = self._clock.monotonic()
+        if not offsets and not self._calls:  # all that was begun is to be tried again
+            self._opened, self._closing = started, None
+            for each_kept in keep:
+                self._lanes.release(each_kept)
+            return
         try:
             self._transactions.commit(offsets, self._broker.group_metadata())
         except SdkError as error:

@@ -16,10 +16,10 @@ from typing import Any
 from attrs import frozen
 
 from sdk.consuming.dispatch import Opened, Task
-from sdk.consuming.exactly_once import Sent
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
+from sdk.consuming.transactions import Sent
 from sdk.correlation import handled
 from sdk.errors import BatchFailed, ConfigurationError
 from sdk.records import ConsumerRecord

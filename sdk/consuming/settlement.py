@@ -16,12 +16,13 @@ from sdk.abstractions import AroundHandler
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Task
-from sdk.consuming.exactly_once import ExactlyOnce, Sent
+from sdk.consuming.exactly_once import ExactlyOnce
 from sdk.consuming.failures import FailurePolicy, classify, raised
 from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
 from sdk.consuming.partition import Failed, Partition, attempt_at
+from sdk.consuming.transactions import Sent
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,

@@ -1,0 +1,77 @@
+"""What an exactly-once consumer needs of transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from sdk.consuming.partition import Partition
+from sdk.errors import SdkError
+from sdk.records import ConsumerRecord, TopicPartition
+
+
+class Sent(Protocol):
+    """What a handler has published: a `sdk.Delivery`."""
+
+    @property
+    def error(self) -> SdkError | None:
+        """Why it failed for good, or None."""
+
+
+class HandlerTransactions(Protocol):
+    """Transactions, one after another, in which handlers publish.
+
+    Attributes:
+        timeout: Seconds after which the broker aborts one.
+    """
+
+    timeout: float
+
+    def prepare(self) -> None:
+        """Have a client that can begin a transaction; an older instance is fenced.
+
+        Raises:
+            SdkError: As `TransactionalProducer.init_transactions`.
+        """
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def enter(self) -> None:
+        """Let what this thread or task publishes belong to the open transaction, until `leave`."""
+
+    def leave(self) -> None:
+        """Let it publish outside transactions again."""
+
+    def calling(self) -> Sequence[Sent]:
+        """Return a list, of what this thread or task publishes until this is called again."""
+
+    def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
+        """Commit, with the next offsets to be read; whatever is raised, the transaction has ended.
+
+        Raises:
+            SdkError: As `Transaction.commit`.
+        """
+
+    def abort(self, reason: BaseException) -> None:
+        """Abort."""
+
+    def close(self) -> None:
+        """Release the client."""
+
+
+@frozen
+class Call:
+    """A call of a handler that returned and has published.
+
+    Attributes:
+        partition: Of its records.
+        records: What it was called with.
+        sent: What it has published.
+    """
+
+    partition: Partition
+    records: Sequence[ConsumerRecord]
+    sent: Sequence[Sent]
