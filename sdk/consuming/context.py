@@ -57,7 +57,9 @@ class Context:
             RegistryError: The key's schema is unavailable.
         """
         record = self.record
-        return record.key if self._keys is None else self._keys.decode(record.key, record.topic)
+        if self._keys is None:
+            return record.key
+        return self._keys.decode(record.key, record.topic, record.headers)
 
     @property
     def headers(self) -> tuple[Header, ...]:

@@ -378,7 +378,7 @@ class ExactlyOnce:
                 self._blame(call.partition, record, failed[0])
         self._end()
         self._ready = False
-        if isinstance(reason, TransactionAbortedError | BrokerError) and not blamed:
+        if isinstance(reason, SdkError) and not blamed:
             self._pause()
 
     def _pause(self) -> None:
