@@ -27,6 +27,9 @@ from sdk.transactions.failures import fenced, must_be_aborted
 _TURN_SECONDS = 0.1
 """Signal handlers run between two turns of a call that waits."""
 
+_OFFSETS_TURN_SECONDS = 5.0
+"""Requests that send offsets are given up with their turn, and begin anew in the next."""
+
 _PAUSE_SECONDS = 0.02
 
 
@@ -70,7 +73,9 @@ class ConfluentTransactionalProducer(ConfluentProducer):
         """Let the next offsets to be read be committed with the transaction."""
         places = [Place(each.topic, each.partition, each.offset or 0) for each in offsets]
         send = self._client.send_offsets_to_transaction
-        self._wait("send offsets", lambda turn: send(places, group, turn), timeout)
+        self._wait(
+            "send offsets", lambda turn: send(places, group, turn), timeout, _OFFSETS_TURN_SECONDS
+        )
 
     def commit(self, timeout: float) -> None:
         """Wait for every record, then make the transaction's records and offsets visible."""
@@ -92,12 +97,18 @@ class ConfluentTransactionalProducer(ConfluentProducer):
     def _name(self) -> str:
         return f"with the transactional id {self.transactional_id!r}"
 
-    def _wait(self, doing: str, call: Callable[[float], Any], timeout: float) -> None:
+    def _wait(
+        self,
+        doing: str,
+        call: Callable[[float], Any],
+        timeout: float,
+        longest: float = _TURN_SECONDS,
+    ) -> None:
         """Call until it succeeds, fails for good, or ``timeout`` seconds have passed."""
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
-            error = self._turn(call, max(0.0, min(_TURN_SECONDS, left)))
+            error = self._turn(call, max(0.0, min(longest, left)))
             if error is None:
                 return
             failed = self._classed(doing, error)
