@@ -144,6 +144,13 @@ class Completion(RuleBasedStateMachine):
         else:
             assert self.watermark.offset == self.taken[-1] + 1
 
+    @invariant()
+    def the_highest_done_offset_is_known(self) -> None:
+        """Offsets that were passed over do not count as done."""
+        done = set(self.taken) - self.open
+        before_all = self.taken[0] - 1 if self.taken else -1
+        assert self.watermark.reached == max(done, default=before_all)
+
 
 TestCompletion = Completion.TestCase
 
