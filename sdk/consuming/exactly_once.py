@@ -24,7 +24,6 @@ from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
     BrokerError,
-    BrokerUnavailableError,
     ConfigurationError,
     FencedError,
     HandlerError,
@@ -227,7 +226,7 @@ class ExactlyOnce:
                         self._starts[each.topic, each.partition] = each.offset
             self._rewind()
         except BrokerError as error:
-            if not isinstance(error, BrokerUnavailableError) and isinstance(error, _FINAL):
+            if isinstance(error, _FINAL):
                 raise
             self._pause()
             logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
@@ -252,14 +251,13 @@ class ExactlyOnce:
     def _is_due(self, opened: float) -> bool:
         left = opened + self._seconds - self._clock.monotonic()
         if left > 0 and self._closing is None and self._span >= self._records:
+            every = list(self._partitions.values())
             done = self._lanes.wait_until(
-                lambda: self._doomed is not None or not self._in_flight(), min(left, _WAIT_SECONDS)
+                lambda: self._doomed is not None or not any(each.watermark.count for each in every),
+                min(left, _WAIT_SECONDS),
             )
             return done and self._doomed is None
         return left <= 0 or self._closing is not None
-
-    def _in_flight(self) -> int:
-        return sum(each.watermark.count for each in self._partitions.values())
 
     def _is_settled(self) -> bool:
         return all(each.settled for each in self._partitions.values())
@@ -312,8 +310,7 @@ class ExactlyOnce:
         started = self._clock.monotonic()
         if not offsets and not self._calls:  # all that was begun is to be tried again
             self._opened, self._closing = started, None
-            for each_kept in keep:
-                self._lanes.release(each_kept)
+            self._go_on(keep)
             return
         try:
             self._transactions.commit(offsets, self._broker.group_metadata())
@@ -331,11 +328,15 @@ class ExactlyOnce:
         if offsets:
             seconds = self._clock.monotonic() - started
             self._observers.notify(OffsetsCommitted(self._group, tuple(offsets), seconds))
-        in_flight = sum(each.watermark.count for each in keep)
-        if in_flight:
+        self._go_on(keep)
+
+    def _go_on(self, partitions: Sequence[Partition]) -> None:
+        """Hand out partitions again, in a transaction."""
+        in_flight = sum(each.watermark.count for each in partitions)
+        if in_flight and self._opened is None:
             self._begin(in_flight)
-        for each_kept in keep:
-            self._lanes.release(each_kept)
+        for partition in partitions:
+            self._lanes.release(partition)
 
     def _failed(self, error: SdkError) -> None:
         cause = error.__cause__
@@ -363,12 +364,7 @@ class ExactlyOnce:
         every = list(self._partitions.values())
         self._lanes.drop(every)
         self._leaving += [each for each in every if each.active]
-        logger.log(
-            logging.INFO if isinstance(reason, HandlerError) else logging.WARNING,
-            "group %s: a transaction was rolled back, its records come again: %s",
-            self._group,
-            reason,
-        )
+        logger.info("group %s: the records of a transaction come again: %s", self._group, reason)
         blamed = False
         for call in self._calls:
             failed = [each.error for each in call.sent if _own(each.error)]
