@@ -12,13 +12,15 @@ little_endian(const uint8_t *bytes, int count)
     return number;
 }
 
-static inline float
-float_at(const uint8_t *bytes)
+/* Return -1 for a signalling NaN: whether it stays one depends on the version of Python. */
+static inline int
+float_at(const uint8_t *bytes, double *value)
 {
     uint32_t bits = (uint32_t)little_endian(bytes, 4);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    float narrow;
+    memcpy(&narrow, &bits, sizeof narrow);
+    *value = narrow;
+    return narrow != narrow && (bits & 0x400000) == 0 ? -1 : 0;
 }
 
 static inline double
@@ -47,13 +49,14 @@ read_floating(Reader *reader, const Op *op)
 {
     const uint8_t *bytes;
     int64_t whole;
+    double number;
     switch (op->wire) {
     case OP_DOUBLE:
         bytes = take(reader, 8);
         return bytes ? PyFloat_FromDouble(double_at(bytes)) : NULL;
     case OP_FLOAT:
         bytes = take(reader, 4);
-        return bytes ? PyFloat_FromDouble(float_at(bytes)) : NULL;
+        return bytes && float_at(bytes, &number) == 0 ? PyFloat_FromDouble(number) : NULL;
     default:
         if (read_whole(reader, op->wire, &whole) < 0)
             return NULL;
