@@ -254,6 +254,7 @@ SHAPES: tuple[Shape, ...] = (
         "text of 10 kB",
         record("Text", text="string"),
         lambda n, _: {"text": f"{n:05}" + "lorem ipsum " * 830},
+        count=50,  # more of them would measure how fast the kernel hands out memory
     ),
     Shape(
         "map of 100",
