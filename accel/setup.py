@@ -18,7 +18,7 @@ setup(
         Extension(
             "sdk_accel._vm",
             [f"src/{name}.c" for name in SOURCES],
-            depends=["src/abi.h", "src/cursor.h", "src/vm.h"],
+            depends=[f"src/{name}.h" for name in ("abi", "cursor", "items", "output", "vm")],
             extra_compile_args=FLAGS,
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
             py_limited_api=ABI3,

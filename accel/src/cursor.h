@@ -8,6 +8,7 @@ typedef struct {
     Table *table;
     const uint8_t *p, *end;
     Py_ssize_t depth, empty_items;
+    uintptr_t stack_end;
 } Reader;
 
 /* Read a zigzag varint of at most 64 bits; one with needless bytes is refused. */
@@ -71,6 +72,35 @@ take_block(Reader *reader, int64_t *size)
     return read_long(reader, size) < 0 ? NULL : take(reader, *size);
 }
 
+static inline uint64_t
+little_endian(const uint8_t *bytes, int count)
+{
+    uint64_t number = 0;
+    while (count-- > 0)
+        number = number << 8 | bytes[count];
+    return number;
+}
+
+/* Return -1 for a signalling NaN: whether it stays one depends on the version of Python. */
+static inline int
+float_at(const uint8_t *bytes, double *value)
+{
+    uint32_t bits = (uint32_t)little_endian(bytes, 4);
+    float narrow;
+    memcpy(&narrow, &bits, sizeof narrow);
+    *value = narrow;
+    return narrow != narrow && (bits & 0x400000) == 0 ? -1 : 0;
+}
+
+static inline double
+double_at(const uint8_t *bytes)
+{
+    uint64_t bits = little_endian(bytes, 8);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* Read the head of a block; return its count, 0 at the end and -1 where it cannot be right. With
  * skipped, a block that says its size is jumped over, and the next one is read. */
 static inline int64_t
@@ -103,15 +133,13 @@ next_block(Reader *reader, Py_ssize_t least, int skipped)
     }
 }
 
-/* Count a record that can contain itself; -1 where there are too many inside each other. */
+/* Count a record; -1 where there are too many inside each other. */
 static inline int
 enter(Reader *reader, const Record *record)
 {
     if (!record->recursive)
         return 0;
-    if (reader->depth >= reader->table->max_depth)
-        return -1;
-    if (Py_EnterRecursiveCall(" while reading an event"))
+    if (reader->depth >= reader->table->max_depth || stack_place() < reader->stack_end)
         return -1;
     reader->depth++;
     return 0;
@@ -120,10 +148,7 @@ enter(Reader *reader, const Record *record)
 static inline void
 leave(Reader *reader, const Record *record)
 {
-    if (record->recursive) {
-        reader->depth--;
-        Py_LeaveRecursiveCall();
-    }
+    reader->depth -= record->recursive;
 }
 
 /* skipper.c */

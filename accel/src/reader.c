@@ -1,36 +1,8 @@
 /* Bytes -> events. */
 #include "cursor.h"
+#include "items.h"
 
 static PyObject *read_value(Reader *reader, const Op *op);
-
-static inline uint64_t
-little_endian(const uint8_t *bytes, int count)
-{
-    uint64_t number = 0;
-    while (count-- > 0)
-        number = number << 8 | bytes[count];
-    return number;
-}
-
-/* Return -1 for a signalling NaN: whether it stays one depends on the version of Python. */
-static inline int
-float_at(const uint8_t *bytes, double *value)
-{
-    uint32_t bits = (uint32_t)little_endian(bytes, 4);
-    float narrow;
-    memcpy(&narrow, &bits, sizeof narrow);
-    *value = narrow;
-    return narrow != narrow && (bits & 0x400000) == 0 ? -1 : 0;
-}
-
-static inline double
-double_at(const uint8_t *bytes)
-{
-    uint64_t bits = little_endian(bytes, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 /* --- primitives --------------------------------------------------------------------------------- */
 
@@ -176,48 +148,6 @@ read_enum(Reader *reader, const Op *op)
 
 /* --- arrays and maps ---------------------------------------------------------------------------- */
 
-#define FEW 32
-
-/* Items under construction: on the C stack while there are few, so that no list is made. */
-typedef struct {
-    PyObject *few[FEW];
-    PyObject **items;
-    Py_ssize_t count, room;
-} Items;
-
-static int
-items_grow(Items *items)
-{
-    Py_ssize_t room = items->room * 4;
-    PyObject **grown = PyMem_Realloc(items->items == items->few ? NULL : items->items,
-                                     (size_t)room * sizeof(PyObject *));
-    if (grown == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    if (items->items == items->few)
-        memcpy(grown, items->few, (size_t)items->count * sizeof(PyObject *));
-    items->items = grown;
-    items->room = room;
-    return 0;
-}
-
-/* Make a tuple of the items, which take their references along; NULL drops them. */
-static PyObject *
-items_end(Items *items, int failed)
-{
-    PyObject *tuple = failed ? NULL : PyTuple_New(items->count);
-    for (Py_ssize_t i = 0; i < items->count; i++) {
-        if (tuple == NULL)
-            Py_DECREF(items->items[i]);
-        else
-            PyTuple_SET_ITEM(tuple, i, items->items[i]);
-    }
-    if (items->items != items->few)
-        PyMem_Free(items->items);
-    return tuple;
-}
-
 static PyObject *
 read_array(Reader *reader, const Op *op)
 {
@@ -320,10 +250,10 @@ read_union(Reader *reader, const Op *op)
 /* --- records ------------------------------------------------------------------------------------ */
 
 static PyObject *
-read_default(Table *table, const Default *value, Py_ssize_t depth)
+read_default(Table *table, const Default *value, Py_ssize_t depth, uintptr_t stack_end)
 {
     const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(value->bytes);
-    Reader reader = {table, data, data + PyBytes_GET_SIZE(value->bytes), depth, 0};
+    Reader reader = {table, data, data + PyBytes_GET_SIZE(value->bytes), depth, 0, stack_end};
     return read_value(&reader, &value->op);
 }
 
@@ -334,7 +264,7 @@ default_value(Reader *reader, const Default *value)
         Py_INCREF(value->value);
         return value->value;
     }
-    return read_default(reader->table, value, reader->depth);
+    return read_default(reader->table, value, reader->depth, reader->stack_end);
 }
 
 /* Read a value into a slot. */
@@ -451,7 +381,7 @@ read_event(Table *table, const uint8_t *data, Py_ssize_t size, Py_ssize_t start)
 {
     if (start < 0 || start > size || size > table->max_payload_bytes)
         return NULL;
-    Reader reader = {table, data + start, data + size, 0, 0};
+    Reader reader = {table, data + start, data + size, 0, 0, stack_place() - STACK_BUDGET};
     PyObject *value = read_value(&reader, &table->root);
     if (value != NULL && reader.p != reader.end)
         Py_CLEAR(value);
@@ -469,7 +399,7 @@ read_defaults(Table *table)
             if (value->value == NULL)
                 continue;
             value->value = NULL;
-            PyObject *made = read_default(table, value, 0);
+            PyObject *made = read_default(table, value, 0, stack_place() - STACK_BUDGET);
             if (made == NULL) {
                 if (!PyErr_Occurred())
                     PyErr_SetString(Unsupported, "a default that cannot be read");

@@ -20,7 +20,7 @@ enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, MICROSECOND, PARTS };
 
 static PyObject *date_class, *time_class, *datetime_class, *utc;
 static descrgetfunc part_get;
-static PyObject *part_descriptors[3][PARTS + 1]; /* by class: descriptors of the parts, then of tzinfo */
+static PyObject *part_descriptors[3][PARTS + 1]; /* by class: of the parts, then of tzinfo */
 
 enum { OF_DATE, OF_TIME, OF_DATETIME };
 
@@ -30,9 +30,10 @@ descriptors_of(PyObject *cls, int kind, int first, int last)
     static const char *const names[] = {
         "year", "month", "day", "hour", "minute", "second", "microsecond", "tzinfo"};
     for (int i = first; i <= last; i++) {
-        part_descriptors[kind][i] = PyObject_GetAttrString(cls, names[i]);
-        if (part_descriptors[kind][i] == NULL || !Py_IS_TYPE(part_descriptors[kind][i], &PyGetSetDescr_Type))
+        PyObject *found = PyObject_GetAttrString(cls, names[i]);
+        if (found == NULL || !Py_IS_TYPE(found, &PyGetSetDescr_Type))
             return -1;
+        part_descriptors[kind][i] = found;
     }
     return 0;
 }

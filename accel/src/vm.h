@@ -109,6 +109,17 @@ typedef struct {
     char bytes[KEY_CACHE_LONGEST];
 } Key;
 
+/* Records inside each other take C stack, of which a thread may have little, whatever the limit of
+ * depth is. Beyond this many bytes the interpreter takes over, which Python guards. */
+#define STACK_BUDGET 131072
+
+static inline uintptr_t
+stack_place(void)
+{
+    volatile char here = 0;
+    return (uintptr_t)&here;
+}
+
 typedef struct {
     Op root;
     Record *records;

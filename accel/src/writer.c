@@ -1,88 +1,9 @@
 /* Events -> bytes. */
-#include "vm.h"
+#include "output.h"
 #include <float.h>
 #include <math.h>
 
-#define STACK_ROOM 1024
-
-/* Where bytes go: on the C stack while they are few, then into a buffer. */
-typedef struct {
-    Table *table;
-    uint8_t *p, *end, *start;
-    Buffer buffer;
-    Py_ssize_t depth;
-} Writer;
-
 static int write_value(Writer *writer, const Op *op, PyObject *value);
-
-/* --- the buffer and the wire -------------------------------------------------------------------- */
-
-static int
-grow(Writer *writer, Py_ssize_t size)
-{
-    Py_ssize_t used = writer->p - writer->start;
-    if (size > PY_SSIZE_T_MAX / 4 - used) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    Py_ssize_t room = used + used / 2 + size + STACK_ROOM; /* one long value leaves little over */
-    int first = writer->buffer == NULL;
-    if (buffer_resize(&writer->buffer, room) < 0)
-        return -1;
-    uint8_t *start = (uint8_t *)buffer_data(writer->buffer);
-    if (first)
-        memcpy(start, writer->start, (size_t)used);
-    writer->start = start;
-    writer->p = start + used;
-    writer->end = start + room;
-    return 0;
-}
-
-static inline int
-reserve(Writer *writer, Py_ssize_t size)
-{
-    return writer->end - writer->p >= size ? 0 : grow(writer, size);
-}
-
-static inline int
-write_raw(Writer *writer, const void *bytes, Py_ssize_t size)
-{
-    if (reserve(writer, size) < 0)
-        return -1;
-    memcpy(writer->p, bytes, (size_t)size);
-    writer->p += size;
-    return 0;
-}
-
-/* Write a zigzag varint. */
-static inline int
-write_long(Writer *writer, int64_t value)
-{
-    if (reserve(writer, 10) < 0)
-        return -1;
-    uint64_t number = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
-    uint8_t *p = writer->p;
-    while (number > 127) {
-        *p++ = (uint8_t)(number | 128);
-        number >>= 7;
-    }
-    *p++ = (uint8_t)number;
-    writer->p = p;
-    return 0;
-}
-
-static inline int
-write_block(Writer *writer, const void *bytes, Py_ssize_t size)
-{
-    return write_long(writer, size) < 0 ? -1 : write_raw(writer, bytes, size);
-}
-
-static inline void
-put_little_endian(uint8_t *bytes, uint64_t number, int count)
-{
-    for (int i = 0; i < count; i++, number >>= 8)
-        bytes[i] = (uint8_t)number;
-}
 
 /* --- primitives --------------------------------------------------------------------------------- */
 
@@ -364,13 +285,11 @@ write_record(Writer *writer, const Op *op, PyObject *value)
         return -1;
     if (!record->recursive)
         return write_fields(writer, record, value);
-    if (writer->depth >= writer->table->max_depth ||
-        Py_EnterRecursiveCall(" while writing an event"))
+    if (writer->depth >= writer->table->max_depth || stack_place() < writer->stack_end)
         return -1;
     writer->depth++;
     int failed = write_fields(writer, record, value);
     writer->depth--;
-    Py_LeaveRecursiveCall();
     return failed;
 }
 
@@ -434,7 +353,8 @@ PyObject *
 write_event(Table *table, PyObject *value, const char *prefix, Py_ssize_t size)
 {
     uint8_t stack[STACK_ROOM];
-    Writer writer = {table, stack, stack + STACK_ROOM, stack, NULL, 0};
+    Writer writer = {table, stack, stack + STACK_ROOM, stack, NULL, 0,
+                     stack_place() - STACK_BUDGET};
     if (write_raw(&writer, prefix, size) < 0 || write_value(&writer, &table->root, value) < 0) {
         buffer_free(writer.buffer);
         return NULL;

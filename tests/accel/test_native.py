@@ -139,6 +139,29 @@ def test_depth_is_limited_both_ways() -> None:
             decode(b"\2" * (length - 1) + b"\0")
 
 
+def test_depth_beyond_the_stack_of_a_thread_is_our_error() -> None:
+    """A limit that is too generous ends in an error, not in a crash, however small the stack is."""
+    rows = {"type": "array", "items": {"type": "map", "values": {"type": "array", "items": "R"}}}
+    cls, other = event_class(record(("f", rows))), event_class(record(("g", "int", 1)))
+    generous = Limits(max_depth=1_000_000)
+    read = decoder_for(cls, limits=generous)
+    skip = decoder_for(other, record(("f", rows)), limits=generous)
+    errors: list[DeserializationError] = []
+
+    def work() -> None:
+        for function in (read, skip):
+            with pytest.raises(DeserializationError, match="nested too deeply") as caught:
+                function(b"\x02\x02\x02a\x02" * 100_000)
+            errors.append(caught.value)
+
+    former = threading.stack_size(1 << 19)
+    thread = threading.Thread(target=work)
+    thread.start()
+    threading.stack_size(former)
+    thread.join()
+    assert len(errors) == 2
+
+
 def test_counts_are_checked_before_anything_is_built() -> None:
     """Counts of 2**40, 2**31 and -2**63 items end in an error at once."""
     cls = event_class(record(("f", {"type": "array", "items": "long"})))
