@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
@@ -12,6 +13,7 @@ from attrs import frozen
 
 from sdk.avro.contracts import contract_schema, dependencies, info_of
 from sdk.avro.schema import RecordSchema
+from sdk.avro.schema.canonical import normalized_hash
 from sdk.errors import InvalidSchemaError, SchemaError
 
 _OURS: Final = "sdk.events"
@@ -25,6 +27,11 @@ class Binding:
     cls: type[Any]
     schema: RecordSchema
     types: Mapping[str, type[Any]]
+
+    @cached_property
+    def hash(self) -> str:
+        """`normalized_hash` of the schema."""
+        return normalized_hash(self.schema)
 
 
 @frozen

@@ -20,6 +20,7 @@ from sdk.errors import DeserializationError, IncompatibleSchemaError
 
 if TYPE_CHECKING:
     from sdk.avro.codec.executors import Executor
+    from sdk.avro.codec.plan import Plan
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
 """JSON text, what it would load as, or a parsed schema."""
@@ -92,6 +93,7 @@ class Cache:
 
 _CACHE_SIZE: Final = 1000
 _bindings: Final = Cache(_CACHE_SIZE)
+_plans: Final = Cache(_CACHE_SIZE)
 _encoders: Final = Cache(_CACHE_SIZE)
 _decoders: Final = Cache(_CACHE_SIZE)
 _by_text: Final = Cache(_CACHE_SIZE)
@@ -178,7 +180,7 @@ def encoder_for(
     def make() -> Encoder[_T]:
         bound = binding(cls)
         if other is None:
-            plan = encode_plan(bound.schema, bound.types)
+            plan = _own_plan(bound)
         else:
             plan = encode_plan_as(_resolved(bound.schema, other, bound), bound.schema, bound.types)
         return executor().compile_encoder(plan, limits)
@@ -214,15 +216,19 @@ def decoder_for(
     from sdk.avro.codec.executors import executor
 
     bound = binding(cls)
-    writer = bound.schema if writer_schema is None else _parsed(writer_schema, references, limits)
-    key = (cls, normalized_hash(writer), normalized_hash(bound.schema), limits)
+    writer = None if writer_schema is None else _parsed(writer_schema, references, limits)
+    written = None if writer is None else normalized_hash(writer)
+    own = writer is None or written == bound.hash
 
     def make() -> Decoder[_T]:
-        resolution = _resolved(writer, bound.schema, bound)
-        plan = decode_plan(resolution, bound.schema, bound.types)
+        if writer is None or own:
+            plan = _own_plan(bound)
+        else:
+            resolution = _resolved(writer, bound.schema, bound)
+            plan = decode_plan(resolution, bound.schema, bound.types)
         return executor().compile_decoder(plan, limits)
 
-    return _decoders.get_or_make(key, make)
+    return _decoders.get_or_make((cls, None if own else written, limits), make)
 
 
 @contextmanager
@@ -254,6 +260,11 @@ def binding(cls: type[Any]) -> Binding:
         SchemaError: The class has none, or does not fit it.
     """
     return _bindings.get_or_make((cls,), lambda: bind(cls))
+
+
+def _own_plan(bound: Binding) -> Plan:
+    """Return the plan that writes a class by its own schema, and reads what was written so."""
+    return _plans.get_or_make((bound.cls,), lambda: encode_plan(bound.schema, bound.types))
 
 
 def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:

@@ -24,7 +24,7 @@ def finished(plan: ops.Plan) -> ops.Plan:
         evolve(
             record,
             recursive=index in recursive,
-            fields=tuple(evolve(each, op=_sized(each.op, sizes)) for each in record.fields),
+            fields=tuple(_sized_field(each, sizes) for each in record.fields),
             defaults=tuple(
                 evolve(each, op=_sized(each.op, sizes), fresh=_is_mutable(each.op, mutable))
                 for each in record.defaults
@@ -86,6 +86,11 @@ def _sized(op: ops.Op, sizes: list[int]) -> ops.Op:
             return ops.Skip(_sized(op.op, sizes))
         case _:
             return op
+
+
+def _sized_field(each: ops.FieldPlan, sizes: list[int]) -> ops.FieldPlan:
+    op = _sized(each.op, sizes)
+    return each if op is each.op else evolve(each, op=op)  # most are leaves; `evolve` takes long
 
 
 def _below(record: ops.RecordPlan) -> set[int]:
