@@ -79,6 +79,8 @@ def without_comments(text: str) -> str:
 
 def is_deeper(value: Any, limit: int) -> bool:
     """Tell whether arrays and objects nest more than so many levels, without recursion."""
+    if isinstance(value, str):
+        return False
     level = [value]
     for _ in range(limit + 1):
         level = [

@@ -18,13 +18,13 @@ NAME_REMEDY: Final = "use letters, digits and _, not starting with a digit"
 
 def is_name(text: object) -> bool:
     """Tell whether a value may be a name: letters, digits and ``_``, no digit first."""
-    return (
-        isinstance(text, str)
-        and (text[:1] == "_" or (text[:1].isalpha() and text[0] <= "\uffff"))
-        and all(
-            letter == "_" or ((letter.isalpha() or letter.isdecimal()) and letter <= "\uffff")
-            for letter in text
-        )
+    if not isinstance(text, str):
+        return False
+    if text.isascii():
+        return text.isidentifier()
+    return (text[0] == "_" or (text[0].isalpha() and text[0] <= "\uffff")) and all(
+        letter == "_" or ((letter.isalpha() or letter.isdecimal()) and letter <= "\uffff")
+        for letter in text
     )
 
 
