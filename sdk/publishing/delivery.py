@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 _FAILURES_KEPT = 10_000
 
-_Waiter = tuple[Callable[[Any], None], Any]
-"""How a thread or a task that waits is woken: a function and its argument."""
+_Waiters = tuple[Callable[[Any], None], Any, "_Waiters | None"]
+"""How a thread or a task that waits is woken, a function and its argument, and those before it."""
 
 
 class Delivery:
@@ -40,7 +40,7 @@ class Delivery:
         self.record = record
         self._tracker = tracker
         self._outcome: DeliveryReport | SdkError | None = None
-        self._waiters: list[_Waiter] | None = None
+        self._waiters: _Waiters | None = None
 
     @property
     def topic(self) -> str:
@@ -92,7 +92,8 @@ class Delivery:
         if self._outcome is None:
             settled = threading.Lock()
             settled.acquire()
-            self._add((_release, settled))
+            with self._tracker.lock:
+                self._waiters = _release, settled, self._waiters
             patience = -1 if timeout is None else timeout
             if self._outcome is None and not settled.acquire(timeout=patience):
                 raise self._tracker.overdue(self.record, patience)
@@ -103,7 +104,8 @@ class Delivery:
             loop = asyncio.get_running_loop()
             waker = self._tracker.wakers.get(loop) or self._tracker.waker(loop)
             future = loop.create_future()
-            self._add((waker.due, future))
+            with self._tracker.lock:
+                self._waiters = waker.due, future, self._waiters
             if self._outcome is None:
                 yield from future
         return self._settled()
@@ -120,20 +122,13 @@ class Delivery:
         waiters = self._waiters
         if error is not None:
             self._tracker.failed(self, watched=waiters is not None)
-        if waiters is not None:
-            for wake, whom in waiters:
-                wake(whom)
+        while waiters is not None:
+            wake, whom, waiters = waiters
+            wake(whom)
 
     def __repr__(self) -> str:
         state = "under way" if self._outcome is None else self._final
         return f"<Delivery to {self.record.topic}: {state}>"
-
-    def _add(self, waiter: _Waiter) -> None:
-        with self._tracker.lock:
-            if self._waiters is None:
-                self._waiters = [waiter]
-            else:
-                self._waiters.append(waiter)
 
     @property
     def _final(self) -> DeliveryReport | SdkError | None:
@@ -144,7 +139,7 @@ class Delivery:
         return outcome
 
     def _settled(self) -> DeliveryReport:
-        outcome = self._final
+        outcome = self._outcome if self._tracker.overruled is None else self._final
         if type(outcome) is DeliveryReport:
             return outcome
         assert isinstance(outcome, SdkError)
