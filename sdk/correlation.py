@@ -25,7 +25,7 @@ handled: ContextVar[Handled | None] = ContextVar("sdk_handled", default=None)
 def carry_on(
     record: ProducerRecord, trace_headers: tuple[str, ...] = TRACE_HEADERS
 ) -> ProducerRecord:
-    """Tie a record to the one that is being handled: the `Interceptor` that is always there.
+    """Tie a record to the one that is being handled: what encoders do last with each record.
 
     Headers that the record has already stay as they are. Where spans are made, those of the trace
     context tell more than the handled record's.

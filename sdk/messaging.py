@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from attrs import evolve, frozen
 
-from sdk import correlation
 from sdk.abstractions import (
     AroundHandler,
     Broker,
@@ -34,6 +33,7 @@ from sdk.consuming.engine import ConsumerParts
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.retry_topics import RetryTopics
+from sdk.correlation import carry_on
 from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog, Event, find_catalog
@@ -185,11 +185,10 @@ class Messaging(ClosingDeliveries):
         if self._tracing is None:
             self._observers = Observers(observers)
             self._around = combined(around)
-            self._interceptors = (*interceptors, correlation.carry_on)
         else:
             self._observers = Observers(observers, rare=[self._tracing.observe])
             self._around = combined([self._tracing, *around])
-            self._interceptors = (*interceptors, partial(correlation.carry_on, trace_headers=()))
+        self._interceptors = tuple(interceptors)
         self._encoders: Once[bool, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
@@ -570,6 +569,7 @@ class Messaging(ClosingDeliveries):
             if self._tracing is not None and tracing is None
             else self._interceptors,
             tracing,
+            carry_on if self._tracing is None else partial(carry_on, trace_headers=()),
         )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sdk.cloud_events import CloudEventHeaders
-from sdk.correlation import carry_on
 from sdk.errors import SerializationError
 from sdk.records import ConsumerRecord, Header, ProducerRecord
 from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop, within
@@ -147,7 +146,7 @@ def test_a_failing_interceptor_sends_nothing() -> None:
 
 def test_an_event_names_the_one_that_caused_it() -> None:
     """The id of the record being handled is the cause, and the correlation id if it has none."""
-    encoder = Shop().encoder(interceptors=[carry_on])
+    encoder = Shop().encoder()
     with within(handled(("ce_id", b"first"))):
         record = encoder.record(ORDER)
     headers = dict(record.headers)
@@ -157,7 +156,7 @@ def test_an_event_names_the_one_that_caused_it() -> None:
 
 def test_correlation_and_trace_are_carried_on() -> None:
     """The correlation id and the trace context of the handled record pass to what follows."""
-    encoder = Shop().encoder(interceptors=[carry_on])
+    encoder = Shop().encoder()
     came = (
         ("ce_id", b"second"),
         ("ce_correlationid", b"first"),
@@ -179,7 +178,7 @@ def test_correlation_and_trace_are_carried_on() -> None:
 
 def test_nothing_is_carried_on_outside_of_handling() -> None:
     """Before and after the handling of a record, events have no cause; nesting is undone."""
-    encoder = Shop().encoder(interceptors=[carry_on])
+    encoder = Shop().encoder()
     plain = Shop().encoder().record(ORDER)
     assert encoder.record(ORDER) == plain
     with within(handled(("ce_id", b"outer"))):
@@ -191,6 +190,6 @@ def test_nothing_is_carried_on_outside_of_handling() -> None:
 
 def test_a_cause_without_identity_adds_nothing() -> None:
     """A record of a producer that sends no CloudEvents has no id to name."""
-    encoder = Shop().encoder(interceptors=[carry_on])
+    encoder = Shop().encoder()
     with within(handled()):
         assert encoder.record(ORDER) == Shop().encoder().record(ORDER)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sdk.correlation import carry_on
 from sdk.errors import (
     ClosedError,
     MessageTooLargeError,
@@ -185,7 +184,7 @@ def test_serializing_elsewhere_keeps_the_context() -> None:
     """An event that a handler publishes names its cause, wherever it is serialized."""
     shop = Shop()
     serializer = SlowSerializer(OrderCreated)
-    encoder = shop.encoder(serializer=serializer, interceptors=[carry_on])
+    encoder = shop.encoder(serializer=serializer)
     cause = ConsumerRecord("t", 0, 0, b"", headers=(("ce_id", b"cause"),))
 
     async def publish() -> None:
