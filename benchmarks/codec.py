@@ -50,6 +50,7 @@ from shapes import (  # noqa: E402
     event_classes,
     struct_classes,
 )
+from shared import write  # noqa: E402
 
 from sdk import avro  # noqa: E402
 from sdk.avro.codec.codecs import binding  # noqa: E402
@@ -314,14 +315,7 @@ def main() -> None:
     text += ["", f"Cold start: the codecs of 50 events in a fresh process take {seconds:.2f} s."]
     print(text[-1])
     if options.write:
-        _write("\n".join(text))
-
-
-def _write(text: str) -> None:
-    path = ROOT / "benchmarks" / "README.md"
-    before, _, rest = path.read_text("utf-8").partition("<!-- codec -->\n")
-    _, _, after = rest.partition("<!-- /codec -->")
-    path.write_text(f"{before}<!-- codec -->\n{text}\n<!-- /codec -->{after}", "utf-8")
+        write("codec", "\n".join(text))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "samples")]
 
 from contracts.orders import OrderCreated  # noqa: E402
 from contracts.orders.order_created import OrderLine  # noqa: E402
+from shared import write  # noqa: E402
 from sqlalchemy import Engine, create_engine, func, insert, select, text, update  # noqa: E402
 
 import sdk  # noqa: E402
@@ -45,8 +46,6 @@ from sdk.settings import KafkaOptions, RegistryOptions, Settings  # noqa: E402
 from tests.servers.kafka import KafkaCluster  # noqa: E402
 from tests.servers.postgres import PostgresServer  # noqa: E402
 
-BEGIN, END = "<!-- outbox -->", "<!-- /outbox -->"
-README = Path(__file__).with_name("README.md")
 NAIVE_ROWS, ROUNDS = 200, 3
 
 
@@ -318,8 +317,7 @@ def main() -> None:
     table = "\n".join([*counts, "", *times, "", "```", *plan, "```"])
     print(table)
     if options.write:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+        write("outbox", table)
 
 
 def explained(engine: Engine) -> list[str]:

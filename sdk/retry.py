@@ -40,6 +40,17 @@ LONGEST_RETRY_AFTER = 60.0
 logger = logging.getLogger(__name__)
 
 
+def doubled(first: float, failures: int, longest: float) -> float:
+    """Return how long to wait after so many failures in a row, from 1.
+
+    Args:
+        first: The wait after the first failure, in any unit.
+        failures: Each doubles the wait; however many there are, the answer is finite.
+        longest: No wait is longer.
+    """
+    return float(min(first * 2 ** min(failures - 1, 62), longest))
+
+
 def backoff(
     options: RetryOptions, attempt: int, uniform: Callable[[], float] | None = None
 ) -> float:
@@ -54,8 +65,7 @@ def backoff(
     Returns:
         Seconds: ``base_delay_ms``, doubled with each attempt, ``max_delay_ms`` at most.
     """
-    doublings = min(attempt - 1, 62)
-    delay: float = min(options.base_delay_ms * 2**doublings, options.max_delay_ms) / 1000
+    delay = doubled(options.base_delay_ms, attempt, options.max_delay_ms) / 1000
     return delay if uniform is None else delay * (1 - options.jitter * uniform())
 
 

@@ -20,6 +20,7 @@ from attrs import Factory, define, field
 from sdk.errors import DependencyDown
 from sdk.happenings import CircuitClosed, CircuitOpened, Happening
 from sdk.records import ConsumerRecord, TopicPartition
+from sdk.retry import doubled
 
 logger = logging.getLogger(__name__)
 
@@ -188,4 +189,4 @@ def _wait(failures: int, error: BaseException) -> float:
     asked = getattr(error, "retry_after", None)
     if asked is not None:
         return float(max(0.0, asked))
-    return float(min(FIRST_WAIT * 2 ** min(failures - 1, 30), LONGEST_WAIT))
+    return doubled(FIRST_WAIT, failures, LONGEST_WAIT)

@@ -34,6 +34,7 @@ from sdk.errors import (
 from sdk.happenings import CommitFailed, OffsetsCommitted
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
+from sdk.retry import doubled
 from sdk.settings import ConsumerOptions
 
 logger = logging.getLogger(__name__)
@@ -378,8 +379,8 @@ class ExactlyOnce:
             self._pause()
 
     def _pause(self) -> None:
-        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
         self._failures += 1
+        pause = doubled(_FIRST_PAUSE, self._failures, _LONGEST_PAUSE)
         self._resume = self._clock.monotonic() + pause
 
     def _end(self) -> None:

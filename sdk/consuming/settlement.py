@@ -42,6 +42,7 @@ from sdk.happenings import (
 )
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord
+from sdk.retry import doubled
 
 logger = logging.getLogger(__name__)
 
@@ -260,10 +261,8 @@ class Settlement:
             return math.inf
         except SdkError as error:
             known.owed = _lighter(outcome) if isinstance(error, MessageTooLargeError) else outcome
-            delay: float = min(
-                _SHORTEST_FORWARD_SECONDS * 2**known.forwards, _LONGEST_FORWARD_SECONDS
-            )
             known.forwards += 1
+            delay = doubled(_SHORTEST_FORWARD_SECONDS, known.forwards, _LONGEST_FORWARD_SECONDS)
             known.due = self.clock.monotonic() + delay
             if self.transactions is not None and sent:
                 self.transactions.doom(error)

@@ -24,6 +24,7 @@ from sdk.outbox.sending import FINAL, Sender
 from sdk.outbox.tables import Tables
 from sdk.outbox.wakeups import Wakeups, wakeups_for
 from sdk.publishing.producer import Producer
+from sdk.retry import doubled
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Relay:
     def _rest(self, error: Exception) -> None:
         self._failures += 1
         self._failure = reason(error)
-        seconds = min(0.5 * 2 ** (self._failures - 1), _LONGEST_REST)
+        seconds = doubled(0.5, self._failures, _LONGEST_REST)
         known = isinstance(error, SQLAlchemyError | SdkError)
         logger.warning(
             "the relay rests for %.1f s: %s",

@@ -17,7 +17,7 @@ from sdk.errors import (
     SchemaNotFoundError,
     SdkError,
 )
-from sdk.retry import RetryDecision, RetryPolicy, RetryPolicyFactory
+from sdk.retry import RetryDecision, RetryPolicy, RetryPolicyFactory, doubled
 from sdk.settings import RetryOptions
 
 OUTAGE = RegistryUnavailableError("the registry is down")
@@ -142,6 +142,12 @@ def test_no_retries() -> None:
     with pytest.raises(RegistryUnavailableError):
         policy(Sleeper(), RetryOptions(retry_count=0)).call(flaky)
     assert flaky.calls == 1
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(1, 0.5), (2, 1.0), (3, 2.0), (100_000, 30.0)])
+def test_waits_double(failures: int, wait: float) -> None:
+    """A wait doubles with each failure up to its limit, after an outage of days as well."""
+    assert doubled(0.5, failures, 30.0) == wait
 
 
 @pytest.mark.parametrize(
