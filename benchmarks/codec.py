@@ -5,7 +5,8 @@
 Each cell is processor time per event: the best of several rounds over distinct events, with all
 columns taking turns inside a round, so that a busy machine slows them alike. Results of a round are
 kept until it ends, as a consumer that works on a batch keeps them; the collector is off in one
-table and on in the other. ``--write`` puts the tables into ``benchmarks/README.md``.
+table and on in the other. ``--write`` puts the tables of the executor in use, which ``SDK_ACCEL``
+chooses, into ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -304,18 +305,28 @@ def main() -> None:
     wanted = [s for s in SHAPES if not options.shape or any(t in s.name for t in options.shape)]
     rows = [make_row(shape) for shape in wanted]
     text: list[str] = [f"{platform.python_implementation()} {platform.python_version()}, "]
-    text[0] += f"{platform.machine()}, {executor().name} executor; "
+    text[0] += f"{platform.machine()}; "
     text[0] += f"µs of processor time per event, best of {options.rounds}."
     for collector in (False, True):
         title = f"Collector {'on' if collector else 'off'}"
         print(title)
-        text += ["", f"### {title}", "", *table(rows, options.rounds, collector)]
-    text += ["", "### Making a codec", "", *making_times(options.rounds)]
+        text += [
+            "",
+            f"### {title}, {executor().name} executor",
+            "",
+            *table(rows, options.rounds, collector),
+        ]
+    text += [
+        "",
+        f"### Making a codec, {executor().name} executor",
+        "",
+        *making_times(options.rounds),
+    ]
     seconds = cold_start()
     text += ["", f"Cold start: the codecs of 50 events in a fresh process take {seconds:.2f} s."]
     print(text[-1])
     if options.write:
-        write("codec", "\n".join(text))
+        write(f"codec {executor().name}", "\n".join(text))
 
 
 if __name__ == "__main__":
