@@ -8,7 +8,8 @@
 Names are resolved on first use, so that importing a generated contract loads nothing heavy. Further
 public modules: `sdk.errors` (all exceptions), `sdk.happenings` (what observers are called with),
 `sdk.settings` (options made by hand), `sdk.records`, `sdk.topics`, `sdk.avro` (the codec alone),
-`sdk.testing`, `sdk.embedded`, `sdk.outbox` and `sdk.replay`; `sdk.abstractions` has the protocols.
+`sdk.testing`, `sdk.embedded`, `sdk.outbox`, `sdk.replay` and `sdk.observability`;
+`sdk.abstractions` has the protocols.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from sdk.abstractions import Observer as Observer
     from sdk.abstractions import TokenSource as TokenSource
     from sdk.consuming.consumer import Consumer as Consumer
-    from sdk.consuming.consumer import Health as Health
     from sdk.consuming.context import Context as Context
     from sdk.consuming.failures import FailurePolicy as FailurePolicy
+    from sdk.consuming.health import Health as Health
     from sdk.errors import BatchFailed as BatchFailed
     from sdk.errors import DependencyDown as DependencyDown
     from sdk.errors import SdkError as SdkError
@@ -63,7 +64,7 @@ _HOMES = {
     "Event": "sdk.events",
     "EventInfo": "sdk.events",
     "FailurePolicy": "sdk.consuming.failures",
-    "Health": "sdk.consuming.consumer",
+    "Health": "sdk.consuming.health",
     "AroundHandler": "sdk.abstractions",
     "Interceptor": "sdk.abstractions",
     "MessageSerializer": "sdk.abstractions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sdk.errors import SdkError
 from sdk.events import E as E
@@ -198,6 +198,9 @@ class BrokerProducer(Protocol):
 
     def after_deliveries(self, call: Callable[[], None]) -> None:
         """Register a callback to run after each batch of delivery callbacks."""
+
+    def queued(self) -> int:
+        """Return how many records are not acknowledged yet."""
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
@@ -465,3 +468,14 @@ class Observer(Protocol):
 
     def __call__(self, happening: Happening, /) -> None:
         """Take note of a happening."""
+
+
+@runtime_checkable
+class Meter(Observer, Protocol):
+    """An observer that counts: what is frequent is summed up for it, so that it costs little.
+
+    Where meters are the only observers, nothing is told of each record that goes well.
+    """
+
+    def watch(self, state: Callable[[], Any], /) -> None:
+        """Take note of what returns the state of a connection, to be asked when it is measured."""

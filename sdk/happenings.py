@@ -15,6 +15,9 @@ pass over what it does not know. All durations are in seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from attrs import frozen
 
 from sdk.errors import SdkError
@@ -74,10 +77,30 @@ class QueueWaited(Happening):
     Attributes:
         topic: Where the record goes.
         seconds: How long it waited, whether or not there was room in the end.
+        gave_up: Whether there was no room in the end.
     """
 
     topic: str
     seconds: float
+    gave_up: bool = False
+
+
+@frozen
+class RecordsDelivered(Happening):
+    """The records of one topic in a batch of acknowledgements; meters alone are called with it.
+
+    Attributes:
+        topic: Where they stand.
+        count: How many they are.
+        size: Bytes of their values.
+        seconds: From `Producer.send` to the acknowledgement, of some of them that stand for all,
+            evenly chosen.
+    """
+
+    topic: str
+    count: int
+    size: int
+    seconds: tuple[float, ...]
 
 
 @frozen
@@ -121,6 +144,45 @@ class RecordReceived(Happening):
     """
 
     record: ConsumerRecord
+
+
+@frozen
+class RecordsReceived(Happening):
+    """Records of one partition came from the broker; meters alone are called with it.
+
+    Attributes:
+        group: Consumer group.
+        topic: Where they stand.
+        count: How many they are.
+    """
+
+    group: str
+    topic: str
+    count: int
+
+
+@frozen
+class RecordsHandled(Happening):
+    """A handler returned, for one record after the other; meters alone are called with it.
+
+    Of a run of records, those of one event whose handler took less than a millisecond each are
+    told together.
+
+    Attributes:
+        group: Consumer group.
+        topic: Where they stand.
+        event: Full name of the event.
+        seconds: Time in the handler, of all together.
+        timestamps: Of each record; milliseconds since the epoch, or None.
+        at: When the last of them was handled; seconds since the epoch.
+    """
+
+    group: str
+    topic: str
+    event: str
+    seconds: float
+    timestamps: Sequence[int | None]
+    at: float
 
 
 @frozen
@@ -352,6 +414,19 @@ class LagMeasured(Happening):
     group: str
     partition: TopicPartition
     lag: int
+
+
+@frozen
+class StatisticsReported(Happening):
+    """A client of librdkafka has told its statistics, as ``metrics.statistics_interval_ms`` asks.
+
+    Attributes:
+        client: ``producer``, or the consumer group.
+        statistics: The JSON document that STATISTICS.md of librdkafka describes.
+    """
+
+    client: str
+    statistics: Mapping[str, Any]
 
 
 @frozen

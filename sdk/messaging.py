@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from attrs import evolve, frozen
@@ -21,6 +21,7 @@ from sdk.abstractions import (
     BrokerConsumer,
     Interceptor,
     MessageSerializer,
+    Meter,
     Observer,
     TokenSource,
 )
@@ -38,6 +39,7 @@ from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog, Event, find_catalog
 from sdk.kafka.broker import KafkaBroker
+from sdk.observability.health import State
 from sdk.observers import Observers
 from sdk.once import Once
 from sdk.provisioning import provision
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from sdk.embedded import Joined
+    from sdk.observability.server import StatusServer
     from sdk.observability.tracing import MessageTracing
     from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
@@ -110,6 +113,10 @@ def connect(
             environment=loaded.environment,
         )
     loaded.check_files()
+    if loaded.metrics.enabled:
+        from sdk.observability.metrics import meter
+
+        observers = (*observers, meter(loaded.metrics.output))
     messaging = Messaging(
         loaded,
         find_catalog(contracts if contracts is not None else loaded.contracts),
@@ -121,6 +128,8 @@ def connect(
         tracer_provider=tracer_provider,
     )
     try:
+        if loaded.metrics.port is not None:
+            messaging.serve(loaded.metrics.host, loaded.metrics.port)
         messaging.provision()
     except BaseException:
         messaging.close()
@@ -189,6 +198,8 @@ class Messaging(ClosingDeliveries):
             self._observers = Observers(observers, rare=[self._tracing.observe])
             self._around = combined([self._tracing, *around])
         self._interceptors = tuple(interceptors)
+        for each in self._observers.meters:
+            each.watch(self.state)
         self._encoders: Once[bool, Encoder] = Once()
         self._making = threading.Lock()
         self._producer: Producer | None = None
@@ -206,7 +217,11 @@ class Messaging(ClosingDeliveries):
         self._serializers = Serializers(self.settings, catalog, self._observers)
         self._opened.callback(self._serializers.close)
         self._broker = broker or KafkaBroker(
-            self.settings, join, token, ignored_append_time=APPEND_TIME
+            self.settings,
+            join,
+            token,
+            observers=self._observers,
+            ignored_append_time=APPEND_TIME,
         )
         self._opened.callback(exit_on_sigterm())
         logger.info(
@@ -401,6 +416,54 @@ class Messaging(ClosingDeliveries):
             (topic for topic in definitions if topic.name not in self._provisioned),
             self.settings.routing.provision,
         )
+
+    @property
+    def metrics(self) -> Meter | None:
+        """The first meter among the observers, such as that of ``[metrics]``; None without one."""
+        return next(iter(self._observers.meters), None)
+
+    def live(self) -> bool:
+        """Return whether a restart would change nothing: no error has ended a consumer."""
+        return self.state().live
+
+    def ready(self) -> bool:
+        """Return whether each consumer runs, is a member of its group, and keeps up."""
+        return self.state().ready
+
+    def status(self) -> dict[str, Any]:
+        """Return how all of it is and why, ready for JSON; cheap, and it asks nobody."""
+        return self.state().described()
+
+    def state(self) -> State:
+        """Return how all of it is, as objects."""
+        producer, outage = self._producer, self._serializers.outage
+        return State(
+            environment=self.settings.environment,
+            brokers=self.settings.kafka.bootstrap_servers,
+            kafka=None if producer is None else producer.connection_error(),
+            registry=self.settings.registry.url,
+            registry_error=outage,
+            queued=None if producer is None else producer.queued(),
+            consumers=tuple(each.health() for each in self._consumers),
+            outboxes=self._observers.outboxes.copy(),
+            closed="the connection is closed" if self._closed else None,
+        )
+
+    def serve(self, host: str = "127.0.0.1", port: int = 9100) -> StatusServer:
+        """Serve ``/live``, ``/ready``, ``/status`` and ``/metrics`` until `close`.
+
+        Args:
+            host: Address to listen at.
+            port: Port to listen at; 0 takes a free one.
+
+        Raises:
+            ConfigurationError: The address cannot be listened at.
+        """
+        from sdk.observability.server import StatusServer
+
+        server = StatusServer(self.status, metrics=self.metrics, host=host, port=port).start()
+        self._opened.callback(server.close)
+        return server
 
     def close(self, timeout: float | None = None) -> None:
         """Stop the consumers, wait for what is under way, release everything; again does nothing.

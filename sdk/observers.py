@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from sdk.abstractions import Observer
-from sdk.happenings import Happening
+from sdk.abstractions import Meter, Observer
+from sdk.happenings import Happening, OutboxMeasured
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +20,20 @@ class Observers:
         observers: In the order in which they are called.
         rare: Called too, but of no account for the truth value: what happens to each record is
             told to them only where there are others.
+
+    Attributes:
+        meters: Those that are told of records by the batch.
+        each: Whether any is to be told of each record.
+        outboxes: What was measured last of each outbox that a relay of this process empties.
     """
 
     def __init__(self, observers: Iterable[Observer] = (), rare: Iterable[Observer] = ()) -> None:
         wanted = tuple(observers)
         self._wanted = bool(wanted)
         self._observers = (*wanted, *rare)
+        self.meters = [each for each in wanted if isinstance(each, Meter)]
+        self.each = len(self.meters) < len(wanted)
+        self.outboxes: dict[str, OutboxMeasured] = {}
 
     def __bool__(self) -> bool:
         return self._wanted

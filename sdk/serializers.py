@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sdk.abstractions import KeySerializer, MessageSerializer
+from sdk.errors import SdkError
 from sdk.events import Catalog
 from sdk.observers import Observers
 from sdk.once import Once
@@ -54,6 +55,12 @@ class Serializers:
     def keys(self) -> KeySerializer:
         """Writes keys in the configured format, and reads the others as well."""
         return self._keys.get(None, self._any_keys)
+
+    @property
+    def outage(self) -> SdkError | None:
+        """Why the registry gave no answer when it was asked last, or None."""
+        registry = self._registries.known(None)
+        return None if registry is None else registry.outage
 
     def close(self) -> None:
         """Release the registry client, if one was made."""

@@ -168,6 +168,23 @@ class Circuits:
                 circuit.probe = None
         return bool(freed)
 
+    def resting(self, topic: str, number: int) -> str | None:
+        """Return why a partition rests, such as ``payments-db is down``; None if it does not."""
+        for circuit in list(self._open.values()):
+            if circuit.place == (topic, number) or self._source(topic) in (
+                circuit.topics if circuit.place is None else ()
+            ):
+                return f"{circuit.dependency} is down"
+        return None
+
+    def waits(self) -> dict[str, float]:
+        """Return the dependencies that are down, each with the seconds until a record tries."""
+        now = self._monotonic()
+        return {
+            circuit.dependency: max(0.0, circuit.until - now)
+            for circuit in list(self._open.values())
+        }
+
     def _covers(self, circuit: _Circuit, record: ConsumerRecord) -> bool:
         if circuit.place is not None:
             return circuit.place == (record.topic, record.partition)

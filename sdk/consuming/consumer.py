@@ -12,8 +12,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
-from attrs import field, frozen
-
 from sdk.abstractions import E
 from sdk.consuming.engine import ConsumerParts, Engine, end, outlast
 from sdk.consuming.handlers import (
@@ -30,6 +28,7 @@ from sdk.consuming.handlers import (
     check_event_class,
     check_tombstone,
 )
+from sdk.consuming.health import Health, health_of
 from sdk.consuming.intake import Intake
 from sdk.consuming.offsets import Place
 from sdk.consuming.once import (
@@ -51,30 +50,6 @@ logger = logging.getLogger(__name__)
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 _ENDS = {"beginning": BEGINNING, "end": END}
-
-
-@frozen(kw_only=True)
-class Health:
-    """How a consumer is.
-
-    Attributes:
-        running: Whether it runs.
-        joined: Whether its group has answered.
-        partitions: What is assigned to it.
-        overdue: Records that have been in work for too long, in words.
-        error: What stopped it, or None.
-    """
-
-    running: bool
-    joined: bool
-    partitions: tuple[TopicPartition, ...] = ()
-    overdue: tuple[str, ...] = ()
-    error: BaseException | None = field(default=None, eq=False)
-
-    @property
-    def ready(self) -> bool:
-        """Whether it handles events, as far as can be seen."""
-        return self.running and self.joined and not self.overdue
 
 
 class Consumer:
@@ -420,20 +395,10 @@ class Consumer:
 
     def health(self) -> Health:
         """Return how the consumer is; cheap, and from any thread."""
-        engine = self._engine
+        engine, group = self._engine, self._parts.group
         if engine is None:
-            return Health(running=False, joined=False, error=self._error)
-        intake = engine.intake
-        return Health(
-            running=not intake.stopping,
-            joined=intake.joined,
-            partitions=tuple(
-                TopicPartition(topic=topic, partition=number)
-                for topic, number in list(intake.partitions)
-            ),
-            overdue=intake.watch.overdue,
-            error=engine.error,
-        )
+            return Health(group=group, running=False, joined=False, error=self._error)
+        return health_of(engine.intake, group, self._parts.clock.time(), engine.error)
 
     def ready(self) -> bool:
         """Return whether it runs, has joined its group, and no record is overdue."""

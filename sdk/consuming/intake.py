@@ -27,6 +27,7 @@ from sdk.happenings import (
     PartitionsRevoked,
     RecordReceived,
     RecordSkipped,
+    RecordsReceived,
 )
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
@@ -60,6 +61,8 @@ class Intake:
         partitions: What is assigned.
         joined: Whether the group has answered.
         watch: Knows which records are overdue, and the lag.
+        circuits: What the consumer waits for.
+        paused: Why the client delivers nothing of some partitions.
         stopping: Set to leave the group.
     """
 
@@ -81,7 +84,7 @@ class Intake:
         self._broker = broker
         self._lanes = lanes
         self._commits = commits
-        self._circuits = circuits
+        self.circuits = circuits
         self._retry_topics = retry_topics
         self._rebuilding = rebuilding
         self._options = options
@@ -93,7 +96,7 @@ class Intake:
         self._pattern: str | None = None
         self._requests: deque[Callable[[], None]] = deque()
         self._resting: dict[Place, float] = {}
-        self._paused: set[Place] = set()
+        self.paused: dict[Place, str] = {}
         self._wanted_paused: set[Place] = set()
         self._full = False
         self.partitions = partitions
@@ -268,11 +271,11 @@ class Intake:
         self._commits.forget(gone)
         for place in gone:
             self._resting.pop(place, None)
-            self._paused.discard(place)
+            self.paused.pop(place, None)
             self.watch.lag.pop(place, None)
         if self._rebuilding is not None:
             self._rebuilding.forget(gone.keys())
-        if self._circuits.released(as_partitions(gone)):
+        if self.circuits.released(as_partitions(gone)):
             self._lanes.recheck()
         return list(gone.values())
 
@@ -302,9 +305,11 @@ class Intake:
             if self._retry_topics.is_retry(first.topic):
                 run = self._own(partition, run)
             batches.append((partition, run))
-            if self._observers:
+            if self._observers.each:
                 for record in run:
                     self._observers.notify(RecordReceived(record))
+            if self._observers.meters:
+                self._observers.notify(RecordsReceived(self._group, first.topic, len(run)))
         if batches:
             self._commits.taken(sum(len(run) for _, run in batches))
             self._lanes.add(batches)
@@ -366,28 +371,32 @@ class Intake:
     def _pause_and_resume(self) -> None:
         """Make the client deliver what is wanted, and nothing else."""
         held = self._rebuilding.paused(self.partitions) if self._rebuilding is not None else set()
-        if not (self._full or self._resting or self._wanted_paused or self._paused or held):
+        if not (self._full or self._resting or self._wanted_paused or self.paused or held):
             return
         now = self._clock.monotonic()
         for place in [place for place, due in self._resting.items() if due <= now]:
             del self._resting[place]
-        wanted = (
-            self.partitions.keys()
-            if self._full
-            else self._resting.keys() | self._wanted_paused | held
-        )
-        wanted = wanted & self.partitions.keys()
-        paused, resumed = wanted - self._paused, self._paused - wanted
+        wanted = {
+            place: reason
+            for reason, places in (
+                ("order of keys", held),
+                ("retry not due", self._resting),
+                ("paused by the application", self._wanted_paused),
+                ("enough is in flight", self.partitions if self._full else ()),
+            )
+            for place in places
+            if place in self.partitions
+        }
+        paused, resumed = wanted.keys() - self.paused.keys(), self.paused.keys() - wanted.keys()
         if paused:
             self._broker.pause(as_partitions(paused))
-            self._notify(PartitionsPaused, as_partitions(paused), self._why())
+            for reason in {wanted[place] for place in paused}:
+                concerned = [place for place in paused if wanted[place] == reason]
+                self._notify(PartitionsPaused, as_partitions(concerned), reason)
         if resumed:
             self._broker.resume(as_partitions(resumed))
             self._notify(PartitionsResumed, as_partitions(resumed))
-        self._paused = wanted
-
-    def _why(self) -> str:
-        return "enough is in flight" if self._full else "not due yet, or paused"
+        self.paused = wanted
 
     def _notify(
         self, happening: Callable[..., Happening], partitions: Sequence[TopicPartition], *more: str

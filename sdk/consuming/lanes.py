@@ -109,6 +109,7 @@ class Lanes:
         partition = lane.partition
         with self._lock:
             lane.current = None
+            lane.run = []
             self.in_work.discard(lane)
             partition.active -= 1
             if rest:

@@ -127,6 +127,11 @@ class Lane:
         self.wanted = 0
         self.since: float | None = None
 
+    @property
+    def head(self) -> ConsumerRecord | None:
+        """The first of its records that is not done, as far as can be seen from another thread."""
+        return self.current or next(iter(self.run or self.records), None)
+
 
 def attempt_at(partition: Partition, record: ConsumerRecord) -> int:
     """Return which attempt at a record comes next, from 1; those of retry topics count."""

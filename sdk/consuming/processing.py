@@ -19,6 +19,7 @@ from sdk.consuming.dispatch import Opened, Task
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
+from sdk.consuming.timing import RunTimer
 from sdk.consuming.transactions import Sent
 from sdk.correlation import handled
 from sdk.errors import BatchFailed, ConfigurationError
@@ -50,8 +51,9 @@ class Processor:
         done, failed = partition.watermark.done, partition.failed
         transactions = self.settlement.transactions
         plain = not self.settlement.concerned
+        timer = RunTimer(self.settlement) if self.settlement.observers.meters else None
         sent: Sequence[Sent] = ()
-        position, due = 0, None
+        position, due, started = 0, None, 0.0
         if transactions is not None:
             transactions.enter()
         try:
@@ -63,6 +65,8 @@ class Processor:
                     handled.set((record, task.event, 0))
                     if transactions is not None:
                         sent = transactions.calling()
+                    if timer is not None:
+                        started = time.perf_counter()
                     try:
                         result = task.call(value)
                         if result is not None and inspect.isawaitable(result):
@@ -73,6 +77,8 @@ class Processor:
                         if transactions is not None:
                             transactions.called(partition, (record,), sent)
                         done(record.offset)
+                        if timer is not None:
+                            timer(record, task, started)
                 else:
                     due = await self._handle(partition, record, task, value)
                 if due is not None:
@@ -80,6 +86,8 @@ class Processor:
                 position += 1
         finally:
             self._leave()
+            if timer is not None:
+                timer.tell()
             self.lanes.give_back(lane, run[position:], due=due)
 
     def _leave(self) -> None:
@@ -160,6 +168,7 @@ class Processor:
             await self._call(partition, (record,), task, sent, value)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             return await self.settlement.settle(partition, record, task, error, sent)
+        self.settlement.measure(task, (record,), time.perf_counter() - started)
         self.settlement.finish(partition, record, task, started)
         return None
 
@@ -215,6 +224,8 @@ class Processor:
             await self._call(partition, [record for record, _ in gathered], task, sent, *arguments)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             errors = _by_index(error, len(gathered))
+        good = [record for index, (record, _) in enumerate(gathered) if index not in errors]
+        self.settlement.measure(task, good, time.perf_counter() - started)
         kept: list[ConsumerRecord] = []
         for index, (record, _) in enumerate(gathered):
             if index not in errors:

@@ -38,6 +38,7 @@ from sdk.happenings import (
     RecordFailed,
     RecordHandled,
     RecordRetried,
+    RecordsHandled,
     RecordSkipped,
 )
 from sdk.observers import Observers
@@ -97,7 +98,7 @@ class Settlement:
     def concerned(self) -> bool:
         """Whether more is to be done for a record than to call its handler."""
         watched = self.around is not None or self.order is not None
-        return watched or bool(self.observers or self.circuits)
+        return watched or bool(self.observers.each or self.circuits)
 
     def calling(self) -> Sequence[Sent]:
         """Return what will hold what this thread or task publishes in a transaction from now on."""
@@ -114,13 +115,36 @@ class Settlement:
             task: How it was handled.
             started: When, by `time.perf_counter`.
         """
-        if self.observers:
+        if self.observers.each:
             seconds = time.perf_counter() - started
             attempt = attempt_at(partition, record)
             self.observers.notify(RecordHandled(record, task.event, self.group, seconds, attempt))
         if self.order is not None:
             self.order.done(record)
         self._done(partition, record)
+
+    def measure(
+        self, task: Task, records: Sequence[ConsumerRecord], seconds: float, ago: float = 0.0
+    ) -> None:
+        """Tell meters of records of one partition whose handler returned.
+
+        Args:
+            task: How they were handled.
+            records: The records.
+            seconds: Time in the handler, of all together.
+            ago: Since when the last of them is handled, seconds.
+        """
+        if records and self.observers.meters:
+            self.observers.notify(
+                RecordsHandled(
+                    self.group,
+                    records[0].topic,
+                    task.event,
+                    seconds,
+                    [record.timestamp for record in records],
+                    self.clock.time() - ago,
+                )
+            )
 
     def _done(self, partition: Partition, record: ConsumerRecord) -> None:
         partition.watermark.done(record.offset)

@@ -69,6 +69,23 @@ class Watch:
             self._find_overdue(now)
             self._measure_lag(partitions)
 
+    @property
+    def busy(self) -> int:
+        """How many lanes are being worked on."""
+        return len(self._lanes.in_work)
+
+    def longest(self) -> tuple[str | None, float]:
+        """Return the record that has been in work for longest, in words, and for how long."""
+        known = [
+            (since, record)
+            for lane, (record, since) in self._seen.items()
+            if lane.current is record
+        ]
+        if not known:
+            return None, 0.0
+        since, record = min(known, key=lambda each: each[0])
+        return describe(record), self._clock.monotonic() - since
+
     def _find_overdue(self, now: float) -> None:
         seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
         overdue: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sdk.abstractions import (
     BrokerAdmin,
@@ -13,6 +13,7 @@ from sdk.abstractions import (
     TransactionalProducer,
 )
 from sdk.errors import ConfigurationError
+from sdk.observers import Observers
 from sdk.settings import Settings
 
 
@@ -35,6 +36,7 @@ class KafkaBroker:
         settings: The options; never the word ``embedded``.
         adapt: Looks at the brokers, once.
         token: Source of OAUTHBEARER tokens.
+        observers: Told of the clients' statistics, if settings ask for them.
         ignored_append_time: As for `ConfluentProducer`.
     """
 
@@ -44,8 +46,10 @@ class KafkaBroker:
         adapt: Callable[[], Adapted],
         token: TokenSource | None = None,
         *,
+        observers: Observers | None = None,
         ignored_append_time: int | None = None,
     ) -> None:
+        self._observers = observers or Observers()
         self._ignored_append_time = ignored_append_time
         self._settings = settings
         self._adapt = adapt
@@ -59,6 +63,7 @@ class KafkaBroker:
             self._settings.kafka,
             self._settings.producer,
             self._token,
+            more=self._statistics("producer"),
             ignored_append_time=self._ignored_append_time,
         )
 
@@ -85,8 +90,19 @@ class KafkaBroker:
 
         options = self._adapt().settings.consumer
         return ConfluentConsumer(
-            self._settings.kafka, options, group_id, self._token, read_committed=read_committed
+            self._settings.kafka,
+            options,
+            group_id,
+            self._token,
+            read_committed=read_committed,
+            more=self._statistics(group_id),
         )
+
+    def _statistics(self, client: str) -> dict[str, Any]:
+        from sdk.kafka.config import statistics_config
+
+        interval = self._settings.metrics.statistics_interval_ms
+        return statistics_config(interval, client, self._observers.notify)
 
     def admin(self) -> BrokerAdmin:
         """Return a new client that creates and describes topics."""

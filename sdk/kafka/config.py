@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -11,6 +12,7 @@ from confluent_kafka import KafkaException, libversion
 
 from sdk.abstractions import TokenSource
 from sdk.errors import AuthenticationError, ConfigurationError, SdkError
+from sdk.happenings import Happening, StatisticsReported
 from sdk.kafka.health import ClientHealth, client_logger
 from sdk.redaction import hide, shown
 from sdk.settings import ConsumerOptions, KafkaOptions, ProducerOptions, SaslOptions, TlsOptions
@@ -102,6 +104,25 @@ def consumer_config(
         for key in _CLASSIC_ONLY:
             config.pop(key, None)
     return config
+
+
+def statistics_config(
+    interval_ms: int, client: str, notify: Callable[[Happening], None]
+) -> dict[str, Any]:
+    """Return what has a client tell its statistics; nothing if the interval is 0.
+
+    Args:
+        interval_ms: How often.
+        client: Name of the client in `StatisticsReported`.
+        notify: Told of them.
+    """
+    if not interval_ms:
+        return {}
+
+    def tell(document: str) -> None:
+        notify(StatisticsReported(client, json.loads(document)))
+
+    return {"statistics.interval.ms": interval_ms, "stats_cb": tell}
 
 
 def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict[str, Any]:

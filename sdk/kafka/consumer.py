@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -48,6 +48,7 @@ class ConfluentConsumer:
         group_id: Consumer group.
         token: Source of OAUTHBEARER tokens.
         read_committed: As for `Broker.consumer`.
+        more: Further keys for librdkafka.
 
     Raises:
         ConfigurationError: librdkafka refuses a setting; the message names ours.
@@ -61,6 +62,7 @@ class ConfluentConsumer:
         token: TokenSource | None = None,
         *,
         read_committed: bool | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self._commit = f"commit offsets of group {group_id}"
         self._consume = f"consume in group {group_id}"
@@ -68,7 +70,7 @@ class ConfluentConsumer:
         config = consumer_config(kafka, options, group_id, token, read_committed)
         self._client: Any = make_client(
             Client,
-            config | {"on_commit": self._on_commit},
+            config | {"on_commit": self._on_commit} | dict(more or {}),
             {"consumer": options.librdkafka, "kafka": kafka.librdkafka},
             self._health,
         )

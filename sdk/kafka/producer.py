@@ -7,7 +7,7 @@ import threading
 import time
 from asyncio import _get_running_loop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -54,6 +54,7 @@ class ConfluentProducer:
         options: The ``[producer]`` table.
         token: Source of OAUTHBEARER tokens.
         transactional_id: None for a client without transactions.
+        more: Further keys for librdkafka.
         ignored_append_time: An append time, milliseconds, that brokers report without meaning it;
             the time of producing is reported instead.
 
@@ -68,11 +69,12 @@ class ConfluentProducer:
         token: TokenSource | None = None,
         transactional_id: str | None = None,
         *,
+        more: Mapping[str, Any] | None = None,
         ignored_append_time: int | None = None,
     ) -> None:
         self._ignored_append_time = ignored_append_time
         self._health = ClientHealth("reach Kafka")
-        config = producer_config(kafka, options, token, transactional_id)
+        config = producer_config(kafka, options, token, transactional_id) | dict(more or {})
         self._client: Any = make_client(
             Client,
             config,
@@ -128,6 +130,11 @@ class ConfluentProducer:
             # Nothing is wrong with the record, then. The client runs Python's signal handlers
             # while it reads header names, and raises this in place of what a handler raised.
             raise interruption() from error
+
+    def queued(self) -> int:
+        """Return how many records are not acknowledged yet."""
+        client = self._client
+        return 0 if client is None else len(client)
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""

@@ -1,43 +1,98 @@
-"""What probes ask of a service with consumers, and why the answer is what it is."""
+"""How a connection is, and why: what probes ask, what ``/status`` shows and what gauges read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-from sdk.consuming.consumer import Consumer, Health
+from attrs import asdict, frozen
+
+from sdk.consuming.health import Health
+from sdk.errors import SdkError
+from sdk.happenings import OutboxMeasured
 
 
-def status_of(**consumers: Consumer) -> Callable[[], dict[str, Any]]:
-    """Return the function that a `StatusServer` asks for the state of some consumers.
+@frozen(kw_only=True)
+class State:
+    """How a connection is.
 
-        with StatusServer(status_of(billing=consumer), port=9100):
-            consumer.run()
-
-    The service lives as long as no consumer was stopped by an error; it is ready when each runs,
-    its group has answered, and no record is in work for too long.
-
-    Args:
-        **consumers: By the names under which they are shown.
+    Attributes:
+        environment: Name of the environment.
+        brokers: Where Kafka is.
+        kafka: What keeps the producer from reaching Kafka at present, if it knows.
+        registry: Where the schema registry is.
+        registry_error: Why its last answer was none.
+        queued: Records that are published and not yet acknowledged; None without a producer.
+        consumers: Those that were made.
+        outboxes: What was measured last of each that a relay here empties.
+        closed: Why the connection cannot be used any more, or None.
     """
 
-    def status() -> dict[str, Any]:
-        found = {name: consumer.health() for name, consumer in consumers.items()}
+    environment: str
+    brokers: tuple[str, ...]
+    kafka: SdkError | None = None
+    registry: tuple[str, ...]
+    registry_error: SdkError | None = None
+    queued: int | None = None
+    consumers: tuple[Health, ...] = ()
+    outboxes: Mapping[str, OutboxMeasured]
+    closed: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a restart would change nothing: it is open, and no error ended a consumer."""
+        return self.closed is None and all(each.error is None for each in self.consumers)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it lives, Kafka can be reached as far as known, and each consumer is ready."""
+        return self.live and self.kafka is None and all(each.ready for each in self.consumers)
+
+    def described(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON, with the reasons in words."""
         return {
-            "live": all(health.error is None for health in found.values()),
-            "ready": all(health.ready for health in found.values()),
-            "consumers": {name: _described(health) for name, health in found.items()},
+            "live": self.live,
+            "ready": self.ready,
+            "reasons": list(self._reasons()),
+            "environment": self.environment,
+            "kafka": {"brokers": list(self.brokers), "error": _text(self.kafka)},
+            "registry": {"urls": list(self.registry), "error": _text(self.registry_error)},
+            "producer": {"queued": self.queued},
+            "consumers": [_consumer(each) for each in self.consumers],
+            "outboxes": {
+                name: asdict(measured) for name, measured in sorted(self.outboxes.items())
+            },
         }
 
-    return status
+    def _reasons(self) -> list[str]:
+        """Return why it is not ready, and what else keeps events from being handled."""
+        found = [] if self.closed is None else [self.closed]
+        for what, error in (("Kafka", self.kafka), ("the schema registry", self.registry_error)):
+            if error is not None:
+                found.append(f"{what}: {error}")
+        for each in self.consumers:
+            name = f"group {each.group}"
+            if each.error is not None:
+                found.append(f"{name}: the consumer was stopped by {each.error}")
+            elif not each.running:
+                found.append(f"{name}: the consumer does not run")
+            elif not each.joined:
+                found.append(f"{name}: the group has not answered yet")
+            found += [f"{name}: {record} is in work for too long" for record in each.overdue]
+            found += [f"{name}: {dependency} is down" for dependency in each.circuits]
+        for name, outbox in self.outboxes.items():
+            if outbox.failed:
+                found.append(f"outbox {name}: {outbox.failed} rows can never be published")
+        return found
 
 
-def _described(health: Health) -> dict[str, Any]:
+def _consumer(health: Health) -> dict[str, Any]:
     return {
+        **asdict(health, filter=lambda attribute, _: attribute.name != "error"),
         "ready": health.ready,
-        "running": health.running,
-        "joined": health.joined,
-        "partitions": [f"{each.topic} [{each.partition}]" for each in health.partitions],
-        "overdue": list(health.overdue),
-        "error": None if health.error is None else str(health.error),
+        "error": _text(health.error),
     }
+
+
+def _text(error: BaseException | None) -> str | None:
+    return None if error is None else str(error)

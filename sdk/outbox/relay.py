@@ -53,7 +53,8 @@ class Relay:
         batch: Rows that are published together.
         poll_seconds: Longest wait between two looks, where nothing notifies the relay.
         keep: How long sent rows are kept; None deletes each at once.
-        observers: Called with `OutboxRelayed` and `OutboxMeasured`, such as metrics.
+        observers: Called with `OutboxRelayed` and `OutboxMeasured`; by default those of the
+            producer.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class Relay:
         self._batch = batch
         self._poll_seconds = poll_seconds
         self._keep = keep
-        self._observers = Observers(observers)
+        given = tuple(observers)
+        self._observers = Observers(given) if given else producer.observers
+        self._outboxes = producer.observers.outboxes
         self._claim: Claim = claim_for(engine.dialect.name, self._tables)
         self._stopped = threading.Event()
         self._sender = Sender(producer, self._stopped)
@@ -251,13 +254,14 @@ class Relay:
 
     def _measure(self, connection: Connection) -> None:
         started = time.monotonic()
-        if not self._observers or started < self._next_measure:
+        if started < self._next_measure:
             return
         with connection.begin():
             found = backlog(connection, self._tables)
         # Counting takes time where very many rows wait, of which most is for publishing them.
         now = time.monotonic()
         self._next_measure = now + max(_MEASURE_SECONDS, 20 * (now - started))
-        self._observers.notify(
-            OutboxMeasured(self._tables.channel, found.rows, found.oldest, found.failed)
-        )
+        name = self._tables.channel
+        measured = OutboxMeasured(name, found.rows, found.oldest, found.failed)
+        self._outboxes[name] = measured
+        self._observers.notify(measured)

@@ -97,12 +97,16 @@ class Overflow:
                 # With an end, for whoever publishes from where room is made.
                 self._changed.wait_for(lambda: waiting.has_left, self._timeout)
 
+    def count(self) -> int:
+        """Return how many wait."""
+        return sum(map(len, list(self.waiting.values())))
+
     def wait_until_empty(self, deadline: float) -> int:
         """Wait, until ``deadline`` in terms of `time.monotonic`; return how many are left."""
         with self._changed:
             left = max(0.0, deadline - time.monotonic())
             self._changed.wait_for(lambda: not self.waiting, left)
-            return sum(map(len, self.waiting.values()))
+            return self.count()
 
     def give_up(self, error: SdkError) -> None:
         """Fail everything that still waits."""
@@ -156,15 +160,20 @@ class Overflow:
                     break
                 except QueueFullError:
                     if time.monotonic() - first.since >= self._timeout:
+                        self._tell_wait(first, gave_up=True)
                         return stayed_full(first.delivery.record, self._timeout)
                 except SdkError as error:
                     return error
             waited = True
             time.sleep(QUEUE_RETRY)
-        if waited and self._observers is not None:
-            seconds = time.monotonic() - first.since
-            self._observers.notify(QueueWaited(first.delivery.record.topic, seconds))
+        if waited:
+            self._tell_wait(first)
         return None
+
+    def _tell_wait(self, first: _Waiting, *, gave_up: bool = False) -> None:
+        if self._observers is not None:
+            seconds = time.monotonic() - first.since
+            self._observers.notify(QueueWaited(first.delivery.record.topic, seconds, gave_up))
 
     def _drop(self, first: _Waiting, queue: deque[_Waiting], error: SdkError) -> None:
         with self._changed:

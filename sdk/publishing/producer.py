@@ -12,7 +12,7 @@ from functools import partial
 
 from sdk.abstractions import BrokerProducer
 from sdk.closing import ClosingDeliveries
-from sdk.errors import ClosedError, UndeliveredError
+from sdk.errors import ClosedError, SdkError, UndeliveredError
 from sdk.observers import Observers
 from sdk.publishing.delivery import DeliveryTracker, describe
 from sdk.publishing.encoder import Encoder
@@ -43,7 +43,8 @@ class Producer(Publisher, ClosingDeliveries):
         queue_full_timeout: float = 10.0,
         close_timeout: float = 30.0,
     ) -> None:
-        tracker = DeliveryTracker(broker.connection_error)
+        self.observers = observers or Observers()
+        tracker = DeliveryTracker(broker.connection_error, observers)
         super().__init__(encoder, broker.produce, tracker, observers, queue_full_timeout)
         self._broker = broker
         self._close_timeout = close_timeout
@@ -52,6 +53,14 @@ class Producer(Publisher, ClosingDeliveries):
         atexit.register(self._close_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
+
+    def queued(self) -> int:
+        """Return how many records are not acknowledged yet."""
+        return self._overflow.count() + self._broker.queued()
+
+    def connection_error(self) -> SdkError | None:
+        """Return what keeps the client from reaching Kafka at present, if it knows."""
+        return self._broker.connection_error()
 
     def flush(self, timeout: float | None = None) -> int:
         """Wait until everything queued so far was acknowledged or has failed.

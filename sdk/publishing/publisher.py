@@ -14,9 +14,9 @@ from sdk.abstractions import OnDelivery, Tracing
 from sdk.checks import HeaderInput, check_record
 from sdk.errors import ClosedError, QueueFullError, SdkError
 from sdk.events import Event
-from sdk.happenings import DeliveryFailed, QueueWaited, RecordDelivered, RecordQueued
+from sdk.happenings import QueueWaited, RecordQueued
 from sdk.observers import Observers
-from sdk.publishing.delivery import Delivery, DeliveryTracker
+from sdk.publishing.delivery import Delivery, DeliveryTracker, ObservedDelivery
 from sdk.publishing.encoder import FROM_EVENT, Encoder
 from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full
 from sdk.records import DeliveryReport, ProducerRecord
@@ -208,11 +208,13 @@ class Publisher:
             raise
 
     def _queue(self, event: Any, record: ProducerRecord, end: OnDelivery | None = None) -> Delivery:
-        delivery = Delivery(event, record, self._tracker)
+        if self._observers is None:
+            delivery = Delivery(event, record, self._tracker)
+        else:
+            delivery = ObservedDelivery(event, record, self._tracker)
+            if self._observers.each:
+                self._observers.notify(RecordQueued(record))
         settle: OnDelivery = delivery if end is None else _Traced(delivery, end)
-        if self._observers is not None:
-            self._observers.notify(RecordQueued(record))
-            settle = partial(_settle_observed, self._observers, delivery, settle, time.monotonic())
         if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
             self._overflow.add(delivery, settle, wait=_get_running_loop() is None)
@@ -237,9 +239,14 @@ class Publisher:
                 if self._unusable is not None:
                     raise self._refused() from error
                 if time.monotonic() - started >= self._queue_full_timeout:
+                    self._tell_wait(record, started, gave_up=True)
                     raise stayed_full(record, self._queue_full_timeout) from error
+        self._tell_wait(record, started)
+
+    def _tell_wait(self, record: ProducerRecord, since: float, *, gave_up: bool = False) -> None:
         if self._observers is not None:
-            self._observers.notify(QueueWaited(record.topic, time.monotonic() - started))
+            seconds = time.monotonic() - since
+            self._observers.notify(QueueWaited(record.topic, seconds, gave_up))
 
     def _becomes_ready(self, kind: _Kind, event: Event, key: object, topic: str | None) -> bool:
         """Whether an event can be serialized without a request; if so, its kind is remembered."""
@@ -255,7 +262,9 @@ class Publisher:
         joined = JOINED.get()
         if joined is not None and joined is not self and joined._encoder is self._encoder:
             return joined._encode_later(event, topic, encode)
-        delivery = Delivery(event, ProducerRecord(topic, None), self._tracker)
+        record = ProducerRecord(topic, None)
+        kind = Delivery if self._observers is None else ObservedDelivery
+        delivery = kind(event, record, self._tracker)
         settle: OnDelivery = delivery
         if self._tracing is not None:
             settle = traced = _Traced(delivery)
@@ -263,7 +272,6 @@ class Publisher:
         encode = partial(copy_context().run, encode)
         if self._observers is not None:
             encode = partial(_encode_observed, self._observers, encode)
-            settle = partial(_settle_observed, self._observers, delivery, settle, time.monotonic())
         self._overflow.add(delivery, settle, encode)
         return delivery
 
@@ -295,21 +303,6 @@ def _record_to_store(
 
 def _encode_observed(observers: Observers, encode: Callable[[], ProducerRecord]) -> ProducerRecord:
     record = encode()
-    observers.notify(RecordQueued(record))
+    if observers.each:
+        observers.notify(RecordQueued(record))
     return record
-
-
-def _settle_observed(
-    observers: Observers,
-    delivery: Delivery,
-    settle: OnDelivery,
-    started: float,
-    report: DeliveryReport | None,
-    error: SdkError | None,
-) -> None:
-    settle(report, error)
-    if report is not None:
-        seconds = time.monotonic() - started
-        observers.notify(RecordDelivered(delivery.record, report, seconds))
-    elif error is not None:
-        observers.notify(DeliveryFailed(delivery.record, error))

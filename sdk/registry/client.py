@@ -68,6 +68,7 @@ class RegistryClient:
         self._servers = _servers(options)
         self._preferred = 0
         self._closed = False
+        self.outage: RegistryUnavailableError | None = None
 
     def close(self) -> None:
         """Close the connections; requests after this raise `ClosedError`."""
@@ -163,8 +164,10 @@ class RegistryClient:
                 answer = self._ask_each(doing, method, path, data, where)
                 value = self._value(answer, doing, read, where)
             except SdkError as error:
+                self.outage = error if isinstance(error, RegistryUnavailableError) else None
                 self._observe(operation, where, started, error)
                 raise
+            self.outage = None
             self._observe(operation, where, started, None)
             return value
 

@@ -90,6 +90,11 @@ class Registry:
         if engine is not None:
             engine.close()
 
+    @property
+    def outage(self) -> RegistryUnavailableError | None:
+        """Why the registry gave no answer when it was asked last, or None."""
+        return self._client.outage
+
     def registered(
         self, subject: str, contract: EventInfo, writable: Writable | None = None
     ) -> RegisteredVersion:

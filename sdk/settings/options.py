@@ -428,6 +428,28 @@ class TracingOptions:
     message_key: bool = False
 
 
+@frozen(kw_only=True)
+class MetricsOptions:
+    """The ``[metrics]`` table.
+
+    Attributes:
+        enabled: Whether `connect` measures.
+        output: ``prometheus`` or ``opentelemetry``, whose exporters are the application's.
+        port: Where ``/metrics``, ``/live``, ``/ready`` and ``/status`` are served; None serves
+            nothing, and 0 takes a free port.
+        host: Address to listen at; ``0.0.0.0`` for probes from other machines.
+        statistics_interval_ms: How often librdkafka tells its statistics; 0 is never.
+    """
+
+    enabled: bool = False
+    output: str = field(
+        default="prometheus", validator=checks.one_of("prometheus", "opentelemetry")
+    )
+    port: int | None = field(default=None, validator=checks.between(0, 65_535))
+    host: str = field(default="127.0.0.1", validator=checks.filled)
+    statistics_interval_ms: int = field(default=0, validator=checks.between(0, 86_400_000))
+
+
 def _routes(value: TopicOptions | Iterable[TopicOptions]) -> tuple[TopicOptions, ...]:
     return (value,) if isinstance(value, TopicOptions) else tuple(value)
 
@@ -447,6 +469,7 @@ class Settings:
         topics: The ``[[topics]]`` entries.
         logging: The ``[logging]`` table.
         tracing: The ``[tracing]`` table.
+        metrics: The ``[metrics]`` table.
         codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
         contracts: Module of the generated contracts package.
         uses: Names of the events that the service publishes or handles; empty means all.
@@ -466,6 +489,7 @@ class Settings:
     topics: tuple[TopicOptions, ...] = field(default=(), converter=_routes)
     logging: LoggingOptions = field(factory=LoggingOptions)
     tracing: TracingOptions = field(factory=TracingOptions)
+    metrics: MetricsOptions = field(factory=MetricsOptions)
     codec: Limits = field(factory=Limits)
     contracts: str | None = field(default=None, validator=checks.module_name)
     uses: tuple[str, ...] = field(default=(), converter=checks.texts)

@@ -34,6 +34,10 @@ class InMemoryProducer:
         """Register a callback to run after each batch of delivery callbacks."""
         self._broker.listen(call)
 
+    def queued(self) -> int:
+        """Return how many records are not acknowledged yet."""
+        return self._broker.held()
+
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
         deadline = time.monotonic() + timeout

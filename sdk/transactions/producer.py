@@ -52,7 +52,7 @@ class Transactions:
         self.timeout = timeout
         self.queue_full_timeout = queue_full_timeout
         self.turns = Turns()
-        self.tracker = DeliveryTracker(self._connection_error)
+        self.tracker = DeliveryTracker(self._connection_error, observers)
         self._connect = connect
         self._close_timeout = close_timeout
         self._client: TransactionalProducer | None = None

@@ -319,8 +319,9 @@ class _Outcome(DeliveryTracker):
     """
 
     def __init__(self, shared: DeliveryTracker) -> None:
-        super().__init__(shared.connection_error)
+        super().__init__(shared.connection_error, shared.observers)
         self.lock, self.wakers = shared.lock, shared.wakers
+        self.acknowledged = shared.acknowledged
         self.failure: SdkError | None = None
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:

@@ -39,11 +39,15 @@ def mentioned(hint: Any) -> Iterator[type]:
 @pytest.mark.parametrize("function", SIGNATURES, ids=lambda function: function.__qualname__)
 def test_classes_of_signatures_are_public(function: Any) -> None:
     """Each class in a public signature can be imported from `sdk` or a module named there."""
+    from opentelemetry.trace import TracerProvider
+
     from sdk.embedded import Joined
+    from sdk.observability import StatusServer
     from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
 
-    lazy = {"DeadLetters": DeadLetters, "SettingsPaths": SettingsPaths, "Joined": Joined}
+    loaded = (DeadLetters, StatusServer, Joined, TracerProvider)
+    lazy = {each.__name__: each for each in loaded} | {"SettingsPaths": SettingsPaths}
     for hint in get_type_hints(function, {**function.__globals__, **lazy}).values():
         for cls in mentioned(hint):
             homes = [

@@ -1,18 +1,20 @@
 """Metrics of messages, partitions, registries and outboxes: one definition, two outputs.
 
-    metrics = PrometheusMetrics()
-    with sdk.connect(observers=[metrics]) as messaging, serve(metrics, port=9100):
-        ...
+The settings ``metrics.enabled`` and ``metrics.port`` are all that a service needs; or, by hand:
 
-`PrometheusMetrics` needs the extra ``metrics``, `OpenTelemetryMetrics` the extra ``otel``. Both are
-observers. Labels are topics, events, groups and reasons, of which a service has few; never keys,
-ids or offsets.
+    with sdk.connect(observers=[PrometheusMetrics()]) as messaging:
+        messaging.serve(port=9100)
+
+`PrometheusMetrics` needs the extra ``metrics``, `OpenTelemetryMetrics` the extra ``otel``. Labels
+are topics, events, groups and reasons, of which a service has few; never keys, ids or offsets.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdk.abstractions import Meter
+from sdk.errors import ConfigurationError
 from sdk.lazy import lazy_names
 from sdk.observability.metrics.definitions import METRICS, Metric
 
@@ -20,7 +22,30 @@ if TYPE_CHECKING:
     from sdk.observability.metrics.opentelemetry import OpenTelemetryMetrics as OpenTelemetryMetrics
     from sdk.observability.metrics.prometheus import PrometheusMetrics as PrometheusMetrics
 
-__all__ = ["METRICS", "Metric", "OpenTelemetryMetrics", "PrometheusMetrics"]
+
+def meter(output: str) -> Meter:
+    """Return a new meter: ``prometheus`` or ``opentelemetry``.
+
+    Raises:
+        ConfigurationError: Its library is not installed.
+    """
+    extra = "metrics" if output == "prometheus" else "otel"
+    try:
+        if output == "prometheus":
+            from sdk.observability.metrics.prometheus import PrometheusMetrics
+
+            return PrometheusMetrics()
+        from sdk.observability.metrics.opentelemetry import OpenTelemetryMetrics
+
+        return OpenTelemetryMetrics()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"metrics.output is {output!r}, and its library is not installed",
+            remedy=f"pip install 'avro-messaging-sdk[{extra}]'",
+        ) from error
+
+
+__all__ = ["meter", "METRICS", "Metric", "OpenTelemetryMetrics", "PrometheusMetrics"]
 
 if not TYPE_CHECKING:
     # Each loads its library, and a service uses one of them.

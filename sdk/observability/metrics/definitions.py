@@ -8,10 +8,14 @@ from attrs import frozen
 
 # From a local broker's answer to a handler that waits for another system.
 SECONDS: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
-    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )  # fmt: skip
-BYTES: Final = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0)
+# From there to a consumer that was down over the weekend.
+AGES: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+    *(900.0, 3600.0, 14400.0, 86400.0, 259200.0),
+)  # fmt: skip
 
 
 @frozen
@@ -35,33 +39,31 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-def _counter(name: str, text: str, *labels: str) -> Metric:
-    return Metric(f"sdk_{name}", "counter", text, labels)
+def _counter(name: str, text: str, *labels: str, unit: str = "") -> Metric:
+    return Metric(f"sdk_{name}", "counter", text, labels, unit)
 
 
 def _gauge(name: str, text: str, *labels: str, unit: str = "") -> Metric:
     return Metric(f"sdk_{name}", "gauge", text, labels, unit)
 
 
-def _seconds(name: str, text: str, *labels: str) -> Metric:
-    return Metric(f"sdk_{name}_seconds", "histogram", text, labels, "seconds", SECONDS)
+def _seconds(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Metric:
+    return Metric(f"sdk_{name}_seconds", "histogram", text, labels, "seconds", buckets)
 
 
 SENT = _counter("records_sent", "Records that the broker has acknowledged.", "topic")
-SENT_BYTES = Metric(
-    "sdk_record_size_bytes",
-    "histogram",
-    "Size of the values of acknowledged records.",
-    ("topic",),
-    "bytes",
-    BYTES,
-)
+SENT_BYTES = _counter("sent_bytes", "Bytes of their values.", "topic", unit="bytes")
 SEND_FAILED = _counter("records_send_failed", "Records that failed for good.", "topic", "error")
-SEND_SECONDS = _seconds("send", "From produce to the acknowledgement.", "topic")
-IN_FLIGHT = _gauge("records_in_flight", "Records that wait for their acknowledgement.", "topic")
+SEND_SECONDS = _seconds(
+    "send", "From produce to the acknowledgement; of many at once, some stand for all.", "topic"
+)
+QUEUED = _gauge("producer_queue_records", "Records not yet acknowledged, of all topics.")
 QUEUE_SECONDS = _seconds("queue_wait", "Time for which a full queue was waited for.", "topic")
+TRANSACTION_SECONDS = _seconds(
+    "transaction", "Transactions, from beginning to end: committed, or why not.", "outcome"
+)
 
-RECEIVED = _counter("records_received", "Records that were read.", "topic")
+RECEIVED = _counter("records_received", "Records that were read.", "group", "topic")
 HANDLED = _counter("records_handled", "Records whose handler returned.", "group", "topic", "event")
 FAILED = _counter(
     "records_failed",
@@ -79,28 +81,55 @@ RETRIED = _counter(
 DEAD_LETTERED = _counter(
     "records_dead_lettered", "Records sent to a dead-letter topic.", "group", "topic", "reason"
 )
-HANDLER_SECONDS = _seconds("handler", "Time in the handler.", "group", "topic", "event")
+HANDLER_SECONDS = _seconds(
+    "handler",
+    "Time in the handler; what takes less than a millisecond counts as the mean of its run.",
+    *("group", "topic", "event"),
+)
 END_TO_END_SECONDS = _seconds(
-    "end_to_end", "From the record's timestamp until it was handled.", "group", "topic", "event"
-)
+    "end_to_end", "From the record's timestamp until it was handled.",
+    *("group", "topic", "event"), buckets=AGES,
+)  # fmt: skip
 
-LAG = _gauge(
-    "consumer_lag", "Records behind the end of a partition.", "group", "topic", "partition"
+_PARTITION = ("group", "topic", "partition")
+RUNNING = _gauge(
+    "consumer_running", "1 while a consumer runs and is a member of its group.", "group"
 )
+LAG = _gauge("consumer_lag_records", "Records behind the end of a partition.", *_PARTITION)
+IN_FLIGHT = _gauge(
+    "consumer_in_flight_records", "Records that were read and are not done.", *_PARTITION
+)
+OLDEST = _gauge(
+    "oldest_unhandled_seconds", "Age of the oldest record that was read and is not done.",
+    *_PARTITION, unit="seconds",
+)  # fmt: skip
+IN_WORK = _gauge(
+    "oldest_in_work_seconds", "For how long the slowest handler has been at work.", "group",
+    unit="seconds",
+)  # fmt: skip
+LANES = _gauge("lanes_busy", "Lanes that are being worked on.", "group")
 PARTITIONS = _gauge("partitions_assigned", "Partitions that this member has.", "group", "topic")
-PAUSED = _gauge("partitions_paused", "Partitions that rest, by why.", "group", "reason")
+RESTING = _gauge(
+    "partitions_resting",
+    "Partitions from which nothing is taken or handed over, by why.",
+    *("group", "topic", "reason"),
+)
 REBALANCES = _counter(
     "rebalances", "Changes of the assignment: assigned, revoked or lost.", "group", "change"
 )
 COMMIT_FAILED = _counter("commits_failed", "Commits that failed.", "group", "error")
-CIRCUIT_OPEN = _gauge("circuit_open", "1 while a dependency is known to be down.", "dependency")
+CIRCUIT_OPEN = _gauge(
+    "circuit_open", "1 while a dependency is known to be down.", "group", "dependency"
+)
 STOPPED = _counter("consumers_stopped", "Consumers that ended by a failure.", "group", "error")
 
 REGISTRY_SECONDS = _seconds("registry_request", "Requests to the schema registry.", "operation")
 REGISTRY_FAILED = _counter(
     "registry_requests_failed", "Requests that the registry did not answer.", "operation", "error"
 )
-SCHEMAS = _counter("schemas_resolved", "Schemas whose id was found or registered.", "subject")
+CACHE_HITS = _counter(
+    "registry_cache_hits", "Records that were written or read without asking the registry.", "use"
+)
 
 OUTBOX_RELAYED = _counter("outbox_relayed", "Rows that were published.", "outbox")
 OUTBOX_WAITING = _gauge("outbox_waiting", "Committed rows that are not yet published.", "outbox")
@@ -110,6 +139,21 @@ OUTBOX_OLDEST = _gauge(
 OUTBOX_FAILED = _gauge("outbox_failed", "Rows that can never be published.", "outbox")
 
 EXECUTOR = _gauge("codec_executor", "1 for the executor that encodes and decodes.", "executor")
+
+_BROKER = ("client", "broker")
+KAFKA_UP = _gauge("kafka_broker_up", "1 while the client is connected to a broker.", *_BROKER)
+ROUND_TRIP = _gauge(
+    "kafka_round_trip_seconds", "99th percentile of a broker's answer, lately.", *_BROKER,
+    unit="seconds",
+)  # fmt: skip
+THROTTLED = _gauge(
+    "kafka_throttled_seconds", "For how long a broker makes the client wait, on average.",
+    *_BROKER, unit="seconds",
+)  # fmt: skip
+BATCH_BYTES = _gauge(
+    "kafka_batch_bytes", "Mean size of the batches that are sent.", "topic", unit="bytes"
+)
+BATCH_RECORDS = _gauge("kafka_batch_records", "Mean number of records in them.", "topic")
 
 METRICS: Final[tuple[Metric, ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)

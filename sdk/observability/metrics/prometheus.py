@@ -1,22 +1,32 @@
-"""Metrics for Prometheus, by prometheus_client."""
+"""Metrics for Prometheus, by prometheus_client; they are put together when they are scraped."""
 
 from __future__ import annotations
 
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from sdk.errors import ConfigurationError
 from sdk.happenings import Happening
+from sdk.observability.health import State
 from sdk.observability.metrics.definitions import METRICS, Metric
 from sdk.observability.metrics.recorder import Recorder
 
-_CLASSES = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
-
-class PrometheusMetrics:
-    """An observer that keeps metrics for Prometheus to scrape.
+class PrometheusMetrics(Collector):
+    """A `Meter` that keeps metrics for Prometheus to scrape.
 
     Args:
         registry: Where the metrics are registered, such as ``prometheus_client.REGISTRY``; by
@@ -30,19 +40,40 @@ class PrometheusMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._counts = _Counts()
+        self._recorder = Recorder(self._counts)
         self.registry = CollectorRegistry() if registry is None else registry
         try:
-            made = {metric.name: _make(metric, self.registry) for metric in METRICS}
+            self.registry.register(self)
         except ValueError as error:
             raise ConfigurationError(
                 "the registry of Prometheus has the SDK's metrics already",
                 remedy="share one PrometheusMetrics, or give each a registry of its own",
             ) from error
-        self._record = Recorder(_Instruments(made))
 
     def __call__(self, happening: Happening) -> None:
         """Measure a happening."""
-        self._record(happening)
+        self._recorder(happening)
+
+    def watch(self, state: Callable[[], State]) -> None:
+        """Show the state of a connection as gauges."""
+        self._recorder.watch(state)
+
+    def describe(self) -> Iterable[Any]:
+        """Return the metrics without values, so that registering asks for none."""
+        return [_family(metric) for metric in METRICS]
+
+    def collect(self) -> Iterator[Any]:
+        """Return the metrics with their values."""
+        gauges = self._recorder.gauges()
+        for metric in METRICS:
+            family = _family(metric)
+            if metric.kind == "gauge":
+                for labels, value in gauges.get(metric, {}).items():
+                    family.add_metric(labels, value)
+            else:
+                self._counts.fill(family, metric)
+            yield family
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics as a scrape gets them, and their media type.
@@ -54,33 +85,60 @@ class PrometheusMetrics:
         return encode(self.registry), media_type
 
 
-def _make(metric: Metric, registry: CollectorRegistry) -> Any:
-    more: dict[str, Any] = {"buckets": metric.buckets} if metric.kind == "histogram" else {}
-    return _CLASSES[metric.kind](metric.name, metric.help, metric.labels, registry=registry, **more)
+_FAMILIES: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
 
 
-class _Instruments:
-    def __init__(self, made: dict[str, Any]) -> None:
-        self._made = made
-        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
+def _family(metric: Metric) -> Any:
+    return _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
+
+
+class _Counts:
+    """Counters and histograms as plain numbers: one lock for a batch of records, and no more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since = time.time()
+        self._sums: dict[tuple[Metric, tuple[str, ...]], float] = {}
+        self._buckets: dict[tuple[Metric, tuple[str, ...]], list[int]] = {}
 
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1) -> None:
-        self._child(metric, labels).inc(amount)
+        key = (metric, labels)
+        with self._lock:
+            self._sums[key] = self._sums.get(key, 0.0) + amount
 
-    def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        self._child(metric, labels).set(value)
+    def observe(
+        self, metric: Metric, labels: tuple[str, ...], value: float, count: int = 1
+    ) -> None:
+        key = (metric, labels)
+        index = bisect_left(metric.buckets, value)
+        with self._lock:
+            buckets = self._buckets.get(key)
+            if buckets is None:
+                buckets = self._buckets[key] = [0] * (len(metric.buckets) + 1)
+            buckets[index] += count
+            self._sums[key] = self._sums.get(key, 0.0) + value * count
 
-    def observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        self._child(metric, labels).observe(value)
+    def fill(self, family: Any, metric: Metric) -> None:
+        """Add the values of a metric to its family."""
+        with self._lock:
+            sums = {key[1]: value for key, value in self._sums.items() if key[0] is metric}
+            counts = {labels: list(self._buckets.get((metric, labels), ())) for labels in sums}
+        for labels, value in sums.items():
+            if metric.kind == "counter":
+                family.add_metric(labels, value, created=self._since)
+            else:
+                bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
+                family.add_metric(
+                    labels, list(zip(bounds, _running(counts[labels]), strict=True)), value
+                )
 
-    def forget(self, metric: Metric, labels: tuple[str, ...]) -> None:
-        if self._children.pop((metric.name, labels), None) is not None:
-            self._made[metric.name].remove(*labels)
 
-    def _child(self, metric: Metric, labels: tuple[str, ...]) -> Any:
-        # Faster than the library's own look-up, which takes a lock.
-        key = (metric.name, labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._made[metric.name].labels(*labels)
-        return child
+def _running(counts: Iterable[int]) -> Iterator[int]:
+    total = 0
+    for count in counts:
+        total += count
+        yield total

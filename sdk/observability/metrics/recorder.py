@@ -2,76 +2,73 @@
 
 from __future__ import annotations
 
-import time
+import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from sdk import happenings as on
+from sdk.avro.codec.executors import executor
+from sdk.observability.health import State
 from sdk.observability.metrics import definitions as m
 from sdk.observability.metrics.definitions import Metric
-from sdk.records import ConsumerRecord, TopicPartition
 
 OTHER = "other"
 """Stands for what would make one label value too many."""
 
 _MOST_VALUES = 200
 
+Sample = tuple[Metric, tuple[str, ...], float]
+"""A gauge, the values of its labels, and its value."""
+
 
 class Instruments(Protocol):
     """Where measurements go."""
 
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1) -> None:
-        """Add to a counter or gauge."""
+        """Add to a counter."""
 
-    def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        """Set a gauge."""
-
-    def observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        """Add a value to a histogram."""
-
-    def forget(self, metric: Metric, labels: tuple[str, ...]) -> None:
-        """Report a gauge no longer, because what it was about is somebody else's now."""
+    def observe(
+        self, metric: Metric, labels: tuple[str, ...], value: float, count: int = 1
+    ) -> None:
+        """Add a value to a histogram, as often as it was seen."""
 
 
 class Recorder:
-    """An observer that measures.
+    """Measures what it is told of; gauges are read when they are asked for.
 
     Args:
-        instruments: Where measurements go.
-        clock: Seconds since the epoch.
+        instruments: Where counts and times go.
     """
 
-    def __init__(self, instruments: Instruments, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, instruments: Instruments) -> None:
         self._to = instruments
-        self._clock = clock
-        self._events: set[str] = set()
-        self._pauses: dict[tuple[str, TopicPartition], str] = {}
+        self._values: dict[str, set[str]] = {}
+        self._asked: Counter[str] = Counter()
+        self._states: list[weakref.WeakMethod[Callable[[], State]]] = []
+        self._outboxes: dict[str, on.OutboxMeasured] = {}
+        self._statistics: dict[str, Any] = {}
         self._handlers: dict[type[on.Happening], Callable[[Any], None]] = {
-            on.RecordQueued: self._queued,
-            on.RecordDelivered: self._delivered,
+            on.RecordsDelivered: self._delivered,
             on.DeliveryFailed: self._delivery_failed,
             on.QueueWaited: self._queue_waited,
-            on.RecordReceived: self._received,
-            on.RecordHandled: self._handled,
+            on.TransactionCommitted: self._transaction,
+            on.TransactionAborted: self._transaction,
+            on.RecordsReceived: self._received,
+            on.RecordsHandled: self._handled,
             on.RecordFailed: self._failed,
             on.RecordSkipped: self._skipped,
             on.RecordRetried: self._retried,
             on.RecordDeadLettered: self._dead_lettered,
-            on.PartitionsAssigned: self._assigned,
-            on.PartitionsRevoked: self._revoked,
-            on.PartitionsLost: self._lost,
-            on.PartitionsPaused: self._paused,
-            on.PartitionsResumed: self._resumed,
+            on.PartitionsAssigned: lambda what: self._rebalanced(what, "assigned"),
+            on.PartitionsRevoked: lambda what: self._rebalanced(what, "revoked"),
+            on.PartitionsLost: lambda what: self._rebalanced(what, "lost"),
             on.CommitFailed: self._commit_failed,
-            on.LagMeasured: self._lag,
-            on.CircuitOpened: self._circuit_opened,
-            on.CircuitClosed: self._circuit_closed,
             on.ConsumerStopped: self._stopped,
             on.RegistryRequested: self._registry,
-            on.SchemaResolved: self._resolved,
             on.OutboxRelayed: self._relayed,
             on.OutboxMeasured: self._outbox,
+            on.StatisticsReported: self._reported,
         }
 
     def __call__(self, happening: on.Happening) -> None:
@@ -80,145 +77,179 @@ class Recorder:
         if handler is not None:
             handler(happening)
 
+    def watch(self, state: Callable[[], State]) -> None:
+        """Read gauges from the state of a connection too, for as long as that exists."""
+        self._states.append(weakref.WeakMethod(state))
+
     # --- publishing ---
 
-    def _queued(self, what: on.RecordQueued) -> None:
-        self._to.add(m.IN_FLIGHT, (what.record.topic,))
-
-    def _delivered(self, what: on.RecordDelivered) -> None:
-        labels = (what.record.topic,)
-        self._to.add(m.IN_FLIGHT, labels, -1)
-        self._to.add(m.SENT, labels)
-        self._to.observe(m.SENT_BYTES, labels, len(what.record.value or b""))
-        self._to.observe(m.SEND_SECONDS, labels, what.seconds)
+    def _delivered(self, what: on.RecordsDelivered) -> None:
+        labels = (what.topic,)
+        self._to.add(m.SENT, labels, what.count)
+        self._to.add(m.SENT_BYTES, labels, what.size)
+        each, more = divmod(what.count, len(what.seconds))
+        for index, seconds in enumerate(what.seconds):
+            self._to.observe(m.SEND_SECONDS, labels, seconds, each + (index < more))
+        self._known("write", what.count)
 
     def _delivery_failed(self, what: on.DeliveryFailed) -> None:
-        self._to.add(m.IN_FLIGHT, (what.record.topic,), -1)
         self._to.add(m.SEND_FAILED, (what.record.topic, _kind(what.error)))
 
     def _queue_waited(self, what: on.QueueWaited) -> None:
         self._to.observe(m.QUEUE_SECONDS, (what.topic,), what.seconds)
+        if what.gave_up:
+            self._to.add(m.SEND_FAILED, (what.topic, "QueueFullError"))
+
+    def _transaction(self, what: on.TransactionCommitted | on.TransactionAborted) -> None:
+        outcome = _kind(what.error) if isinstance(what, on.TransactionAborted) else "committed"
+        self._to.observe(m.TRANSACTION_SECONDS, (self._few("outcome", outcome),), what.seconds)
 
     # --- consuming ---
 
-    def _received(self, what: on.RecordReceived) -> None:
-        self._to.add(m.RECEIVED, (what.record.topic,))
+    def _received(self, what: on.RecordsReceived) -> None:
+        self._to.add(m.RECEIVED, (what.group, what.topic), what.count)
+        self._known("read", what.count)
 
-    def _handled(self, what: on.RecordHandled) -> None:
-        labels = (what.group, what.record.topic, self._event(what.event))
-        self._to.add(m.HANDLED, labels)
-        self._to.observe(m.HANDLER_SECONDS, labels, what.seconds)
-        age = self._age(what.record)
-        if age is not None:
-            self._to.observe(m.END_TO_END_SECONDS, labels, age)
+    def _handled(self, what: on.RecordsHandled) -> None:
+        labels = (what.group, what.topic, what.event)
+        count = len(what.timestamps)
+        self._to.add(m.HANDLED, labels, count)
+        self._to.observe(m.HANDLER_SECONDS, labels, what.seconds / count, count)
+        # Records that follow each other are most often of one age, as far as it matters.
+        ages = [what.at - stamp / 1000 for stamp in what.timestamps if stamp is not None]
+        if not ages:
+            return
+        youngest, oldest = min(ages), max(ages)
+        if oldest - youngest <= oldest * 0.05:
+            mean = max(0.0, sum(ages) / len(ages))
+            self._to.observe(m.END_TO_END_SECONDS, labels, mean, len(ages))
+            return
+        for age in ages:
+            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, age))
 
     def _failed(self, what: on.RecordFailed) -> None:
-        event = self._event(what.event)
+        event = self._few("event", what.event)
         labels = (what.group, what.record.topic, event, what.failure, _kind(what.error))
         self._to.add(m.FAILED, labels)
 
     def _skipped(self, what: on.RecordSkipped) -> None:
-        labels = (what.group, what.record.topic, self._event(what.event), what.reason)
-        self._to.add(m.SKIPPED, labels)
+        event, reason = self._few("event", what.event), self._few("reason", what.reason)
+        self._to.add(m.SKIPPED, (what.group, what.record.topic, event, reason))
 
     def _retried(self, what: on.RecordRetried) -> None:
         self._to.add(m.RETRIED, (what.group, what.record.topic, what.topic or ""))
 
     def _dead_lettered(self, what: on.RecordDeadLettered) -> None:
-        self._to.add(m.DEAD_LETTERED, (what.group, what.record.topic, what.reason))
-
-    def _circuit_opened(self, what: on.CircuitOpened) -> None:
-        self._to.set(m.CIRCUIT_OPEN, (what.dependency,), 1)
-
-    def _circuit_closed(self, what: on.CircuitClosed) -> None:
-        self._to.set(m.CIRCUIT_OPEN, (what.dependency,), 0)
+        reason = self._few("reason", what.reason)
+        self._to.add(m.DEAD_LETTERED, (what.group, what.record.topic, reason))
 
     def _stopped(self, what: on.ConsumerStopped) -> None:
         if what.error is not None:
             self._to.add(m.STOPPED, (what.group, _kind(what.error)))
 
-    # --- partitions ---
-
-    def _assigned(self, what: on.PartitionsAssigned) -> None:
-        self._to.add(m.REBALANCES, (what.group, "assigned"))
-        self._count(what.group, what.partitions, 1)
-
-    def _revoked(self, what: on.PartitionsRevoked) -> None:
-        self._to.add(m.REBALANCES, (what.group, "revoked"))
-        self._given_up(what.group, what.partitions)
-
-    def _lost(self, what: on.PartitionsLost) -> None:
-        self._to.add(m.REBALANCES, (what.group, "lost"))
-        self._given_up(what.group, what.partitions)
-
-    def _given_up(self, group: str, partitions: tuple[TopicPartition, ...]) -> None:
-        self._count(group, partitions, -1)
-        self._resume(group, partitions)
-        for each in partitions:
-            self._to.forget(m.LAG, (group, each.topic, str(each.partition)))
-
-    def _count(self, group: str, partitions: tuple[TopicPartition, ...], by: int) -> None:
-        for topic, count in Counter(each.topic for each in partitions).items():
-            self._to.add(m.PARTITIONS, (group, topic), by * count)
-
-    def _paused(self, what: on.PartitionsPaused) -> None:
-        for each in what.partitions:
-            place = (what.group, TopicPartition(topic=each.topic, partition=each.partition))
-            if place not in self._pauses:
-                self._pauses[place] = what.reason
-                self._to.add(m.PAUSED, (what.group, what.reason))
-
-    def _resumed(self, what: on.PartitionsResumed) -> None:
-        self._resume(what.group, what.partitions)
-
-    def _resume(self, group: str, partitions: tuple[TopicPartition, ...]) -> None:
-        for each in partitions:
-            place = (group, TopicPartition(topic=each.topic, partition=each.partition))
-            reason = self._pauses.pop(place, None)
-            if reason is not None:
-                self._to.add(m.PAUSED, (group, reason), -1)
+    def _rebalanced(self, what: Any, change: str) -> None:
+        self._to.add(m.REBALANCES, (what.group, change))
 
     def _commit_failed(self, what: on.CommitFailed) -> None:
         self._to.add(m.COMMIT_FAILED, (what.group, _kind(what.error)))
 
-    def _lag(self, what: on.LagMeasured) -> None:
-        place = what.partition
-        self._to.set(m.LAG, (what.group, place.topic, str(place.partition)), what.lag)
-
-    # --- registry and outbox ---
+    # --- registry, outbox, client ---
 
     def _registry(self, what: on.RegistryRequested) -> None:
+        self._asked["read" if what.operation == "schema" else "write"] += what.operation in (
+            "schema",
+            "lookup",
+        )
         self._to.observe(m.REGISTRY_SECONDS, (what.operation,), what.seconds)
         if what.error is not None:
             self._to.add(m.REGISTRY_FAILED, (what.operation, _kind(what.error)))
 
-    def _resolved(self, what: on.SchemaResolved) -> None:
-        self._to.add(m.SCHEMAS, (what.subject,))
+    def _known(self, use: str, count: int) -> None:
+        asked = min(self._asked[use], count)
+        self._asked[use] -= asked
+        self._to.add(m.CACHE_HITS, (use,), count - asked)
 
     def _relayed(self, what: on.OutboxRelayed) -> None:
         self._to.add(m.OUTBOX_RELAYED, (what.outbox,), what.count)
 
     def _outbox(self, what: on.OutboxMeasured) -> None:
-        self._to.set(m.OUTBOX_WAITING, (what.outbox,), what.rows)
-        self._to.set(m.OUTBOX_OLDEST, (what.outbox,), what.oldest)
-        self._to.set(m.OUTBOX_FAILED, (what.outbox,), what.failed)
+        self._outboxes[what.outbox] = what
+
+    def _reported(self, what: on.StatisticsReported) -> None:
+        self._statistics[what.client] = what.statistics
+
+    # --- gauges ---
+
+    def gauges(self) -> dict[Metric, dict[tuple[str, ...], float]]:
+        """Return the values of all gauges by their labels; those of several connections add up."""
+        found: dict[Metric, dict[tuple[str, ...], float]] = {}
+        for metric, labels, value in self._samples():
+            values = found.setdefault(metric, {})
+            values[labels] = values.get(labels, 0.0) + value
+        return found
+
+    def _samples(self) -> Iterator[Sample]:
+        yield m.EXECUTOR, (executor().name,), 1
+        for name, outbox in list(self._outboxes.items()):
+            yield m.OUTBOX_WAITING, (name,), outbox.rows
+            yield m.OUTBOX_OLDEST, (name,), outbox.oldest
+            yield m.OUTBOX_FAILED, (name,), outbox.failed
+        for client, statistics in list(self._statistics.items()):
+            yield from _of_client(client, statistics)
+        for reference in list(self._states):
+            state = reference()
+            if state is None:
+                self._states.remove(reference)
+            else:
+                yield from _of_connection(state())
 
     # --- labels ---
 
-    def _event(self, name: str | None) -> str:
-        """Return an event's label; what strangers write must not make labels without end."""
-        if name is None:
+    def _few(self, label: str, value: str | None) -> str:
+        """Return a label's value; what strangers write must not make labels without end."""
+        if value is None:
             return ""
-        if name not in self._events:
-            if len(self._events) >= _MOST_VALUES:
+        known = self._values.setdefault(label, set())
+        if value not in known:
+            if len(known) >= _MOST_VALUES:
                 return OTHER
-            self._events.add(name)
-        return name
+            known.add(value)
+        return value
 
-    def _age(self, record: ConsumerRecord) -> float | None:
-        if record.timestamp is None:
-            return None
-        return max(0.0, self._clock() - record.timestamp / 1000)
+
+def _of_connection(state: State) -> Iterator[Sample]:
+    if state.queued is not None:
+        yield m.QUEUED, (), state.queued
+    for each in state.consumers:
+        group = (each.group,)
+        yield m.RUNNING, group, each.running and each.joined
+        yield m.LANES, group, each.lanes_busy
+        yield m.IN_WORK, group, each.in_work_seconds
+        for dependency in each.circuits:
+            yield m.CIRCUIT_OPEN, (each.group, dependency), 1
+        for at in each.partitions:
+            topic = (each.group, at.topic)
+            place = (*topic, str(at.partition))
+            yield m.PARTITIONS, topic, 1
+            yield m.IN_FLIGHT, place, at.in_flight
+            yield m.OLDEST, place, at.oldest_seconds
+            if at.lag is not None:
+                yield m.LAG, place, at.lag
+            if at.resting is not None:
+                yield m.RESTING, (*topic, at.resting), 1
+
+
+def _of_client(client: str, statistics: Any) -> Iterator[Sample]:
+    for broker in statistics.get("brokers", {}).values():
+        if broker["nodeid"] >= 0:  # the others stand for addresses of which no broker is known yet
+            labels = (client, broker["nodename"])
+            yield m.KAFKA_UP, labels, broker["state"] == "UP"
+            yield m.ROUND_TRIP, labels, broker["rtt"]["p99"] / 1e6
+            yield m.THROTTLED, labels, broker["throttle"]["avg"] / 1e3
+    if statistics.get("type") == "producer":
+        for topic in statistics.get("topics", {}).values():
+            yield m.BATCH_BYTES, (topic["topic"],), topic["batchsize"]["avg"]
+            yield m.BATCH_RECORDS, (topic["topic"],), topic["batchcnt"]["avg"]
 
 
 def _kind(error: BaseException) -> str:

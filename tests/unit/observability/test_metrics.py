@@ -1,4 +1,4 @@
-"""Metrics: what each happening does to them, in both outputs."""
+"""Metrics: what each happening and the state of connections do to them, in both outputs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
 from sdk import happenings as on
-from sdk.errors import BrokerUnavailableError, ConfigurationError, DeliveryTimeoutError
-from sdk.observability.metrics import METRICS, OpenTelemetryMetrics, PrometheusMetrics
-from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPartition
+from sdk.consuming.health import Health, PartitionHealth
+from sdk.errors import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    DeliveryTimeoutError,
+    RegistryUnavailableError,
+)
+from sdk.observability.health import State
+from sdk.observability.metrics import METRICS, OpenTelemetryMetrics, PrometheusMetrics, meter
+from sdk.records import ConsumerRecord, ProducerRecord, TopicPartition
 
 Read = Callable[..., float | None]
 SENT = ProducerRecord("orders", b"12345", b"o1")
 CAME = ConsumerRecord("orders", 3, 7, b"12345", b"o1", (), 1)
 ONE, TWO = (TopicPartition(topic="orders", partition=n) for n in (1, 2))
+WHERE = {"group": "billing", "topic": "orders"}
+EVENT = "orders.OrderCreated"
 
 
 @pytest.fixture(params=["prometheus", "opentelemetry"])
 def output(request: pytest.FixtureRequest) -> tuple[Any, Read]:
-    """An observer, and what reads a metric: name, labels → value (a histogram's count)."""
+    """A meter, and what reads a metric: name, labels → value (a histogram's count)."""
     if request.param == "prometheus":
         metrics = PrometheusMetrics()
 
@@ -36,7 +45,7 @@ def output(request: pytest.FixtureRequest) -> tuple[Any, Read]:
 
         return metrics, read
     reader = InMemoryMetricReader()
-    meter = MeterProvider(metric_readers=[reader]).get_meter("test")
+    made = MeterProvider(metric_readers=[reader]).get_meter("test")
 
     def read_otel(name: str, **labels: str) -> float | None:
         data = reader.get_metrics_data()
@@ -47,77 +56,160 @@ def output(request: pytest.FixtureRequest) -> tuple[Any, Read]:
                         return float(getattr(point, "count", None) or getattr(point, "value", 0))
         return None
 
-    return OpenTelemetryMetrics(meter), read_otel
+    return OpenTelemetryMetrics(made), read_otel
+
+
+class Watched:
+    """A connection's state, as a test wants it."""
+
+    def __init__(self, *consumers: Health, queued: int | None = None) -> None:
+        self.consumers = consumers
+        self.queued = queued
+
+    def state(self) -> State:
+        """Return it."""
+        return State(
+            environment="test",
+            brokers=("kafka:9092",),
+            registry=("http://registry",),
+            queued=self.queued,
+            consumers=self.consumers,
+            outboxes={},
+        )
 
 
 def test_publishing(output: tuple[Any, Read]) -> None:
-    """Sent, failed and waiting records are counted by topic and error."""
+    """Sent and failed records are counted by topic and error, and times count for all of them."""
     observe, read = output
-    for _ in range(3):
-        observe(on.RecordQueued(SENT))
-    observe(on.RecordDelivered(SENT, DeliveryReport("orders", 0, 1), 0.01))
+    observe(on.RecordsDelivered("orders", 5, 500, (0.01, 0.02)))
     observe(on.DeliveryFailed(SENT, DeliveryTimeoutError("late")))
     observe(on.QueueWaited("orders", 0.5))
-    assert read("sdk_records_sent", topic="orders") == 1
-    assert read("sdk_send_seconds", topic="orders") == 1
-    assert read("sdk_records_in_flight", topic="orders") == 1
+    observe(on.QueueWaited("orders", 10.0, gave_up=True))
+    assert read("sdk_records_sent", topic="orders") == 5
+    assert read("sdk_sent_bytes", topic="orders") == 500
+    assert read("sdk_send_seconds", topic="orders") == 5
     failed = read("sdk_records_send_failed", topic="orders", error="DeliveryTimeoutError")
     assert failed == 1
-    assert read("sdk_queue_wait_seconds", topic="orders") == 1
+    assert read("sdk_records_send_failed", topic="orders", error="QueueFullError") == 1
+    assert read("sdk_queue_wait_seconds", topic="orders") == 2
+
+
+def test_transactions(output: tuple[Any, Read]) -> None:
+    """Transactions are timed by how they end."""
+    observe, read = output
+    observe(on.TransactionCommitted("billing-1", 3, 0.1))
+    observe(on.TransactionAborted("billing-1", 3, 0.1, ValueError("no")))
+    assert read("sdk_transaction_seconds", outcome="committed") == 1
+    assert read("sdk_transaction_seconds", outcome="ValueError") == 1
 
 
 def test_consuming(output: tuple[Any, Read]) -> None:
     """Handled, failed, retried, skipped and dead-lettered records are counted by reason."""
     observe, read = output
-    event = "orders.OrderCreated"
-    observe(on.RecordReceived(CAME))
-    observe(on.RecordHandled(CAME, event, "billing", 0.02))
-    observe(on.RecordFailed(CAME, event, "billing", ValueError("x"), "handler"))
+    observe(on.RecordsReceived("billing", "orders", 4))
+    observe(on.RecordsHandled("billing", "orders", EVENT, 0.02, [1000, None, 61_000], 62.0))
+    observe(on.RecordFailed(CAME, EVENT, "billing", ValueError("x"), "handler"))
     observe(on.RecordRetried(CAME, "billing", "orders-retry-1000", 1.0, 1))
     observe(on.RecordDeadLettered(CAME, "billing", "orders-dlt", "handler"))
     observe(on.RecordSkipped(CAME, None, "billing", "unknown"))
-    where = {"group": "billing", "topic": "orders"}
-    assert read("sdk_records_received", topic="orders") == 1
-    assert read("sdk_records_handled", **where, event=event) == 1
-    assert read("sdk_handler_seconds", **where, event=event) == 1
-    assert read("sdk_end_to_end_seconds", **where, event=event) == 1
-    labels = {**where, "event": event, "failure": "handler", "error": "ValueError"}
+    observe(on.ConsumerStopped("billing", ValueError("x")))
+    observe(on.CommitFailed("billing", (ONE,), BrokerUnavailableError("x")))
+    assert read("sdk_records_received", **WHERE) == 4
+    assert read("sdk_records_handled", **WHERE, event=EVENT) == 3
+    assert read("sdk_handler_seconds", **WHERE, event=EVENT) == 3
+    assert read("sdk_end_to_end_seconds", **WHERE, event=EVENT) == 2
+    labels = {**WHERE, "event": EVENT, "failure": "handler", "error": "ValueError"}
     assert read("sdk_records_failed", **labels) == 1
-    assert read("sdk_records_retried", **where, retry_topic="orders-retry-1000") == 1
-    assert read("sdk_records_dead_lettered", **where, reason="handler") == 1
-    assert read("sdk_records_skipped", **where, event="", reason="unknown") == 1
+    assert read("sdk_records_retried", **WHERE, retry_topic="orders-retry-1000") == 1
+    assert read("sdk_records_dead_lettered", **WHERE, reason="handler") == 1
+    assert read("sdk_records_skipped", **WHERE, event="", reason="unknown") == 1
+    assert read("sdk_consumers_stopped", group="billing", error="ValueError") == 1
+    assert read("sdk_commits_failed", group="billing", error="BrokerUnavailableError") == 1
 
 
 def test_partitions(output: tuple[Any, Read]) -> None:
-    """Assignment, lag and pauses follow the partitions; what is given up is no longer reported."""
+    """Gauges follow the state of connections; what is given up is no longer reported."""
     observe, read = output
+    one = PartitionHealth(
+        topic="orders", partition=1, lag=12, in_flight=3, oldest_seconds=90.0, resting="db is down"
+    )
+    two = PartitionHealth(topic="orders", partition=2)
+    consumer = Health(
+        group="billing",
+        running=True,
+        joined=True,
+        partitions=(one, two),
+        lanes_busy=2,
+        in_work="a record",
+        in_work_seconds=45.0,
+        circuits={"db": 3.0},
+    )
+    connection = Watched(consumer, queued=7)
+    observe.watch(connection.state)
     observe(on.PartitionsAssigned("billing", (ONE, TWO)))
-    observe(on.LagMeasured("billing", ONE, 12))
-    observe(on.PartitionsPaused("billing", (ONE, TWO), "registry"))
-    observe(on.PartitionsPaused("billing", (ONE,), "registry"))
-    assert read("sdk_partitions_assigned", group="billing", topic="orders") == 2
-    assert read("sdk_consumer_lag", group="billing", topic="orders", partition="1") == 12
-    assert read("sdk_partitions_paused", group="billing", reason="registry") == 2
-    observe(on.PartitionsResumed("billing", (TWO,)))
     observe(on.PartitionsLost("billing", (ONE,)))
-    assert read("sdk_partitions_assigned", group="billing", topic="orders") == 1
-    assert read("sdk_consumer_lag", group="billing", topic="orders", partition="1") is None
-    assert read("sdk_partitions_paused", group="billing", reason="registry") == 0
+    assert read("sdk_producer_queue_records") == 7
+    assert read("sdk_consumer_running", group="billing") == 1
+    assert read("sdk_lanes_busy", group="billing") == 2
+    assert read("sdk_oldest_in_work_seconds", group="billing") == 45
+    assert read("sdk_circuit_open", group="billing", dependency="db") == 1
+    assert read("sdk_partitions_assigned", **WHERE) == 2
+    assert read("sdk_partitions_resting", **WHERE, reason="db is down") == 1
+    assert read("sdk_consumer_lag_records", **WHERE, partition="1") == 12
+    assert read("sdk_consumer_lag_records", **WHERE, partition="2") is None
+    assert read("sdk_consumer_in_flight_records", **WHERE, partition="1") == 3
+    assert read("sdk_oldest_unhandled_seconds", **WHERE, partition="1") == 90
     assert read("sdk_rebalances", group="billing", change="lost") == 1
+    connection.consumers = (Health(group="billing", running=True, joined=True, partitions=(two,)),)
+    assert read("sdk_partitions_assigned", **WHERE) == 1
+    assert read("sdk_consumer_lag_records", **WHERE, partition="1") is None
+    del connection
+    assert read("sdk_consumer_running", group="billing") is None
 
 
-def test_registry_circuits_and_outbox(output: tuple[Any, Read]) -> None:
-    """Requests, open circuits and waiting rows are told."""
+def test_registry_and_outbox(output: tuple[Any, Read]) -> None:
+    """Requests and their outages, what needed none, and waiting rows are told."""
     observe, read = output
-    observe(on.RegistryRequested("look up", "orders", 0.1, BrokerUnavailableError("x")))
-    observe(on.CircuitOpened("payments-db", 5.0))
+    observe(on.RegistryRequested("schema", None, 0.1, RegistryUnavailableError("x")))
+    observe(on.RegistryRequested("schema", None, 0.1, None))
+    observe(on.RecordsReceived("billing", "orders", 10))
+    observe(on.OutboxRelayed("sdk_outbox", 9))
     observe(on.OutboxMeasured("sdk_outbox", 4, 2.5, 1))
-    assert read("sdk_registry_request_seconds", operation="look up") == 1
-    assert read("sdk_circuit_open", dependency="payments-db") == 1
-    observe(on.CircuitClosed("payments-db"))
-    assert read("sdk_circuit_open", dependency="payments-db") == 0
+    assert read("sdk_registry_request_seconds", operation="schema") == 2
+    error = "RegistryUnavailableError"
+    assert read("sdk_registry_requests_failed", operation="schema", error=error) == 1
+    assert read("sdk_registry_cache_hits", use="read") == 8
+    assert read("sdk_outbox_relayed", outbox="sdk_outbox") == 9
     assert read("sdk_outbox_waiting", outbox="sdk_outbox") == 4
     assert read("sdk_outbox_oldest_seconds", outbox="sdk_outbox") == 2.5
+    assert read("sdk_outbox_failed", outbox="sdk_outbox") == 1
+
+
+def test_statistics_of_the_client(output: tuple[Any, Read]) -> None:
+    """Round trip, throttling and batches are told by broker and topic, in seconds and bytes."""
+    observe, read = output
+    broker = {"nodename": "kafka:9092", "state": "UP", "rtt": {"p99": 2500}, "throttle": {"avg": 3}}
+    topic = {"topic": "orders", "batchsize": {"avg": 4096}, "batchcnt": {"avg": 40}}
+    statistics = {
+        "type": "producer",
+        "brokers": {"kafka:9092/1": {**broker, "nodeid": 1}, "boot": {**broker, "nodeid": -1}},
+        "topics": {"orders": topic},
+    }
+    observe(on.StatisticsReported("producer", statistics))
+    where = {"client": "producer", "broker": "kafka:9092"}
+    assert read("sdk_kafka_broker_up", **where) == 1
+    assert read("sdk_kafka_round_trip_seconds", **where) == 0.0025
+    assert read("sdk_kafka_throttled_seconds", **where) == 0.003
+    assert read("sdk_kafka_batch_bytes", topic="orders") == 4096
+    assert read("sdk_kafka_batch_records", topic="orders") == 40
+
+
+def test_executor(output: tuple[Any, Read]) -> None:
+    """Which executor encodes and decodes is told by one label."""
+    _, read = output
+    names = ("native", "compiled", "interpreter")
+    values = [read("sdk_codec_executor", executor=name) for name in names]
+    assert sorted(values, key=str) == [1, None, None]
 
 
 def test_unknown_events_make_few_labels(output: tuple[Any, Read]) -> None:
@@ -125,8 +217,7 @@ def test_unknown_events_make_few_labels(output: tuple[Any, Read]) -> None:
     observe, read = output
     for number in range(500):
         observe(on.RecordSkipped(CAME, f"x.Event{number}", "billing", "unknown"))
-    where = {"group": "billing", "topic": "orders", "reason": "unknown"}
-    assert read("sdk_records_skipped", **where, event="other") == 300
+    assert read("sdk_records_skipped", **WHERE, reason="unknown", event="other") == 300
 
 
 def test_unknown_happenings_are_passed_over(output: tuple[Any, Read]) -> None:
@@ -138,6 +229,21 @@ def test_unknown_happenings_are_passed_over(output: tuple[Any, Read]) -> None:
     output[0](Later())
 
 
+def test_buckets_hold_what_was_seen() -> None:
+    """A value stands in the first bucket whose bound it does not exceed, and in all after it."""
+    metrics = PrometheusMetrics()
+    metrics(on.QueueWaited("orders", 0.25))
+    metrics(on.QueueWaited("orders", 100.0))
+
+    def bucket(bound: str) -> float | None:
+        labels = {"topic": "orders", "le": bound}
+        return metrics.registry.get_sample_value("sdk_queue_wait_seconds_bucket", labels)
+
+    assert (bucket("0.1"), bucket("0.25"), bucket("60.0"), bucket("+Inf")) == (0, 1, 1, 2)
+    total = metrics.registry.get_sample_value("sdk_queue_wait_seconds_sum", {"topic": "orders"})
+    assert total == 100.25
+
+
 def test_names_are_prometheus_names() -> None:
     """Names are unique, start with ``sdk_``, and end with their unit."""
     names = [metric.name for metric in METRICS]
@@ -146,6 +252,7 @@ def test_names_are_prometheus_names() -> None:
         assert metric.name.startswith("sdk_")
         assert metric.name.endswith(metric.unit)
         assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert not {"key", "id", "offset"} & set(metric.labels)
 
 
 def test_one_registry_holds_them_once() -> None:
@@ -154,3 +261,9 @@ def test_one_registry_holds_them_once() -> None:
     PrometheusMetrics(registry)
     with pytest.raises(ConfigurationError, match="already"):
         PrometheusMetrics(registry)
+
+
+def test_meters_by_name() -> None:
+    """The setting chooses the output."""
+    assert isinstance(meter("prometheus"), PrometheusMetrics)
+    assert isinstance(meter("opentelemetry"), OpenTelemetryMetrics)

@@ -1,22 +1,27 @@
-"""The status server."""
+"""Probes and metrics over HTTP: by the server, and mounted as WSGI and ASGI applications."""
 
 from __future__ import annotations
 
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from sdk import happenings as on
 from sdk.errors import ConfigurationError
 from sdk.observability.metrics import PrometheusMetrics
-from sdk.observability.server import StatusServer
-from sdk.records import ProducerRecord
+from sdk.observability.server import StatusApp, StatusServer
+
+Get = Callable[[str], tuple[int, bytes, str]]
+STATUS: dict[str, Any] = {"live": True, "ready": False, "reasons": ["no partitions"]}
 
 
-def get(server: StatusServer, path: str) -> tuple[int, bytes, str]:
+def over_http(server: StatusServer, path: str) -> tuple[int, bytes, str]:
     """Request a path: status, body, media type."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
@@ -25,29 +30,47 @@ def get(server: StatusServer, path: str) -> tuple[int, bytes, str]:
         return error.code, error.read(), error.headers["Content-Type"]
 
 
-def test_probes_answer_by_status() -> None:
-    """A service that lives and is not ready fails its readiness probe alone, and says why."""
-    status: dict[str, Any] = {"live": True, "ready": False, "why": "no partitions"}
-    with StatusServer(lambda: status, port=0) as server:
-        assert get(server, "/live")[0] == 200
-        assert get(server, "/ready")[0] == 503
-        code, body, media_type = get(server, "/status")
-        assert (code, media_type) == (503, "application/json")
-        assert json.loads(body)["why"] == "no partitions"
-        status["ready"] = True
-        assert get(server, "/ready?verbose")[0] == 200
-        assert get(server, "/metrics")[0] == 404
-
-
-def test_metrics_are_scraped() -> None:
-    """The metrics are served in Prometheus's text format."""
+@pytest.fixture(params=["server", "mounted"])
+def get(request: pytest.FixtureRequest) -> Iterator[Get]:
+    """What requests a path of a service that lives and is not ready."""
     metrics = PrometheusMetrics()
-    metrics(on.RecordQueued(ProducerRecord("orders", b"")))
-    with StatusServer(lambda: {"live": True}, metrics=metrics, port=0) as server:
-        code, body, media_type = get(server, "/metrics")
+    metrics(on.QueueWaited("orders", 0.5))
+    if request.param == "server":
+        with StatusServer(lambda: STATUS, metrics=metrics, port=0) as server:
+            yield lambda path: over_http(server, path)
+        return
+    app = FastAPI()
+    app.mount("/ops", StatusApp(lambda: STATUS, metrics=metrics).asgi)
+    client = TestClient(app)
+
+    def mounted(path: str) -> tuple[int, bytes, str]:
+        answer = client.get(f"/ops{path}")
+        return answer.status_code, answer.content, answer.headers["content-type"]
+
+    yield mounted
+
+
+def test_probes_answer_by_status(get: Get) -> None:
+    """A service that lives and is not ready fails its readiness probe alone, and says why."""
+    assert get("/live")[0] == 200
+    assert get("/ready?verbose")[0] == 503
+    code, body, media_type = get("/status")
+    assert (code, media_type) == (503, "application/json")
+    assert json.loads(body)["reasons"] == ["no partitions"]
+    assert get("/orders")[0] == 404
+
+
+def test_metrics_are_scraped(get: Get) -> None:
+    """The metrics are served in Prometheus's text format."""
+    code, body, media_type = get("/metrics")
     assert code == 200
     assert media_type.startswith("text/plain")
-    assert b'sdk_records_in_flight{topic="orders"} 1.0' in body
+    assert b'sdk_queue_wait_seconds_count{topic="orders"} 1.0' in body
+
+
+def test_without_metrics_there_are_none() -> None:
+    """Where nothing is measured for Prometheus, nothing is scraped."""
+    assert StatusApp(lambda: {"live": True}).answer("/metrics")[0] == 404
 
 
 def test_port_in_use_is_said() -> None:
