@@ -40,6 +40,7 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python codegen/generate.py --check
+	@$(BIN)/python docker/dashboards.py --check
 
 # Starts Apache Kafka and Apicurio Registry (Java, no Docker) unless SDK_KAFKA__BOOTSTRAP_SERVERS and
 # SDK_REGISTRY__URL name servers to use.

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from order_service.orders import new_order, open_messaging
 from sdk import Consumer, Context, Messaging
+from sdk.observability import StatusApp
 
 
 class NewOrder(BaseModel):
@@ -42,6 +43,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_messaging(None) as messaging:
         await asyncio.to_thread(messaging.warm_up, OrderCreated)
         app.state.messaging = messaging
+        # /ops/live, /ops/ready and /ops/status for Kubernetes, and /ops/metrics where they are on.
+        app.mount("/ops", StatusApp(messaging.status, metrics=messaging.metrics).asgi)
         app.state.orders = Orders()
         app.state.consumer = messaging.consumer().handle(OrderCreated, app.state.orders.remember)
         task = asyncio.create_task(app.state.consumer.run_async())

@@ -96,6 +96,7 @@ RUNNING = _gauge(
     "consumer_running", "1 while a consumer runs and is a member of its group.", "group"
 )
 LAG = _gauge("consumer_lag_records", "Records behind the end of a partition.", *_PARTITION)
+POSITION = _gauge("consumer_position", "Offset of the first record not done.", *_PARTITION)
 IN_FLIGHT = _gauge(
     "consumer_in_flight_records", "Records that were read and are not done.", *_PARTITION
 )

@@ -233,6 +233,8 @@ def _of_connection(state: State) -> Iterator[Sample]:
             yield m.PARTITIONS, topic, 1
             yield m.IN_FLIGHT, place, at.in_flight
             yield m.OLDEST, place, at.oldest_seconds
+            if at.offset is not None:
+                yield m.POSITION, place, at.offset
             if at.lag is not None:
                 yield m.LAG, place, at.lag
             if at.resting is not None:
