@@ -107,8 +107,6 @@ class ExactlyOnce:
         self.enter, self.leave = transactions.enter, transactions.leave
         self.calling = transactions.calling
 
-    # What workers call
-
     def called(
         self, partition: Partition, records: Sequence[ConsumerRecord], sent: Sequence[Sent]
     ) -> None:
@@ -119,8 +117,6 @@ class ExactlyOnce:
     def doom(self, reason: BaseException) -> None:
         """Let the open transaction be aborted: it holds what must not become visible."""
         self._doomed = self._doomed or reason
-
-    # What the intake calls
 
     @property
     def poll_seconds(self) -> float:
@@ -368,11 +364,10 @@ class ExactlyOnce:
         logger.info("group %s: the records of a transaction come again: %s", self._group, reason)
         blamed = False
         for call in self._calls:
-            failed = [each.error for each in call.sent if _own(each.error)]
-            for record in call.records if failed else ():
-                assert failed[0] is not None
+            if (failure := call.failure) is not None:
                 blamed = True
-                self._blame(call.partition, record, failed[0])
+                for record in call.records:
+                    self._blame(call.partition, record, failure)
         self._end()
         self._ready = False
         if isinstance(reason, SdkError) and not blamed:
@@ -391,12 +386,6 @@ class ExactlyOnce:
 
 def _active(partitions: Iterable[Partition]) -> bool:
     return any(partition.active for partition in partitions)
-
-
-def _own(error: SdkError | None) -> bool:
-    """Whether a record failed by itself, and not because its transaction came to nothing."""
-    aborted = (TransactionAbortedError, TransactionUnknownError, FencedError)
-    return error is not None and not isinstance(error, aborted)
 
 
 def _stopped(group: str, error: SdkError) -> SdkError:

@@ -287,11 +287,7 @@ class Intake:
             place = (first.topic, first.partition)
             partition = self.partitions.get(place)
             if no_room and partition is not None:  # it was assigned within the poll
-                self._broker.seek(
-                    TopicPartition(
-                        topic=first.topic, partition=first.partition, offset=first.offset
-                    )
-                )
+                self._read_again(first)
                 continue
             if partition is None or place in self._resting or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
@@ -335,13 +331,13 @@ class Intake:
             if due is not None and due > now:
                 place = (record.topic, record.partition)
                 self._resting[place] = self._clock.monotonic() + due - now
-                self._broker.seek(
-                    TopicPartition(
-                        topic=record.topic, partition=record.partition, offset=record.offset
-                    )
-                )
+                self._read_again(record)
                 return run[:index]
         return run
+
+    def _read_again(self, record: ConsumerRecord) -> None:
+        topic, number, offset = record.topic, record.partition, record.offset
+        self._broker.seek(TopicPartition(topic=topic, partition=number, offset=offset))
 
     def _in_flight(self) -> int:
         return sum(partition.watermark.count for partition in self.partitions.values())

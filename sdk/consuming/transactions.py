@@ -8,7 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from sdk.consuming.partition import Partition
-from sdk.errors import SdkError
+from sdk.errors import FencedError, SdkError, TransactionAbortedError, TransactionUnknownError
 from sdk.records import ConsumerRecord, TopicPartition
 
 
@@ -75,3 +75,10 @@ class Call:
     partition: Partition
     records: Sequence[ConsumerRecord]
     sent: Sequence[Sent]
+
+    @property
+    def failure(self) -> SdkError | None:
+        """Why a record of these failed by itself, not because its transaction came to nothing."""
+        aborted = (TransactionAbortedError, TransactionUnknownError, FencedError)
+        errors = (each.error for each in self.sent)
+        return next((each for each in errors if each and not isinstance(each, aborted)), None)
