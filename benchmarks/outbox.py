@@ -141,7 +141,7 @@ def naive(engine: Engine, tables: Tables, messaging: sdk.Messaging) -> int:
     table, published = tables.outbox, 0
     while True:
         with engine.begin() as connection:
-            wanted = select(table).where(table.c.sent_at.is_(None)).order_by(table.c.position)
+            wanted = select(table).where(tables.waiting).order_by(table.c.position)
             row = connection.execute(wanted.limit(1)).mappings().first()
             if row is None:
                 return published
