@@ -23,11 +23,13 @@ MODES = {
     "off": "off",
     "off_again": "off, again",
     "bare": "empty spans, made by the benchmark itself",
+    "metrics": "metrics, Prometheus",
+    "metrics_otel": "metrics, OpenTelemetry's API",
     "traces": "traces, every one",
     "traces_api": "traces, without OpenTelemetry's SDK",
     "traces_sampled": "traces, one in 100",
 }
-BARS = {"traces": 25.0}
+BARS = {"metrics": 5.0, "traces": 25.0}
 """Mode → the most that it may cost, per cent of the rate."""
 
 Told = dict[tuple[str, str], list[Figures]]

@@ -55,10 +55,19 @@ def no_sdk() -> dict[str, Any]:
     return {"tracer_provider": NoOpTracerProvider()}
 
 
+def metrics(output: str) -> dict[str, Any]:
+    """A meter, as the settings make it."""
+    from sdk.observability.metrics import meter
+
+    return {"observers": [meter(output)]}
+
+
 MODES: dict[str, Callable[[], dict[str, Any]]] = {
     "off": dict,
     "off_again": dict,
     "bare": dict,
+    "metrics": lambda: metrics("prometheus"),
+    "metrics_otel": lambda: metrics("opentelemetry"),
     "traces": traces,
     "traces_api": no_sdk,
     "traces_sampled": lambda: traces(0.01),

@@ -115,17 +115,17 @@ class Recorder:
         count = len(what.timestamps)
         self._to.add(m.HANDLED, labels, count)
         self._to.observe(m.HANDLER_SECONDS, labels, what.seconds / count, count)
+        stamps = [stamp for stamp in what.timestamps if stamp is not None]
+        if not stamps:
+            return
         # Records that follow each other are most often of one age, as far as it matters.
-        ages = [what.at - stamp / 1000 for stamp in what.timestamps if stamp is not None]
-        if not ages:
-            return
-        youngest, oldest = min(ages), max(ages)
+        oldest, youngest = what.at - min(stamps) / 1000, what.at - max(stamps) / 1000
         if oldest - youngest <= oldest * 0.05:
-            mean = max(0.0, sum(ages) / len(ages))
-            self._to.observe(m.END_TO_END_SECONDS, labels, mean, len(ages))
+            mean = what.at - sum(stamps) / len(stamps) / 1000
+            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, mean), len(stamps))
             return
-        for age in ages:
-            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, age))
+        for stamp in stamps:
+            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, what.at - stamp / 1000))
 
     def _failed(self, what: on.RecordFailed) -> None:
         event = self._few("event", what.event)
