@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk.avro.resolution.actions import Promote, ReadRecord, ReadUnion, Resolution, Unreadable
+from sdk.avro.resolution.actions import ReadRecord, ReadUnion, Resolution, Unreadable
 from sdk.avro.resolution.resolver import attempt, resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import IncompatibleSchemaError
@@ -75,13 +75,6 @@ class TestPrimitives:
     def test_promotions(self, writer: str, reader: str, body: bytes, value: Any) -> None:
         """The specification's eight; what becomes a float is rounded to 32 bits."""
         assert got(writer, reader, body) == value
-
-    def test_rounding_is_marked(self) -> None:
-        """An executor must know that Python's float is wider than the reader's."""
-        node = resolved("long", "float").root
-        assert isinstance(node, Promote)
-        assert node.rounds
-        assert not resolved("float", "double").root.rounds  # type: ignore[union-attr]
 
     def test_nothing_else_is_promoted(self) -> None:
         """Every other pair of different primitives can never be read."""

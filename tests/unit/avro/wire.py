@@ -179,7 +179,7 @@ def _read(resolution: Resolution, node: Any, source: _Input) -> Any:
             value = source.scalar(node.writer)
             if node.reader.type in ("float", "double"):
                 value = float(value)
-                if node.rounds:
+                if node.reader.type == "float":
                     value = struct.unpack("<f", struct.pack("<f", value))[0]
             return _shown(node.reader.type, value)
         case ReadEnum():
