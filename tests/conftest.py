@@ -1,4 +1,4 @@
-"""What all tests share: the executors of codecs, Hypothesis's examples, and no proxy in between.
+"""What all tests share: codecs' executors, signal handlers, Hypothesis's examples, and no proxy.
 
 ``HYPOTHESIS_PROFILE=explore`` tries many new ones.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -35,3 +36,18 @@ def executor(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run a test on each executor: modules in which codecs run use it for all their tests."""
     with running_on(EXECUTORS[request.param]):
         yield request.param
+
+
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """Give SIGTERM and SIGINT Python's own handlers, and afterwards what they had.
+
+    A shell that starts a run in the background has it ignore SIGINT.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)

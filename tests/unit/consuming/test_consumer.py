@@ -434,6 +434,7 @@ def test_several_consumers_run_in_one_process() -> None:
     assert sorted(seen["a"]) == sorted(seen["b"])
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_signal_ends_a_run_in_order(number: int, *, asynchronous: bool) -> None:
@@ -458,6 +459,7 @@ def test_signal_ends_a_run_in_order(number: int, *, asynchronous: bool) -> None:
     assert committed(shop) == 2
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_second_signal_interrupts_the_handler_in_hand() -> None:
     """Ctrl-C twice ends even a handler that does not return; its record is not done."""
     shop = Shop()

@@ -16,22 +16,9 @@ from sdk.records import DeliveryReport, ProducerRecord
 from sdk.settings import KafkaOptions, ProducerOptions
 from sdk.signals import exit_on_sigterm
 
+pytestmark = pytest.mark.usefixtures("default_signals")
+
 RECORD = ProducerRecord("orders", b"value")
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Handle Ctrl-C as Python does, however this run was started, and restore what was there.
-
-    A shell that starts a run in the background has it ignore SIGINT.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -118,19 +118,7 @@ def test_what_was_produced_is_stored(
         assert process.returncode == 128 + signal.SIGTERM
 
 
-@pytest.fixture
-def untouched() -> Iterator[None]:
-    """Give SIGTERM and SIGINT their defaults, and afterwards what they had."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("default_signals")
 def test_sigterm_is_ours_until_the_last_connection_is_closed() -> None:
     """Each connection relies on the handler, and the last one to close removes it."""
     first, second = exit_on_sigterm(), exit_on_sigterm()
@@ -142,7 +130,7 @@ def test_sigterm_is_ours_until_the_last_connection_is_closed() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("default_signals")
 def test_a_handler_of_the_host_is_left_alone() -> None:
     """Where somebody else handles SIGTERM, no connection and no consumer replaces the handler."""
     came: list[int] = []
@@ -155,7 +143,7 @@ def test_a_handler_of_the_host_is_left_alone() -> None:
     assert came == [signal.SIGTERM, signal.SIGTERM]
 
 
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("default_signals")
 def test_other_threads_change_no_handler() -> None:
     """Handlers can only be set in the main thread; elsewhere nothing happens."""
     ended: list[bool] = []
@@ -172,7 +160,7 @@ def test_other_threads_change_no_handler() -> None:
     assert ended == [True]
 
 
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("default_signals")
 def test_a_handler_closed_elsewhere_lets_the_default_happen() -> None:
     """A connection that another thread has closed no longer turns SIGTERM into SystemExit."""
     script = """
@@ -188,7 +176,7 @@ def test_a_handler_closed_elsewhere_lets_the_default_happen() -> None:
     assert done.returncode == -signal.SIGTERM
 
 
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize(
     ("number", "interruption"),
     [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)],
