@@ -30,7 +30,6 @@ class _Waiting:
     settle: OnDelivery
     encode: Callable[[], ProducerRecord] | None
     since: float
-    has_left: bool = False
 
 
 class Overflow:
@@ -69,8 +68,6 @@ class Overflow:
         delivery: Delivery,
         settle: OnDelivery,
         encode: Callable[[], ProducerRecord] | None = None,
-        *,
-        wait: bool = False,
     ) -> None:
         """Take a delivery over: it will be sent, or fail.
 
@@ -78,8 +75,6 @@ class Overflow:
             delivery: What `Producer.produce` returns.
             settle: What the client calls with the outcome.
             encode: Makes the record, where that takes time; None if the delivery has it.
-            wait: Block this thread until it was sent or has failed, so that a thread publishes no
-                faster than there is room.
         """
         topic = delivery.record.topic
         with self._changed:
@@ -92,10 +87,7 @@ class Overflow:
                     name=f"sdk-overflow {topic}",
                     daemon=True,
                 ).start()
-            queue.append(waiting := _Waiting(delivery, settle, encode, time.monotonic()))
-            if wait:
-                # With an end, for whoever publishes from where room is made.
-                self._changed.wait_for(lambda: waiting.has_left, self._timeout)
+            queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
 
     def count(self) -> int:
         """Return how many wait."""
@@ -113,8 +105,7 @@ class Overflow:
         with self._changed:
             left = [waiting for queue in self.waiting.values() for waiting in queue]
             for queue in self.waiting.values():
-                while queue:
-                    self._leave(queue)
+                queue.clear()
             self.waiting.clear()
         for waiting in left:
             waiting.settle(None, error)
@@ -156,7 +147,7 @@ class Overflow:
                     return None  # given up meanwhile
                 try:
                     self._enqueue(first.delivery.record, first.settle)
-                    self._leave(queue)
+                    queue.popleft()
                     break
                 except QueueFullError:
                     if time.monotonic() - first.since >= self._timeout:
@@ -179,13 +170,9 @@ class Overflow:
         with self._changed:
             if not queue or queue[0] is not first:
                 return
-            self._leave(queue)
+            queue.popleft()
         first.settle(None, error)
         self._wake()
-
-    def _leave(self, queue: deque[_Waiting]) -> None:
-        queue.popleft().has_left = True
-        self._changed.notify_all()
 
 
 def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:

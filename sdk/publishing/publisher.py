@@ -217,7 +217,7 @@ class Publisher:
         settle: OnDelivery = delivery if end is None else _Traced(delivery, end)
         if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
-            self._overflow.add(delivery, settle, wait=_get_running_loop() is None)
+            self._overflow.add(delivery, settle)
             return delivery
         try:
             self._enqueue(record, settle)

@@ -108,13 +108,11 @@ def test_nothing_overtakes_an_event_whose_schema_is_looked_up() -> None:
                 OrderCancelled(order_id="x"), topic=TOPIC, key="0", partition=0
             )
             others = [producer.produce(order(number), partition=0) for number in range(1, 5)]
-            raw = producer.send(ProducerRecord(TOPIC, b"raw", b"5", partition=0))
-            in_thread = asyncio.to_thread(producer.produce, order(6), partition=0)
-            from_thread = asyncio.create_task(in_thread)
-            await asyncio.sleep(0)
+            from_thread = await asyncio.to_thread(producer.produce, order(5), partition=0)
+            raw = producer.send(ProducerRecord(TOPIC, b"raw", b"6", partition=0))
             assert shop.broker.records(TOPIC) == []
             serializer.answered.set()
-            await asyncio.gather(first, *others, raw, await from_thread)
+            await asyncio.gather(first, *others, from_thread, raw)
 
     in_loop(publish)
     assert keys(shop) == list(range(7))
@@ -207,12 +205,10 @@ def test_a_full_queue_is_overtaken_by_nobody() -> None:
             shop.broker.hold()
             deliveries = [producer.produce(order(number), partition=0) for number in range(3)]
             shop.broker.release(1)  # there is room again, and two wait for it
-            deliveries.append(producer.produce(order(3), partition=0))
-            in_thread = asyncio.to_thread(producer.produce, order(4), partition=0)
-            from_thread = asyncio.create_task(in_thread)
-            await asyncio.sleep(0)
+            deliveries.append(await asyncio.to_thread(producer.produce, order(3), partition=0))
+            deliveries.append(producer.produce(order(4), partition=0))
             shop.broker.release()
-            await asyncio.gather(*deliveries, await from_thread)
+            await asyncio.gather(*deliveries)
 
     in_loop(publish)
     assert keys(shop) == [0, 1, 2, 3, 4]
@@ -235,28 +231,6 @@ def test_a_queue_may_be_full_again_and_again() -> None:
         in_loop(publish)
         in_loop(publish)
     assert keys(shop) == list(range(30))
-
-
-def test_a_thread_waits_behind_what_an_event_loop_has_left_waiting() -> None:
-    """A thread publishes no faster than there is room, and overtakes nothing."""
-    shop = Shop(InMemoryBroker(partitions=1, queue_limit=1))
-    published = threading.Event()
-    with shop.producer(queue_full_timeout=PATIENCE) as producer:
-
-        async def publish() -> None:
-            shop.broker.hold()
-            for number in range(3):
-                producer.produce(order(number))
-            thread = threading.Thread(target=lambda: (producer.produce(order(3)), published.set()))
-            thread.start()
-            await asyncio.sleep(0.05)
-            assert not published.is_set()
-            shop.broker.release()
-            await asyncio.to_thread(thread.join, PATIENCE)
-            assert published.is_set()
-
-        in_loop(publish)
-    assert keys(shop) == [0, 1, 2, 3]
 
 
 def test_closing_gives_up_what_waits_for_room() -> None:
