@@ -31,7 +31,7 @@ from tests.unit.avro.events import as_fastavro, event_class, events, record
 pytestmark = pytest.mark.usefixtures("executor")
 
 SLOW = settings(
-    max_examples=int(os.environ.get("CODEC_EXAMPLES", "120")),
+    max_examples=int(os.environ.get("CODEC_EXAMPLES", "60")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

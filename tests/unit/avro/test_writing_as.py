@@ -33,7 +33,7 @@ def as_other(own: Any, other: Any, **fields: Any) -> bytes:
 
 
 @settings(
-    max_examples=300,
+    max_examples=150,  # on each executor
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
