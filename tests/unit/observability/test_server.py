@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from sdk import happenings as on
 from sdk.errors import ConfigurationError
@@ -41,13 +42,14 @@ def get(request: pytest.FixtureRequest) -> Iterator[Get]:
         return
     app = FastAPI()
     app.mount("/ops", StatusApp(lambda: STATUS, metrics=metrics).asgi)
-    client = TestClient(app)
 
-    def mounted(path: str) -> tuple[int, bytes, str]:
-        answer = client.get(f"/ops{path}")
+    async def mounted(path: str) -> tuple[int, bytes, str]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            answer = await client.get(f"/ops{path}")
         return answer.status_code, answer.content, answer.headers["content-type"]
 
-    yield mounted
+    yield lambda path: asyncio.run(mounted(path))
 
 
 def test_probes_answer_by_status(get: Get) -> None:
