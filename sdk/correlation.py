@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from sdk.cloud_events import CAUSATION_ID, CORRELATION_ID, ID
 from sdk.records import ConsumerRecord, Header, ProducerRecord
 
-TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+TRACE_PARENT = "traceparent"
+TRACE_HEADERS = (TRACE_PARENT, "tracestate", "baggage")
 """Names of the W3C Trace Context and Baggage specifications."""
 
 Handled = tuple[ConsumerRecord, str, int]

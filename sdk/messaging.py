@@ -52,7 +52,7 @@ from sdk.settings import ConsumerOptions, Settings
 from sdk.settings.secrets import secrets_of
 from sdk.signals import exit_on_sigterm
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition, TopicRouter
-from sdk.transactions import HandlerTransactions, Transaction, Transactions
+from sdk.transactions import JoinedTransactions, Transaction, Transactions
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -522,7 +522,7 @@ class Messaging(ClosingDeliveries):
 
     def _handler_transactions(
         self, group: str, options: ConsumerOptions
-    ) -> Callable[[], HandlerTransactions]:
+    ) -> Callable[[], JoinedTransactions]:
         """Return what makes the transactions of an exactly-once consumer, for one run."""
         if options.retry_topics is not None and options.retry_topics.ordered:
             raise ConfigurationError(
@@ -534,7 +534,7 @@ class Messaging(ClosingDeliveries):
         template = self.settings.producer.transactional_id or f"{{instance}}-{uuid4().hex[:12]}"
         name = template.format(instance=self.settings.instance)
         number = sum(1 for each in self._consumers if each.group_id == group)
-        return lambda: HandlerTransactions(self._make_transactions(f"{name}-{group}-{number}"))
+        return lambda: JoinedTransactions(self._make_transactions(f"{name}-{group}-{number}"))
 
     def _forwarder(
         self, group: str, topics: RetryTopics, options: ConsumerOptions

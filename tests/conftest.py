@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from sdk.avro.codec.codecs import running_on
+from sdk.observability.logging import configure_logging
+from sdk.settings import LoggingOptions
 from tests.unit.avro.running import EXECUTORS
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -51,3 +56,21 @@ def default_signals() -> Iterator[None]:
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Leave the process's logging as it was found."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    structlog.reset_defaults()
+    yield
+    configure_logging(LoggingOptions(), io.StringIO())  # takes the former levels back
+    own = logging.getLogger("sdk")
+    own.handlers.clear()
+    own.setLevel(logging.NOTSET)
+    own.propagate = True
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

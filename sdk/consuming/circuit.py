@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import Factory, define, field
 
+from sdk.consuming.offsets import Place
 from sdk.errors import DependencyDown
 from sdk.happenings import CircuitClosed, CircuitOpened, Happening
 from sdk.records import ConsumerRecord, TopicPartition
@@ -28,7 +29,6 @@ REGISTRY = "schema-registry"
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 
-Place = tuple[str, int]
 _Identity = tuple[str, int, int]
 
 
@@ -101,10 +101,9 @@ class Circuits:
             seconds = _wait(circuit.failures, error)
             circuit.until = self._monotonic() + seconds
         logger.warning(
-            "%s is down: %s %s for %.3g s from offset %d: %s",
+            "%s is down: %s rests for %.3g s from offset %d: %s",
             dependency,
             record.topic if place is None else f"{record.topic} [{record.partition}]",
-            "rests",
             seconds,
             record.offset,
             error,
@@ -124,7 +123,9 @@ class Circuits:
         identity = _identity(record)
         with self._lock:
             concerned = [
-                circuit for circuit in self._open.values() if self._covers(circuit, record)
+                circuit
+                for circuit in self._open.values()
+                if self._covers(circuit, record.topic, record.partition)
             ]
             now = self._monotonic()
             waits = [_before(circuit, identity, now) for circuit in concerned]
@@ -171,9 +172,7 @@ class Circuits:
     def resting(self, topic: str, number: int) -> str | None:
         """Return why a partition rests, such as ``payments-db is down``; None if it does not."""
         for circuit in list(self._open.values()):
-            if circuit.place == (topic, number) or self._source(topic) in (
-                circuit.topics if circuit.place is None else ()
-            ):
+            if self._covers(circuit, topic, number):
                 return f"{circuit.dependency} is down"
         return None
 
@@ -185,10 +184,11 @@ class Circuits:
             for circuit in list(self._open.values())
         }
 
-    def _covers(self, circuit: _Circuit, record: ConsumerRecord) -> bool:
+    def _covers(self, circuit: _Circuit, topic: str, number: int) -> bool:
+        """Whether a partition rests because of a circuit."""
         if circuit.place is not None:
-            return circuit.place == (record.topic, record.partition)
-        return self._source(record.topic) in circuit.topics
+            return circuit.place == (topic, number)
+        return self._source(topic) in circuit.topics
 
 
 def _identity(record: ConsumerRecord) -> _Identity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sdk.abstractions import KeySerializer
 from sdk.cloud_events import EVENT_VERSION, ID, SOURCE, TYPE
 from sdk.consuming.retry_topics import original_timestamp
+from sdk.correlation import TRACE_PARENT
 from sdk.records import ConsumerRecord, Header
 
 
@@ -95,7 +96,7 @@ class Context:
     @property
     def trace_parent(self) -> str | None:
         """``traceparent`` (W3C Trace Context) of the publisher."""
-        return self._text("traceparent")
+        return self._text(TRACE_PARENT)
 
     def header(self, name: str) -> bytes | None:
         """Return the value of the last header called ``name``, or None."""

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
+from sdk.consuming.failures import FINAL
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.offsets import Place, as_partitions
+from sdk.consuming.offsets import Place, as_partitions, to_commit
 from sdk.consuming.partition import Partition
 from sdk.consuming.transactions import Call, HandlerTransactions, Sent
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
     BrokerError,
-    ConfigurationError,
     FencedError,
     HandlerError,
     SdkError,
@@ -49,8 +49,6 @@ _PATIENCE_SECONDS = 2.0
 
 _MOST = 0.8
 """Share of the time after which the broker aborts a transaction that one may be open."""
-
-_FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
 
 
 class ExactlyOnce:
@@ -223,7 +221,7 @@ class ExactlyOnce:
                         self._starts[each.topic, each.partition] = each.offset
             self._rewind()
         except BrokerError as error:
-            if isinstance(error, _FINAL):
+            if isinstance(error, FINAL):
                 raise
             self._pause()
             logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
@@ -233,12 +231,13 @@ class ExactlyOnce:
     def _rewind(self) -> None:
         """Read what was dropped from where the last transaction that was committed ended."""
         for place, old in list(self._partitions.items()):
+            if not old.dropped:
+                continue
             start = self._starts.get(place, old.watermark.first)
-            if old.dropped and start is not None:
+            if start is not None:
                 topic, number = place
                 self._broker.seek(TopicPartition(topic=topic, partition=number, offset=start))
-            if old.dropped:
-                self._partitions[place] = old.renewed()
+            self._partitions[place] = old.renewed()
 
     def _begin(self, span: int) -> None:
         self._transactions.begin()
@@ -298,12 +297,7 @@ class ExactlyOnce:
 
     def _commit(self, keep: Sequence[Partition]) -> None:
         """Commit, and go on with some partitions."""
-        offsets = [
-            TopicPartition(topic=place[0], partition=place[1], offset=offset)
-            for place, each in self._partitions.items()
-            if (offset := each.watermark.committable) is not None
-            and self._starts.get(place) != offset
-        ]
+        offsets = to_commit(self._partitions, self._starts)
         started = self._clock.monotonic()
         if not offsets and not self._calls:  # all that was begun is to be tried again
             self._opened, self._closing = started, None
@@ -337,7 +331,7 @@ class ExactlyOnce:
 
     def _failed(self, error: SdkError) -> None:
         cause = error.__cause__
-        if isinstance(error, _FINAL):
+        if isinstance(error, FINAL):
             self._fatal = _stopped(self._group, error)
         elif isinstance(cause, AuthenticationError | AuthorizationError):
             self._fatal = cause

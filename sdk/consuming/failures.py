@@ -88,6 +88,9 @@ TABLE: Mapping[Failure, Decision] = {
 _RULED = frozenset({Failure.POISON, Failure.HANDLER, Failure.TRANSIENT})
 """What rules may decide; an outage, a refusal or a fence is never the record's fault."""
 
+FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
+"""What no repetition of a request to Kafka mends: the consumer stops."""
+
 _EVERYWHERE: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
     (Failure.DEPENDENCY_DOWN, (DependencyDown,)),
     (Failure.REGISTRY_UNAVAILABLE, (RegistryUnavailableError,)),

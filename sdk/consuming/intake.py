@@ -149,7 +149,7 @@ class Intake:
             self._broker.close()
 
     def request(self, call: Callable[[], None]) -> None:
-        """Have a function run between two polls; from any thread."""
+        """Register a function to run between two polls; from any thread."""
         self._requests.append(call)
 
     def pause(self, places: Iterable[Place], *, paused: bool) -> None:
@@ -338,9 +338,6 @@ class Intake:
     def _read_again(self, record: ConsumerRecord) -> None:
         topic, number, offset = record.topic, record.partition, record.offset
         self._broker.seek(TopicPartition(topic=topic, partition=number, offset=offset))
-
-    def _in_flight(self) -> int:
-        return sum(partition.watermark.count for partition in self.partitions.values())
 
     def _over(self, share: float) -> bool:
         """Whether more is in flight than a share of what may be."""

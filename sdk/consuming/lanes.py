@@ -152,16 +152,13 @@ class Lanes:
     def release(self, partition: Partition) -> None:
         """Hand out a partition again that was halted, unless it is paused."""
         with self._lock:
-            self._go_on(partition)
+            partition.halted = partition.dropped or partition.paused or self._closed
+            partition.until = -1
+            self._ready.extend(partition.set_aside)
+            partition.set_aside.clear()
             wake = self._wake()
         if wake is not None:
             wake()
-
-    def _go_on(self, partition: Partition) -> None:
-        partition.halted = partition.dropped or partition.paused or self._closed
-        partition.until = -1
-        self._ready.extend(partition.set_aside)
-        partition.set_aside.clear()
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget what is queued of partitions; records in hand are the last."""
@@ -180,12 +177,8 @@ class Lanes:
 
     def resume(self, partition: Partition) -> None:
         """Hand out a partition again."""
-        with self._lock:
-            partition.paused = False
-            self._go_on(partition)
-            wake = self._wake()
-        if wake is not None:
-            wake()
+        partition.paused = False
+        self.release(partition)
 
     def recheck(self) -> None:
         """Go on with the lanes that are parked without a time."""

@@ -223,7 +223,7 @@ class Committer:
         # Behind a pending join answers may take long; commits must not queue up there.
         if self._unanswered and passed < _ANSWER_SECONDS:
             return
-        offsets = self._due(self._partitions)
+        offsets = to_commit(self._partitions, self._sent)
         if not offsets:
             return
         self._last = self._clock.monotonic()
@@ -246,7 +246,7 @@ class Committer:
         # What is under way may still be refused, so it is sent once more.
         if self._unanswered:
             self.forget(given_up)
-        offsets = self._due(given_up)
+        offsets = to_commit({each: self._partitions[each] for each in given_up}, self._sent)
         started = self._clock.monotonic()
         try:
             if offsets:
@@ -280,14 +280,6 @@ class Committer:
     def close(self) -> None:
         """Nothing is to be released."""
 
-    def _due(self, places: Iterable[Place]) -> list[TopicPartition]:
-        return [
-            TopicPartition(topic=place[0], partition=place[1], offset=offset)
-            for place in places
-            if (offset := self._partitions[place].watermark.committable) is not None
-            and self._sent.get(place) != offset
-        ]
-
     def _succeeded(self, offsets: Sequence[TopicPartition], started: float) -> None:
         self._failing = False
         seconds = self._clock.monotonic() - started
@@ -315,6 +307,22 @@ class Committer:
 
 def _by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:
     return {(each.topic, each.partition): each.offset or 0 for each in offsets}
+
+
+def to_commit(
+    partitions: Mapping[Place, Assigned], known: Mapping[Place, int]
+) -> list[TopicPartition]:
+    """Return the next offset of each partition that is to be committed.
+
+    Args:
+        partitions: Which partitions.
+        known: Offsets that were committed, or sent, before.
+    """
+    return [
+        TopicPartition(topic=place[0], partition=place[1], offset=offset)
+        for place, each in partitions.items()
+        if (offset := each.watermark.committable) is not None and known.get(place) != offset
+    ]
 
 
 def as_partitions(places: Iterable[Place]) -> list[TopicPartition]:

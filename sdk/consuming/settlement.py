@@ -17,17 +17,13 @@ from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Task
 from sdk.consuming.exactly_once import ExactlyOnce
-from sdk.consuming.failures import FailurePolicy, classify, raised
+from sdk.consuming.failures import FINAL, FailurePolicy, classify, raised
 from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
 from sdk.consuming.partition import Failed, Partition, attempt_at
 from sdk.consuming.transactions import Sent
 from sdk.errors import (
-    AuthenticationError,
-    AuthorizationError,
-    ConfigurationError,
-    FencedError,
     HandlerError,
     MessageTooLargeError,
     SdkError,
@@ -49,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_FORWARD_SECONDS = 0.5
 _LONGEST_FORWARD_SECONDS = 30.0
-_FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
 
 
 class Forwards(Protocol):
@@ -223,7 +218,7 @@ class Settlement:
 
     def _is_moot(self, transactions: ExactlyOnce, partition: Partition, result: Any) -> bool:
         """Whether nothing is to be decided: the record is read again in any case."""
-        error = result.__cause__ if isinstance(result, HandlerError) else result
+        error = raised(result)
         if isinstance(error, TransactionAbortedError):  # as raised by what the handler publishes by
             transactions.doom(error)
         return partition.dropped or isinstance(error, TransactionAbortedError)
@@ -280,7 +275,7 @@ class Settlement:
                 delivery = await self.deliver(partial(self.forwarder.retry, record, outcome))
             else:
                 delivery = await self.deliver(partial(self.forwarder.dead_letter, record, outcome))
-        except _FINAL as error:
+        except FINAL as error:
             self.stop(error)
             return math.inf
         except SdkError as error:

@@ -30,7 +30,7 @@ class HandlerTransactions(Protocol):
     timeout: float
 
     def prepare(self) -> None:
-        """Have a client that can begin a transaction; an older instance is fenced.
+        """Make sure of a client that can begin a transaction; an older instance is fenced.
 
         Raises:
             SdkError: As `TransactionalProducer.init_transactions`.

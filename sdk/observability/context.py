@@ -10,10 +10,8 @@ from typing import Any
 
 from sdk.cloud_events import ID
 from sdk.consuming.retry_topics import attempt_of
-from sdk.correlation import handled
+from sdk.correlation import TRACE_PARENT, handled
 from sdk.records import ConsumerRecord
-
-_TRACE_PARENT = "traceparent"
 
 
 def message_context() -> dict[str, Any]:
@@ -54,7 +52,7 @@ def _fields(record: ConsumerRecord, event: str, failed: int) -> dict[str, Any]:
     identifier = record.header(ID)
     if identifier is not None:
         found["event_id"] = identifier.decode(errors="replace")
-    trace = record.header(_TRACE_PARENT)
+    trace = record.header(TRACE_PARENT)
     if trace is not None and trace.count(b"-") == 3:
         _, trace_id, span_id, _ = trace.decode(errors="replace").split("-")
         found.update(trace_id=trace_id, span_id=span_id)

@@ -22,15 +22,16 @@ from opentelemetry.trace import (
 
 from sdk.cloud_events import ID
 from sdk.consuming.headers import ATTEMPT_SPANS
+from sdk.correlation import TRACE_HEADERS, TRACE_PARENT
 from sdk.records import ConsumerRecord, Header, ProducerRecord
 
 _KEPT = 10_000
-_TRACE_PARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_SPAN = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 def has_context(headers: Iterable[Header]) -> bool:
     """Return whether headers carry a trace context."""
-    return "traceparent" in [name for name, _ in headers]
+    return TRACE_PARENT in [name for name, _ in headers]
 
 
 class _Format:
@@ -47,7 +48,7 @@ class _Format:
         return self._w3c
 
 
-_FIELDS = {"traceparent", "tracestate", "baggage"}
+_FIELDS = set(TRACE_HEADERS)
 _w3c = _Format()
 
 
@@ -57,7 +58,7 @@ def injected(record: ProducerRecord, context: Context) -> ProducerRecord:
     if _w3c and not (span.trace_state or baggage.get_all(context)):
         if not span.is_valid:
             return record
-        return record._replace(headers=(*record.headers, ("traceparent", _text(span))))
+        return record._replace(headers=(*record.headers, (TRACE_PARENT, _text(span))))
     carrier: dict[str, str] = {}
     propagate.inject(carrier, context)
     if not carrier:
@@ -82,7 +83,7 @@ def extracted(headers: Iterable[Header]) -> Context:
     context = without_span()
     if not found:
         return context
-    span = _span(found["traceparent"]) if _w3c and found.keys() == {"traceparent"} else None
+    span = _span(found[TRACE_PARENT]) if _w3c and found.keys() == {TRACE_PARENT} else None
     if span is not None:
         return set_span_in_context(NonRecordingSpan(span), context)
     carrier = {name: value.decode("ascii", "replace") for name, value in found.items()}
@@ -153,7 +154,7 @@ def _spans(headers: Iterable[Header]) -> list[SpanContext]:
 
 def _span(text: bytes) -> SpanContext | None:
     """Return the span in a ``traceparent`` of the version that is known; None in any other."""
-    match = _TRACE_PARENT.fullmatch(text)
+    match = _SPAN.fullmatch(text)
     if match is None:
         return None
     trace, span, flags = match.groups()

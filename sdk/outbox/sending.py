@@ -21,6 +21,7 @@ from sdk.errors import (
 from sdk.outbox.rows import record_of
 from sdk.publishing.delivery import Delivery
 from sdk.publishing.producer import Producer
+from sdk.retry import doubled
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ FINAL = (ClosedError, FencedError)
 _TURN_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
 """How long a relay that is stopped waits for acknowledgements."""
+_FIRST_REST = 0.5
 _LONGEST_REST = 30.0
 _FIRST_REPORT_SECONDS = 5.0
 _LONGEST_SILENCE = 300.0
@@ -65,7 +67,7 @@ class Sender:
     def __init__(self, producer: Producer, stopped: threading.Event) -> None:
         self._producer = producer
         self._stopped = stopped
-        self._rests: dict[str, tuple[float, float]] = {}
+        self._rests: dict[str, tuple[float, int]] = {}
 
     @property
     def resting(self) -> list[str]:
@@ -161,9 +163,9 @@ class Sender:
         for topic, error in ill.items():
             seconds = 0.0
             if topic not in well:
-                _, before = self._rests.get(topic, (0.0, 0.25))
-                seconds = min(before * 2, _LONGEST_REST)
-                self._rests[topic] = (now + seconds, seconds)
+                failures = self._rests.get(topic, (0.0, 0))[1] + 1
+                seconds = doubled(_FIRST_REST, failures, _LONGEST_REST)
+                self._rests[topic] = (now + seconds, failures)
             logger.warning(
                 "rows for %s come again in %.1f s: %s",
                 topic,

@@ -140,7 +140,7 @@ class Overflow:
 
     def _send(self, first: _Waiting, queue: deque[_Waiting]) -> SdkError | None:
         """Send the first delivery, waiting for room; return why it cannot be sent."""
-        waited = False
+        waited, topic = False, first.delivery.record.topic
         while True:
             with self._changed:
                 if not queue or queue[0] is not first:
@@ -151,20 +151,15 @@ class Overflow:
                     break
                 except QueueFullError:
                     if time.monotonic() - first.since >= self._timeout:
-                        self._tell_wait(first, gave_up=True)
+                        tell_wait(self._observers, topic, first.since, gave_up=True)
                         return stayed_full(first.delivery.record, self._timeout)
                 except SdkError as error:
                     return error
             waited = True
             time.sleep(QUEUE_RETRY)
         if waited:
-            self._tell_wait(first)
+            tell_wait(self._observers, topic, first.since)
         return None
-
-    def _tell_wait(self, first: _Waiting, *, gave_up: bool = False) -> None:
-        if self._observers is not None:
-            seconds = time.monotonic() - first.since
-            self._observers.notify(QueueWaited(first.delivery.record.topic, seconds, gave_up))
 
     def _drop(self, first: _Waiting, queue: deque[_Waiting], error: SdkError) -> None:
         with self._changed:
@@ -173,6 +168,14 @@ class Overflow:
             queue.popleft()
         first.settle(None, error)
         self._wake()
+
+
+def tell_wait(
+    observers: Observers | None, topic: str, since: float, *, gave_up: bool = False
+) -> None:
+    """Tell observers of a record that has waited for room since a `time.monotonic`."""
+    if observers is not None:
+        observers.notify(QueueWaited(topic, time.monotonic() - since, gave_up))
 
 
 def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:

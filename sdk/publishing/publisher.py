@@ -14,11 +14,11 @@ from sdk.abstractions import OnDelivery, Tracing
 from sdk.checks import HeaderInput, check_record
 from sdk.errors import ClosedError, QueueFullError, SdkError
 from sdk.events import Event
-from sdk.happenings import QueueWaited, RecordQueued
+from sdk.happenings import RecordQueued
 from sdk.observers import Observers
 from sdk.publishing.delivery import Delivery, DeliveryTracker, ObservedDelivery
 from sdk.publishing.encoder import FROM_EVENT, Encoder
-from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full
+from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full, tell_wait
 from sdk.records import DeliveryReport, ProducerRecord
 
 _Kind = type[Any] | tuple[type[Any], type[Any], str | None]
@@ -239,14 +239,9 @@ class Publisher:
                 if self._unusable is not None:
                     raise self._refused() from error
                 if time.monotonic() - started >= self._queue_full_timeout:
-                    self._tell_wait(record, started, gave_up=True)
+                    tell_wait(self._observers, record.topic, started, gave_up=True)
                     raise stayed_full(record, self._queue_full_timeout) from error
-        self._tell_wait(record, started)
-
-    def _tell_wait(self, record: ProducerRecord, since: float, *, gave_up: bool = False) -> None:
-        if self._observers is not None:
-            seconds = time.monotonic() - since
-            self._observers.notify(QueueWaited(record.topic, seconds, gave_up))
+        tell_wait(self._observers, record.topic, started)
 
     def _becomes_ready(self, kind: _Kind, event: Event, key: object, topic: str | None) -> bool:
         """Whether an event can be serialized without a request; if so, its kind is remembered."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from sdk.abstractions import ConsumerListener
+from sdk.consuming.offsets import Place
 from sdk.errors import (
     BrokerError,
     BrokerUnavailableError,
@@ -19,7 +20,7 @@ from sdk.errors import (
     SdkError,
 )
 from sdk.records import BEGINNING, END, ConsumerRecord, TopicPartition
-from sdk.testing.groups import Group, Place, Subscription
+from sdk.testing.groups import Group, Subscription
 
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker

@@ -8,10 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from sdk.consuming.offsets import Place
 from sdk.errors import ConfigurationError
-
-Place = tuple[str, int]
-"""(topic, partition)"""
 
 
 @frozen

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from sdk.consuming.offsets import Place
 from sdk.errors import SdkError
 from sdk.records import ConsumerRecord
-from sdk.testing.groups import Group, Place
+from sdk.testing.groups import Group
 
 
 @define(eq=False)

@@ -16,7 +16,7 @@ from sdk.transactions.transaction import Transaction
 _SENT: Final[ContextVar[list[Delivery] | None]] = ContextVar("sdk.transactions.sent", default=None)
 
 
-class HandlerTransactions:
+class JoinedTransactions:
     """Transactions, one after another; handlers publish by the ordinary producer.
 
     Args:
@@ -32,7 +32,7 @@ class HandlerTransactions:
         self._open: _Joined | None = None
 
     def prepare(self) -> None:
-        """Have a client that can begin a transaction; an older instance is fenced."""
+        """Make sure of a client that can begin a transaction; an older instance is fenced."""
         self._transactions.prepare()
 
     def begin(self) -> None:

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,25 +22,9 @@ from sdk.errors import ConfigurationError
 from sdk.observability.logging import configure_logging
 from sdk.settings import LoggingOptions
 
+pytestmark = pytest.mark.usefixtures("own_logging")
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    """Leave the process's logging as it was found."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    structlog.reset_defaults()
-    yield
-    configure_logging(LoggingOptions(), io.StringIO())  # takes the former levels back
-    own = logging.getLogger("sdk")
-    own.handlers.clear()
-    own.setLevel(logging.NOTSET)
-    own.propagate = True
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def configured(**options: Any) -> io.StringIO:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -111,23 +110,6 @@ def test_texts_without_end_do_not_fill_memory() -> None:
         log.logger.warning(f"text {number}")
     log.logger.info("end")
     assert "first … repeated 1 times" in log.texts
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    """Leave the process's logging as it was found."""
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    configure_logging(LoggingOptions(), io.StringIO())  # takes the former levels back
-    own = logging.getLogger("sdk")
-    own.handlers.clear()
-    own.setLevel(logging.NOTSET)
-    own.propagate = True
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def configured(**options: Any) -> io.StringIO:
