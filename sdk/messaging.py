@@ -41,7 +41,7 @@ from sdk.events import Catalog, Event, find_catalog
 from sdk.kafka.broker import KafkaBroker
 from sdk.observability.health import State
 from sdk.observers import Observers
-from sdk.once import Once
+from sdk.once import Once, locked_cached_property
 from sdk.provisioning import provision
 from sdk.publishing.delivery import Delivery
 from sdk.publishing.encoder import Encoder
@@ -103,7 +103,12 @@ def connect(
         ConfigurationError: A setting is wrong; no client has been built.
         BrokerError: Topics are to be provisioned, and Kafka gave no usable answer.
     """
-    loaded = settings if isinstance(settings, Settings) else _load(environment, settings)
+    if isinstance(settings, Settings):  # made by hand: dynaconf is not needed
+        loaded = settings
+    else:
+        from sdk.settings import load_settings
+
+        loaded = load_settings(environment, settings=settings)
     if loaded.logging.configure:
         from sdk.observability.logging import configure_logging
 
@@ -179,10 +184,14 @@ class Messaging(ClosingDeliveries):
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._clock = clock or SystemClock()
         named = settings.uses or None if uses is None else uses
+        self.settings = settings
         self.catalog = catalog
-        self.uses = None if named is None else tuple(_event_class(each, catalog) for each in named)
+        self.uses = (
+            None
+            if named is None
+            else tuple(catalog.find(each) if isinstance(each, str) else each for each in named)
+        )
         self.topics = TopicRouter(
             settings.routing,
             settings.topics,
@@ -190,28 +199,21 @@ class Messaging(ClosingDeliveries):
             origin=settings.topics_origin,
             uses=self.uses,
         )
-        self._tracing = _tracing(settings, tracer_provider)
-        if self._tracing is None:
-            self._observers = Observers(observers)
-            self._around = combined(around)
-        else:
-            self._observers = Observers(observers, rare=[self._tracing.observe])
-            self._around = combined([self._tracing, *around])
+        self._clock = clock or SystemClock()
+        self._tracing = tracing = _tracing(settings, tracer_provider)
+        self._observers = Observers(observers, rare=[tracing.observe] if tracing else ())
+        self._around = combined([tracing, *around] if tracing else around)
         self._interceptors = tuple(interceptors)
         for each in self._observers.meters:
             each.watch(self.state)
-        self._encoders: Once[bool, Encoder] = Once()
-        self._making = threading.Lock()
-        self._producer: Producer | None = None
-        self._transactions: Transactions | None = None
+        self._lock = threading.RLock()
         self._consumers: list[Consumer] = []
         self._provisioned: set[str] = set()
         self._opened = ExitStack()
         self._closed = False
         self._process = os.getpid()
-        self.settings = settings
-        self._joined: Once[None, Joined] = Once()
-        join = partial(self._joined.get, None, self._join)
+        joined: Once[None, Joined] = Once()
+        join = partial(joined.get, None, self._join)
         if settings.registry.embedded or (broker is None and settings.kafka.embedded):
             self.settings = join().settings
         self._serializers = Serializers(self.settings, catalog, self._observers)
@@ -231,7 +233,7 @@ class Messaging(ClosingDeliveries):
             ",".join(self.settings.registry.url),
         )
 
-    @property
+    @locked_cached_property
     def producer(self) -> Producer:
         """The long-lived producer, made when first asked for.
 
@@ -239,13 +241,22 @@ class Messaging(ClosingDeliveries):
             ConfigurationError: librdkafka refuses a setting.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
-        if self._producer is not None:
-            return self._producer
-        with self._making:
-            self._check_usable()
-            if self._producer is None:
-                self._producer = self._make_producer()
-            return self._producer
+        self._check_usable()
+        # The client first, so that it connects while the serializer's libraries are being loaded.
+        client = self._broker.producer()
+        try:
+            encoder = self._publishing_encoder
+        except BaseException:
+            client.close(0)
+            raise
+        options = self.settings.producer
+        return Producer(
+            client,
+            encoder,
+            observers=self._observers,
+            queue_full_timeout=options.queue_full_timeout_ms / 1000,
+            close_timeout=options.close_timeout_ms / 1000,
+        )
 
     def transaction(self) -> Transaction:
         """Return a new transaction: ``with`` or ``async with``, see `Transaction`.
@@ -257,11 +268,6 @@ class Messaging(ClosingDeliveries):
             ConfigurationError: The setting is missing.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
-        if self._transactions is None:
-            with self._making:
-                self._check_usable()
-                if self._transactions is None:
-                    self._transactions = self._make_transactions(self._transactional_id())
         return self._transactions.transaction()
 
     @property
@@ -272,7 +278,7 @@ class Messaging(ClosingDeliveries):
             ClosedError: The connection was closed, or belongs to the parent process.
         """
         self._check_usable()
-        return self._encoders.get(False, partial(self._make_encoder, None))
+        return self._encoder
 
     @property
     def serializer(self) -> MessageSerializer:
@@ -436,13 +442,13 @@ class Messaging(ClosingDeliveries):
 
     def state(self) -> State:
         """Return how all of it is, as objects."""
-        producer, outage = self._producer, self._serializers.outage
+        producer: Producer | None = vars(self).get("producer")
         return State(
             environment=self.settings.environment,
             brokers=self.settings.kafka.bootstrap_servers,
             kafka=None if producer is None else producer.connection_error(),
             registry=self.settings.registry.url,
-            registry_error=outage,
+            registry_error=self._serializers.outage,
             queued=None if producer is None else producer.queued(),
             consumers=tuple(each.health() for each in self._consumers),
             outboxes=self._observers.outboxes.copy(),
@@ -478,17 +484,16 @@ class Messaging(ClosingDeliveries):
         """
         if os.getpid() != self._process:
             return
-        with self._making:
+        with self._lock:
             if self._closed:
                 return
             self._closed = True
         with ExitStack() as stack:
             stack.callback(logger.info, "the connection is closed")
             stack.enter_context(self._opened)
-            if self._producer is not None:
-                stack.callback(self._producer.close, timeout)
-            if self._transactions is not None:
-                stack.callback(self._transactions.close, timeout)
+            for name in ("producer", "_transactions"):
+                if name in vars(self):
+                    stack.callback(vars(self)[name].close, timeout)
             for consumer in self._consumers:
                 stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
 
@@ -574,24 +579,9 @@ class Messaging(ClosingDeliveries):
         self._opened.callback(joined.close)
         return joined
 
-    def _make_producer(self) -> Producer:
-        # The client first, so that it connects while the serializer's libraries are being loaded.
-        client = self._broker.producer()
-        try:
-            encoder = self._publishing_encoder()
-        except BaseException:
-            client.close(0)
-            raise
-        options = self.settings.producer
-        return Producer(
-            client,
-            encoder,
-            observers=self._observers,
-            queue_full_timeout=options.queue_full_timeout_ms / 1000,
-            close_timeout=options.close_timeout_ms / 1000,
-        )
-
-    def _transactional_id(self) -> str:
+    @locked_cached_property
+    def _transactions(self) -> Transactions:
+        self._check_usable()
         template = self.settings.producer.transactional_id
         if template is None:
             raise ConfigurationError(
@@ -600,39 +590,42 @@ class Messaging(ClosingDeliveries):
                 remedy="set producer.transactional_id, for example to 'orders-{instance}':"
                 " different for each running instance",
             )
-        return template.format(instance=self.settings.instance)
+        return self._make_transactions(template.format(instance=self.settings.instance))
 
     def _make_transactions(self, transactional_id: str) -> Transactions:
         options = self.settings.producer
         return Transactions(
             self._broker.transactional_producer,
             transactional_id,
-            self._publishing_encoder(),
+            self._publishing_encoder,
             observers=self._observers,
             timeout=options.transaction_timeout_ms / 1000,
             queue_full_timeout=options.queue_full_timeout_ms / 1000,
             close_timeout=options.close_timeout_ms / 1000,
         )
 
-    def _publishing_encoder(self) -> Encoder:
-        """Return the encoder of records that are sent at once, in a span of their own."""
-        if self._tracing is None:
-            return self.encoder
-        return self._encoders.get(True, partial(self._make_encoder, self._tracing))
+    @locked_cached_property
+    def _encoder(self) -> Encoder:
+        return self._make_encoder(None)
 
-    def _make_encoder(self, tracing: MessageTracing | None) -> Encoder:
-        serializer = self.serializer
+    @locked_cached_property
+    def _publishing_encoder(self) -> Encoder:
+        """The encoder of records that are sent at once, in a span of their own."""
+        return self._make_encoder(self._tracing) if self._tracing else self._encoder
+
+    def _make_encoder(self, spans: MessageTracing | None) -> Encoder:
+        serializer, tracing, interceptors = self.serializer, self._tracing, self._interceptors
+        if tracing and not spans:
+            interceptors = (*interceptors, tracing.inject)
         headers = CloudEventHeaders(self.settings.source, serializer.content_type)
         return Encoder(
             serializer,
             self._serializers.keys,
             self.topics,
             headers if self.settings.producer.cloud_events else None,
-            (*self._interceptors, self._tracing.inject)
-            if self._tracing is not None and tracing is None
-            else self._interceptors,
-            tracing,
-            carry_on if self._tracing is None else partial(carry_on, trace_headers=()),
+            interceptors,
+            spans,
+            partial(carry_on, trace_headers=()) if tracing else carry_on,
         )
 
 
@@ -660,14 +653,3 @@ def _tracing(settings: Settings, provider: TracerProvider | None) -> MessageTrac
         ) from error
     client_id = settings.kafka.client_id
     return MessageTracing(options, provider, client_id=client_id, secrets=secrets_of(settings))
-
-
-def _event_class(event: type[Event] | str, catalog: Catalog) -> type[Event]:
-    return catalog.find(event) if isinstance(event, str) else event
-
-
-def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
-    # Here, because settings made by hand need no dynaconf.
-    from sdk.settings import load_settings
-
-    return load_settings(environment, settings=settings)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from copy import copy
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Self, TypeVar, overload
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -46,3 +47,20 @@ class Once(Generic[K, V]):
         """Return the value of ``key`` if it has been made, without waiting."""
         future = self._futures.get(key)
         return future.result() if future is not None and future.done() else None
+
+
+class locked_cached_property(cached_property[V]):  # noqa: N801 - named like its base
+    """A `functools.cached_property` that is made under the ``_lock`` of its instance."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> V: ...
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self | V:
+        if instance is None:
+            return self
+        with instance._lock:
+            value: V = super().__get__(instance, owner)
+        return value

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sdk.abstractions import KeySerializer, MessageSerializer
 from sdk.errors import SdkError
 from sdk.events import Catalog
 from sdk.observers import Observers
-from sdk.once import Once
+from sdk.once import locked_cached_property
 from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
     ContentTypeSerializer,
@@ -41,77 +40,67 @@ class Serializers:
         self._settings = settings
         self._catalog = catalog
         self._observers = observers
-        self._opened = ExitStack()
-        self._registries: Once[None, Registry] = Once()
-        self._values: Once[str, MessageSerializer] = Once()
-        self._keys: Once[None, KeySerializer] = Once()
+        self._lock = threading.RLock()
 
-    @property
+    @locked_cached_property
     def values(self) -> MessageSerializer:
         """Writes the configured format, and reads the other one as well."""
-        return self._values.get("any", self._any_values)
-
-    @property
-    def keys(self) -> KeySerializer:
-        """Writes keys in the configured format, and reads the others as well."""
-        return self._keys.get(None, self._any_keys)
-
-    @property
-    def outage(self) -> SdkError | None:
-        """Why the registry gave no answer when it was asked last, or None."""
-        registry = self._registries.known(None)
-        return None if registry is None else registry.outage
-
-    def close(self) -> None:
-        """Release the registry client, if one was made."""
-        self._opened.close()
-
-    def _any_values(self) -> MessageSerializer:
-        avro = partial(self._values.get, "avro", self._avro_values)
         formats: dict[str, Callable[[], MessageSerializer]] = {
-            "avro": avro,
+            "avro": lambda: self._avro_values,
             "json": JsonMessageSerializer,
         }
         own = formats[self._settings.producer.format]()
         by_type = {f"application/{name}": make for name, make in formats.items()}
         return ContentTypeSerializer(own, by_type)
 
+    @locked_cached_property
+    def keys(self) -> KeySerializer:
+        """Writes keys in the configured format, and reads the others as well."""
+        avro = self._settings.producer.key_format == "avro"
+        return MixedKeySerializer(
+            self._avro_keys() if avro else TextKeySerializer(), self._avro_keys
+        )
+
+    @property
+    def outage(self) -> SdkError | None:
+        """Why the registry gave no answer when it was asked last, or None."""
+        registry = self._made_registry()
+        return None if registry is None else registry.outage
+
+    def close(self) -> None:
+        """Release the registry client, if one was made."""
+        registry = self._made_registry()
+        if registry is not None:
+            registry.close()
+
+    def _made_registry(self) -> Registry | None:
+        return vars(self).get("_registry")
+
+    @locked_cached_property
     def _avro_values(self) -> MessageSerializer:
         from sdk.serialization.avro import AvroFormat
         from sdk.serialization.framed import FramedSerializer
 
         return FramedSerializer(
-            self._registry(),
+            self._registry,
             AvroFormat(self._settings.codec),
             SUBJECT_STRATEGIES[self._settings.registry.subject_strategy],
             schema_id_location=self._settings.producer.schema_id_location,
         )
 
-    def _any_keys(self) -> KeySerializer:
-        formats: dict[str, Callable[[], KeySerializer]] = {
-            "avro": self._avro_keys,
-            "text": TextKeySerializer,
-        }
-        own = formats[self._settings.producer.key_format]()
-        return MixedKeySerializer(own, self._avro_keys)
-
     def _avro_keys(self) -> KeySerializer:
         from sdk.serialization.avro_keys import AvroKeySerializer
 
-        return AvroKeySerializer(self._registry())
+        return AvroKeySerializer(self._registry)
 
+    @locked_cached_property
     def _registry(self) -> Registry:
-        return self._registries.get(None, self._make_registry)
-
-    def _make_registry(self) -> Registry:
         from sdk.registry.lookup import Registry
 
-        registry = Registry(
+        return Registry(
             self._settings.registry,
             RetryPolicyFactory(self._settings.retry).create(),
             catalog=self._catalog,
             uses_guids=self._settings.producer.schema_id_location == "header",
             observers=self._observers,
         )
-        self._opened.callback(registry.close)
-        return registry
