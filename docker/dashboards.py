@@ -1,10 +1,10 @@
-"""Writes Grafana's dashboard and Prometheus's alert rules from the definitions of the metrics.
+"""Writes the Grafana dashboard and the Prometheus alert rules from the metric definitions.
 
 python docker/dashboards.py [--check]
 
-Queries are made of `sdk.observability.metrics.definitions` alone, so that they can name neither a
-metric nor a label that does not exist. With ``--check`` nothing is written, and files that differ
-are an error. The table of alerts in docs/observability.md is written from here too.
+Queries are built from `sdk.observability.metrics.definitions`, so they cannot name a metric or a
+label that does not exist. With ``--check``, nothing is written and a stale file is an error. The
+table of alerts in docs/observability.md is written from here too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BEGIN, END = "<!-- alerts -->\n", "<!-- /alerts -->\n"
 
 
 def select(metric: Metric, suffix: str = "", window: str = "", /, **where: str) -> str:
-    """Return the series of a metric; a value that begins with ``!`` is excluded, ``~`` a pattern.
+    """Return a selector; a value that begins with ``!`` is excluded, one with ``~`` is a pattern.
 
     Raises:
         ValueError: The metric has no such label.
@@ -80,16 +80,24 @@ def quantile(share: float, metric: Metric, *labels: str) -> str:
 
 
 def top(metric: Metric, *labels: str, how: str = "sum", **where: str) -> str:
-    """Return a gauge, over all instances."""
+    """Return a gauge aggregated over all instances."""
     return f"{how} {by(metric, *labels)} ({select(metric, **where)})"
 
 
-def grew(metric: Metric, *labels: str, suffix: str = "", **where: str) -> str:
-    """Return what has happened within a minute; the first time as well, which `increase` misses."""
+def lately(metric: Metric, *labels: str, suffix: str = "", **where: str) -> str:
+    """Return how often something has happened within a minute.
+
+    The first time counts as well, which `increase` misses.
+    """
     now = select(metric, suffix, **where)
     window = select(metric, suffix, "[1m]", **where)
     first = f"({now} unless {now} offset 1m)"
-    return f"sum {by(metric, *labels)} ((increase({window}) > 0) or {first}) > 0"
+    return f"sum {by(metric, *labels)} ((increase({window}) > 0) or {first} or increase({window}))"
+
+
+def grew(metric: Metric, *labels: str, suffix: str = "", **where: str) -> str:
+    """Return what has happened within a minute."""
+    return f"{lately(metric, *labels, suffix=suffix, **where)} > 0"
 
 
 # --- alerts ---
@@ -102,12 +110,12 @@ class Alert:
     Attributes:
         name: Of the rule.
         symptom: What is wrong, for the table.
-        metric: Which metric tells.
+        metric: The metric it is computed from.
         expression: In PromQL.
-        summary: With labels.
-        log: Beginning of the log line that tells more.
+        summary: Text of the alert, with labels.
+        log: Beginning of the log line with the details.
         todo: What to do.
-        wait: How long it must hold.
+        wait: How long the condition must hold.
         severity: ``page`` or ``ticket``.
     """
 
@@ -133,7 +141,7 @@ ALERTS = (
         f"{mean(m.HANDLER_SECONDS, 'group', 'event')} > 1",
         f"handlers of {{{{ $labels.event }}}} in group {_GROUP} take more than a second on average",
         "none: the handler's own",
-        "look at what the handler waits for; raise `consumer.concurrency` if it can bear it",
+        "find out what it waits for; raise `consumer.concurrency` if that system can take it",
         "15s",
         "ticket",
     ),
@@ -142,9 +150,9 @@ ALERTS = (
         "a handler that does not return",
         m.IN_WORK,
         f"{top(m.IN_WORK, 'group', how='max')} > 30",
-        f"a handler of group {_GROUP} has been at work for more than 30 seconds",
+        f"a handler of group {_GROUP} has been running for more than 30 seconds",
         "… has been in work for …",
-        "see `in_work` of `/status` for the record; give the handler's calls time-outs",
+        "`in_work` of `/status` names the record; give the handler's calls timeouts",
     ),
     Alert(
         "SdkPartitionStuck",
@@ -153,18 +161,18 @@ ALERTS = (
         f"{top(m.OLDEST, 'group', 'topic', 'partition', how='max')} > 20"
         f" and max {by(m.POSITION, 'group', 'topic', 'partition')}"
         f" (delta({select(m.POSITION, '', '[20s]')})) == 0",
-        f"nothing of {_TOPIC} [{{{{ $labels.partition }}}}] is done in group {_GROUP}",
+        f"group {_GROUP} makes no progress on {_TOPIC} [{{{{ $labels.partition }}}}]",
         "… rests for … / … could not be forwarded",
-        "see `partitions` of `/status`: `resting` says why, `in_work` which record is in hand",
+        "see `partitions` of `/status`: `resting` gives the reason, `in_work` the record",
         "10s",
     ),
     Alert(
         "SdkLagGrowing",
-        "consumers that do not keep up",
+        "growing lag",
         m.LAG,
         f"sum {by(m.LAG, 'group', 'topic')} (deriv({select(m.LAG, '', '[5m]')})) > 0"
         f" and {top(m.LAG, 'group', 'topic')} > 1000",
-        f"group {_GROUP} falls behind on {_TOPIC}",
+        f"group {_GROUP} is falling behind on {_TOPIC}",
         "none",
         "add members up to the number of partitions, or raise `consumer.concurrency`",
         "1m",
@@ -177,118 +185,118 @@ ALERTS = (
         grew(m.FAILED, "group", "topic", failure="poison"),
         f"records of {_TOPIC} cannot be read by group {_GROUP}",
         "… failed and is skipped … / the dead letter's headers",
-        "`sdk dlt show`; see which producer wrote it, and against which registry",
+        "run `sdk dlt show`; find out which producer wrote it, and with which registry",
     ),
     Alert(
         "SdkDeadLetters",
-        "records that are given up",
+        "dead letters",
         m.DEAD_LETTERED,
         grew(m.DEAD_LETTERED, "group", "topic", "reason"),
-        f"group {_GROUP} gives up records of {_TOPIC}: {{{{ $labels.reason }}}}",
-        "none: the dead letter's headers carry the exception",
-        "`sdk dlt list`, correct the cause, `sdk dlt replay`",
+        f"group {_GROUP} dead-letters records of {_TOPIC}: {{{{ $labels.reason }}}}",
+        "none: the exception is in the headers of the dead letter",
+        "run `sdk dlt list`, fix the cause, run `sdk dlt replay`",
     ),
     Alert(
         "SdkRegistryUnavailable",
         "a registry outage",
         m.REGISTRY_FAILED,
         grew(m.REGISTRY_FAILED, "error", error="RegistryUnavailableError"),
-        "the schema registry does not answer",
+        "the schema registry is unavailable",
         "schema-registry is down: …",
-        "nothing is lost: partitions rest until it answers; see `registry` of `/status`",
+        "nothing is lost: partitions are paused until it answers; see `registry` of `/status`",
     ),
     Alert(
         "SdkDependencyDown",
-        "something that a handler needs is down",
+        "a dependency of a handler is down",
         m.CIRCUIT_OPEN,
         f"{top(m.CIRCUIT_OPEN, 'group', 'dependency', how='max')} > 0",
-        f"group {_GROUP} waits for {{{{ $labels.dependency }}}}",
+        f"group {_GROUP} is waiting for {{{{ $labels.dependency }}}}",
         "… is down: …",
-        "bring it back; records are handled from where they rest",
+        "restore it; handling resumes where it stopped",
         "15s",
     ),
     Alert(
         "SdkProducerQueueFull",
-        "a full queue",
+        "a full producer queue",
         m.QUEUE_SECONDS,
         grew(m.QUEUE_SECONDS, "topic", suffix="_count"),
-        f"records for {_TOPIC} wait for room in the producer's queue",
+        f"the producer queue is full; records for {_TOPIC} are waiting",
         "the local queue stayed full for …",
-        "see whether Kafka is slow (`sdk_send_seconds`) or away; else produce more slowly",
+        "check whether Kafka is slow (`sdk_send_seconds`) or unreachable; else produce more slowly",
     ),
     Alert(
         "SdkSendFailed",
-        "records that are not delivered",
+        "failed deliveries",
         m.SEND_FAILED,
         grew(m.SEND_FAILED, "topic", "error"),
-        f"records for {_TOPIC} fail: {{{{ $labels.error }}}}",
+        f"records for {_TOPIC} are not delivered: {{{{ $labels.error }}}}",
         "not delivered: …",
-        "the error's remedy; their callers have had it too",
+        "follow the error's remedy; the callers of `produce` get the same error",
     ),
     Alert(
         "SdkMemberFenced",
         "a fenced member",
         m.STOPPED,
         grew(m.STOPPED, "group", "error", error="FencedError"),
-        f"a member of group {_GROUP} was fenced: another instance has taken over",
+        f"a member of group {_GROUP} was fenced: another instance uses its id",
         "the consumer has stopped: …",
-        "give each instance an id of its own (`group.instance.id`, `producer.transactional_id`)",
+        "give each instance its own id (`group.instance.id`, `producer.transactional_id`)",
     ),
     Alert(
         "SdkConsumerStopped",
-        "a consumer that an error has ended",
+        "a consumer ended by an error",
         m.STOPPED,
         grew(m.STOPPED, "group", "error"),
-        f"a consumer of group {_GROUP} has ended: {{{{ $labels.error }}}}",
+        f"a consumer of group {_GROUP} has stopped: {{{{ $labels.error }}}}",
         "the consumer has stopped: …",
-        "`error` of `/status`; nothing past the record was committed; `/live` lets it be restarted",
+        "see `error` of `/status`; nothing after the record was committed, and `/live` fails",
     ),
     Alert(
         "SdkPartitionsLost",
-        "partitions taken away without being asked",
+        "lost partitions",
         m.REBALANCES,
         grew(m.REBALANCES, "group", change="lost"),
         f"a member of group {_GROUP} has lost its partitions",
         "lost … without being asked",
-        "see whether the process or the network was stalled for the session time-out",
+        "check whether the process or the network stalled for longer than the session timeout",
     ),
     Alert(
         "SdkCommitsFail",
-        "commits that fail",
+        "failed commits",
         m.COMMIT_FAILED,
         grew(m.COMMIT_FAILED, "group", "error"),
         f"commits of group {_GROUP} fail: {{{{ $labels.error }}}}",
         "a commit failed and will be made again: …",
-        "one by itself comes with a rebalance; many mean records will be handled again",
+        "a single one is normal in a rebalance; many mean that records will be handled again",
         "1m",
         "ticket",
     ),
     Alert(
         "SdkOutboxBehind",
-        "an outbox that is not emptied",
+        "a growing outbox",
         m.OUTBOX_OLDEST,
         f"{top(m.OUTBOX_OLDEST, 'outbox', how='max')} > 30",
         "rows of outbox {{ $labels.outbox }} have waited for more than 30 seconds",
         "the relay rests for …",
-        "see whether a relay runs, and whether Kafka answers it",
+        "check that a relay is running and can reach Kafka",
     ),
     Alert(
         "SdkOutboxFailed",
-        "rows that can never be published",
+        "outbox rows that can never be published",
         m.OUTBOX_FAILED,
         f"{top(m.OUTBOX_FAILED, 'outbox', how='max')} > 0",
         "rows of outbox {{ $labels.outbox }} can never be published",
         "row … of the outbox can never be sent: …",
-        "look at the column `error` of these rows",
+        "see the column `error` of these rows",
     ),
     Alert(
         "SdkBrokerUnreachable",
-        "a broker that cannot be reached",
+        "an unreachable broker",
         m.KAFKA_UP,
         f"{top(m.KAFKA_UP, 'client', 'broker', how='min')} < 1",
         "{{ $labels.client }} cannot reach {{ $labels.broker }}",
         "Kafka cannot be reached: …",
-        "see the broker; idle connections are closed by brokers and are opened again when needed",
+        "check the broker; idle connections are closed by brokers and reopened when needed",
         "1m",
         "ticket",
     ),
@@ -347,29 +355,29 @@ def _percentiles(metric: Metric, *labels: str) -> dict[str, str]:
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Overview": (
-        Panel("Consumers that run", "short", {top(m.RUNNING, "group"): "{{group}}"}),
-        Panel("Records behind", "short", {top(m.LAG, "group", "topic"): "{{group}} {{topic}}"}),
+        Panel("Consumers running", "short", {top(m.RUNNING, "group"): "{{group}}"}),
+        Panel("Lag", "short", {top(m.LAG, "group", "topic"): "{{group}} {{topic}}"}),
         Panel(
-            "Oldest record not done", "s",
+            "Age of the oldest unhandled record", "s",
             {top(m.OLDEST, "group", "topic", how="max"): "{{group}} {{topic}}"},
         ),
         Panel(
-            "Failures a second", "short",
-            {rate(m.FAILED, "group", "failure", "error"): "{{group}} {{failure}} {{error}}"},
+            "Failures in a minute", "short",
+            {lately(m.FAILED, "group", "failure", "error"): "{{group}} {{failure}} {{error}}"},
         ),
     ),
     "Publishing": (
         Panel("Records a second", "short", {rate(m.SENT, "topic"): "{{topic}}"}),
         Panel("Bytes a second", "Bps", {rate(m.SENT_BYTES, "topic"): "{{topic}}"}),
-        Panel("Until acknowledged", "s", _percentiles(m.SEND_SECONDS, "topic")),
-        Panel("Not acknowledged yet", "short", {top(m.QUEUED): "records"}),
+        Panel("Time to acknowledgement", "s", _percentiles(m.SEND_SECONDS, "topic")),
+        Panel("Unacknowledged records", "short", {top(m.QUEUED): "records"}),
         Panel(
-            "Waiting for room in the queue", "s",
-            {rate(m.QUEUE_SECONDS, "topic", suffix="_sum"): "{{topic}}: seconds a second"},
+            "Waiting for a full queue in a minute", "s",
+            {lately(m.QUEUE_SECONDS, "topic", suffix="_sum"): "{{topic}}"},
         ),
         Panel(
-            "Not delivered, a second", "short",
-            {rate(m.SEND_FAILED, "topic", "error"): "{{topic}} {{error}}"},
+            "Failed deliveries in a minute", "short",
+            {lately(m.SEND_FAILED, "topic", "error"): "{{topic}} {{error}}"},
         ),
         Panel(
             "Transactions a second", "short",
@@ -384,81 +392,86 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 rate(m.HANDLED, "group", "event"): "handled: {{group}} {{event}}",
             },
         ),
-        Panel("Time in handlers", "s", _percentiles(m.HANDLER_SECONDS, "group", "event")),
-        Panel("From event to handled", "s", _percentiles(m.END_TO_END_SECONDS, "group", "event")),
-        Panel("Slowest handler at work", "s", {top(m.IN_WORK, "group", how="max"): "{{group}}"}),
-        Panel("Lanes busy", "short", {top(m.LANES, "group"): "{{group}}"}),
+        Panel("Handler time", "s", _percentiles(m.HANDLER_SECONDS, "group", "event")),
+        Panel("End-to-end time", "s", _percentiles(m.END_TO_END_SECONDS, "group", "event")),
+        Panel("Longest running handler", "s", {top(m.IN_WORK, "group", how="max"): "{{group}}"}),
+        Panel("Busy lanes", "short", {top(m.LANES, "group"): "{{group}}"}),
         Panel(
-            "Read and not done", "short",
+            "Records in flight", "short",
             {top(m.IN_FLIGHT, "group", "topic"): "{{group}} {{topic}}"},
         ),
     ),
-    "What goes wrong": (
+    "Failures": (
         Panel(
-            "Retries a second", "short",
-            {rate(m.RETRIED, "group", "topic", "retry_topic"): "{{group}} {{retry_topic}}"},
+            "Retries in a minute", "short",
+            {lately(m.RETRIED, "group", "topic", "retry_topic"): "{{group}} {{retry_topic}}"},
         ),
         Panel(
-            "Dead letters a second", "short",
-            {rate(m.DEAD_LETTERED, "group", "topic", "reason"): "{{group}} {{topic}} {{reason}}"},
+            "Dead letters in a minute", "short",
+            {lately(m.DEAD_LETTERED, "group", "topic", "reason"): "{{group}} {{topic}} {{reason}}"},
         ),
         Panel(
-            "Skipped a second", "short",
-            {rate(m.SKIPPED, "group", "event", "reason"): "{{group}} {{event}} {{reason}}"},
+            "Skipped in a minute", "short",
+            {lately(m.SKIPPED, "group", "event", "reason"): "{{group}} {{event}} {{reason}}"},
         ),
         Panel(
-            "Circuits open", "short",
+            "Open circuits", "short",
             {top(m.CIRCUIT_OPEN, "group", "dependency"): "{{group}} {{dependency}}"},
         ),
         Panel(
-            "Consumers ended", "short", {rate(m.STOPPED, "group", "error"): "{{group}} {{error}}"}
+            "Consumers ended in a minute", "short",
+            {lately(m.STOPPED, "group", "error"): "{{group}} {{error}}"},
         ),
         Panel(
-            "Commits that fail, a second", "short",
-            {rate(m.COMMIT_FAILED, "group", "error"): "{{group}} {{error}}"},
+            "Failed commits in a minute", "short",
+            {lately(m.COMMIT_FAILED, "group", "error"): "{{group}} {{error}}"},
         ),
     ),
     "Partitions": (
-        Panel("Assigned", "short", {top(m.PARTITIONS, "group", "topic"): "{{group}} {{topic}}"}),
         Panel(
-            "Resting", "short",
+            "Assigned partitions", "short",
+            {top(m.PARTITIONS, "group", "topic"): "{{group}} {{topic}}"},
+        ),
+        Panel(
+            "Paused partitions", "short",
             {top(m.RESTING, "group", "topic", "reason"): "{{group}} {{topic}}: {{reason}}"},
         ),
         Panel(
-            "Rebalances a second", "short",
-            {rate(m.REBALANCES, "group", "change"): "{{group}} {{change}}"},
+            "Rebalances in a minute", "short",
+            {lately(m.REBALANCES, "group", "change"): "{{group}} {{change}}"},
         ),
         Panel(
-            "Done a second, by partition", "short",
+            "Handled a second, by partition", "short",
             {
                 f"sum {by(m.POSITION, 'group', 'topic', 'partition')}"
                 f" (deriv({select(m.POSITION, '', '[1m]')}))": "{{group}} {{topic}} [{{partition}}]"
             },
         ),
         Panel(
-            "Behind, by partition", "short",
+            "Lag by partition", "short",
             {top(m.LAG, "group", "topic", "partition"): "{{group}} {{topic}} [{{partition}}]"},
         ),
     ),
     "Registry, outbox and codec": (
-        Panel("Requests to the registry", "s", _percentiles(m.REGISTRY_SECONDS, "operation")),
+        Panel("Registry: time of requests", "s", _percentiles(m.REGISTRY_SECONDS, "operation")),
         Panel(
-            "Registry: not answered, a second", "short",
-            {rate(m.REGISTRY_FAILED, "operation", "error"): "{{operation}} {{error}}"},
+            "Registry: failed requests in a minute", "short",
+            {lately(m.REGISTRY_FAILED, "operation", "error"): "{{operation}} {{error}}"},
         ),
-        Panel("Records without a request", "short", {rate(m.CACHE_HITS, "use"): "{{use}}"}),
+        Panel("Registry: cache hits a second", "short", {rate(m.CACHE_HITS, "use"): "{{use}}"}),
         Panel(
             "Outbox", "short",
             {
                 top(m.OUTBOX_WAITING, "outbox", how="max"): "waiting: {{outbox}}",
-                top(m.OUTBOX_FAILED, "outbox", how="max"): "never to be published: {{outbox}}",
+                top(m.OUTBOX_FAILED, "outbox", how="max"): "failed: {{outbox}}",
                 rate(m.OUTBOX_RELAYED, "outbox"): "published a second: {{outbox}}",
             },
         ),
         Panel(
-            "Outbox: oldest row", "s", {top(m.OUTBOX_OLDEST, "outbox", how="max"): "{{outbox}}"}
+            "Outbox: age of the oldest row", "s",
+            {top(m.OUTBOX_OLDEST, "outbox", how="max"): "{{outbox}}"},
         ),
-        Panel("Codec", "short", {top(m.EXECUTOR, "executor"): "{{executor}}"}),
+        Panel("Executors of the codec", "short", {top(m.EXECUTOR, "executor"): "{{executor}}"}),
     ),
     "Kafka's client (metrics.statistics_interval_ms)": (
         Panel(

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from attrs import evolve
@@ -210,3 +211,19 @@ def test_every_query_is_answered(
     assert len(empty) <= 18, empty
     for metric in ("sdk_records_sent_total", "sdk_end_to_end_seconds_bucket"):
         assert not [query for query in empty if metric in query]
+
+
+@pytest.mark.timeout(300)
+def test_dashboard_can_be_drawn(
+    prometheus: tuple[PrometheusServer, Seen], dashboards: ModuleType, tmp_path: Path
+) -> None:
+    """The script behind the picture in the documents draws every panel, and lines in most."""
+    server, _ = prometheus
+    file = tmp_path / "dashboard.svg"
+    script = [sys.executable, str(DOCKER / "picture.py"), str(file), "--minutes", "1"]
+    subprocess.run([*script, "--prometheus", server.url], check=True, timeout=120)
+    texts = [text.text for text in ElementTree.parse(file).iter() if text.tag.endswith("}text")]
+    titles = [panel.title for row in dashboards.ROWS.values() for panel in row]
+    assert set(titles) <= set(texts)
+    assert texts.count("No data") < len(titles) / 2
+    assert "slow" in texts

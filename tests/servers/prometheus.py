@@ -50,10 +50,14 @@ class PrometheusServer:
         folder: For its data and its log.
         rules: File of alert rules.
         ports: Where ``/metrics`` are served on this machine.
+
+    Attributes:
+        url: Of its API.
     """
 
     def __init__(self, folder: Path, rules: Path, *ports: int) -> None:
-        self.port = free_port()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         targets = json.dumps([f"127.0.0.1:{port}" for port in ports])
         config = folder / "prometheus.yml"
         config.write_text(_CONFIG.format(rules=rules, targets=targets))
@@ -63,7 +67,7 @@ class PrometheusServer:
                 program("prometheus"),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{self.port}",
+                f"--web.listen-address=127.0.0.1:{port}",
             ],
             folder,
             ready=lambda log: "Server is ready to receive web requests" in log,
@@ -84,8 +88,7 @@ class PrometheusServer:
         }
 
     def _get(self, path: str) -> Any:
-        url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
             return json.load(answer)["data"]
 
     def __enter__(self) -> Self:
