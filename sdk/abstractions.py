@@ -61,7 +61,7 @@ class MessageSerializer(Protocol):
         """Find the writer of a record that is not a tombstone.
 
         Raises:
-            DeserializationError: The record does not say what it carries.
+            DeserializationError: The record does not identify its event.
             RegistryError: The writer schema is unavailable.
         """
 
@@ -383,7 +383,7 @@ class BrokerConsumer(Protocol):
 
         Args:
             partitions: Whatever offsets they carry.
-            timeout: Seconds; 0 asks nobody and leaves out what the client does not know.
+            timeout: Seconds; 0 sends no request and omits what the client does not know.
 
         Raises:
             BrokerError: The broker gave no usable answer in time.
@@ -462,8 +462,8 @@ class BrokerAdmin(Protocol):
 class Observer(Protocol):
     """Sees what happens to messages; the seam for metrics and tracing. Any function will do.
 
-    It is called from the thread in which something happens and must be quick; what it raises is
-    logged and goes no further. `sdk.happenings` lists what it may be called with.
+    It is called in the thread where something happens and must be quick; an exception is logged and
+    ignored. `sdk.happenings` lists its possible arguments.
     """
 
     def __call__(self, happening: Happening, /) -> None:
@@ -474,8 +474,8 @@ class Observer(Protocol):
 class Meter(Observer, Protocol):
     """An observer that counts: what is frequent is summed up for it, so that it costs little.
 
-    Where meters are the only observers, nothing is told of each record that goes well.
+    If all observers are meters, they are not called for each successful record.
     """
 
     def watch(self, state: Callable[[], Any], /) -> None:
-        """Take note of what returns the state of a connection, to be asked when it is measured."""
+        """Register a function that returns the state of a connection when it is measured."""

@@ -1,6 +1,6 @@
 """The standard headers: CloudEvents 1.0 in the Kafka binding's binary mode.
 
-Every attribute is a header of its own, ``ce_`` before its name and UTF-8 text as its value; the
+Every attribute is a header with the prefix ``ce_`` and a UTF-8 value; the
 body stays what the serializer made. ``content-type`` has no prefix. Version numbers travel in the
 extension ``eventversion``, since CloudEvents has no attribute for them.
 """
@@ -62,7 +62,7 @@ class CloudEventHeaders:
 
     What only the class decides is computed once for each class, and what only the millisecond
     decides once for each millisecond. An id is a UUID of version 7 (RFC 9562): the millisecond, a
-    counter within it, and 62 random bits that are drawn anew for each millisecond.
+    counter within it, and 62 random bits that are drawn again for each millisecond.
 
     Args:
         source: URI reference of this service, such as ``/orders``; None is `UNNAMED_SOURCE`.
@@ -123,7 +123,7 @@ class CloudEventHeaders:
 
 
 def _new_moment(nanosecond: int) -> _Moment:
-    """Return what ids and times of a millisecond have in common, with random bits of its own."""
+    """Return the common part of the ids and times of a millisecond, with new random bits."""
     # Ids must be unique, not secret; `os.urandom` follows no host's `random.seed`.
     random = int.from_bytes(os.urandom(8))
     millisecond = nanosecond // 1_000_000
@@ -145,7 +145,7 @@ def _text(second: int) -> bytes:
 
 
 def _forget_moment(headers: weakref.ref[CloudEventHeaders]) -> None:
-    """Have a forked child draw random bits of its own."""
+    """Let a forked child draw its own random bits."""
     found = headers()
     if found is not None:
         found._moment = _NEVER
@@ -193,7 +193,7 @@ class CloudEvent:
 
     @property
     def event_version(self) -> int | None:
-        """Our version number of the event, where the publisher tells it."""
+        """The SDK's version number of the event, if the publisher sends it."""
         text = self.extensions.get("eventversion", "")
         return int(text) if text.isascii() and text.isdigit() else None
 

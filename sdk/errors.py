@@ -23,11 +23,11 @@
     │   ├── QueueFullError           the local queue stayed full
     │   ├── DeliveryTimeoutError     no acknowledgement in time; a copy may exist
     │   ├── MessageTooLargeError     the broker or client refuses its size
-    │   └── UndeliveredError         closing: these deliveries failed and nobody looked at them
+    │   └── UndeliveredError         closing: failed deliveries that nobody has waited for
     ├── HandlerError                 a handler raised; its record was not committed
     ├── BatchFailed                  raised by batch handlers: which of their events failed
-    ├── DependencyDown               raised by handlers: what they need is out of reach
-    ├── TransactionAbortedError      nothing of the transaction counts: do it again
+    ├── DependencyDown               raised by handlers: a dependency is unavailable
+    ├── TransactionAbortedError      nothing was committed: repeat the transaction
     ├── FencedError                  another instance has taken over; stop
     ├── DatabaseError                the service's database gave no usable answer
     └── ClosedError                  used after close, or in a forked child
@@ -142,7 +142,7 @@ class InvalidValueError(SerializationError, ValueError):
 
 
 class DeserializationError(SdkError):
-    """Poison: the bytes can never be read as the event that was asked for."""
+    """Poison: the bytes can never be read as the requested event."""
 
 
 class UnidentifiedError(DeserializationError):
@@ -224,7 +224,7 @@ class MessageTooLargeError(DeliveryError):
 
 
 class UndeliveredError(DeliveryError):
-    """A producer was closed while deliveries had failed that nobody looked at.
+    """A producer was closed with failed deliveries that nobody has waited for.
 
     Args:
         message: How many.
@@ -257,15 +257,15 @@ class BatchFailed(SdkError):  # noqa: N818 - a handler states a fact, not a mist
 
 
 class DependencyDown(SdkError):  # noqa: N818 - a handler states a fact, not a mistake
-    """Raised by a handler when something it needs is down, so that consuming rests meanwhile.
+    """Raised by a handler when a system it depends on is down, so that consumption is paused.
 
-    The consumer opens a circuit for the dependency: the partitions rest, no attempt is counted,
-    and after a while one record goes first; when its handler returns, everything goes on.
+    The consumer opens a circuit for the dependency: the partitions are paused and no attempt is
+    counted. After a delay one record is tried; when its handler returns, consumption resumes.
 
         raise DependencyDown("payments-db", retry_after=5)
 
     Args:
-        dependency: Name of what is down; each name is a circuit of its own.
+        dependency: Name of what is down; each name has its own circuit.
         retry_after: Seconds to wait before the next try; by default a growing wait is chosen.
         **context: As for `SdkError`.
     """

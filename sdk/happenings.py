@@ -191,7 +191,7 @@ class RecordHandled(Happening):
 
     Attributes:
         record: As it came.
-        event: Full name of the event; None if the record does not tell.
+        event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         seconds: From opening the record until the handler returned.
         attempt: Which attempt at this record it was, from 1.
@@ -210,7 +210,7 @@ class RecordFailed(Happening):
 
     Attributes:
         record: As it came.
-        event: Full name of the event; None if the record does not tell.
+        event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         error: What was raised.
         failure: Class of the failure, such as ``poison``.
@@ -231,7 +231,7 @@ class RecordSkipped(Happening):
 
     Attributes:
         record: As it came.
-        event: Full name of the event; None if the record does not tell.
+        event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         reason: Why, such as ``no handler``.
     """
@@ -355,7 +355,7 @@ class PartitionsPaused(Happening):
 
     Attributes:
         group: Consumer group.
-        partitions: Those that rest.
+        partitions: The paused partitions.
         reason: Why, in one line.
     """
 
@@ -418,7 +418,7 @@ class LagMeasured(Happening):
 
 @frozen
 class StatisticsReported(Happening):
-    """A client of librdkafka has told its statistics, as ``metrics.statistics_interval_ms`` asks.
+    """librdkafka has reported its statistics, every ``metrics.statistics_interval_ms``.
 
     Attributes:
         client: ``producer``, or the consumer group.
@@ -431,7 +431,7 @@ class StatisticsReported(Happening):
 
 @frozen
 class ConsumerStopped(Happening):
-    """A consumer no longer runs.
+    """A consumer has stopped.
 
     Attributes:
         group: Consumer group.
@@ -444,7 +444,7 @@ class ConsumerStopped(Happening):
 
 @frozen
 class RegistryRequested(Happening):
-    """The schema registry was asked.
+    """A request to the schema registry has ended.
 
     Attributes:
         operation: Such as ``lookup`` or ``register``.
@@ -489,7 +489,7 @@ class OutboxRelayed(Happening):
 
 @frozen
 class OutboxMeasured(Happening):
-    """A relay has looked at what waits in an outbox.
+    """A relay has measured the pending rows of an outbox.
 
     Attributes:
         outbox: Name of the outbox.

@@ -1,4 +1,4 @@
-"""The composition root: settings → wired producer and consumers, each part made at first use."""
+"""The composition root: settings → producer and consumers, each part created at first use."""
 
 from __future__ import annotations
 
@@ -78,30 +78,30 @@ def connect(
     around: Iterable[AroundHandler] = (),
     tracer_provider: TracerProvider | None = None,
 ) -> Messaging:
-    """Read the settings and return everything wired; the single call that a service makes.
+    """Read the settings and return a connection; the only call that a service needs.
 
     Args:
-        environment: Name of the environment; by default what the variable ``SDK_ENV`` says.
+        environment: Name of the environment; by default the variable ``SDK_ENV``.
         settings: Path or paths of settings files, or settings made by hand.
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
-        uses: The events that this service publishes or handles, as classes or by name: the topics
-            that are provisioned, and what `Messaging.warm_up` resolves and registers. By default
-            what the setting ``uses`` names, and without it every event of the contracts.
+        uses: The events that this service publishes or handles, as classes or names. Limits the
+            topics that are provisioned and the schemas that `Messaging.warm_up` looks up and
+            registers. By default the setting ``uses``, or else every event of the contracts.
         token: Returns a fresh OAUTHBEARER token and when it expires; called by the Kafka clients.
-        observers: Called with what happens to messages.
-        interceptors: Called in turn with each record that is made of an event, before it is sent;
-            each returns the record to go on with.
-        around: Context managers to enter around each call of a handler, the first outermost.
-        tracer_provider: Makes the tracer of OpenTelemetry; by default the global provider, where
-            the setting ``tracing.enabled`` asks for traces.
+        observers: Called with the `sdk.happenings` of messages and clients.
+        interceptors: Called in turn with each record of an event before it is sent; each returns
+            the record to send.
+        around: Return the context managers around each call of a handler, the first outermost.
+        tracer_provider: Creates the OpenTelemetry tracer; by default the global provider, if
+            ``tracing.enabled`` is set.
 
     Returns:
         The connection, to be used as a context manager: ``with`` or ``async with``.
 
     Raises:
         ConfigurationError: A setting is wrong; no client has been built.
-        BrokerError: Topics are to be provisioned, and Kafka gave no usable answer.
+        BrokerError: Topics could not be provisioned, because Kafka gave no usable answer.
     """
     if isinstance(settings, Settings):  # made by hand: dynaconf is not needed
         loaded = settings
@@ -145,23 +145,23 @@ def connect(
 class Messaging(ClosingDeliveries):
     """Producer and consumers of one environment; made by `connect`.
 
-    Clients and serializers are made, and their libraries loaded, when they are first needed: so
-    the producer connects to Kafka while the registry's client is being loaded.
+    Clients and serializers are created, and their libraries imported, at first use, so that the
+    producer connects to Kafka while the registry's client is being imported.
 
     Args:
         settings: The options.
         catalog: The events that this service knows.
         uses: As for `connect`.
-        broker: Makes the Kafka clients; by default librdkafka's, as the settings say.
+        broker: Creates the Kafka clients; by default librdkafka's.
         token: As for `connect`.
         observers: As for `connect`.
         interceptors: As for `connect`.
         around: As for `connect`.
         tracer_provider: As for `connect`.
-        clock: Tells when retries, commits and the like are due; by default the machine's.
+        clock: The clock for retries and commits; by default the system's.
 
     Attributes:
-        settings: The options, with the addresses of what is embedded.
+        settings: The options, with the addresses of embedded servers.
         catalog: The events that this service knows.
         topics: Event classes → topics.
         uses: The classes of the events that this service uses; None means all of the catalog.
@@ -261,8 +261,8 @@ class Messaging(ClosingDeliveries):
     def transaction(self) -> Transaction:
         """Return a new transaction: ``with`` or ``async with``, see `Transaction`.
 
-        All of them are done, one after another, by one long-lived producer with the setting
-        ``producer.transactional_id``, which is made when the first one begins.
+        All transactions use one long-lived producer, one after another. It has the setting
+        ``producer.transactional_id`` and is made for the first transaction.
 
         Raises:
             ConfigurationError: The setting is missing.
@@ -272,7 +272,7 @@ class Messaging(ClosingDeliveries):
 
     @property
     def encoder(self) -> Encoder:
-        """Makes records of events without sending them, and without a client of Kafka.
+        """Creates records of events without sending them and without a Kafka client.
 
         Raises:
             ClosedError: The connection was closed, or belongs to the parent process.
@@ -301,9 +301,9 @@ class Messaging(ClosingDeliveries):
             concurrency: How many records are handled at the same time; by default the setting
                 ``consumer.concurrency``.
             ordering: ``key``, ``partition`` or ``none``; by default ``consumer.ordering``.
-            failures: Rules for records that fail, beside those of ``[consumer.failures]``.
-            exactly_once: What handlers publish by `producer`, and the offsets of what they read,
-                go in one transaction. Needs a broker with transactions.
+            failures: Rules for failures, in addition to ``[consumer.failures]``.
+            exactly_once: Commit the consumed offsets and everything that handlers publish with
+                `producer` in one transaction. Needs a broker with transactions.
 
         Raises:
             ConfigurationError: There is no group, a value is out of range, or the broker cannot
@@ -377,16 +377,16 @@ class Messaging(ClosingDeliveries):
         return self._broker.admin()
 
     def warm_up(self, *event_classes: type[Event]) -> None:
-        """Resolve all that publishing will need, so that `produce` never waits for the registry.
+        """Look up the schemas of events, so that `produce` never waits for the registry.
 
-        Where schemas are registered automatically, it registers them.
+        With auto-registration, it registers missing ones.
 
         Args:
             *event_classes: What this service publishes; by default what it `uses`, and else every
                 event and version of the catalog.
 
         Raises:
-            SchemaNotFoundError: A schema is not registered, and is not to be registered.
+            SchemaNotFoundError: A schema is missing, and auto-registration is off.
             RegistryError: The registry gave no usable answer.
             RoutingError: An event has no topic.
             ConfigurationError: librdkafka refuses a setting.
@@ -437,11 +437,11 @@ class Messaging(ClosingDeliveries):
         return self.state().ready
 
     def status(self) -> dict[str, Any]:
-        """Return how all of it is and why, ready for JSON; cheap, and it asks nobody."""
+        """Return the state with reasons, as JSON values; cheap, and sends no request."""
         return self.state().described()
 
     def state(self) -> State:
-        """Return how all of it is, as objects."""
+        """Return the state as objects."""
         producer: Producer | None = vars(self).get("producer")
         return State(
             environment=self.settings.environment,
@@ -472,12 +472,12 @@ class Messaging(ClosingDeliveries):
         return server
 
     def close(self, timeout: float | None = None) -> None:
-        """Stop the consumers, wait for what is under way, release everything; again does nothing.
+        """Stop the consumers, wait for outstanding deliveries, and release everything.
 
-        Nor does it in a forked child: everything belongs to the parent.
+        A second call does nothing, and neither does one in a forked child.
 
         Args:
-            timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
+            timeout: Seconds; by default the setting ``producer.close_timeout_ms``.
 
         Raises:
             UndeliveredError: Records were not delivered; each has been logged.
@@ -517,7 +517,7 @@ class Messaging(ClosingDeliveries):
         options = self.settings.consumer
         mode = self.settings.routing.provision
         if mode == "none" and retry_topics.ordered:
-            mode = "create"  # topics that a broker makes by itself may have too few partitions
+            mode = "create"  # topics auto-created by a broker may have too few partitions
         if mode != "none" and (options.dead_letters or options.retry_topics) is not None:
             with closing(self.admin()) as admin:
                 names = [definition.name for definition in self.topics.definitions()]
@@ -631,7 +631,7 @@ class Messaging(ClosingDeliveries):
 
 @frozen
 class _Sender:
-    """Sends failed records by the connection's producer, which is made when the first one fails."""
+    """Sends failed records with the connection's producer, which is made for the first one."""
 
     messaging: Messaging
 

@@ -1,4 +1,4 @@
-"""Observers at work: whoever wants to know is called, and cannot stop a message."""
+"""Calls observers, whose failures never affect a message."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ logger = logging.getLogger(__name__)
 
 
 class Observers:
-    """Calls each observer in turn; what one raises is logged and goes no further.
+    """Calls each observer in turn; an exception is logged and ignored.
 
-    False when there are none, so that hot paths need not build a happening at all.
+    False if there are none, so that hot paths need not create happenings.
 
     Args:
         observers: In the order in which they are called.
-        rare: Called too, but of no account for the truth value: what happens to each record is
-            told to them only where there are others.
+        rare: Called too, but without effect on the truth value: they are notified of single
+            records only if there are other observers.
 
     Attributes:
-        meters: Those that are told of records by the batch.
-        each: Whether any is to be told of each record.
-        outboxes: What was measured last of each outbox that a relay of this process empties.
+        meters: Those that are notified of records in batches.
+        each: Whether any is notified of each record.
+        outboxes: The last measurement of each outbox with a relay in this process.
     """
 
     def __init__(self, observers: Iterable[Observer] = (), rare: Iterable[Observer] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Values that are made once, however many threads ask for them at the same time."""
+"""Values that are made once, even if several threads need them at the same time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ V = TypeVar("V")
 class Once(Generic[K, V]):
     """A cache for the life of its owner whose values are expensive to make.
 
-    The first thread that asks for a key makes the value; those that come meanwhile wait for it.
-    A failure reaches all who waited and is forgotten, so that the next one tries again.
+    The first thread that needs a key makes the value; the others wait for it. A failure is raised
+    in all of them and not kept, so that the next call tries again.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Once(Generic[K, V]):
         self._futures: dict[K, Future[V]] = {}
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of ``key``, making it if nobody has yet."""
+        """Return the value of ``key``, making it if necessary."""
         with self._lock:
             future = self._futures.get(key)
             mine = future is None
@@ -41,7 +41,7 @@ class Once(Generic[K, V]):
         failure = future.exception()
         if failure is None or mine:
             return future.result()
-        raise copy(failure) from failure  # each thread may write its own context into it
+        raise copy(failure) from failure  # each thread may add its own context
 
     def known(self, key: K) -> V | None:
         """Return the value of ``key`` if it has been made, without waiting."""

@@ -77,7 +77,7 @@ class ConsumerRecord(NamedTuple):
 
 @frozen(kw_only=True)
 class Tombstone:
-    """A null value: whatever the key named is gone (compaction removes it from the topic).
+    """A null value: the key was deleted (compaction removes it from the topic).
 
     Attributes:
         event_class: The class whose handler receives it.

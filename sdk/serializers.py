@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Serializers:
-    """Serializers of values and keys, made when first asked for; a registry client only if needed.
+    """Serializers of values and keys, created at first use; a registry client only if needed.
 
     Args:
         settings: The options, with the registry's address.
         catalog: The events, so that missing versions are registered in order.
-        observers: Notified of what is asked of the registry.
+        observers: Notified of requests to the registry.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Serializers:
 
     @property
     def outage(self) -> SdkError | None:
-        """Why the registry gave no answer when it was asked last, or None."""
+        """The error of the last request to the registry if it was not answered, or None."""
         registry = self._made_registry()
         return None if registry is None else registry.outage
 

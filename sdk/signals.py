@@ -2,7 +2,7 @@
 
 Python turns Ctrl-C into KeyboardInterrupt, which runs ``with`` blocks and exit handlers; SIGTERM
 ends the process at once, and with it whatever has not been delivered or committed. Handlers can
-only be set in the main thread, and those that somebody else has set are never replaced.
+only be set in the main thread, and handlers set by others are never replaced.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 def require_os_threads() -> None:
-    """Refuse to work where threads have been replaced by coroutines (gevent, eventlet).
+    """Raise an error if threads have been replaced by greenlets (gevent, eventlet).
 
-    Acknowledgements are taken in a thread that waits inside librdkafka. As a coroutine of the
-    only thread it would stop all others, and none of their time-outs would end it.
+    Acknowledgements are polled in a thread that blocks inside librdkafka. As a greenlet of the
+    only thread it would block all greenlets, and no timeout of theirs would end it.
 
     Raises:
         ConfigurationError: ``threading`` has been monkey-patched.
@@ -27,16 +27,16 @@ def require_os_threads() -> None:
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         raise ConfigurationError(
             f"threads have been replaced by {_thread.start_new_thread.__module__},"
-            " and the Kafka client needs those of the operating system",
+            " and the Kafka client needs threads of the operating system",
             remedy="leave them alone, as gevent.monkey.patch_all(thread=False) does, or publish"
-            " from a process of its own",
+            " from a separate process",
         )
 
 
 def in_thread(call: Callable[[], T]) -> Future[T]:
-    """Call a function in a thread of its own, in this context; it is not cancelled with its future.
+    """Call a function in a new thread with this context; cancelling the future does not stop it.
 
-    An event loop's own threads may all be waiting for what this one is to do.
+    The threads of the event loop's executor may all be waiting for this call.
     """
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
@@ -44,7 +44,7 @@ def in_thread(call: Callable[[], T]) -> Future[T]:
     def run() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it reaches whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised by the future
             future.set_exception(error)
 
     threading.Thread(

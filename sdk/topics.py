@@ -71,7 +71,7 @@ def retry_suffixes(delays_ms: Sequence[int], group: str | None = None) -> tuple[
 
     Args:
         delays_ms: Delay before each further attempt, milliseconds.
-        group: Consumer group, if the topics are its own.
+        group: Consumer group, if it has its own topics.
     """
     stem = f"{_group_part(group)}{RETRY_SUFFIX}"
     if len(set(delays_ms)) == 1:
@@ -84,7 +84,7 @@ def dead_letter_topic_name(topic: str, group: str | None = None) -> str:
 
     Args:
         topic: Source topic.
-        group: Consumer group, if the dead-letter topic is its own.
+        group: Consumer group, if it has its own dead-letter topic.
     """
     return f"{topic}{_group_part(group)}{DEAD_LETTER_SUFFIX}"
 
@@ -124,7 +124,7 @@ def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
         info: The event.
 
     Raises:
-        RoutingError: The event lacks what the template asks for, or Kafka would refuse the name.
+        RoutingError: The event lacks a part of the template, or Kafka would reject the name.
     """
     values = {name: value(info) for name, value in _PLACEHOLDERS.items()}
     for name, value in values.items():
@@ -213,7 +213,7 @@ class TopicRouter:
         """Return the topics of the events that are used; of all, and of all routes, by default.
 
         Raises:
-            RoutingError: An event has no topic, or Kafka cannot tell two names apart.
+            RoutingError: An event has no topic, or two names collide in Kafka's metrics.
         """
         found: dict[str, TopicDefinition] = {}
         if self._uses is None:
@@ -291,7 +291,7 @@ class TopicRouter:
                     f" {entry.full_name} one topic",
                     event=info.full_name,
                     topic=name,
-                    remedy="tell them apart by {namespace} in the template, or give each a route"
+                    remedy="use {namespace} in the template, or give each its own route"
                     f" in {self._origin}",
                 )
 
@@ -349,12 +349,12 @@ def _joined(first: TopicDefinition, second: TopicDefinition, origin: str) -> Top
 
 
 def _check_collisions(names: Iterable[str]) -> None:
-    """Kafka refuses a topic whose name differs from another's by ``.`` and ``_`` alone."""
+    """Kafka rejects a topic whose name differs from another's only by ``.`` and ``_``."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.replace(".", "_"), name)
         if other != name:
             raise RoutingError(
-                f"Kafka cannot tell the topics {other} and {name} apart",
+                f"the topics {other} and {name} collide in Kafka",
                 remedy="do not mix dots and underscores",
             )

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 
 class Turns:
-    """Gives the turn to one after another, in threads and event loops alike."""
+    """A first-come, first-served lock for threads and event loops."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

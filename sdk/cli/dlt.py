@@ -1,4 +1,4 @@
-"""``sdk dlt``: what stands in dead-letter topics, and the way back."""
+"""``sdk dlt``: lists, shows, replays and parks dead letters."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def replay(
     """Send dead letters back to where they came from, as they were.
 
     A replay that was interrupted is simply run again. Every group that reads the source topic
-    gets the records; to reach one group, use --to with a retry topic of its own.
+    receives the records; to reach one group, use --to with its own retry topic.
     Exit code 1 if some had to be left.
     """
     function = None if repair is None else _repair(repair)
@@ -189,7 +189,7 @@ def _run(
     as_json: bool,
     yes: bool,
 ) -> None:
-    """Ask on a terminal, show the progress there, and say what it came to."""
+    """Ask for confirmation on a terminal, show the progress, and print the result."""
     if as_json or not sys.stderr.isatty():
         _tell(work(lambda _: None), doing, as_json)
         return

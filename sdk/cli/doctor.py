@@ -22,11 +22,11 @@ _PACKAGES = ("avro-messaging-sdk", "confluent-kafka", "fastavro", "attrs", "dyna
 
 @frozen
 class Check:
-    """One thing that was looked at.
+    """One check and its result.
 
     Attributes:
         name: What.
-        state: ``ok``, ``finding`` or ``failed``: it could not be asked.
+        state: ``ok``, ``finding``, or ``failed`` if it could not be checked.
         detail: What was found.
     """
 
@@ -86,7 +86,7 @@ def _schemas(messaging: Messaging) -> Check:
     where = ", ".join(messaging.settings.registry.url)
     if messaging.settings.registry.auto_register:
         # Looking schemas up would register them.
-        return Check("schema registry", "ok", f"{where} registers what is missing; not asked")
+        return Check("schema registry", "ok", f"{where} registers missing schemas; not checked")
     try:
         messaging.warm_up()
     except RegistryUnavailableError:
@@ -130,19 +130,19 @@ def doctor(
     """Say what runs here, which settings it has, and whether Kafka and the registry answer."""
     states = set()
 
-    def tell(check: Check) -> None:
+    def report(check: Check) -> None:
         states.add(check.state)
         row = f"{check.state:8} {check.name:18} {check.detail}"
         click.echo(json.dumps(asdict(check)) if as_json else row)
 
     for check in (*software(), *sources(settings)):
-        tell(check)
+        report(check)
     try:
         with connect(env, settings=settings or None, contracts=contracts) as messaging:
             for check in (*configuration(messaging), *servers(messaging)):
-                tell(check)
+                report(check)
     except SdkError as error:
-        tell(Check("settings", "failed", str(error)))
+        report(Check("settings", "failed", str(error)))
     if "failed" in states:
         raise SystemExit(NOT_ASKED)
     if "finding" in states:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SdkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    with suppress(BrokenPipeError):  # who read the exports may have gone
+    with suppress(BrokenPipeError):  # the reader of the exports may have exited
         print("# stopped", flush=True)
     return 0
 

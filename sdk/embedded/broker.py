@@ -71,7 +71,7 @@ class EmbeddedBroker(Closing):
         if brokers not in _BROKERS:
             raise ConfigurationError(
                 f"an embedded broker cannot be a cluster of {brokers} brokers",
-                remedy="ask for 1 to 64",
+                remedy="use 1 to 64",
             )
         self._library = load_library()
         self._lock = threading.Lock()
@@ -169,7 +169,7 @@ class EmbeddedBroker(Closing):
         self._request("rd_kafka_mock_broker_set_rtt", broker, milliseconds)
 
     def close(self) -> None:
-        """Stop the brokers; what they kept is gone. A forked child's copy is only forgotten."""
+        """Stop the brokers and lose their records. In a forked child, only forget the handle."""
         with self._lock:
             cluster, self._cluster = self._cluster, None
             if cluster is None or os.getpid() != self._process:
@@ -186,7 +186,7 @@ class EmbeddedBroker(Closing):
             raise ConfigurationError(
                 f"topic {topic.name!r} cannot have {count} partitions",
                 topic=topic.name,
-                remedy=f"ask for 1 to {_PARTITIONS[-1]}",
+                remedy=f"use 1 to {_PARTITIONS[-1]}",
             )
         with self._lock:
             code = self._request(
@@ -234,4 +234,4 @@ class EmbeddedAdmin:
         self._broker.create_topics(topics)
 
     def close(self) -> None:
-        """Release nothing: the broker goes on."""
+        """Do nothing: the broker keeps running."""

@@ -1,4 +1,4 @@
-"""Broker and registry together, and the way for other processes to ask for topics."""
+"""Broker and registry together, with an API through which other processes create topics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EmbeddedRegistry(Closing):
 
     Args:
         port: TCP port on the loopback interface; 0 takes a free one.
-        broker: The broker beside it, whose topics other processes may then ask for.
+        broker: The broker on which other processes may create topics.
         service: What answers, with what is registered there; by default a new and empty one.
 
     Raises:
@@ -52,7 +52,7 @@ class EmbeddedRegistry(Closing):
         return self._server.url
 
     def close(self) -> None:
-        """Stop serving; all that was registered is gone."""
+        """Stop serving; all registered schemas are lost."""
         self._server.close()
 
 
@@ -90,7 +90,7 @@ class Embedded(Closing):
         return self.registry.url
 
     def close(self) -> None:
-        """Stop both; all that they kept is gone."""
+        """Stop both; all their data is lost."""
         self.registry.close()
         self.broker.close()
 
@@ -119,7 +119,7 @@ class HostAdmin:
         self._ask({"topics": [_topic_json(topic) for topic in topics]})
 
     def close(self) -> None:
-        """Release nothing: every request has a connection of its own."""
+        """Do nothing: every request opens its own connection."""
 
     def _ask(self, question: Mapping[str, Any] | None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the URL is the registry's own

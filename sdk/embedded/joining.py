@@ -18,7 +18,7 @@ logger = logging.getLogger("sdk.embedded")
 
 @frozen
 class Joined:
-    """What a process needs to use embedded parts, its own or another process's.
+    """What a process needs to use embedded servers, its own or another process's.
 
     Attributes:
         settings: With addresses instead of the word ``embedded``, and with consumers that join
@@ -33,10 +33,10 @@ class Joined:
 
 
 def join(settings: Settings, topics: Iterable[TopicDefinition] = ()) -> Joined:
-    """Start or share the embedded parts that settings ask for.
+    """Start or share the embedded servers that the settings name.
 
     Args:
-        settings: Any settings; those of real servers come back as they are.
+        settings: Any settings; those of real servers are returned unchanged.
         topics: Created at once on an embedded broker of this process.
 
     Raises:
@@ -53,7 +53,7 @@ def join(settings: Settings, topics: Iterable[TopicDefinition] = ()) -> Joined:
         return Joined(settings, admin, leases.pop_all().close)
 
 
-# The parts are imported by those who ask for them: services on real servers start without.
+# Imported only if needed: services with real servers start without them.
 
 
 def _with_broker(

@@ -59,7 +59,7 @@ def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str
 def is_mock_cluster(kafka: KafkaOptions, timeout: float = _SECONDS) -> bool:
     """Ask the brokers whether they are a mock cluster, which another process hosts.
 
-    Only loopback addresses are asked: a mock cluster listens nowhere else.
+    Only loopback addresses are checked: a mock cluster listens nowhere else.
     """
     hosts = {server.rpartition(":")[0] for server in kafka.bootstrap_servers}
     if not hosts <= {"127.0.0.1", "localhost"} or kafka.tls or kafka.sasl:

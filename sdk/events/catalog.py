@@ -1,4 +1,4 @@
-"""Finds event classes by full name and version, importing only those that are asked for."""
+"""Finds event classes by full name and version, importing only those that are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdk.errors import ConfigurationError
 
 @frozen
 class CatalogEntry:
-    """Where the class of one event version lives; loaded only when asked for.
+    """Where the class of one event version is; imported only when needed.
 
     Attributes:
         full_name: Avro full name.
@@ -58,7 +58,7 @@ class Catalog:
         return sum(map(len, self._entries.values()))
 
     def full_name(self, name: str) -> str:
-        """Return the full name that a short or full name stands for.
+        """Return the full name for a short or full name.
 
         Raises:
             ConfigurationError: No event, or more than one, has this name.

@@ -29,7 +29,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "datetime": "pass a datetime, such as datetime.fromisoformat(text)",
     "date": "pass a date, such as date.fromisoformat(text)",
     "time": "pass a time, such as time.fromisoformat(text)",
-    "bytes": "pass bytes, which nobody can change: bytes(buffer) or text.encode()",
+    "bytes": "pass bytes, which are immutable: bytes(buffer) or text.encode()",
 }
 
 
@@ -204,7 +204,7 @@ def _first(items: Iterable[tuple[str, Any, Any]]) -> Problem | None:
 
 
 def _fits(wanted: type[Any], value: Any) -> bool:
-    """Tell whether the codec writes a value of a class, and nobody can change it."""
+    """Return whether the codec writes values of a class, and they are immutable."""
     if wanted is float:
         whole = isinstance(value, int) and not isinstance(value, bool)
         return isinstance(value, float) or (whole and _is_exact_float(value))

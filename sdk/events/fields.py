@@ -2,7 +2,7 @@
 
 Converters bring what a constructor accepts into the form that an event holds. They leave what they
 cannot convert as it is, and `sdk.events.checks` refuses it with its place. Validators state what a
-schema asks for beyond the Python type; each looks only at values of its own type, so that one of
+schema requires beyond the Python type; each looks only at values of its own type, so that one of
 them serves a field that is nullable, or a union, too.
 """
 

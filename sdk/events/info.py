@@ -15,7 +15,7 @@ class EventInfo:
     Attributes:
         full_name: Avro full name, such as ``orders.OrderCreated``.
         version: Our version number, the ``N`` of ``v<N>.avsc``; never the registry's.
-        schema: The schema's JSON text, as it stands in the schema file.
+        schema: The schema's JSON text, as in the schema file.
         fingerprint: CRC-64-AVRO of the Parsing Canonical Form, 16 hexadecimal digits
             in the byte order of single-object encoding (Avro 1.12 specification).
         domain: First folder below the schemas root, such as ``orders``.

@@ -39,7 +39,7 @@ class ConfluentAdmin:
     ) -> None:
         self._health = ClientHealth("reach Kafka")
         self._timeout = timeout
-        # Kept as long as this object: a client that goes away fails what it was asked for.
+        # Kept as long as this object: a client that is collected fails its requests.
         self._client: Any = make_client(
             _api.AdminClient,
             common_config(kafka, token),
@@ -104,7 +104,7 @@ class ConfluentAdmin:
                     entries = answer.result()
                 except KafkaException as error:
                     if is_missing(error.args[0]):
-                        continue  # new, and the broker that was asked has not heard of it yet
+                        continue  # new, and not yet known to the broker that answered
                     raise
             configs[resource.name] = {name: entry.value for name, entry in entries.items()}
         return configs
@@ -114,7 +114,7 @@ class ConfluentAdmin:
         try:
             yield
         except KafkaException as error:
-            self._client.poll(0)  # runs the error callback for what happened meanwhile
+            self._client.poll(0)  # runs the error callback
             if isinstance(self._health.error, AuthenticationError):
                 raise self._health.error from error
             raise broker_failure(error.args[0], doing, **where) from error

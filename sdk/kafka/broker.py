@@ -18,7 +18,7 @@ from sdk.settings import Settings
 
 
 class Adapted(Protocol):
-    """What the brokers turn out to need, once somebody has looked."""
+    """The adaptations that the brokers need, once they are known."""
 
     @property
     def settings(self) -> Settings:
@@ -34,9 +34,9 @@ class KafkaBroker:
 
     Args:
         settings: The options; never the word ``embedded``.
-        adapt: Looks at the brokers, once.
+        adapt: Inspects the brokers, once.
         token: Source of OAUTHBEARER tokens.
-        observers: Told of the clients' statistics, if settings ask for them.
+        observers: Notified of the clients' statistics, if enabled.
         ignored_append_time: As for `ConfluentProducer`.
     """
 

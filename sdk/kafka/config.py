@@ -109,7 +109,7 @@ def consumer_config(
 def statistics_config(
     interval_ms: int, client: str, notify: Callable[[Happening], None]
 ) -> dict[str, Any]:
-    """Return what has a client tell its statistics; nothing if the interval is 0.
+    """Return the settings for a client's statistics; empty if the interval is 0.
 
     Args:
         interval_ms: How often.
@@ -119,10 +119,10 @@ def statistics_config(
     if not interval_ms:
         return {}
 
-    def tell(document: str) -> None:
+    def report(document: str) -> None:
         notify(StatisticsReported(client, json.loads(document)))
 
-    return {"statistics.interval.ms": interval_ms, "stats_cb": tell}
+    return {"statistics.interval.ms": interval_ms, "stats_cb": report}
 
 
 def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _sasl(
 
 
 class _TokenCallback:
-    """Fetches tokens for the client, which itself only tells that it got none."""
+    """Fetches tokens for the client, which itself only reports that it got none."""
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
@@ -240,7 +240,7 @@ def _refused(error: KafkaException, config: Mapping[str, Any], passed: PassedKey
         return ConfigurationError(
             f"librdkafka refuses the settings: {text}", remedy="correct what it names"
         )
-    # A word such as "acks" may stand in the text by chance: dotted keys speak more surely.
+    # A word such as "acks" may be in the text by chance: dotted keys are more reliable.
     key = next((word for word in named if "." in word), named[0])
     key = BY_NAME[key].name if key in BY_NAME else key
     return ConfigurationError(

@@ -153,7 +153,7 @@ class ConfluentConsumer:
         """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
 
         While the client calls the listener, the limit is librdkafka's own: the session timeout
-        where the coordinator is away, else ``socket.timeout.ms``.
+        where the coordinator is unavailable, else ``socket.timeout.ms``.
         """
         answers: list[Sequence[Place] | KafkaException] = []
 
@@ -165,10 +165,10 @@ class ConfluentConsumer:
                 answers.append(error)
 
         if self._called_back:
-            # The client lets no other thread in meanwhile; and no join is pending at this point.
+            # The client blocks other threads during this call; no join is pending at this point.
             commit()
         else:
-            # librdkafka's own call has no limit, and the answer may stand behind a pending join.
+            # librdkafka's call has no limit, and the answer may be queued behind a pending join.
             thread = threading.Thread(target=commit, name="sdk-commit", daemon=True)
             thread.start()
             thread.join(timeout)
@@ -321,7 +321,7 @@ class ConfluentConsumer:
             raise error.with_traceback(None)
 
     def _raise_for(self, message: Message) -> bool:
-        """Raise for an error that will not pass by itself; else return False."""
+        """Raise for a permanent error; else return False."""
         error = message.error()
         if error is None or error.code() in _PASSING:
             return False

@@ -111,14 +111,14 @@ def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
 def _class_of(error: KafkaError) -> type[SdkError]:
     if error.code() != KafkaError._FATAL:
         return _CLASSES.get(error.code(), BrokerError)
-    # What was fatal to a consumer is told in words alone: those of the error's own code.
-    told = error.str()
-    causes = (each for code, each in _CLASSES.items() if KafkaError(code).str() in told)
+    # The cause of a consumer's fatal error is only in its text: that of the original code.
+    text = error.str()
+    causes = (each for code, each in _CLASSES.items() if KafkaError(code).str() in text)
     return next(causes, BrokerError)
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Whether the broker turned the client away, which no repetition will change."""
+    """Whether the broker rejected the client, so that retrying is useless."""
     return _CLASSES.get(error.code()) is AuthenticationError
 
 

@@ -28,7 +28,7 @@ _TURN_SECONDS = 0.1
 """Signal handlers run between two turns of a call that waits."""
 
 _OFFSETS_TURN_SECONDS = 5.0
-"""Requests that send offsets are given up with their turn, and begin anew in the next."""
+"""A request that sends offsets is abandoned at the end of each slice and repeated in the next."""
 
 _PAUSE_SECONDS = 0.02
 
@@ -80,7 +80,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
     def commit(self, timeout: float) -> None:
         """Wait for every record, then make the transaction's records and offsets visible."""
         deadline = time.monotonic() + timeout
-        self._flush(self._client, timeout)  # quicker than when the client does it by itself
+        self._flush(self._client, timeout)  # faster than the client's own flush
         try:
             self._wait("commit", self._client.commit_transaction, deadline - time.monotonic())
         except BrokerUnavailableError as error:

@@ -1,4 +1,4 @@
-"""What is being handled, on every log line that is written meanwhile, of any logger."""
+"""Adds the record being handled to every log line of any logger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def message_context() -> dict[str, Any]:
     """Return the fields of the record that this thread or task handles, and of the current span.
 
     Outside a handler there are none but those of a span. Without one, trace and span are those of
-    the publisher, as the record's headers tell them.
+    the publisher, from the record's headers.
 
     The key is personal data as often as not, so that only a hash of it is returned.
     """
@@ -29,7 +29,7 @@ def message_context() -> dict[str, Any]:
 
 
 def _current_span() -> dict[str, str]:
-    # Where nobody has loaded OpenTelemetry, there is no span.
+    # If OpenTelemetry is not imported, there is no span.
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return {}

@@ -1,4 +1,4 @@
-"""Logging through structlog, set up only if settings ask for it.
+"""Logging with structlog, configured only if the settings enable it.
 
 The SDK's modules log to stdlib loggers named ``sdk.…``, librdkafka's lines among them as
 ``sdk.librdkafka``. By default only these are set up; the rest of the process is the application's.
@@ -33,7 +33,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     """The one handler of `configure_logging`, found again by its class.
 
     Attributes:
-        overrides: Names of the loggers that were given a level of their own.
+        overrides: Names of the loggers with their own level.
     """
 
     def __init__(self, stream: TextIO, options: LoggingOptions, clock: Clock | None) -> None:
@@ -59,7 +59,7 @@ def configure_logging(
     environment: str | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Render log records as settings say, those of the SDK or, if asked, of the whole process.
+    """Render log records as configured, those of the SDK or of the whole process.
 
     With the scope ``sdk``, records of the SDK are written here and by no other handler, and neither
     the root logger nor structlog's configuration is touched. With ``everything``, the root logger

@@ -70,7 +70,7 @@ class RepeatFilter(logging.Filter):
         return passes
 
     def flush(self) -> None:
-        """Write every count, and begin anew."""
+        """Write every count and reset it."""
         with self._lock:
             ended = list(self._windows.values())
             self._windows.clear()
@@ -107,7 +107,7 @@ def _template(record: logging.LogRecord) -> str:
 
 
 def _counted(record: logging.LogRecord, times: int) -> logging.LogRecord:
-    """Return a line that stands for so many."""
+    """Return a line that represents so many repeats."""
     counted = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
     counted.repeated = times
     count = f"repeated {times} times"

@@ -76,7 +76,7 @@ class StatusApp:
 
 
 class StatusServer:
-    """Serves a `StatusApp` in a thread of its own.
+    """Serves a `StatusApp` in a background thread.
 
         with StatusServer(messaging.status, metrics=metrics, host="0.0.0.0", port=9100):
             consumer.run()

@@ -93,7 +93,7 @@ def extracted(headers: Iterable[Header]) -> Context:
 def links_to(
     origins: Iterable[Context], records: Sequence[ConsumerRecord] | None = None
 ) -> list[Link]:
-    """Return links to contexts; for a batch, with what tells its records apart."""
+    """Return links to contexts; for a batch, with attributes that identify its records."""
     links = []
     for index, origin in enumerate(origins):
         span = get_current_span(origin).get_span_context()
@@ -135,7 +135,7 @@ class Attempts:
                     self._spans.popitem(last=False)
 
     def headers(self, record: ConsumerRecord) -> list[Header]:
-        """Return the headers that tell them where a record is forwarded to."""
+        """Return the headers that carry them when a record is forwarded."""
         spans = self.at(record)
         return [(ATTEMPT_SPANS, b",".join(map(_text, spans)))] if spans else []
 

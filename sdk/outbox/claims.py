@@ -42,7 +42,7 @@ class Claim(Protocol):
 
 
 class AdvisoryLock:
-    """PostgreSQL's lock of a session: gone with the relay's connection, however that ends.
+    """A session-level advisory lock of PostgreSQL, released when the relay's connection ends.
 
     It is the table's, wherever the search path finds that. A relay whose machine vanishes without
     closing its connection loses it after about 25 seconds, by TCP's keep-alive probes.
@@ -84,7 +84,7 @@ class Lease:
     Args:
         tables: The tables whose relays compete.
         seconds: How long a relay that died keeps the others waiting.
-        clock: Seconds since the epoch, alike on all machines.
+        clock: Seconds since the epoch, synchronized on all machines.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class Inbox(Generic[S]):
         sessions: Begins the transactions of handlers: a ``sessionmaker`` or an engine, which give
             plain functions a `Session` or `Connection`, or one of their asynchronous twins, for
             coroutine functions. Only ``once=`` needs it.
-        tables: The tables, where they have a prefix or schema of their own.
+        tables: The tables, if they have a prefix or schema.
 
     Attributes:
         tables: The tables.
@@ -121,7 +121,7 @@ class Inbox(Generic[S]):
         return result.first() is not None
 
     def check(self, record: HasHeaders) -> None:
-        """Refuse a record that cannot be told from others.
+        """Raise an error for a record without a unique identity.
 
         Raises:
             UnidentifiedError: It carries no CloudEvents id or source.
@@ -184,7 +184,7 @@ class Inbox(Generic[S]):
             {"consumer": self._consumer, "source": source, "id": event_id}
             for source, event_id in identities
         ]
-        # Counts of rows are not to be trusted: drivers and sessions may not know them.
+        # Row counts are unreliable: drivers and sessions may not know them.
         return (
             _INSERTS[dialect](table)
             .values(rows if len(rows) > 1 else rows[0])

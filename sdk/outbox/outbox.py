@@ -22,12 +22,12 @@ from sdk.records import ProducerRecord
 class Outbox:
     """Writes events as rows that a `Relay` publishes once their transaction has committed.
 
-    A row holds the final bytes: the event is encoded, routed and keyed when it is added, so that
-    nothing about it can fail later.
+    A row contains the final bytes: the event is encoded, routed and keyed when it is added, so that
+    this cannot fail later.
 
     Args:
-        encoder: Events → records; ``messaging.encoder``.
-        tables: The tables, where they have a prefix or schema of their own.
+        encoder: ``messaging.encoder``.
+        tables: The tables, if they have a prefix or schema.
 
     Attributes:
         tables: The tables.
@@ -37,7 +37,7 @@ class Outbox:
         self._encoder = encoder
         self.tables = tables or Tables()
         plain = insert(self.tables.outbox)
-        # Told to the relays when the transaction commits, and not at all if it is rolled back.
+        # The relays are notified when the transaction commits, and not if it is rolled back.
         notify = func.pg_notify(self.tables.channel, "")
         self._inserts: dict[str, Insert] = {"postgresql": plain.returning(notify)}
         self._plain = plain
@@ -110,7 +110,7 @@ class Outbox:
     async def _add_async(
         self, session: AnyAsyncSession, make: Any, name: str | None, *, ready: bool
     ) -> UUID:
-        # What has to ask the registry must not stop the event loop meanwhile.
+        # A request to the registry must not block the event loop.
         record = make() if ready else await asyncio.to_thread(make)
         return await self.add_record(session, record, event=name)
 

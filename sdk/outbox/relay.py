@@ -49,7 +49,7 @@ class Relay:
     Args:
         engine: The service's database; a synchronous engine.
         producer: Publishes the records.
-        tables: The tables, where they have a prefix or schema of their own.
+        tables: The tables, if they have a prefix or schema.
         batch: Rows that are published together.
         poll_seconds: Longest wait between two looks, where nothing notifies the relay.
         keep: How long sent rows are kept; None deletes each at once.
@@ -122,7 +122,7 @@ class Relay:
         self._stopped.wait(seconds)
 
     async def run_async(self) -> None:
-        """Publish until `stop` is called or this task is cancelled, in a thread of its own."""
+        """Publish in a new thread until `stop` is called or this task is cancelled."""
         work = asyncio.ensure_future(asyncio.to_thread(self.run))
         try:
             await asyncio.shield(work)
@@ -238,7 +238,7 @@ class Relay:
         return len(sent.acknowledged) + len(sent.refused)
 
     def _meanwhile(self, connection: Connection) -> None:
-        """Keep the claim, and tell what waits, while Kafka does not answer."""
+        """Keep the claim and report the pending rows while Kafka does not answer."""
         self._hold(connection)
         self._measure(connection)
 

@@ -45,7 +45,7 @@ class Sent:
     """What became of rows; those that are in neither come again.
 
     Attributes:
-        acknowledged: Positions of those that stand in Kafka.
+        acknowledged: Positions of the acknowledged rows.
         refused: Position of each that can never be sent → why.
     """
 
@@ -71,7 +71,7 @@ class Sender:
 
     @property
     def resting(self) -> list[str]:
-        """Topics that are not to be tried now."""
+        """Topics that are paused now."""
         now = time.monotonic()
         return [topic for topic, (until, _) in self._rests.items() if until > now]
 
@@ -156,7 +156,7 @@ class Sender:
                     meanwhile()
 
     def _settle(self, well: set[str], failed: dict[_Lane, SdkError]) -> None:
-        """Let topics rest of which every row failed, and no others."""
+        """Pause the topics of which every row failed, and resume the others."""
         now, ill = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
         for topic in well:
             self._rests.pop(topic, None)

@@ -1,4 +1,4 @@
-"""SQLAlchemy's connections and sessions, with and without await, used alike."""
+"""One interface to SQLAlchemy's connections and sessions, synchronous and asynchronous."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sdk.errors import ConfigurationError
 
-# SQLite counts rows by itself only where the key is called INTEGER.
+# SQLite numbers rows only if the type of the key is INTEGER.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _DIALECTS: dict[str, type[Dialect]] = {
     "postgresql": postgresql.dialect,
@@ -36,7 +36,7 @@ _DIALECTS: dict[str, type[Dialect]] = {
 
 @frozen
 class Tables:
-    """The tables that outbox, relay and inbox share; made in a `MetaData` of yours or of their own.
+    """The tables of outbox, relay and inbox, in a given `MetaData` or a new one.
 
     With Alembic, pass the metadata that ``target_metadata`` names.
 

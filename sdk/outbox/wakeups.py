@@ -40,7 +40,7 @@ class Polling:
 
 
 class Notifications:
-    """Listens to PostgreSQL, by psycopg, on a connection of its own.
+    """Listens for notifications of PostgreSQL on its own connection of psycopg.
 
     Args:
         engine: Makes the connection.
@@ -65,7 +65,7 @@ class Notifications:
                 if any(True for _ in driver.notifies(timeout=turn, stop_after=1)):
                     return
                 left -= turn
-        except Exception as error:  # noqa: BLE001 - drivers raise what they like; polling goes on
+        except Exception as error:  # noqa: BLE001 - any error of a driver; polling continues
             logger.warning("cannot listen for notifications, polling instead: %s", reason(error))
             self.close()
             stopped.wait(seconds)

@@ -42,7 +42,7 @@ _HEADERS: Final = {
 class RegistryClient:
     """Makes requests to a registry, each within a time-out and retried when the registry is down.
 
-    Each URL has connections of its own; the one that answered last is asked first, so that a dead
+    Each URL has its own connections; the one that answered last is tried first, so that a dead
     registry costs its time-out once. Safe for use by many threads.
 
     Args:

@@ -17,7 +17,7 @@ from sdk.settings import RegistryOptions
 
 
 def confluent_client(options: RegistryOptions) -> SchemaRegistryClient:
-    """Return Confluent's client; its own retries are off, its time-out is on."""
+    """Return Confluent's client, without its retries and with a timeout."""
     for url in options.url:
         _check_way(url, options)
     settings: dict[str, Any] = {
@@ -64,7 +64,7 @@ def _transport_errors() -> tuple[type[Exception], ...]:
 
 
 def _check_way(url: str, options: RegistryOptions) -> None:
-    """Refuse to send through a proxy what must not go through it: this client cannot be told."""
+    """Raise an error if a proxy would be used against the settings: this client has no option."""
     parts = urlsplit(url)
     direct = not options.use_proxies or proxy_for(parts) is None
     known = getproxies()

@@ -118,8 +118,8 @@ def _told(answer: Answer) -> tuple[int | None, str]:
     """Return the registry's own code and words; of an HTML page, its title."""
     text = answer.body.decode(errors="replace")
     try:
-        told = json.loads(text)
-        code, words = told["error_code"], str(told.get("message") or "")
+        answer = json.loads(text)
+        code, words = answer["error_code"], str(answer.get("message") or "")
     except (ValueError, LookupError, TypeError, AttributeError):
         return None, _one_line(_page_text(text))
     return code if type(code) is int and code > 0 else None, _one_line(words, 4 * _LONGEST)
@@ -152,7 +152,7 @@ def _incompatibilities(message: str) -> str:
 
 
 def _seconds(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3)."""
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3)."""
     if value is None:
         return None
     if value.isascii() and value.isdigit():

@@ -1,4 +1,4 @@
-"""The schema registry as this SDK uses it: each schema is asked for once, and registered first."""
+"""The schema registry as this SDK uses it: one request per schema, registration included."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_FOR: Final = 10.0
-"""Seconds for which an unknown id is not asked for again: poison often comes in floods."""
+"""Seconds for which an unknown id is not requested again: poison often comes in large numbers."""
 _UNKNOWN_KEPT: Final = 1000
 
 
@@ -92,7 +92,7 @@ class Registry:
 
     @property
     def outage(self) -> RegistryUnavailableError | None:
-        """Why the registry gave no answer when it was asked last, or None."""
+        """The error of the last request if it was not answered, or None."""
         return self._client.outage
 
     def registered(

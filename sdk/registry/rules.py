@@ -1,4 +1,4 @@
-"""Versions with a rule set take Confluent's path in full; our codec stands at its outer end.
+"""Versions with a rule set are handled by Confluent's serializers, followed by our codec.
 
 Seen by running: given a local schema to write, or a reader schema to read, Confluent's serdes skip
 the rules in silence. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
@@ -59,7 +59,7 @@ _KMS_DRIVERS = (
     (f"{_RULES}.encryption.hcvault.hcvault_driver", "HcVaultKmsDriver"),
 )
 _ORIGINAL_TOPIC = "kafka_dlt-original-topic"
-"""Header by which Spring's recoverer, and we, tell where a forwarded record came from."""
+"""Header with the original topic of a forwarded record, as in Spring."""
 _TUPLES_SINCE = (2, 16)
 
 
@@ -143,7 +143,7 @@ class AvroText:
     Attributes:
         full_name: Full name of the record.
         parsed: fastavro's form.
-        tuples: Whether records travel as (name, record), to tell the branches of a union.
+        tuples: Whether records are passed as (name, record), to distinguish union branches.
     """
 
     full_name: str
@@ -226,7 +226,7 @@ class AvroRuledReader:
 
 
 def _written_to(record: ConsumerRecord) -> str:
-    """Return the topic that a record was first written to: a retry topic has no keys of its own."""
+    """Return the topic that a record was first written to, which determines its keys."""
     original = record.header(_ORIGINAL_TOPIC)
     return record.topic if original is None else original.decode(errors="replace")
 
@@ -266,7 +266,7 @@ def _client_version() -> tuple[int, ...]:
 
 
 def _needs_tuples(schema: Schema) -> bool:
-    """Tell whether a union has several records, which plain values cannot tell apart."""
+    """Return whether a union has several records, which plain values cannot distinguish."""
     seen: set[int] = set()
     pending = [schema]
     while pending:

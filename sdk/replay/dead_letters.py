@@ -1,4 +1,4 @@
-"""A dead-letter topic: what stands in it, and the way back."""
+"""The records of a dead-letter topic, and replaying them."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class DeadLetters:
     ) -> Report:
         """Send dead letters back to where they came from, as they were.
 
-        Each carries the header ``sdk_replay-count``; those of the failure are taken away. What was
+        Each carries the header ``sdk_replay-count``; those of the failure are removed. What was
         replayed is noted in the ledger, so that a replay that was killed is simply run again: at
         most the records of its last batch go twice.
 
@@ -213,7 +213,7 @@ class DeadLetters:
     ) -> Report:
         report = Report()
         ledger = self._ledger()
-        # All are found first: what fails again meanwhile must not be met again in the same run.
+        # All are found first, so that records that fail again are not replayed twice in one run.
         letters = list(self.find(selection))
         ledger.open()
         pending = (
@@ -275,7 +275,7 @@ def _replayed(letter: Letter, to: str | None) -> ProducerRecord:
     """Return the original record, with the count of replays.
 
     Its timestamp is new, because the source topic's retention might delete an old one at once; the
-    original one stands in a header, where `original_timestamp` finds it.
+    original one is in a header, which `original_timestamp` reads.
     """
     record, reason = letter.record, letter.reason
     timestamp = original_timestamp(record) if reason.timestamp is None else reason.timestamp

@@ -1,7 +1,7 @@
 """The ledger of a dead-letter topic: which of its records were replayed or parked.
 
-Kafka keeps dead letters where they are, so what became of each stands in a compacted topic beside
-them: ``orders-dlt-settled``, with ``partition:offset`` as the key and what was done as the value.
+Kafka keeps dead letters, so the outcome of each is stored in a compacted topic:
+``orders-dlt-settled``, with ``partition:offset`` as the key and the outcome as the value.
 """
 
 from __future__ import annotations

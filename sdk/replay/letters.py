@@ -15,9 +15,9 @@ class Letter:
     """A dead letter.
 
     Attributes:
-        record: As it stands in the dead-letter topic.
+        record: The record in the dead-letter topic.
         reason: Where it comes from and why it failed, as its headers say.
-        event: Full name of the event; None if the record does not tell.
+        event: Full name of the event; None if the record does not name it.
         state: ``replayed`` or ``parked``; None for one that is open.
     """
 

@@ -18,7 +18,7 @@ _ASK_SECONDS = 10.0
 
 @frozen(kw_only=True)
 class TopicReader:
-    """Reads topics without leaving a trace: in a group of its own, nothing is committed.
+    """Reads topics without side effects: in a separate group, without commits.
 
     Attributes:
         connect: Consumer group → a client.
@@ -32,7 +32,7 @@ class TopicReader:
     quiet: float = 3.0
 
     def read(self, topic: str) -> Iterator[ConsumerRecord]:
-        """Yield the records that stand in a topic now; those that come later are left out.
+        """Yield the records that are in a topic now; later ones are omitted.
 
         Raises:
             BrokerError: Kafka gave no usable answer.

@@ -1,4 +1,4 @@
-"""Avro bodies: what stands behind the schema id is written and read by our codec."""
+"""Avro bodies: our codec writes and reads the bytes after the schema id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AvroFormat:
         self._limits = limits
 
     def encoder(self, event_class: type[Event], written_as: FetchedSchema | None) -> Encode:
-        """Return what writes events of a class, as another schema than its own if one is given."""
+        """Return a function that writes events of a class, with the given schema or its own."""
         if written_as is None:
             return encoder_for(event_class, limits=self._limits)
         return encoder_for(
@@ -47,7 +47,7 @@ class AvroFormat:
 
 @frozen
 class AvroWriter:
-    """The schema of a record, or a union of which each body tells the branch."""
+    """The schema of a record, or a union whose branch is in each body."""
 
     full_name: str | None
     schema: Schema

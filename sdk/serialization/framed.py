@@ -56,13 +56,13 @@ class WriterSchema(Protocol):
 
     @property
     def full_name(self) -> str | None:
-        """Full name of the record that is written; None where each body tells."""
+        """Full name of the written record; None if it depends on the body."""
 
     def name_of(self, data: bytes, start: int) -> str:
         """Return the full name of the record that a body holds.
 
         Raises:
-            DeserializationError: The body does not tell.
+            DeserializationError: The body has no valid branch.
         """
 
     def decoder(self, event_class: type[Event]) -> Decode:
@@ -85,7 +85,7 @@ class BodyFormat(Protocol):
         """The registry's name of the format, such as ``AVRO``."""
 
     def encoder(self, event_class: type[Event], written_as: FetchedSchema | None) -> Encode:
-        """Return what writes events of a class, as another schema than its own if one is given.
+        """Return a function that writes events of a class, with the given schema or its own.
 
         Raises:
             SchemaError: Events of the class cannot be written so.
@@ -315,7 +315,7 @@ class FramedSerializer:
 
 
 def _open_branch(writer: _Writer, record: ConsumerRecord, start: int) -> FramedRecord:
-    """Open a record whose body tells what it holds; rules are applied before it is asked."""
+    """Open a record whose event depends on its body; rules are applied first."""
     data: bytes = record.value  # type: ignore[assignment]  # located, so there is one
     try:
         if writer.rules is not None:

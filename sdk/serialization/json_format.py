@@ -41,15 +41,15 @@ class JsonIncoming:
 class JsonMessageSerializer:
     """Writes and reads record values as JSON objects.
 
-    The event and its version are told by the CloudEvents headers; where the producer sends none,
-    these two are added. What another version wrote is read as the class that is asked for: unknown
+    The CloudEvents headers name the event and its version; if the producer sends none,
+    these two are added. Another version is read as the requested class: unknown
     fields are ignored, and missing ones take their defaults.
     """
 
     content_type: Final = "application/json"
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; add the headers that say what it is if missing."""
+        """Return the record value of an event; add the headers that identify it if missing."""
         contract = _contract(type(event))
         try:
             text = to_json(event)
@@ -71,7 +71,7 @@ class JsonMessageSerializer:
         except UnicodeDecodeError:
             name = ""
         if not name:
-            raise _poison(record, f"no {TYPE} header tells which event this is")
+            raise _poison(record, f"there is no {TYPE} header")
         return JsonIncoming(name, record)
 
     def ready(self, event_class: type[Event], topic: str) -> bool:

@@ -1,4 +1,4 @@
-"""Message keys as text, so that every client and tool places and reads them alike."""
+"""Message keys as text, so that every client partitions and reads them in the same way."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ NOT_A_KEY: Mapping[str, Any] = {"key": False}
 """Metadata of an option that no settings file or variable can set."""
 
 SettingPath = tuple[str, ...]
-"""Where a value stands in the settings, such as ``("kafka", "tls", "ca_location")``."""
+"""Path of a value in the settings, such as ``("kafka", "tls", "ca_location")``."""
 
 _HOST_PORT = re.compile(
     r"(?:(?:SASL_)?(?:PLAINTEXT|SSL)://)?(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::(\d{1,5}))?",

@@ -42,7 +42,7 @@ class RetryTopicsOptions:
 
     Attributes:
         delays_ms: Delay before each further attempt, milliseconds, such as
-            ``[1000, 10000, 60000]``; each is a retry topic of its own, equal ones share it.
+            ``[1000, 10000, 60000]``; each has its own retry topic; equal delays share one.
         per_group: Put the consumer group into the names of the retry topics, so that groups that
             read one topic do not read each other's retries.
         ordered: Let later records of a key wait behind the one that is being retried.

@@ -1,7 +1,7 @@
 """librdkafka's keys: which setting of ours sets each, and which pass through as they are.
 
 One table serves both ways: settings files may contain keys of librdkafka, and what a client says
-about a key is told in the words of our settings.
+about a key is reported in terms of our settings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sdk.settings.checking import Finding, Scalar, SettingPath
 PASSING_TABLES = ("kafka", "producer", "consumer")
 
 UNDOTTED = frozenset({"acks", "debug", "log_level", "partitioner", "retries"})
-"""librdkafka's keys without a dot; every other key of its own has one."""
+"""librdkafka keys without a dot; all others have one."""
 
 
 @frozen
@@ -28,7 +28,7 @@ class Key:
         setting: Our setting for it, such as ``producer.acks``; None if there is none.
         aliases: Other names that librdkafka knows it by.
         passes: Whether it may be written librdkafka's way as well.
-        reason: Why nobody may set it, if there is no setting.
+        reason: Why it cannot be set, if there is no setting.
     """
 
     name: str

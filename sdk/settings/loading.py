@@ -1,6 +1,6 @@
 """Reading settings files and variables, choosing the environment, and reporting all that is wrong.
 
-Every table of a file and every variable is a layer of its own; layers are merged key by key, and
+Every table of a file and every variable is a layer; layers are merged key by key, and
 anything but a table is replaced. dynaconf parses and casts but does not merge, because its
 environments drop the other keys of a table and its merging appends to lists; and it evaluates
 nothing: a value such as ``@format …`` or ``@jinja …`` stays the text that it is.
@@ -52,7 +52,7 @@ class _Source:
 
     Attributes:
         name: File name or variable name.
-        table: Table of the file that the settings stand in, "" for its top level; None for a
+        table: Table of the file with the settings, "" for its top level; None for a
             variable.
     """
 
@@ -141,7 +141,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     from dynaconf import Dynaconf
     from dynaconf.loaders import toml_loader
 
-    # It must not read variables or neighbouring files of its own accord.
+    # It must not read variables or neighbouring files itself.
     holder = Dynaconf(
         dynaconf_skip_loaders=True,
         environments=False,
@@ -165,7 +165,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _setting_variables(variables: Mapping[str, str]) -> list[str]:
     """Return the names of the variables that are settings, the more specific ones last.
 
-    A name of one part that resembles none of ours, such as ``SDK_HOME``, belongs to another
+    A name of one part that is similar to none of ours, such as ``SDK_HOME``, belongs to another
     program and is passed over.
     """
     names = [name for name in variables if name.startswith(_PREFIX) and name not in _NOT_SETTINGS]
@@ -267,7 +267,7 @@ def _cast(name: str, text: str) -> Any:
     if isinstance(value, str) and value != text and stripped[:1] != stripped[-1:]:
         raise ConfigurationError(
             f"the variable {name} has text after its closing quote, which would be lost",
-            remedy="quote the whole value, or none of it",
+            remedy="quote the whole value or nothing",
         )
     return value
 
@@ -292,8 +292,8 @@ def _merge(
             continue
         target[key] = value
         if isinstance(value, str) and (token := _TOKEN.match(value)):
-            told = "%s: %s begins with %s, which is not evaluated but taken as it stands"
-            logger.warning(told, source, _dotted(here), token[0].strip())
+            text = "%s: %s begins with %s, which is not evaluated but used literally"
+            logger.warning(text, source, _dotted(here), token[0].strip())
 
 
 def _move_userinfo(registry: Any) -> list[Finding]:

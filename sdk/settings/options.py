@@ -18,7 +18,7 @@ from sdk.settings.failures import DeadLetterOptions, FailuresOptions, RetryTopic
 
 @frozen(kw_only=True)
 class TlsOptions:
-    """How a server's certificate is checked and, for mutual TLS, our own is shown.
+    """How the server's certificate is verified and, for mutual TLS, the client's is presented.
 
     Attributes:
         ca_location: File of trusted certificates (PEM); None means the system's.
@@ -108,7 +108,7 @@ class ProducerOptions:
         queue_full_timeout_ms: How long `produce` waits for room in the queue, milliseconds.
         close_timeout_ms: How long closing waits for acknowledgements, milliseconds.
         transactional_id: Needed for transactions, and different for each running instance of the
-            service; ``{instance}`` in it stands for the setting ``instance``, as in
+            service; ``{instance}`` is replaced by the setting ``instance``, as in
             ``orders-{instance}``.
         transaction_timeout_ms: After this time without an end, the broker aborts a transaction,
             milliseconds; also the limit of each request that begins or ends one.
@@ -176,7 +176,7 @@ class ConsumerOptions:
         max_in_flight: Most records that are taken and not done.
         max_in_flight_bytes: Most bytes in them.
         commit_interval_ms: How often offsets are committed while there is work, milliseconds.
-        drain_timeout_ms: How long records in hand may take when their partition is given up, or
+        drain_timeout_ms: How long running handlers may take when their partition is revoked, or
             when the consumer stops, milliseconds.
         handler_limit_ms: A record that is in work for longer makes the consumer not ready,
             milliseconds.
@@ -184,7 +184,7 @@ class ConsumerOptions:
         transaction_ms: How long such a transaction is open; what is published in it becomes visible
             after that, milliseconds.
         unknown: What becomes of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
-        retry: Further attempts in place; the key, or the partition, waits meanwhile.
+        retry: Further attempts in place, while the key or the partition waits.
         retry_topics: Set for further attempts by way of retry topics.
         dead_letter: Set for dead letters; with retry topics they are on unless it says otherwise.
         failures: Which failure is retried, dead-lettered, skipped, or stops the consumer.
@@ -333,7 +333,7 @@ class TopicOptions:
 
     Attributes:
         event: Short or full name of the event.
-        version: Route only this version; None routes all that have no route of their own.
+        version: Route only this version; None routes all versions without their own route.
         name: Topic name.
         partitions: Partition count, or None for the broker's default.
         replication: Replication factor, or None for the broker's default.
@@ -438,7 +438,7 @@ class MetricsOptions:
         port: Where ``/metrics``, ``/live``, ``/ready`` and ``/status`` are served; None serves
             nothing, and 0 takes a free port.
         host: Address to listen at; ``0.0.0.0`` for probes from other machines.
-        statistics_interval_ms: How often librdkafka tells its statistics; 0 is never.
+        statistics_interval_ms: How often librdkafka reports its statistics; 0 is never.
     """
 
     enabled: bool = False
@@ -500,7 +500,7 @@ class Settings:
     )
 
     def check_files(self) -> None:
-        """Check that the files that settings name can be read, before a client is asked to.
+        """Check that the files named in the settings can be read, before a client is created.
 
         Raises:
             ConfigurationError: One cannot; the setting and the file are named.

@@ -43,7 +43,7 @@ def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[F
 
 
 def keys_of(cls: type[Any]) -> list[str]:
-    """Return the keys that may stand in the table of an options class."""
+    """Return the keys allowed in the table of an options class."""
     return [each.name for each in attrs.fields(cls) if each.metadata.get("key", True)]
 
 
@@ -115,7 +115,7 @@ def _unknown(path: SettingPath, key: str, known: list[str]) -> Finding:
 
 @cache
 def _converter() -> cattrs.Converter:
-    """Return the converter of settings; the hooks that were registered last are asked first."""
+    """Return the converter of settings; hooks registered last are tried first."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
 
     def table_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
@@ -178,7 +178,7 @@ def _is_optional(declared: Any) -> bool:
 
 
 def table_of(declared: Any) -> type[Any] | None:
-    """Return the options class that a declared type stands for, be it optional or not."""
+    """Return the options class of a declared type, optional or not."""
     return next((each for each in (declared, *get_args(declared)) if attrs.has(each)), None)
 
 

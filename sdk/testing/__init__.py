@@ -13,7 +13,7 @@
     )
 
 Delays pass at once, because time is virtual (`VirtualClock`), and ``messaging.broker.faults`` makes
-things go wrong. pytest finds the fixtures ``messaging``, ``broker`` and ``clock`` by itself
+things go wrong. pytest finds the fixtures ``messaging``, ``broker`` and ``clock`` automatically
 (`sdk.testing.plugin`).
 """
 

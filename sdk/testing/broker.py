@@ -1,4 +1,4 @@
-"""A broker in memory: the one test double of our own tests and of a service's tests."""
+"""The in-memory broker: the test double of the SDK's tests and of a service's tests."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class InMemoryBroker:
                 self._held = deque()
 
     def release(self, count: int | None = None) -> None:
-        """Acknowledge ``count`` held records in order; all, and no longer hold, by default."""
+        """Acknowledge ``count`` held records in order; by default all, and stop holding."""
         with self.changed:
             held = self._held or deque()
             ready = [held.popleft() for _ in range(len(held) if count is None else count)]

@@ -17,7 +17,7 @@ class VirtualClock:
 
         clock.advance(60)            # what is due within the next minute happens now
 
-    `sdk.testing.run_until_idle` and `sdk.testing.given` advance it by themselves whenever nothing
+    `sdk.testing.run_until_idle` and `sdk.testing.given` advance it whenever nothing
     else is left to do.
 
     Args:
@@ -71,7 +71,7 @@ class VirtualClock:
         return self._passed < due
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wake whoever waited for it.
+        """Advance the time and wake waiting threads.
 
         Args:
             seconds: Not negative.
@@ -95,7 +95,7 @@ class VirtualClock:
             call()
 
     def next_due(self) -> float | None:
-        """Return the seconds until the first timed `wait` ends; None if nobody waits so."""
+        """Return the seconds until the first timed `wait` ends; None if there is none."""
         with self._lock:
             moments = [moment for moment, _ in self._waiting.values()]
         return max(0.0, min(moments) - self._passed) if moments else None

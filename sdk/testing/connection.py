@@ -158,7 +158,7 @@ def connect(
     reader = EventReader(lambda: messaging.serializer, messaging.topics)
     kept.read_with(reader)
     messaging.closes(registry.close)
-    # Assertions often stand after the with block, when the registry is gone.
+    # Assertions often follow the with block, when the registry is closed.
     messaging.closes(lambda: reader.remember(kept.everything()))
     return messaging
 

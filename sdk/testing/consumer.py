@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Membership:
-    """Who a consumer is in its group, as it knew when it was asked.
+    """A consumer's membership in its group, as known at the time of the call.
 
     Attributes:
         group: The group.
@@ -87,7 +87,7 @@ class InMemoryConsumer:
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
-        # A virtual clock only ends a wait early: whoever polls has more to do than to read.
+        # A virtual clock only ends a wait early: the polling thread does more than read.
         clock = self._broker.clock
         deadline, due = time.monotonic() + timeout, clock.monotonic() + timeout
         while True:
@@ -139,7 +139,7 @@ class InMemoryConsumer:
             for place in _places(partitions):
                 if place in self._group.pending:
                     raise BrokerUnavailableError(
-                        "an offset stands in a transaction that has not ended", topic=place[0]
+                        "an offset belongs to a transaction that has not ended", topic=place[0]
                     )
             return [
                 _partition(place, self._group.committed.get(place)) for place in _places(partitions)

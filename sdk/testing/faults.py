@@ -73,7 +73,7 @@ class Faults:
             raise error
 
     def broker_down(self) -> None:
-        """Take the broker away: records wait, nothing is delivered, commits are refused."""
+        """Make the broker unavailable: records wait, nothing is delivered, commits fail."""
         self._broker.hold()
         self.down = True
 
@@ -83,7 +83,7 @@ class Faults:
         self._broker.release()
 
     def registry_down(self) -> None:
-        """Take the schema registry away: it answers every request with HTTP 503."""
+        """Make the schema registry unavailable: it answers every request with HTTP 503."""
         self._broker.registry.available = False
 
     def registry_up(self) -> None:

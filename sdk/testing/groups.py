@@ -46,7 +46,7 @@ class Group:
         pending: Partitions with an offset in a transaction that has not ended → that transaction;
             nobody starts to read them before it has.
         generation: Grows when all members lose what they have.
-        protocol: ``cooperative`` or ``eager``; may be set while nobody is a member.
+        protocol: ``cooperative`` or ``eager``; may be set while there are no members.
     """
 
     def __init__(self, group_id: str) -> None:
@@ -62,13 +62,13 @@ class Group:
         self._balanced_for: object = None
 
     def join(self, member: Any, subscription: Subscription) -> None:
-        """Add a member, or change what it subscribes to."""
+        """Add a member or change its subscription."""
         if self.protocol not in {"cooperative", "eager"}:
             raise ConfigurationError(f"no such rebalance protocol: {self.protocol!r}")
         self._members[member] = subscription
 
     def leave(self, member: Any) -> None:
-        """Remove a member; what it owned is free."""
+        """Remove a member and release its partitions."""
         self._members.pop(member, None)
         self._behind.discard(member)
         for place in self.owned(member):
@@ -118,7 +118,7 @@ class Group:
         return [place for place in owned if self._target.get(place) is not member]
 
     def acquire(self, member: Any) -> list[Place]:
-        """Give a member what is meant for it and free; return what it gained."""
+        """Assign a member its free target partitions; return the new ones."""
         self._behind.discard(member)
         if self._behind:
             return []

@@ -11,7 +11,7 @@ pass other arguments to `sdk.testing.connect`:
     def messaging_options():
         return {"contracts": "contracts", "settings": "config/settings.toml"}
 
-Nothing of the SDK is imported before a test asks for a fixture.
+The SDK is not imported before a test uses a fixture.
 """
 
 from __future__ import annotations

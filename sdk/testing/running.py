@@ -11,9 +11,9 @@ from sdk.testing.clock import VirtualClock
 
 _LOOK_SECONDS = 0.005
 _STILL_LOOKS = 4
-"""So many looks without a change mean that whoever has something to do waits for the clock."""
+"""After so many checks without a change, every thread with work is waiting for the clock."""
 _STEP_SECONDS = 1.0
-"""Advanced where nobody says what is waited for, such as the next commit."""
+"""Advanced if no wait is registered, such as for the next commit."""
 
 
 def run_until_idle(

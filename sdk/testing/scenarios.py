@@ -110,7 +110,7 @@ class Then:
     Args:
         messaging: The connection.
         happenings: What observers were called with.
-        written: The records that were published or forwarded meanwhile.
+        written: The records that were published or forwarded in the scenario.
     """
 
     def __init__(
@@ -193,8 +193,8 @@ class Then:
         error = errors[-1] if errors else None
         while error is not None and error.__cause__ is not None:
             error = error.__cause__
-        told = "" if error is None else f": {type(error).__name__}: {error}"
-        return f"{letter.reason}{told}"
+        cause = "" if error is None else f": {type(error).__name__}: {error}"
+        return f"{letter.reason}{cause}"
 
     def _expect(self, fits: bool, wanted: str, found: str) -> Self:
         __tracebackhide__ = True

@@ -85,7 +85,7 @@ def events(event_class: type[E], /, **fields: st.SearchStrategy[Any]) -> st.Sear
 
     Every value is one that the schema allows: ranges, sizes, digits, units of time, symbols, all
     branches of unions. Recursive types end. Numbers may be infinite, but never NaN, so an event
-    equals itself and what comes back from its bytes.
+    equals itself and the event decoded from its bytes.
 
     Args:
         event_class: A generated class.

@@ -18,7 +18,7 @@ class Topic:
     """One topic; callers hold the broker's lock.
 
     Args:
-        definition: What was asked for.
+        definition: The requested topic.
         partitions: Partition count where the definition gives none.
 
     Attributes:

@@ -14,7 +14,7 @@ def fenced(transactional_id: str, **where: Any) -> FencedError:
     return FencedError(
         f"another producer has taken over the transactional id {transactional_id!r}; what was not"
         " committed is aborted",
-        remedy="give each running instance an id of its own, such as"
+        remedy="give each running instance its own id, such as"
         " producer.transactional_id = 'orders-{instance}'; this one must stop",
         **where,
     )
@@ -33,7 +33,7 @@ def must_be_aborted(failure: SdkError) -> TransactionAbortedError:
 
 
 def aborted(reason: BaseException | None) -> TransactionAbortedError:
-    """Return the error of a transaction that somebody has chosen to abort."""
+    """Return the error of a transaction that was aborted on request."""
     why = "" if reason is None else f": {type(reason).__qualname__} was raised in it"
     error = TransactionAbortedError(f"the transaction was aborted{why}", remedy=AGAIN)
     error.__cause__ = reason
@@ -49,7 +49,7 @@ def interrupted() -> TransactionUnknownError:
 
 
 def still_open(transactional_id: str, timeout: float) -> TransactionAbortedError:
-    """Return the error of a transaction whose turn did not come within ``timeout`` seconds."""
+    """Return the error of a transaction that could not begin within ``timeout`` seconds."""
     return TransactionAbortedError(
         f"another transaction of {transactional_id!r} was still open after {timeout:g} s",
         remedy="do less in a transaction: one is open at a time",
@@ -59,7 +59,7 @@ def still_open(transactional_id: str, timeout: float) -> TransactionAbortedError
 def overdue(timeout: float) -> TransactionAbortedError:
     """Return the error of a transaction that was open for longer than ``timeout`` seconds.
 
-    The broker tells its producer the same as one whose transactional id was taken over.
+    The broker answers its producer like one whose transactional id was taken over.
     """
     return TransactionAbortedError(
         f"the transaction was open for more than {timeout:g} s, and the broker has aborted it",

@@ -1,4 +1,4 @@
-"""The long-lived producer that transactions are done by."""
+"""The long-lived transactional producer of a connection."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from sdk.turns import Turns
 
 
 class Transactions:
-    """Does transactions, one after another, by one long-lived transactional client.
+    """Runs transactions one after another with one long-lived transactional client.
 
-    The client is made with the first of them. One that is in a state which cannot be known, as
-    after a commit without an answer, is replaced before the next; the broker settles then what the
-    old one has left.
+    The client is created for the first one. If its state is unknown, as after a commit without an
+    answer, it is replaced before the next one, and the broker then finishes the old transaction.
 
     Args:
-        connect: Makes a client.
+        connect: Creates a client.
         transactional_id: Its id.
-        encoder: Makes records of events.
-        observers: Called with what happens.
-        timeout: After this time the broker aborts a transaction; also the limit of each request
-            that begins or ends one, and of waiting for the one before. Seconds.
+        encoder: Creates records of events.
+        observers: Called with happenings.
+        timeout: Seconds after which the broker aborts a transaction; also the limit of each
+            request that begins or ends one, and of waiting for the previous one.
         queue_full_timeout: How long a record waits for room in a full queue, seconds.
-        close_timeout: How long closing waits for the transaction under way, seconds.
+        close_timeout: How long closing waits for the open transaction, seconds.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Transactions:
         return Transaction(self)
 
     def close(self, timeout: float | None = None) -> None:
-        """Wait for the transaction under way, then release the client; again does nothing.
+        """Wait for the open transaction, then release the client; a second call does nothing.
 
         Args:
             timeout: Seconds, after which the transaction is aborted; by default ``close_timeout``.
@@ -96,7 +95,7 @@ class Transactions:
             self.turns.pass_on()
 
     def begin(self, transaction: Transaction) -> TransactionalProducer:
-        """Return the client with an open transaction; whose turn it is, is decided before.
+        """Return the client with an open transaction; the caller has taken its turn.
 
         Raises:
             SdkError: As `Transaction.begin`.
@@ -111,7 +110,7 @@ class Transactions:
         return client
 
     def prepare(self) -> TransactionalProducer:
-        """Return a client that can begin a transaction; an older one with its id is fenced.
+        """Return a client that can begin a transaction; an older one with the same id is fenced.
 
         Raises:
             SdkError: As `Transaction.begin`.
@@ -132,12 +131,12 @@ class Transactions:
         return self._client
 
     def end(self) -> None:
-        """Give the turn to the next transaction."""
+        """Let the next transaction begin."""
         self._current = None
         self.turns.pass_on()
 
     def drop(self, error: BaseException | None = None) -> None:
-        """Release the client, for the given reason; the next transaction makes another."""
+        """Release the client because of an error; the next transaction creates another one."""
         client, self._client = self._client, None
         if isinstance(error, FencedError):
             self._fenced = error
@@ -148,7 +147,7 @@ class Transactions:
         return None if self._client is None else self._client.connection_error()
 
     def abandon(self) -> None:
-        """Forget everything in a forked child: the client's threads have stayed in the parent."""
+        """Forget everything in a forked child: the client's threads exist only in the parent."""
         self._unusable = "the producer of transactions belongs to the parent process"
         if self._current is not None:
             self._current.abandon(self._unusable)

@@ -251,7 +251,7 @@ class Transaction(Publisher):
             self.abort(error)
 
     def _end(self, state: str) -> TransactionalProducer:
-        """Let nobody publish in it, or end it, from now on."""
+        """Make further attempts to publish in it or to end it fail."""
         with self._sending:
             if self._unusable is not None or self._client is None:
                 raise self._refused()
@@ -312,7 +312,7 @@ class Transaction(Publisher):
 
 
 class _Outcome(DeliveryTracker):
-    """The tracker of one transaction's deliveries, whose failures the transaction tells.
+    """The delivery tracker of one transaction, which reports their failures.
 
     Attributes:
         failure: The first of them.

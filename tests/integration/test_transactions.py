@@ -103,7 +103,7 @@ def test_the_older_of_two_instances_is_fenced(kafka: Target, service: Service) -
         with newer.transaction() as second:
             second.produce(order(2))
         first.produce(order(3))
-        with pytest.raises(FencedError, match=f"fenced-{settings.instance}.* an id of its own"):
+        with pytest.raises(FencedError, match=f"fenced-{settings.instance}.* its own id"):
             first.commit()
         again = older.transaction()
         with pytest.raises(FencedError):

@@ -17,8 +17,8 @@ _INT_RANGE = range(-(2**31), 2**31)
 class Body:
     """A JSON object; every getter returns None for what is absent or null.
 
-    Numbers and booleans stand for texts and texts for numbers, as Jackson has it; whatever else
-    is of the wrong type is a `RestError` 400.
+    Numbers and booleans are accepted as strings and strings as numbers, as in Jackson; any other
+    wrong type is a `RestError` 400.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Compatibility levels: which versions are compared, in which direction, and how it is told."""
+"""Compatibility levels: which versions are compared, in which direction, and the messages."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Reference:
         return cls(body.text("name"), body.text("subject"), body.integer("version"))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the reference as it stands in answers."""
+        """Return the reference as in responses."""
         return _filled(asdict(self))
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Metadata:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the metadata as they stand in answers."""
+        """Return the metadata as in responses."""
         return _filled(asdict(self))
 
     def with_property(self, name: str, value: str) -> Metadata:
@@ -102,7 +102,7 @@ class Rule:
     tags: tuple[str, ...]
     params: Mapping[str, str]
     expr: str | None
-    onSuccess: str | None  # noqa: N815 - as it stands in JSON
+    onSuccess: str | None  # noqa: N815 - the name in JSON
     onFailure: str | None  # noqa: N815
     disabled: bool
 
@@ -186,7 +186,7 @@ class RuleSet:
             rule.validate(_DOMAIN_MODES, "Domain")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the rules as they stand in answers."""
+        """Return the rules as in responses."""
         kinds = {"migrationRules": self.migration_rules, "domainRules": self.domain_rules}
         return _filled({k: [_filled(asdict(rule)) for rule in kinds[k]] for k in kinds})
 

@@ -1,4 +1,4 @@
-"""The normal form that ``normalize=true`` asks for: one order for what has no order."""
+"""The normal form of ``normalize=true``: one order for unordered elements."""
 
 from __future__ import annotations
 

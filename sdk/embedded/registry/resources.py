@@ -28,15 +28,15 @@ class Resources:
         self._deletion = Deletion(store, scopes)
 
     def subject(self, request: Request) -> str:
-        """Return the subject that the path names, by itself or by an alias."""
+        """Return the subject in the path, or the one that it is an alias of."""
         return normalize(self._scopes.alias(request.params["subject"]))
 
     def normalizes(self, request: Request, subject: str) -> bool:
-        """Whether the request or the subject's configuration asks for the normal form."""
+        """Whether the request or the subject's configuration requests normalization."""
         return request.flag("normalize") or bool(self._scopes.config_in_scope(subject).normalize)
 
     def formatted(self, request: Request, row: SchemaVersion) -> str:
-        """Return a schema's text in the ``format`` asked for; unknown ones are ignored."""
+        """Return a schema's text in the requested ``format``; unknown ones are ignored."""
         if (request.text("format") or "").strip() == "resolved":
             return self._schemas.stored(row).resolved
         return row.document.text or ""
@@ -231,7 +231,7 @@ class SchemaResources(Resources):
 
 
 def document_json(document: SchemaDocument) -> dict[str, Any]:
-    """Return a schema as it stands in answers; ``AVRO`` and what is empty are left out."""
+    """Return a schema as in responses; ``AVRO`` and empty values are omitted."""
     found: dict[str, Any] = {"guid": document.guid, "schema": document.text}
     if document.schema_type != AVRO:
         found["schemaType"] = document.schema_type
@@ -245,7 +245,7 @@ def document_json(document: SchemaDocument) -> dict[str, Any]:
 
 
 def version_json(row: SchemaVersion) -> dict[str, Any]:
-    """Return a version as it stands in answers."""
+    """Return a version as in responses."""
     where = {"subject": row.subject, "version": row.version, "id": row.id}
     return where | document_json(row.document)
 

@@ -68,7 +68,7 @@ class Request:
         return number
 
     def page(self, items: Iterable[Any], most: int) -> list[Any]:
-        """Return the part of a listing that ``offset`` and ``limit`` ask for."""
+        """Return the part of a listing given by ``offset`` and ``limit``."""
         offset, limit = self.number("offset", 0), self.number("limit", -1)
         if offset < 0:
             raise answers.internal_error()
@@ -114,7 +114,7 @@ class Route:
     handler: Handler
 
     def match(self, path: Sequence[str]) -> dict[str, str] | None:
-        """Return what the placeholders stand for, or None if the path is another."""
+        """Return the values of the placeholders, or None if the path does not match."""
         parts = self.template.strip("/").split("/") if self.template != "/" else []
         if len(parts) != len(path):
             return None

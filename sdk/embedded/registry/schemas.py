@@ -22,7 +22,7 @@ from sdk.embedded.registry.subjects import beside
 from sdk.errors import InvalidSchemaError
 
 _LIMITS: Final = Limits(max_schema_length=64 * 2**20, max_schema_depth=1_000)
-"""Confluent's registry has no limits of its own but those of its JSON parser and its log."""
+"""Confluent's registry has only the limits of its JSON parser and its log."""
 
 
 @frozen
@@ -137,7 +137,7 @@ def _parsed(text: str, references: tuple[str, ...], *, strict: bool = False) -> 
 
 
 def _check_defaults(schema: Schema) -> None:
-    """Refuse a default that does not fit its type, as Avro's parser does when told to."""
+    """Reject a default that does not fit its type, as Avro's parser optionally does."""
     for record in reversed(list(named_types(schema))):  # inner types are parsed first
         for each in record.fields if isinstance(record, RecordSchema) else ():
             default = each.default

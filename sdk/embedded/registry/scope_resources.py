@@ -48,8 +48,8 @@ class ScopeResources(Resources):
         if subject is not None and not is_valid(subject):
             raise answers.invalid_subject(subject)
         self._scopes.update_config(subject, config)
-        told = config.as_json("compatibility")
-        return told | ({"compatibility": body.text("compatibility")} if config.level else {})
+        answer = config.as_json("compatibility")
+        return answer | ({"compatibility": body.text("compatibility")} if config.level else {})
 
     @route("DELETE", "/config")
     @route("DELETE", "/config/{subject}")

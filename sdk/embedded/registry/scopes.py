@@ -182,7 +182,7 @@ class Scopes:
         self._store.remove(deleted)
 
     def delete_mode(self, subject: str) -> str:
-        """Unset a subject's mode, and return what it was."""
+        """Delete a subject's mode and return it."""
         old = self.mode(subject)
         if old is None:
             raise answers.subject_not_found(subject)

@@ -28,7 +28,7 @@ logger = logging.getLogger("sdk.embedded")
 
 
 class RegistryServer:
-    """Serves a registry on a port of the loopback interface, in a thread of its own."""
+    """Serves a registry on a loopback port in a background thread."""
 
     def __init__(self, registry: RegistryService, port: int = 0) -> None:
         try:
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        logger.debug("a client went away in the middle of a request", exc_info=True)
+        logger.debug("a client disconnected during a request", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Log requests only for those who ask for it."""
+        """Log requests at DEBUG only."""
         logger.debug(format, *args)
 
 

@@ -1,4 +1,4 @@
-"""The schema registry without its network: state, and the table of what it answers."""
+"""The schema registry without HTTP: its state and its routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sdk.embedded.registry.store import Store
 class RegistryService:
     """Answers requests as Confluent's registry 7.9 does, from memory.
 
-    Requests are answered one at a time, so each sees the registry at rest.
+    Requests are answered one at a time, so each sees a consistent state.
 
     Args:
         more: Further routes to serve beside the registry's own, which do not wait for it.

@@ -165,7 +165,7 @@ class Store:
         ]
 
     def matching(self, pattern: str | None, *, deleted: bool) -> Iterator[str]:
-        """Yield the subjects with versions that a subject, a context or None (all) stands for."""
+        """Yield the subjects with versions of a subject, a context or None (all)."""
         for subject, rows in self._subjects.items():
             if matches(pattern, subject) and any(
                 deleted or not row.deleted for row in rows.values()
@@ -196,7 +196,7 @@ class Store:
         return None if version is None else self.version(subject, version)
 
     def by_id_anywhere(self, schema_id: int, subject: str | None) -> SchemaVersion | None:
-        """Return a version with an id; the subject, if given, tells where to look first."""
+        """Return a version with an id; the subject, if given, is searched first."""
         parsed = QualifiedSubject.parse(subject or "")
         scopes = [subject] if subject is None or not parsed.name else [*self.everywhere(subject)]
         if parsed.name and parsed.in_default_context:

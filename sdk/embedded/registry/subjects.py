@@ -27,7 +27,7 @@ class QualifiedSubject:
 
     @classmethod
     def parse(cls, text: str) -> QualifiedSubject:
-        """Split ``:.context:name``; a text without context stands in the default one."""
+        """Split ``:.context:name``; a name without a context is in the default one."""
         if text.startswith(_CONTEXT_PREFIX):
             context, _, name = text[1:].partition(":")
             return cls(context, name)
@@ -42,7 +42,7 @@ class QualifiedSubject:
 
     @property
     def in_default_context(self) -> bool:
-        """Whether the subject has no context of its own."""
+        """Whether the subject is in the default context."""
         return self.context == DEFAULT_CONTEXT
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ def normalize(text: str) -> str:
 
 
 def context_of(subject: str) -> str:
-    """Return the name of the context that a subject stands in."""
+    """Return the name of a subject's context."""
     return QualifiedSubject.parse(subject).context
 
 
