@@ -2,17 +2,30 @@
 #include "vm.h"
 #include <stdio.h>
 
+PyObject *names[NAME_COUNT];
+
+int
+names_init(void)
+{
+#define NAME_TEXT(name) #name,
+    static const char *const texts[] = {NAMES(NAME_TEXT)};
+    for (int i = 0; i < NAME_COUNT; i++)
+        if (names[i] == NULL && (names[i] = PyUnicode_InternFromString(texts[i])) == NULL)
+            return -1;
+    return 0;
+}
+
 /* Return an attribute, borrowed: the table keeps it. */
 PyObject *
-attribute_of(Table *table, PyObject *source, const char *name)
+attribute_of(Table *table, PyObject *source, Name name)
 {
-    return table_keep(table, PyObject_GetAttrString(source, name));
+    return table_keep(table, PyObject_GetAttr(source, names[name]));
 }
 
 int
-number_of(PyObject *source, const char *name, Py_ssize_t *value)
+number_of(PyObject *source, Name name, Py_ssize_t *value)
 {
-    PyObject *found = PyObject_GetAttrString(source, name);
+    PyObject *found = PyObject_GetAttr(source, names[name]);
     if (found == NULL)
         return -1;
     *value = PyNumber_AsSsize_t(found, NULL); /* what is out of range is clipped */
@@ -33,9 +46,9 @@ static const char *const kinds[] = {
     "null", "boolean", "int", "long", "float", "double", "bytes", "string"};
 
 static int
-kind_of(PyObject *source, const char *name, OpCode *code)
+kind_of(PyObject *source, Name name, OpCode *code)
 {
-    PyObject *found = PyObject_GetAttrString(source, name);
+    PyObject *found = PyObject_GetAttr(source, names[name]);
     if (found == NULL)
         return -1;
     int known = -1;
@@ -53,8 +66,8 @@ static int
 build_fixed(Build *build, PyObject *source, Op *op)
 {
     op->code = op->wire = OP_FIXED;
-    op->object = attribute_of(build->table, source, "cls");
-    if (op->object == NULL || number_of(source, "size", &op->size) < 0)
+    op->object = attribute_of(build->table, source, NAME_cls);
+    if (op->object == NULL || number_of(source, NAME_size, &op->size) < 0)
         return -1;
     return 0;
 }
@@ -79,7 +92,7 @@ static int
 build_decimal(Build *build, PyObject *source, Op *op)
 {
     Py_ssize_t precision, scale;
-    if (number_of(source, "precision", &precision) < 0 || number_of(source, "scale", &scale) < 0)
+    if (number_of(source, NAME_precision, &precision) < 0 || number_of(source, NAME_scale, &scale) < 0)
         return -1;
     if (precision < 1 || precision > 18 || scale < 0 || scale > 18)
         return 0; /* too wide for 64 bits: the conversion function does it all */
@@ -98,7 +111,7 @@ build_decimal(Build *build, PyObject *source, Op *op)
 static int
 build_raw(Build *build, PyObject *source, Op *op)
 {
-    PyObject *raw = PyObject_GetAttrString(source, "wire");
+    PyObject *raw = PyObject_GetAttr(source, names[NAME_wire]);
     op->parts = table_room(build->table, 1, sizeof(Op));
     int failed = raw == NULL || op->parts == NULL || build_op(build, raw, op->parts) < 0;
     Py_XDECREF(raw);
@@ -113,7 +126,7 @@ build_logical(Build *build, PyObject *source, Op *op)
 {
     if (build_raw(build, source, op) < 0)
         return -1;
-    PyObject *name = PyObject_GetAttrString(source, "name");
+    PyObject *name = PyObject_GetAttr(source, names[NAME_name]);
     if (name == NULL)
         return -1;
     op->code = OP_CALL;
@@ -130,18 +143,18 @@ static int
 build_enum(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_ENUM;
-    op->object = attribute_of(build->table, source, "values");
+    op->object = attribute_of(build->table, source, NAME_values);
     if (op->object == NULL || !PyTuple_Check(op->object))
         return unsupported("an enum without a tuple of values");
     op->size = PyTuple_GET_SIZE(op->object);
-    op->cls = attribute_of(build->table, source, "cls"); /* None where the enum is skipped */
+    op->cls = attribute_of(build->table, source, NAME_cls); /* None where the enum is skipped */
     return op->cls == NULL ? -1 : 0;
 }
 
 static int
-build_one(Build *build, PyObject *source, const char *name, Op *op)
+build_one(Build *build, PyObject *source, Name name, Op *op)
 {
-    PyObject *part = PyObject_GetAttrString(source, name);
+    PyObject *part = PyObject_GetAttr(source, names[name]);
     op->parts = table_room(build->table, 1, sizeof(Op));
     int failed = part == NULL || op->parts == NULL || build_op(build, part, op->parts) < 0;
     Py_XDECREF(part);
@@ -171,7 +184,7 @@ build_choice(Build *build, PyObject *cls, PyObject *indexes, Py_ssize_t size, Ch
 static int
 build_choices(Build *build, PyObject *source, Op *op)
 {
-    PyObject *choices = PyObject_GetAttrString(source, "choices");
+    PyObject *choices = PyObject_GetAttr(source, names[NAME_choices]);
     PyObject *items = choices ? PyMapping_Items(choices) : NULL;
     int failed = items == NULL;
     if (!failed) {
@@ -193,7 +206,7 @@ static int
 build_union(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_UNION;
-    PyObject *branches = PyObject_GetAttrString(source, "branches");
+    PyObject *branches = PyObject_GetAttr(source, names[NAME_branches]);
     if (branches == NULL)
         return -1;
     int failed = !PyTuple_Check(branches);
@@ -213,8 +226,18 @@ build_union(Build *build, PyObject *source, Op *op)
 static int
 build_primitive(Build *build, PyObject *source, Op *op)
 {
-    if (kind_of(source, "kind", &op->code) < 0)
+    int i = 0;
+    while (i < (int)Py_ARRAY_LENGTH(build->primitives) && build->primitives[i].source != NULL &&
+           build->primitives[i].source != source)
+        i++;
+    if (i < (int)Py_ARRAY_LENGTH(build->primitives) && build->primitives[i].source == source)
+        op->code = build->primitives[i].code;
+    else if (kind_of(source, NAME_kind, &op->code) < 0)
         return -1;
+    else if (i < (int)Py_ARRAY_LENGTH(build->primitives)) {
+        build->primitives[i].source = source; /* borrowed: the caller holds the plan */
+        build->primitives[i].code = op->code;
+    }
     op->wire = op->code;
     return 0;
 }
@@ -222,7 +245,7 @@ build_primitive(Build *build, PyObject *source, Op *op)
 static int
 build_promote(Build *build, PyObject *source, Op *op)
 {
-    return kind_of(source, "kind", &op->code) < 0 ? -1 : kind_of(source, "wire", &op->wire);
+    return kind_of(source, NAME_kind, &op->code) < 0 ? -1 : kind_of(source, NAME_wire, &op->wire);
 }
 
 static int
@@ -236,23 +259,23 @@ static int
 build_array(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_ARRAY;
-    return number_of(source, "least", &op->least) < 0 ? -1
-                                                      : build_one(build, source, "items", op);
+    return number_of(source, NAME_least, &op->least) < 0 ? -1
+                                                      : build_one(build, source, NAME_items, op);
 }
 
 static int
 build_map(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_MAP;
-    return number_of(source, "least", &op->least) < 0 ? -1
-                                                      : build_one(build, source, "values", op);
+    return number_of(source, NAME_least, &op->least) < 0 ? -1
+                                                      : build_one(build, source, NAME_values, op);
 }
 
 static int
 build_record(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_RECORD;
-    if (number_of(source, "index", &op->size) < 0)
+    if (number_of(source, NAME_index, &op->size) < 0)
         return -1;
     return op->size >= 0 && op->size < build->table->record_count
                ? 0
@@ -270,14 +293,14 @@ static int
 build_skip(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_SKIP;
-    return build_one(build, source, "op", op);
+    return build_one(build, source, NAME_op, op);
 }
 
 static int
 build_constant(Build *build, PyObject *source, Op *op)
 {
     op->code = OP_CONSTANT;
-    op->object = attribute_of(build->table, source, "data");
+    op->object = attribute_of(build->table, source, NAME_data);
     if (op->object == NULL)
         return -1;
     return PyBytes_Check(op->object) ? 0 : unsupported("a constant that is not bytes");

@@ -39,13 +39,13 @@ table_keep(Table *table, PyObject *object)
 /* --- records ----------------------------------------------------------------------------------- */
 
 static PyObject *
-tuple_of(Table *table, PyObject *source, const char *name, Py_ssize_t *size)
+tuple_of(Table *table, PyObject *source, Name name, Py_ssize_t *size)
 {
     PyObject *found = attribute_of(table, source, name);
     if (found == NULL)
         return NULL;
     if (!PyTuple_Check(found)) {
-        PyErr_Format(Unsupported, "%s is not a tuple", name);
+        PyErr_Format(Unsupported, "%U is not a tuple", names[name]);
         return NULL;
     }
     *size = PyTuple_GET_SIZE(found);
@@ -65,29 +65,29 @@ build_slot(Build *build, PyTypeObject *cls, PyObject *name, Slot *slot)
 static int
 build_field(Build *build, PyObject *source, Record *record, Field *field)
 {
-    PyObject *op = PyObject_GetAttrString(source, "op");
-    PyObject *name = PyObject_GetAttrString(source, "attribute");
-    int failed = op == NULL || name == NULL || build_op(build, op, &field->op) < 0;
-    if (!failed && name != Py_None && record->cls != NULL)
-        failed = build_slot(build, record->cls, name, &field->slot) < 0;
-    Py_XDECREF(op);
-    Py_XDECREF(name);
-    return failed ? -1 : 0;
+    if (!PyTuple_Check(source) || PyTuple_GET_SIZE(source) != 4)
+        return unsupported("a field is not a row of name, operation, attribute and argument");
+    PyObject *attribute = PyTuple_GET_ITEM(source, 2);
+    if (build_op(build, PyTuple_GET_ITEM(source, 1), &field->op) < 0)
+        return -1;
+    if (attribute == Py_None || record->cls == NULL)
+        return 0;
+    return build_slot(build, record->cls, attribute, &field->slot);
 }
 
 static int
 build_default(Build *build, PyObject *source, Record *record, Default *value)
 {
-    PyObject *op = PyObject_GetAttrString(source, "op");
-    PyObject *name = PyObject_GetAttrString(source, "attribute");
+    PyObject *op = PyObject_GetAttr(source, names[NAME_op]);
+    PyObject *name = PyObject_GetAttr(source, names[NAME_attribute]);
     int failed = op == NULL || name == NULL || build_op(build, op, &value->op) < 0;
     if (!failed) {
-        value->bytes = attribute_of(build->table, source, "data");
+        value->bytes = attribute_of(build->table, source, NAME_data);
         failed = value->bytes == NULL || !PyBytes_Check(value->bytes) ||
                  build_slot(build, record->cls, name, &value->slot) < 0;
     }
     if (!failed) {
-        PyObject *fresh = PyObject_GetAttrString(source, "fresh");
+        PyObject *fresh = PyObject_GetAttr(source, names[NAME_fresh]);
         int each = fresh ? PyObject_IsTrue(fresh) : -1;
         Py_XDECREF(fresh);
         value->value = each ? NULL : Py_None; /* Py_None: to be read once, see read_defaults */
@@ -116,8 +116,8 @@ build_preset(Build *build, PyObject *source, Record *record, Preset *preset)
 static int
 build_class(Build *build, PyObject *source, Record *record)
 {
-    PyObject *how = attribute_of(build->table, source, "build");
-    PyObject *cls = attribute_of(build->table, source, "cls");
+    PyObject *how = attribute_of(build->table, source, NAME_build);
+    PyObject *cls = attribute_of(build->table, source, NAME_cls);
     if (how == NULL || cls == NULL)
         return -1;
     if (PyUnicode_CompareWithASCIIString(how, "skip") == 0)
@@ -125,7 +125,7 @@ build_class(Build *build, PyObject *source, Record *record)
     if (PyUnicode_CompareWithASCIIString(how, "slots") != 0)
         return unsupported("a class whose constructor must be called");
     Py_ssize_t item_size;
-    if (!PyType_Check(cls) || number_of(cls, "__itemsize__", &item_size) < 0 || item_size != 0 ||
+    if (!PyType_Check(cls) || number_of(cls, NAME___itemsize__, &item_size) < 0 || item_size != 0 ||
         !(PyType_GetFlags((PyTypeObject *)cls) & Py_TPFLAGS_HEAPTYPE))
         return PyErr_Occurred() ? -1 : unsupported("a class whose instances are not of slots");
     record->cls = (PyTypeObject *)cls;
@@ -138,11 +138,11 @@ build_fields(Build *build, PyObject *source, Record *record)
 {
     Table *table = build->table;
     Py_ssize_t recursive;
-    PyObject *fields = tuple_of(table, source, "fields", &record->field_count);
-    PyObject *defaults = tuple_of(table, source, "defaults", &record->default_count);
-    PyObject *presets = tuple_of(table, source, "presets", &record->preset_count);
+    PyObject *fields = tuple_of(table, source, NAME_fields, &record->field_count);
+    PyObject *defaults = tuple_of(table, source, NAME_defaults, &record->default_count);
+    PyObject *presets = tuple_of(table, source, NAME_presets, &record->preset_count);
     if (fields == NULL || defaults == NULL || presets == NULL ||
-        number_of(source, "recursive", &recursive) < 0 || build_class(build, source, record) < 0)
+        number_of(source, NAME_recursive, &recursive) < 0 || build_class(build, source, record) < 0)
         return -1;
     record->recursive = recursive != 0;
     record->fields = table_room(table, (size_t)record->field_count, sizeof(Field));
@@ -207,7 +207,7 @@ is_frozen(PyTypeObject *cls)
 {
     Py_ssize_t dict;
     return PyType_GetSlot(cls, Py_tp_setattro) != (void *)PyObject_GenericSetAttr &&
-           number_of((PyObject *)cls, "__dictoffset__", &dict) == 0 && dict == 0;
+           number_of((PyObject *)cls, NAME___dictoffset__, &dict) == 0 && dict == 0;
 }
 
 /* Mark the records whose instances the collector need not know, inner ones first. Those that can
@@ -233,11 +233,11 @@ static int
 build_table(Build *build, PyObject *plan, PyObject *limits)
 {
     Table *table = build->table;
-    if (number_of(limits, "max_depth", &table->max_depth) < 0 ||
-        number_of(limits, "max_zero_size_items", &table->max_zero_size_items) < 0 ||
-        number_of(limits, "max_payload_bytes", &table->max_payload_bytes) < 0)
+    if (number_of(limits, NAME_max_depth, &table->max_depth) < 0 ||
+        number_of(limits, NAME_max_zero_size_items, &table->max_zero_size_items) < 0 ||
+        number_of(limits, NAME_max_payload_bytes, &table->max_payload_bytes) < 0)
         return -1;
-    PyObject *records = tuple_of(table, plan, "records", &table->record_count);
+    PyObject *records = tuple_of(table, plan, NAME_records, &table->record_count);
     if (records == NULL)
         return -1;
     table->records = table_room(table, (size_t)table->record_count, sizeof(Record));
@@ -246,7 +246,7 @@ build_table(Build *build, PyObject *plan, PyObject *limits)
     for (Py_ssize_t i = 0; i < table->record_count; i++)
         if (build_fields(build, PyTuple_GET_ITEM(records, i), &table->records[i]) < 0)
             return -1;
-    PyObject *root = attribute_of(table, plan, "root");
+    PyObject *root = attribute_of(table, plan, NAME_root);
     if (root == NULL || build_op(build, root, &table->root) < 0)
         return -1;
     mark_untracked(table);

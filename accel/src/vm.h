@@ -132,6 +132,17 @@ typedef struct {
     Key *keys;
 } Table;
 
+/* The attributes of plans, limits and classes that are read. Their names are made and interned once:
+ * a C string would become a new text at each of a few hundred look-ups. */
+#define NAMES(X) \
+    X(__dictoffset__) X(__itemsize__) X(attribute) X(branches) X(build) X(choices) X(cls) X(data) \
+    X(defaults) X(fields) X(fresh) X(index) X(items) X(kind) X(least) X(max_depth) \
+    X(max_payload_bytes) X(max_zero_size_items) X(name) X(op) X(precision) X(presets) X(records) \
+    X(recursive) X(root) X(scale) X(size) X(values) X(wire)
+#define NAME_CODE(name) NAME_##name,
+typedef enum { NAMES(NAME_CODE) NAME_COUNT } Name;
+extern PyObject *names[NAME_COUNT];
+
 /* abi.c */
 int abi_init(void);
 int slot_find(PyTypeObject *cls, PyObject *name, Slot *slot);
@@ -155,11 +166,16 @@ struct Build {
         PyTypeObject *cls;
         Builder builder;
     } known[16]; /* classes of operations that were met */
+    struct {
+        PyObject *source;
+        OpCode code;
+    } primitives[8]; /* those that were met: plans share one of each kind */
 };
 
 int build_op(Build *build, PyObject *source, Op *op);
-PyObject *attribute_of(Table *table, PyObject *source, const char *name);
-int number_of(PyObject *source, const char *name, Py_ssize_t *value);
+int names_init(void);
+PyObject *attribute_of(Table *table, PyObject *source, Name name);
+int number_of(PyObject *source, Name name, Py_ssize_t *value);
 int unsupported(const char *what);
 
 /* reader.c */

@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import attrs
 from attrs import frozen
@@ -66,6 +67,9 @@ def bind(cls: type[Any]) -> Binding:
     return Binding(cls, schema, types)
 
 
+_shapes: Final[WeakKeyDictionary[type[Any], Shape]] = WeakKeyDictionary()
+
+
 def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
     """Tell how instances of a class are read and made.
 
@@ -79,13 +83,20 @@ def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
             event=schema.name,
             remedy="generate the class from the schema again",
         )
-    names = tuple(each.name for each in attributes)
+    shape = _shapes.get(cls)
+    if shape is None:
+        shape = _shapes[cls] = _shape(cls, attributes)
+    return shape
+
+
+def _shape(cls: type[Any], attributes: tuple[attrs.Attribute[Any], ...]) -> Shape:
+    names = tuple([each.name for each in attributes])
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise SchemaError(f"{name!r} of class {cls.__name__} is not a name", event=schema.name)
+            raise SchemaError(f"{name!r} of class {cls.__name__} is not a name")
     return Shape(
         attributes=names,
-        arguments=tuple(each.alias for each in attributes),
+        arguments=tuple([str(each.alias) for each in attributes]),
         build="slots" if _is_plain(cls, attributes) else "call",
         presets=_presets(cls),
     )
@@ -100,8 +111,13 @@ def _is_plain(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> boo
         and _made_by_attrs(cls)
         and all(
             isinstance(getattr(cls, each.name, None), types.MemberDescriptorType)
-            and all(map(_is_ours, _hooks(each)))
             for each in attributes
+        )
+        and all(
+            _is_ours(hook)
+            for each in attributes
+            if each.converter is not None or each.validator is not None
+            for hook in _hooks(each)
         )
     )
 

@@ -8,19 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sdk.avro.codec.binding import Binding, bind
-from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.lowering import encode_plan
 from sdk.avro.codec.wire import MalformedError, read_int
-from sdk.avro.codec.writing_as import encode_plan_as
 from sdk.avro.limits import DEFAULT_LIMITS, Limits
-from sdk.avro.resolution.actions import Resolution
-from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import NamedSchema, Schema, UnionSchema, parse_schema
 from sdk.avro.schema.canonical import normalized_hash
+from sdk.avro.schema.equality import same_definition
 from sdk.errors import DeserializationError, IncompatibleSchemaError
 
 if TYPE_CHECKING:
     from sdk.avro.codec.executors import Executor
     from sdk.avro.codec.plan import Plan
+    from sdk.avro.resolution.actions import Resolution
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
 """JSON text, what it would load as, or a parsed schema."""
@@ -175,14 +174,10 @@ def encoder_for(
     """
     from sdk.avro.codec.executors import executor
 
-    other = None if written_as is None else _parsed(written_as, references, limits)
+    other = _other(cls, written_as, references, limits)
 
     def make() -> Encoder[_T]:
-        bound = binding(cls)
-        if other is None:
-            plan = _own_plan(bound)
-        else:
-            plan = encode_plan_as(_resolved(bound.schema, other, bound), bound.schema, bound.types)
+        plan = _own_plan(cls) if other is None else _plan_as(binding(cls), other)
         return executor().compile_encoder(plan, limits)
 
     key: Any = cls
@@ -215,20 +210,14 @@ def decoder_for(
     """
     from sdk.avro.codec.executors import executor
 
-    bound = binding(cls)
-    writer = None if writer_schema is None else _parsed(writer_schema, references, limits)
-    written = None if writer is None else normalized_hash(writer)
-    own = writer is None or written == bound.hash
+    writer = _other(cls, writer_schema, references, limits)
 
     def make() -> Decoder[_T]:
-        if writer is None or own:
-            plan = _own_plan(bound)
-        else:
-            resolution = _resolved(writer, bound.schema, bound)
-            plan = decode_plan(resolution, bound.schema, bound.types)
+        plan = _own_plan(cls) if writer is None else _plan_from(writer, binding(cls))
         return executor().compile_decoder(plan, limits)
 
-    return _decoders.get_or_make((cls, None if own else written, limits), make)
+    key = (cls, None if writer is None else normalized_hash(writer), limits)
+    return _decoders.get_or_make(key, make)
 
 
 @contextmanager
@@ -262,9 +251,39 @@ def binding(cls: type[Any]) -> Binding:
     return _bindings.get_or_make((cls,), lambda: bind(cls))
 
 
-def _own_plan(bound: Binding) -> Plan:
+def _other(
+    cls: type[Any], source: SchemaSource | None, references: Iterable[Reference], limits: Limits
+) -> Schema | None:
+    """Return a schema that was given, or None if there is none or it is that of the class."""
+    if isinstance(source, str | list | Mapping):
+        source = parse_schema(source, references=tuple(references), limits=limits)
+    if source is None or same_definition(source, binding(cls).schema):
+        return None
+    return source
+
+
+def _own_plan(cls: type[Any]) -> Plan:
     """Return the plan that writes a class by its own schema, and reads what was written so."""
-    return _plans.get_or_make((bound.cls,), lambda: encode_plan(bound.schema, bound.types))
+
+    def make() -> Plan:
+        bound = binding(cls)
+        return encode_plan(bound.schema, bound.types)
+
+    return _plans.get_or_make((cls,), make)
+
+
+def _plan_from(writer: Schema, bound: Binding) -> Plan:
+    """Return the plan that reads what another schema wrote."""
+    from sdk.avro.codec.reading_from import decode_plan
+
+    return decode_plan(_resolved(writer, bound.schema, bound), bound.schema, bound.types)
+
+
+def _plan_as(bound: Binding, other: Schema) -> Plan:
+    """Return the plan that writes events as another schema."""
+    from sdk.avro.codec.writing_as import encode_plan_as
+
+    return encode_plan_as(_resolved(bound.schema, other, bound), bound.schema, bound.types)
 
 
 def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:
@@ -289,14 +308,10 @@ def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:
 
 
 def _resolved(writer: Schema, reader: Schema, bound: Binding) -> Resolution:
+    from sdk.avro.resolution.resolver import resolve  # most schemas are read and written as is
+
     try:
         return resolve(writer, reader)
     except IncompatibleSchemaError as error:
         error.event = bound.schema.name
         raise
-
-
-def _parsed(source: SchemaSource, references: Iterable[Reference], limits: Limits) -> Schema:
-    if isinstance(source, str | list | Mapping):
-        return parse_schema(source, references=tuple(references), limits=limits)
-    return source

@@ -26,6 +26,7 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -46,7 +47,6 @@ EXACT: Final = Context(
 )
 """Decimal arithmetic that never rounds; the thread's context would, to 28 digits."""
 
-_UNIT_MICROS: Final = {"millis": 1000, "micros": 1}
 _PLAIN_UUID: Final = re.compile(r"(?:urn:uuid:)?\{?[0-9a-fA-F-]{32,36}\}?")
 
 
@@ -81,23 +81,9 @@ def from_wire(op: Logical | Call, limits: Limits) -> Conversion:
 
     It raises `ValueError` (of which `UnfitError` is one) where there is none.
     """
-    if isinstance(op, Call):
-        return CALLS[op.name][0]
-    kind, _, unit = op.name.rpartition("-")
-    match kind or op.name:
-        case "date":
-            return read_date
-        case "time":
-            return lambda raw: read_time(raw, _UNIT_MICROS[unit])
-        case "timestamp":
-            return lambda raw: _read_datetime(raw, _UNIT_MICROS[unit], EPOCH)
-        case "local-timestamp":
-            return lambda raw: _read_datetime(raw, _UNIT_MICROS[unit], LOCAL_EPOCH)
-        case "decimal":
-            longest = max(limits.max_decimal_bytes, decimal_size(op.precision))
-            quantum = Decimal((0, (1,), -op.scale))
-            return lambda raw: read_decimal(raw, quantum, longest, op.precision)
-    return read_uuid
+    if op.name == "decimal" and isinstance(op, Logical):
+        return _decimal_reader(op.precision, op.scale, limits.max_decimal_bytes)
+    return _CONVERSIONS[op.name][0]
 
 
 def to_wire(op: Logical | Call) -> Conversion:
@@ -105,23 +91,12 @@ def to_wire(op: Logical | Call) -> Conversion:
 
     It raises `TypeError` or `ValueError` (of which `UnfitError` is one) where there is none.
     """
-    if isinstance(op, Call):
-        return CALLS[op.name][1]
-    kind, _, unit = op.name.rpartition("-")
     size = op.wire.size if isinstance(op.wire, Fixed) else None
-    match kind or op.name:
-        case "date":
-            return write_date
-        case "time":
-            return lambda value: write_time(value, _UNIT_MICROS[unit])
-        case "timestamp":
-            return lambda value: write_timestamp(value, _UNIT_MICROS[unit])
-        case "local-timestamp":
-            return lambda value: write_local_timestamp(value, _UNIT_MICROS[unit])
-        case "decimal":
-            context = decimal_context(op.precision)
-            return lambda value: write_decimal(value, op.scale, context, size)
-    return write_uuid if size is None else write_uuid_bytes
+    if op.name == "decimal" and isinstance(op, Logical):
+        return _decimal_writer(op.precision, op.scale, size)
+    if op.name == "uuid" and size is not None:
+        return write_uuid_bytes
+    return _CONVERSIONS[op.name][1]
 
 
 # --- date and time ------------------------------------------------------------------------------
@@ -166,6 +141,14 @@ def write_time(value: Any, unit: int) -> int:
     return (seconds * 1_000_000 + value.microsecond) // unit
 
 
+def _read_timestamp(units: int, unit: int) -> datetime:
+    return _read_datetime(units, unit, EPOCH)
+
+
+def _read_local_timestamp(units: int, unit: int) -> datetime:
+    return _read_datetime(units, unit, LOCAL_EPOCH)
+
+
 def _read_datetime(units: int, unit: int, epoch: datetime) -> datetime:
     try:
         return epoch + units * unit * MICROSECOND
@@ -208,6 +191,19 @@ def _beyond(what: str) -> UnfitError:
 
 
 # --- decimal ------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1000)
+def _decimal_reader(precision: int, scale: int, max_bytes: int) -> Conversion:
+    longest = max(max_bytes, decimal_size(precision))
+    quantum = Decimal((0, (1,), -scale))
+    return lambda raw: read_decimal(raw, quantum, longest, precision)
+
+
+@lru_cache(maxsize=1000)
+def _decimal_writer(precision: int, scale: int, size: int | None) -> Conversion:
+    context = decimal_context(precision)
+    return lambda value: write_decimal(value, scale, context, size)
 
 
 def decimal_size(precision: int) -> int:
@@ -326,3 +322,24 @@ CALLS: Final[Mapping[str, tuple[Conversion, Conversion]]] = {
     "duration": (Duration.from_bytes, _write_duration),
 }
 """Functions of `sdk.avro.codec.plan.Call`: raw → value, value → raw."""
+
+
+def _in_units(read: Callable[[int, int], Any], write: Callable[[Any, int], int], unit: int) -> Any:
+    return lambda raw: read(raw, unit), lambda value: write(value, unit)
+
+
+_CONVERSIONS: Final[Mapping[str, tuple[Conversion, Conversion]]] = {
+    **CALLS,
+    "date": (read_date, write_date),
+    "uuid": (read_uuid, write_uuid),
+    **{
+        f"{kind}-{name}": _in_units(read, write, unit)
+        for kind, read, write in (
+            ("time", read_time, write_time),
+            ("timestamp", _read_timestamp, write_timestamp),
+            ("local-timestamp", _read_local_timestamp, write_local_timestamp),
+        )
+        for name, unit in (("millis", 1000), ("micros", 1))
+    },
+}
+"""Logical type → raw to value, value to raw; decimals depend on more than their name."""

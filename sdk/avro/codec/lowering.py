@@ -1,16 +1,15 @@
-"""Makes plans: from a schema for writing, from a resolution for reading."""
+"""Makes the plans that read and write a schema as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from typing import Any, Final
 
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec.binding import Shape, shape_of
-from sdk.avro.codec.default_bytes import default_bytes
 from sdk.avro.codec.logical import CALLS, RAW_TYPES
-from sdk.avro.codec.plan_analysis import finished
-from sdk.avro.resolution import actions
+from sdk.avro.codec.plan_analysis import finish
 from sdk.avro.schema import (
     ArraySchema,
     EnumSchema,
@@ -40,46 +39,62 @@ PYTHON_TYPES: Final[Mapping[str, tuple[type[Any], ...]]] = {
 }
 """Primitive type → classes of its values, the one that is read first."""
 
+_PENDING: Final = ops.RecordPlan("", (), "skip")
+
 
 def encode_plan(schema: RecordSchema, classes: Classes) -> ops.Plan:
-    """Make the plan that writes the events of a schema."""
+    """Make the plan that writes the events of a schema, and reads what was written so."""
     lowering = Lowering(classes)
     return lowering.plan(schema.name, lowering.schema(schema))
 
 
-def decode_plan(resolution: actions.Resolution, reader: RecordSchema, classes: Classes) -> ops.Plan:
-    """Make the plan that reads what a resolution describes."""
-    lowering = _ReadLowering(resolution, classes)
-    return lowering.plan(reader.name, lowering.node(resolution.root))
-
-
 class Lowering:
-    """Turns schemas into operations; each record becomes one entry of the table."""
+    """Turns schemas into operations; each record becomes one entry of the table.
+
+    ``blocks`` and ``inner`` are what `finish` needs: the arrays and maps, and for each record those
+    that its fields on the wire lead to; ``current`` is the entry of the record in work.
+    """
 
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
         self.records: list[ops.RecordPlan] = []
-        self.pending: list[Callable[[], None]] = []
+        self.pending: list[tuple[int, Callable[[], ops.RecordPlan]]] = []
         self.indexes: dict[tuple[str, int], int] = {}
-        self.shapes: dict[int, Shape] = {}
+        self.unions: dict[tuple[str, ...], ops.Union] = {}
+        self.blocks: list[ops.Array | ops.Map] = []
+        self.inner: list[set[int]] = []
+        self.current: set[int] = set()
 
     def plan(self, event: str, root: ops.Op) -> ops.Plan:
         """Return the plan, once all records that wait are lowered."""
         while self.pending:  # records are queued: their number must not make the recursion deep
-            self.pending.pop()()
-        return finished(ops.Plan(event, root, tuple(self.records)))
+            index, make = self.pending.pop()
+            self.current = self.inner[index]
+            self.records[index] = make()
+        return finish(ops.Plan(event, root, tuple(self.records)), self.blocks, self.inner)
 
     def record(self, key: tuple[str, int], make: Callable[[], ops.RecordPlan]) -> ops.Record:
         """Return the operation of a record, which is lowered later and once for each key."""
-        if key not in self.indexes:
+        index = self.indexes.get(key)
+        if index is None:
             index = self.indexes[key] = len(self.records)
-            self.records.append(ops.RecordPlan("", (), "skip"))
+            self.records.append(_PENDING)
+            self.inner.append(set())
+            self.pending.append((index, make))
+        self.current.add(index)
+        return ops.Record(index)
 
-            def fill() -> None:
-                self.records[index] = make()
+    def array(self, items: ops.Op) -> ops.Array:
+        """Return the operation of an array."""
+        made = ops.Array(items)
+        self.blocks.append(made)
+        return made
 
-            self.pending.append(fill)
-        return ops.Record(self.indexes[key])
+    def map(self, values: ops.Op) -> ops.Map:
+        """Return the operation of a map."""
+        made = ops.Map(values)
+        self.blocks.append(made)
+        return made
 
     def class_of(self, name: str) -> type[Any]:
         """Return the class of a named type."""
@@ -93,9 +108,7 @@ class Lowering:
     def shape(self, schema: RecordSchema) -> tuple[type[Any], Shape]:
         """Return the class of a record and how its instances are made."""
         cls = self.class_of(schema.name)
-        if id(schema) not in self.shapes:
-            self.shapes[id(schema)] = shape_of(cls, schema)
-        return cls, self.shapes[id(schema)]
+        return cls, shape_of(cls, schema)
 
     def leaf(self, schema: PrimitiveSchema | FixedSchema, wire: ops.Wire) -> ops.Op:
         """Return a raw value with the conversion that the schema's logical type asks for."""
@@ -117,7 +130,7 @@ class Lowering:
         """Return the class of an enum and its members in the order of the symbols."""
         cls = self.class_of(schema.name)
         try:
-            return cls, tuple(cls(symbol) for symbol in schema.symbols)
+            return cls, tuple([cls(symbol) for symbol in schema.symbols])
         except (ValueError, TypeError) as error:
             raise SchemaError(
                 f"class {cls.__name__} does not have the symbols of {schema.name}",
@@ -128,20 +141,21 @@ class Lowering:
         """Return what reads and writes a schema as it is, or moves past it: without classes."""
         match schema:
             case PrimitiveSchema():
-                wire = ops.Primitive(schema.type)
-                return wire if skip else self.leaf(schema, wire)
+                wire = ops.PRIMITIVES[schema.type]
+                return wire if skip or schema.logical is None else self.leaf(schema, wire)
             case FixedSchema():
                 return ops.Fixed(schema.size) if skip else self.leaf(schema, self.fixed(schema))
             case EnumSchema():
                 cls, members = (None, schema.symbols) if skip else self.members(schema)
                 return ops.Enum(schema.name, schema.symbols, members, cls)
             case ArraySchema():
-                return ops.Array(self.schema(schema.items, skip=skip))
+                return self.array(self.schema(schema.items, skip=skip))
             case MapSchema():
-                return ops.Map(self.schema(schema.values, skip=skip))
+                return self.map(self.schema(schema.values, skip=skip))
             case UnionSchema():
-                branches = tuple(self.schema(branch, skip=skip) for branch in schema.branches)
-                return ops.Union(branches, {} if skip else self.choices(schema))
+                if not skip:
+                    return self.union_of(schema)
+                return ops.Union(tuple([self.schema(each, skip=True) for each in schema.branches]))
         if skip:
             return self.record(("skip", id(schema)), lambda: self.skipped(schema))
         return self.record(("write", id(schema)), lambda: self.written(schema))
@@ -149,13 +163,26 @@ class Lowering:
     def written(self, schema: RecordSchema) -> ops.RecordPlan:
         """Return the plan of a record that is read and written as it is."""
         cls, shape = self.shape(schema)
-        fields = tuple(
-            ops.FieldPlan(each.name, self.schema(each.schema), attribute, argument)
-            for each, attribute, argument in zip(
-                schema.fields, shape.attributes, shape.arguments, strict=True
-            )
+        names = [each.name for each in schema.fields]
+        values = [self.schema(each.schema) for each in schema.fields]
+        fields = tuple(zip(names, values, shape.attributes, shape.arguments, strict=True))
+        return ops.RecordPlan(schema.name, fields, shape.build, cls, (), shape.presets)
+
+    def union_of(self, schema: UnionSchema) -> ops.Union:
+        """Return what reads and writes a union; those of the same plain primitives share one."""
+        kinds = tuple(
+            [
+                each.type if isinstance(each, PrimitiveSchema) and each.logical is None else ""
+                for each in schema.branches
+            ]
         )
-        return ops.RecordPlan(schema.name, fields, shape.build, cls, presets=shape.presets)
+        made = self.unions.get(kinds)
+        if made is None:
+            branches = tuple([self.schema(branch) for branch in schema.branches])
+            made = ops.Union(branches, self.choices(schema))
+            if all(kinds):
+                self.unions[kinds] = made
+        return made
 
     def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
         """Return which branches may take a value of which class, best first.
@@ -164,14 +191,14 @@ class Lowering:
         ``float``, and microseconds before milliseconds, because they lose less; else the order of
         the schema decides.
         """
-        found: dict[type[Any], list[tuple[int, int]]] = {}
+        found: dict[type[Any], list[int]] = {}
         for index, branch in enumerate(schema.branches):
             for cls in self.python_types(branch):
-                logical = logical_of(branch)
-                rank = {"double": 1, "float": 2}.get(branch.type, 0)
-                rank += logical is not None and logical.name.endswith("-millis")
-                found.setdefault(cls, []).append((rank, index))
-        return {cls: tuple(i for _, i in sorted(ranked)) for cls, ranked in found.items()}
+                found.setdefault(cls, []).append(index)
+        for indexes in found.values():
+            if len(indexes) > 1:
+                indexes.sort(key=lambda index: _loss(schema.branches[index]))
+        return {cls: tuple(indexes) for cls, indexes in found.items()}
 
     def python_types(self, schema: Schema) -> tuple[type[Any], ...]:
         """Return the classes whose values a branch of a union takes."""
@@ -193,74 +220,17 @@ class Lowering:
 
     def skipped(self, schema: RecordSchema) -> ops.RecordPlan:
         """Return the plan of a record that is moved past."""
-        fields = (ops.FieldPlan(e.name, self.schema(e.schema, skip=True)) for e in schema.fields)
+        values = [self.schema(each.schema, skip=True) for each in schema.fields]
+        fields = zip((each.name for each in schema.fields), values, repeat(None), repeat(None))
         return ops.RecordPlan(schema.name, tuple(fields), "skip")
 
 
-class _ReadLowering(Lowering):
-    """Turns a resolution into operations."""
-
-    def __init__(self, resolution: actions.Resolution, classes: Classes) -> None:
-        super().__init__(classes)
-        self.resolution = resolution
-
-    def node(self, node: actions.Node) -> ops.Op:
-        match node:
-            case actions.Read(reader=FixedSchema() as schema):
-                return self.leaf(schema, self.fixed(schema))
-            case actions.Read():
-                return self.leaf(node.reader, ops.Primitive(node.reader.type))
-            case actions.Promote():
-                return self.leaf(node.reader, ops.Promote(node.writer, node.reader.type))
-            case actions.ReadEnum():
-                cls, members = self.members(node.reader)
-                values = tuple(None if i is None else members[i] for i in node.symbols)
-                return ops.Enum(node.reader.name, node.writer.symbols, values, cls)
-            case actions.ReadArray():
-                return ops.Array(self.node(node.items))
-            case actions.ReadMap():
-                return ops.Map(self.node(node.values))
-            case actions.ReadUnion():
-                return ops.Union(tuple(self.node(branch) for branch in node.branches))
-            case actions.ReadBranch():
-                return self.node(node.value)
-            case actions.Unreadable():
-                return ops.Refuse(node.message)
-        resolved = self.resolution.records[node.index]
-        return self.record(("read", node.index), lambda: self.read(resolved))
-
-    def read(self, resolved: actions.RecordResolution) -> ops.RecordPlan:
-        cls, shape = self.shape(resolved.reader)
-        fields = []
-        for each, writer in zip(resolved.fields, resolved.writer.fields, strict=True):
-            if isinstance(each, actions.ReadField):
-                fields.append(
-                    ops.FieldPlan(
-                        resolved.reader.fields[each.index].name,
-                        self.node(each.value),
-                        shape.attributes[each.index],
-                        shape.arguments[each.index],
-                    )
-                )
-            else:
-                fields.append(
-                    ops.FieldPlan(writer.name, ops.Skip(self.schema(each.writer, skip=True)))
-                )
-        defaults = tuple(self.default(index, resolved.reader, shape) for index in resolved.defaults)
-        return ops.RecordPlan(
-            resolved.reader.name, tuple(fields), shape.build, cls, defaults, shape.presets
-        )
-
-    def default(self, index: int, reader: RecordSchema, shape: Shape) -> ops.DefaultPlan:
-        field = reader.fields[index]
-        return ops.DefaultPlan(
-            name=field.name,
-            op=self.schema(field.schema),
-            data=default_bytes(field.schema, field.default),
-            attribute=shape.attributes[index],
-            argument=shape.arguments[index],
-            fresh=True,
-        )
+def _loss(schema: Schema) -> int:
+    """Return how much of a value a branch of a union may lose, among those that take it."""
+    logical = logical_of(schema)
+    if logical is not None and logical.name.endswith("-millis"):
+        return 1
+    return {"double": 1, "float": 2}.get(schema.type, 0)
 
 
 def converted(logical: LogicalType, wire: ops.Wire) -> ops.Logical | ops.Call:

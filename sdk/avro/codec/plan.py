@@ -4,10 +4,11 @@
 `interpreter` and the compiler (`compiled`); both agree on what is accepted, on values, and on path
 and offset of what is refused.
 
-A plan is a tree of the operations below. They are frozen and hold nothing but numbers, text,
-bytes, tuples, each other, and the Python classes that values have: no functions and no closures,
-so that an executor in another language can walk them. Records stand in a table and are referred to
-by index, so that recursion is finite.
+A plan is a tree of the operations below. They hold nothing but numbers, text, bytes, tuples, each
+other, and the Python classes that values have: no functions and no closures, so that an executor in
+another language can walk them. Records stand in a table and are referred to by index, so that
+recursion is finite. Like the nodes of schemas, plans are treated as immutable once they are made;
+attrs' frozen classes would take three times as long to make, at the start of every process.
 
 Operations by direction:
 
@@ -25,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import define, field
 
-PLAN_VERSION: Final = 2
+PLAN_VERSION: Final = 3
 
 
-@frozen
+@define
 class Primitive:
     """A value of a primitive type as it stands on the wire.
 
@@ -42,7 +43,14 @@ class Primitive:
     kind: str
 
 
-@frozen
+PRIMITIVES: Final = {
+    kind: Primitive(kind)
+    for kind in ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+}
+"""The operation of each primitive type, which all plans share."""
+
+
+@define
 class Promote:
     """A primitive that is read as a wider one; numbers become ``float`` rounded to 32 bits.
 
@@ -55,7 +63,7 @@ class Promote:
     kind: str
 
 
-@frozen
+@define
 class Fixed:
     """``size`` bytes.
 
@@ -72,7 +80,7 @@ Wire = Primitive | Promote | Fixed
 """What yields a raw value: int, float, bytes or text."""
 
 
-@frozen
+@define
 class Logical:
     """A raw value that stands for another.
 
@@ -91,7 +99,7 @@ class Logical:
     scale: int = 0
 
 
-@frozen
+@define
 class Call:
     """A raw value that Python converts: for types too rare to be worth an operation.
 
@@ -105,7 +113,7 @@ class Call:
     name: str
 
 
-@frozen
+@define
 class Enum:
     """A symbol, by its index.
 
@@ -123,7 +131,7 @@ class Enum:
     cls: type[Any] | None = None
 
 
-@frozen
+@define
 class Array:
     """Items in blocks. The value is a tuple.
 
@@ -136,7 +144,7 @@ class Array:
     least: int = 0
 
 
-@frozen
+@define
 class Map:
     """Entries in blocks. The value is a dict; of equal keys the last one wins.
 
@@ -149,7 +157,7 @@ class Map:
     least: int = 1
 
 
-@frozen
+@define
 class Union:
     """A branch, by its index; its value stands for itself.
 
@@ -163,28 +171,28 @@ class Union:
     choices: Mapping[type[Any], tuple[int, ...]] = field(factory=dict)
 
 
-@frozen
+@define
 class Record:
     """The record ``Plan.records[index]``."""
 
     index: int
 
 
-@frozen
+@define
 class Refuse:
     """A value that cannot be read as what the reader wants; an error when it arrives."""
 
     message: str
 
 
-@frozen
+@define
 class Skip:
     """A value that nobody wants: ``op`` says what to move past; nothing is built or converted."""
 
     op: Op
 
 
-@frozen
+@define
 class Constant:
     """A field that the event does not have: ``data`` is written, whatever the event."""
 
@@ -208,25 +216,16 @@ Op = (
 )
 
 
-@frozen
-class FieldPlan:
-    """One field on the wire.
+FieldPlan = tuple[str, Op, str | None, str | None]
+"""One field on the wire: name, operation, attribute, argument.
 
-    Attributes:
-        name: Avro name, for paths; the reader's where a reader has it.
-        op: How the value is read or written.
-        attribute: Name of the attribute that holds the value; None where it is skipped, and where
-            a `Constant` is written.
-        argument: Name by which the class's constructor takes the value.
-    """
-
-    name: str
-    op: Op
-    attribute: str | None = None
-    argument: str | None = None
+The name is Avro's, for paths; the reader's where a reader has the field. The attribute holds the
+value, and the argument is what the class's constructor calls it; both are None where the value is
+skipped, and where a `Constant` is written. (Rows, because a class may have hundreds of them.)
+"""
 
 
-@frozen
+@define
 class DefaultPlan:
     """A field that is not on the wire.
 
@@ -247,7 +246,7 @@ class DefaultPlan:
     fresh: bool
 
 
-@frozen
+@define
 class RecordPlan:
     """A record: its fields in wire order, and what is made of them.
 
@@ -272,7 +271,7 @@ class RecordPlan:
     recursive: bool = False
 
 
-@frozen
+@define
 class Plan:
     """Everything that an executor needs, beside the limits.
 

@@ -2,57 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
-
-from attrs import evolve
 
 from sdk.avro.codec import plan as ops
 
 _LEAST: Final = {"null": 0, "float": 4, "double": 8}
 _ENOUGH: Final = 2**40
-_LITTLE: Final = 12
-_MUCH: Final = 1000
-_LARGE: Final = 100
 
 
-def finished(plan: ops.Plan) -> ops.Plan:
-    """Return a plan with ``least``, ``recursive`` and ``fresh`` filled in."""
-    sizes = _record_sizes(plan)
-    recursive = _recursive_records(plan)
-    mutable = _mutable_records(plan)
-    records = tuple(
-        evolve(
-            record,
-            recursive=index in recursive,
-            fields=tuple(_sized_field(each, sizes) for each in record.fields),
-            defaults=tuple(
-                evolve(each, op=_sized(each.op, sizes), fresh=_is_mutable(each.op, mutable))
-                for each in record.defaults
-            ),
-        )
-        for index, record in enumerate(plan.records)
-    )
-    return evolve(plan, root=_sized(plan.root, sizes), records=records)
+def finish(
+    plan: ops.Plan, blocks: Sequence[ops.Array | ops.Map], inner: list[set[int]]
+) -> ops.Plan:
+    """Fill in ``least``, ``recursive`` and ``fresh``, and return the plan.
 
-
-def _record_sizes(plan: ops.Plan) -> list[int]:
-    """Return the least bytes of each record: lower bounds that grow to a fixed point.
-
-    Each round looks one record deeper; records that can never end would grow for ever, so there
-    are only as many rounds as records.
+    Args:
+        plan: A plan that nobody else has seen.
+        blocks: Its arrays and maps.
+        inner: For each record those that its fields directly lead to.
     """
-    sizes = [0] * len(plan.records)
-    for _ in plan.records:
-        before = list(sizes)
-        for index, record in enumerate(plan.records):
-            total = sum(_least(each.op, sizes) for each in record.fields)
+    for index, record in enumerate(plan.records):
+        record.recursive = index in _reachable(inner, inner[index]) if inner[index] else False
+        for default in record.defaults:
+            default.fresh = _is_mutable(plan, default.op)
+    items = [op.items if isinstance(op, ops.Array) else op.values for op in blocks]
+    sizes = _record_sizes(plan, inner, _records(items))
+    for op, item in zip(blocks, items, strict=True):
+        op.least = _least(item, sizes) + isinstance(op, ops.Map)
+    return plan
+
+
+def below(record: ops.RecordPlan) -> set[int]:
+    """Return the records that a record directly leads to."""
+    return _records(op for _, op, _, _ in record.fields)
+
+
+def inner_first(inner: list[set[int]], wanted: Iterable[int]) -> list[int]:
+    """Return records and those inside them, each after those it contains, as far as can be."""
+    order: dict[int, None] = {}
+    seen: set[int] = set()
+    pending = [(index, False) for index in wanted]
+    while pending:
+        index, done = pending.pop()
+        if done:
+            order[index] = None
+        elif index not in seen:
+            seen.add(index)
+            pending.append((index, True))
+            pending.extend((each, False) for each in inner[index])
+    return list(order)
+
+
+def _records(found: Iterable[ops.Op]) -> set[int]:
+    """Return the records among some operations and inside them; records are not entered."""
+    pending = list(found)
+    for op in pending:  # grows while it runs
+        pending += ops.parts(op)
+    return {op.index for op in pending if isinstance(op, ops.Record)}
+
+
+def _reachable(inner: list[set[int]], start: Iterable[int]) -> set[int]:
+    seen: set[int] = set()
+    pending = list(start)
+    while pending:
+        index = pending.pop()
+        if index not in seen:
+            seen.add(index)
+            pending.extend(inner[index])
+    return seen
+
+
+def _record_sizes(plan: ops.Plan, inner: list[set[int]], wanted: set[int]) -> dict[int, int]:
+    """Return the least bytes of records: lower bounds that grow to a fixed point.
+
+    Where records contain themselves, each round looks one record deeper; those that can never end
+    would grow for ever, so there are only as many rounds as records.
+    """
+    order = inner_first(inner, wanted)
+    sizes = dict.fromkeys(order, 0)
+    rounds = len(order) if any(plan.records[index].recursive for index in order) else 1
+    for _ in range(rounds):
+        before = sizes.copy()
+        for index in order:
+            total = sum([_least(op, sizes) for _, op, _, _ in plan.records[index].fields])
             sizes[index] = min(total, _ENOUGH)
         if sizes == before:
             break
     return sizes
 
 
-def _least(op: ops.Op, sizes: list[int]) -> int:
+def _least(op: ops.Op, sizes: dict[int, int]) -> int:
     match op:
         case ops.Primitive():
             return _LEAST.get(op.kind, 1)
@@ -74,130 +113,18 @@ def _least(op: ops.Op, sizes: list[int]) -> int:
             return 1
 
 
-def _sized(op: ops.Op, sizes: list[int]) -> ops.Op:
-    match op:
-        case ops.Array():
-            return ops.Array(_sized(op.items, sizes), _least(op.items, sizes))
-        case ops.Map():
-            return ops.Map(_sized(op.values, sizes), 1 + _least(op.values, sizes))
-        case ops.Union():
-            return ops.Union(tuple(_sized(branch, sizes) for branch in op.branches), op.choices)
-        case ops.Skip():
-            return ops.Skip(_sized(op.op, sizes))
-        case _:
-            return op
-
-
-def _sized_field(each: ops.FieldPlan, sizes: list[int]) -> ops.FieldPlan:
-    op = _sized(each.op, sizes)
-    return each if op is each.op else evolve(each, op=op)  # most are leaves; `evolve` takes long
-
-
-def _below(record: ops.RecordPlan) -> set[int]:
-    """Return the records that a record directly leads to."""
-    found: set[int] = set()
-    pending = [each.op for each in record.fields]
-    while pending:
-        op = pending.pop()
-        if isinstance(op, ops.Record):
-            found.add(op.index)
-        pending.extend(ops.parts(op))
-    return found
-
-
-def _recursive_records(plan: ops.Plan) -> set[int]:
-    """Return the records that can contain themselves."""
-    below = [_below(record) for record in plan.records]
-    recursive = set()
-    for index in range(len(plan.records)):
-        seen: set[int] = set()
-        pending = list(below[index])
-        while pending:
-            current = pending.pop()
-            if current not in seen:
-                seen.add(current)
-                pending.extend(below[current])
-        if index in seen:
-            recursive.add(index)
-    return recursive
-
-
-def _mutable_records(plan: ops.Plan) -> set[int]:
-    """Return the records whose instances could be changed, or are not ours to share."""
-    mutable = {i for i, record in enumerate(plan.records) if record.build == "call"}
-    while True:
-        more = {
-            index
-            for index, record in enumerate(plan.records)
-            if index not in mutable and any(_is_mutable(each.op, mutable) for each in record.fields)
-        }
-        if not more:
-            return mutable
-        mutable |= more
-
-
-def _is_mutable(op: ops.Op, mutable: set[int]) -> bool:
-    match op:
-        case ops.Map():
-            return True
-        case ops.Record():
-            return op.index in mutable
-        case _:
-            return any(_is_mutable(part, mutable) for part in ops.parts(op))
-
-
-def is_large(plan: ops.Plan) -> bool:
-    """Whether a plan has so many fields that the time to compile it counts."""
-    return sum(len(record.fields) for record in plan.records) > _LARGE
-
-
-def inlined_records(plan: ops.Plan) -> set[int]:
-    """Return the records that a compiler may write out in place: small ones, or used once.
-
-    Others become functions, so that the text grows with the plan and not with its paths.
-    """
-    uses = [0] * len(plan.records)
-    for op in _all_ops(plan):
-        if isinstance(op, ops.Record):
-            uses[op.index] += 1
-    inlined: set[int] = set()
-    weights: dict[int, int] = {}
-
-    def weigh(op: ops.Op) -> int:
-        if isinstance(op, ops.Record):
-            return weights[op.index] if op.index in inlined else 1
-        return 1 + sum(map(weigh, ops.parts(op)))
-
-    for index in _inner_first(plan):
-        record = plan.records[index]
-        weights[index] = 1 + sum(weigh(each.op) for each in record.fields)
-        once = uses[index] <= 1 and weights[index] <= _MUCH
-        if not record.recursive and (once or weights[index] <= _LITTLE):
-            inlined.add(index)
-    return inlined
-
-
-def _all_ops(plan: ops.Plan) -> list[ops.Op]:
-    found: list[ops.Op] = []
-    pending = [plan.root, *(each.op for record in plan.records for each in record.fields)]
-    while pending:
-        op = pending.pop()
-        found.append(op)
-        pending.extend(ops.parts(op))
-    return found
-
-
-def _inner_first(plan: ops.Plan) -> list[int]:
-    """Return the records so that each comes after those it contains, as far as that can be."""
-    order: dict[int, None] = {}
+def _is_mutable(plan: ops.Plan, op: ops.Op) -> bool:
+    """Tell whether a value could be changed, or holds one that is not ours to share."""
+    found = [op]
     seen: set[int] = set()
-    pending = [(index, False) for index in range(len(plan.records))]
-    while pending:
-        index, done = pending.pop()
-        if done:
-            order[index] = None
-        elif index not in seen:
-            seen.add(index)
-            pending.append((index, True))
-            pending.extend((inner, False) for inner in _below(plan.records[index]))
-    return list(order)
+    for each in found:  # grows while it runs
+        found += ops.parts(each)
+        if isinstance(each, ops.Map):
+            return True
+        if isinstance(each, ops.Record) and each.index not in seen:
+            seen.add(each.index)
+            record = plan.records[each.index]
+            if record.build == "call":
+                return True
+            found += [op for _, op, _, _ in record.fields]
+    return False

@@ -49,9 +49,9 @@ class _WriteAs(Lowering):
             case actions.ReadEnum():
                 return self.symbols(node)
             case actions.ReadArray():
-                return ops.Array(self.node(node.items, own.items))  # type: ignore[union-attr]
+                return self.array(self.node(node.items, own.items))  # type: ignore[union-attr]
             case actions.ReadMap():
-                return ops.Map(self.node(node.values, own.values))  # type: ignore[union-attr]
+                return self.map(self.node(node.values, own.values))  # type: ignore[union-attr]
             case actions.ReadBranch():
                 branches: list[ops.Op] = [_NEVER] * len(node.reader.branches)
                 branches[node.index] = self.node(node.value, own)
@@ -118,13 +118,12 @@ class _WriteAs(Lowering):
             except IncompatibleSchemaError as error:
                 error.path = error.path or f"{resolved.path}/fields/{each.index}"
                 raise
-            placed[each.index] = ops.FieldPlan(
-                field.name, op, shape.attributes[position], shape.arguments[position]
-            )
+            attribute, argument = shape.attributes[position], shape.arguments[position]
+            placed[each.index] = (field.name, op, attribute, argument)
         for index in resolved.defaults:
             added = other.fields[index]
             data = ops.Constant(default_bytes(added.schema, added.default))
-            placed[index] = ops.FieldPlan(added.name, data)
+            placed[index] = (added.name, data, None, None)
         fields = tuple(placed[index] for index in range(len(other.fields)))
         return ops.RecordPlan(own.name, fields, shape.build, cls, presets=shape.presets)
 

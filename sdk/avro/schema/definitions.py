@@ -118,15 +118,14 @@ def read_field(
     source: Mapping[str, Any], schema: Schema, path: str, defects: Defects, *, strict: bool
 ) -> FieldSchema:
     """Make a field whose name is good and whose type was parsed."""
-    made = FieldSchema(
-        name=source["name"],
-        schema=schema,
-        default=source.get("default", NO_DEFAULT),
-        aliases=read_aliases(source, path, defects, checked=strict),
-        doc=text_or_none(source.get("doc")),
-        order=_read_order(source, path, defects),
-        props={key: value for key, value in source.items() if key not in _FIELD_KEYS},
-    )
+    made = FieldSchema(source["name"], schema)
+    if len(source) == 2:  # most fields have only a name and a type
+        return made
+    made.default = source.get("default", NO_DEFAULT)
+    made.aliases = read_aliases(source, path, defects, checked=strict)
+    made.doc = text_or_none(source.get("doc"))
+    made.order = _read_order(source, path, defects)
+    made.props = {key: value for key, value in source.items() if key not in _FIELD_KEYS}
     if schema.type in ("float", "double") and isinstance(made.default, str):
         number = java_double(made.default)
         if number is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from attrs import frozen
 
@@ -31,7 +32,7 @@ class JsonDocument:
     duplicates: tuple[tuple[dict[str, Any], str], ...] = ()
 
 
-def read_json(text: str) -> JsonDocument:
+def read_json(text: str, *, find_duplicates: bool = True) -> JsonDocument:
     """Read JSON in which ``/* */`` and ``//`` comments may stand, as Java's parser allows.
 
     Raises:
@@ -47,9 +48,8 @@ def read_json(text: str) -> JsonDocument:
         return built
 
     try:
-        value = json.loads(
-            without_comments(text), object_pairs_hook=build, parse_constant=_refuse_constant
-        )
+        decoder = _decoder(build) if find_duplicates else _PLAIN_DECODER
+        value = decoder.decode(without_comments(text))
     except json.JSONDecodeError as error:
         raise InvalidSchemaError(
             f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}",
@@ -79,8 +79,6 @@ def without_comments(text: str) -> str:
 
 def is_deeper(value: Any, limit: int) -> bool:
     """Tell whether arrays and objects nest more than so many levels, without recursion."""
-    if isinstance(value, str):
-        return False
     level = [value]
     for _ in range(limit + 1):
         level = [
@@ -120,6 +118,13 @@ def locate(text: str, path: str) -> tuple[int, int]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _decoder(build: Callable[[list[tuple[str, Any]]], Any] | None = None) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=build, parse_constant=_refuse_constant)
+
+
+_PLAIN_DECODER: Final = _decoder()
 
 
 def _value_start(text: str, position: int) -> int:

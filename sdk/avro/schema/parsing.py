@@ -45,6 +45,7 @@ from sdk.avro.schema.names import (
 from sdk.errors import InvalidSchemaError
 
 _STRUCTURE = frozenset(("type", "fields", "items", "values"))
+_OBJECT = (dict, Mapping)  # the first alone is told without asking an abstract class
 
 Reference = str | Mapping[str, Any] | NamedSchema
 
@@ -121,7 +122,7 @@ def _parse(
                 remedy="raise the limit max_schema_length if the schema can be trusted",
                 path="",
             )
-        document = read_json(source)  # holds the objects whose ids follow
+        document = read_json(source, find_duplicates=strict)  # holds the objects whose ids follow
         value = document.value
         for holder, key in document.duplicates:
             parser.duplicates.setdefault(id(holder), []).append(key)
@@ -174,12 +175,12 @@ class _Parser:
 
     def declare(self, source: Any, namespace: str, depth: int) -> None:
         """Make an empty node for each definition, so that references may come before it."""
-        if depth > self.max_depth:
+        if isinstance(source, str) or depth > self.max_depth:
             return
         if isinstance(source, list):
             for branch in source:
                 self.declare(branch, namespace, depth + 1)
-        elif isinstance(source, Mapping):
+        elif isinstance(source, _OBJECT):
             kind = source.get("type")
             if kind == "array":
                 self.declare(source.get("items"), namespace, depth + 1)
@@ -190,9 +191,10 @@ class _Parser:
                 if name not in self.known and name not in self.declared:
                     self.declared[name] = definitions.empty_node(kind, name)
                 fields = source.get("fields") if kind in ("record", "error") else None
+                inner = namespace_of(name)
                 for each in fields if isinstance(fields, list) else ():
-                    if isinstance(each, Mapping):
-                        self.declare(each.get("type"), namespace_of(name), depth + 1)
+                    if isinstance(each, _OBJECT):
+                        self.declare(each.get("type"), inner, depth + 1)
 
     def schema(self, source: Any, namespace: str, path: str, depth: int) -> Schema:
         if depth > self.max_depth:
@@ -201,7 +203,7 @@ class _Parser:
             return self.reference(source, namespace, path)
         if isinstance(source, list):
             return self.union(source, namespace, path, depth)
-        if not isinstance(source, Mapping):
+        if not isinstance(source, _OBJECT):
             message = f"{shown(source)} is not a schema"
             return self.broken(path, message, "give a type name, an object or a union")
         self.check_keys(source, path)
@@ -318,9 +320,10 @@ class _Parser:
             return
         fields: list[FieldSchema] = []
         names: set[str] = set()
+        namespace = namespace_of(node.name)
         for index, each in enumerate(sources):
             below = f"{path}/fields/{index}"
-            made = self.field(each, namespace_of(node.name), below, depth)
+            made = self.field(each, namespace, below, depth)
             if made is None:
                 continue
             if made.name in names:
@@ -333,7 +336,7 @@ class _Parser:
             definitions.check_alias_conflicts(node, path, self.defects)
 
     def field(self, source: Any, namespace: str, path: str, depth: int) -> FieldSchema | None:
-        if not isinstance(source, Mapping):
+        if not isinstance(source, _OBJECT):
             self.defects.error(path, f"{shown(source)} is not a field", "give an object")
             return None
         self.check_keys(source, path)
@@ -361,7 +364,9 @@ class _Parser:
             message = f"key {key} occurs twice in one object"
             self.defects.error(path + pointer(key), message, "remove one")
         for key, value in source.items():
-            if key not in _STRUCTURE and is_deeper(value, self.max_depth):
+            if isinstance(value, str) or key in _STRUCTURE:
+                continue
+            if is_deeper(value, self.max_depth):
                 self.defects.error(path + pointer(key), "nested too deeply", "flatten the value")
 
     def check_redefinitions(self) -> None:

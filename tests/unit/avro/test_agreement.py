@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sdk import avro
 from sdk.avro import Limits
 from sdk.avro.codec.codecs import binding
-from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.lowering import encode_plan
 from sdk.avro.codec.plan import Plan
+from sdk.avro.codec.reading_from import decode_plan
 from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema
 from sdk.errors import IncompatibleSchemaError

@@ -9,7 +9,8 @@ from typing import Any
 
 from sdk.avro.codec.codecs import binding
 from sdk.avro.codec.compiled import compile_decoder, compile_encoder
-from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.lowering import encode_plan
+from sdk.avro.codec.reading_from import decode_plan
 from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.avro.resolution.resolver import resolve
 from sdk.avro.schema import parse_schema

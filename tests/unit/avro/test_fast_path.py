@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from sdk import avro
 from sdk.avro import Duration
 from sdk.avro.codec.codecs import binding
-from sdk.avro.codec.lowering import decode_plan, encode_plan
+from sdk.avro.codec.lowering import encode_plan
 from sdk.avro.codec.plan import Plan
+from sdk.avro.codec.reading_from import decode_plan
 from sdk.avro.resolution.resolver import resolve
 from tests.unit.avro.events import (
     LOGICAL,

@@ -14,9 +14,9 @@ from typing import Any
 from sdk.avro.codec import interpreter
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec.compiled import bulk
+from sdk.avro.codec.compiled.inlining import inlined_records, is_large
 from sdk.avro.codec.compiled.leaf_readers import LeafReaders, Store
 from sdk.avro.codec.plan import Op, Plan, check_version
-from sdk.avro.codec.plan_analysis import inlined_records, is_large
 from sdk.avro.limits import Limits
 
 Fallback = Callable[[bytes, int, Exception], Any]
@@ -218,12 +218,12 @@ class _Decoder(LeafReaders):
             assert attribute is not None
             return code.value(getattr(record.cls, attribute).__set__, "s")
 
-        for each in record.fields:
-            if isinstance(each.op, ops.Skip):
-                self.skip(each.op.op)
+        for _, op, attribute, _ in record.fields:
+            if isinstance(op, ops.Skip):
+                self.skip(op.op)
                 continue
-            put = setter(each.attribute)
-            self.read(each.op, lambda value, put=put: f"{put}({instance}, {value})")  # type: ignore[misc]
+            put = setter(attribute)
+            self.read(op, lambda value, put=put: f"{put}({instance}, {value})")  # type: ignore[misc]
         for default in record.defaults:
             value = self.default(default)
             code.line(f"{setter(default.attribute)}({instance}, {value})")
@@ -236,12 +236,12 @@ class _Decoder(LeafReaders):
         code = self.code
         values = code.local("w")
         code.line(f"{values} = {{}}")
-        for each in record.fields:
-            if isinstance(each.op, ops.Skip):
-                self.skip(each.op.op)
+        for _, op, _, argument in record.fields:
+            if isinstance(op, ops.Skip):
+                self.skip(op.op)
                 continue
-            key = code.value(each.argument)
-            self.read(each.op, lambda value, key=key: f"{values}[{key}] = {value}")  # type: ignore[misc]
+            key = code.value(argument)
+            self.read(op, lambda value, key=key: f"{values}[{key}] = {value}")  # type: ignore[misc]
         for default in record.defaults:
             key = code.value(default.argument)
             code.line(f"{values}[{key}] = {self.default(default)}")
@@ -309,14 +309,14 @@ class _Decoder(LeafReaders):
     def skip_record(self, op: ops.Record) -> None:
         record = self.plan.records[op.index]
         if op.index in self.inlined and not self.code.is_deep:
-            for each in record.fields:
-                self.skip(each.op)
+            for _, each, _, _ in record.fields:
+                self.skip(each)
             return
 
         def body() -> None:
             self.enter(record)
-            for each in record.fields:
-                self.skip(each.op)
+            for _, each, _, _ in record.fields:
+                self.skip(each)
             self.code.line("v = None")
 
         self.call(op, ("skip record", op.index), body, lambda v: f"v = {v}")

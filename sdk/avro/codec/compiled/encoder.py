@@ -17,10 +17,10 @@ from typing import Any, Final
 from sdk.avro.codec import interpreter
 from sdk.avro.codec import plan as ops
 from sdk.avro.codec.compiled import bulk
+from sdk.avro.codec.compiled.inlining import inlined_records, is_large
 from sdk.avro.codec.compiled.leaf_writers import LeafWriters, length_piece
 from sdk.avro.codec.compiled.source import Source
 from sdk.avro.codec.plan import Op, Plan, check_version
-from sdk.avro.codec.plan_analysis import inlined_records, is_large
 from sdk.avro.codec.wire import long_bytes
 from sdk.avro.limits import Limits
 
@@ -101,7 +101,9 @@ class _Encoder(LeafWriters):
                 return few and all(map(self.is_simple, op.branches))
             case ops.Record():
                 fields = self.plan.records[op.index].fields
-                return op.index in self.inlined and all(self.is_simple(x.op) for x in fields)
+                return op.index in self.inlined and all(
+                    self.is_simple(each) for _, each, _, _ in fields
+                )
         return True
 
     def weight(self, op: Op) -> int:
@@ -110,7 +112,8 @@ class _Encoder(LeafWriters):
             case ops.Union():
                 return 1 + max(map(self.weight, op.branches), default=0)
             case ops.Record() if op.index in self.inlined:
-                return sum(self.weight(each.op) for each in self.plan.records[op.index].fields)
+                fields = self.plan.records[op.index].fields
+                return sum(self.weight(each) for _, each, _, _ in fields)
         return 2
 
     def flush(self) -> None:
@@ -268,8 +271,8 @@ class _Encoder(LeafWriters):
 
     def fields(self, record: ops.RecordPlan, name: str) -> None:
         self.expect(name, self.code.value(record.cls))
-        for each in record.fields:
-            self.write(each.op, f"{name}.{each.attribute}")
+        for _, op, attribute, _ in record.fields:
+            self.write(op, f"{name}.{attribute}")
 
 
 def _bulk(op: ops.Array) -> tuple[Callable[..., bytes], dict[str, Any]] | None:

@@ -214,12 +214,12 @@ class _Reader:
         start = self.position
         self.enter(record, start)
         values = {}
-        for each in record.fields:
-            self.path.append(f".{each.name}")
-            value = _READERS[type(each.op)](self, each.op)
+        for name, part, attribute, _ in record.fields:
+            self.path.append(f".{name}")
+            value = _READERS[type(part)](self, part)
             self.path.pop()
-            if each.attribute is not None:
-                values[each.attribute] = value
+            if attribute is not None:
+                values[attribute] = value
         for default in record.defaults:
             plan = ops.Plan(self.plan.event, default.op, self.plan.records)
             values[default.attribute] = read(plan, default.data)
@@ -234,9 +234,10 @@ class _Reader:
     def build(self, record: ops.RecordPlan, values: dict[str, Any], start: int) -> Any:
         assert record.cls is not None
         if record.build == "call":
-            steps: tuple[Any, ...] = (*record.fields, *record.defaults)
+            names = {argument: name for _, _, name, argument in record.fields if argument and name}
+            names |= {each.argument: each.attribute for each in record.defaults}
             try:
-                return record.cls(**{x.argument: values[x.attribute] for x in steps if x.attribute})
+                return record.cls(**{argument: values[name] for argument, name in names.items()})
             except Exception as error:  # noqa: BLE001 - the class's own hooks may raise anything
                 self.fail(f"{record.cls.__name__} refuses the values: {error}", start, error)
         instance = object.__new__(record.cls)
@@ -277,8 +278,8 @@ class _Reader:
             case ops.Record():
                 record = self.plan.records[op.index]
                 self.enter(record, start)
-                for each in record.fields:
-                    self.skip_over(each.op)
+                for _, part, _, _ in record.fields:
+                    self.skip_over(part)
                 self.depth -= record.recursive
 
 

@@ -146,10 +146,10 @@ class _Writer:
         self.depth += record.recursive
         if self.depth > self.limits.max_depth:
             self.fail(f"more than {self.limits.max_depth} records inside each other")
-        for each in record.fields:
-            self.path.append(f".{each.name}")
-            item = None if each.attribute is None else getattr(value, each.attribute)
-            _WRITERS[type(each.op)](self, each.op, item)
+        for name, part, attribute, _ in record.fields:
+            self.path.append(f".{name}")
+            item = None if attribute is None else getattr(value, attribute)
+            _WRITERS[type(part)](self, part, item)
             self.path.pop()
         self.depth -= record.recursive
 
