@@ -33,11 +33,11 @@ def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
 
 def _refusals(new: Unit, old: Unit, level: str, check: VersionCheck) -> Iterator[Finding]:
     reader, writer = (new, old) if check.direction == "backward" else (old, new)
-    pair = f"v{reader.root.version} cannot read what v{writer.root.version} wrote, as {level} asks"
+    pair = f"v{reader.root.version} cannot read v{writer.root.version}, which {level} requires"
     verdict = "; ".join(
-        f"{who} {'accepts' if accepts else 'refuses'} it"
+        f"{who} {'accepts' if accepts else 'rejects'} it"
         for who, accepts in (
-            ("a registry", check.result.registry_accepts),
+            ("the registry", check.result.registry_accepts),
             ("our reader", check.result.reader_accepts),
         )
     )
@@ -59,8 +59,8 @@ def _refusals(new: Unit, old: Unit, level: str, check: VersionCheck) -> Iterator
             place.column,
             place.pointer,
             f"{pair}: {reason} ({verdict})",
-            f"change v{new.root.version} so that both read it: give new fields a default, keep old "
-            "types and symbols; or set another compatibility level in event.toml",
+            f"change v{new.root.version} so that both accept it: give new fields defaults, keep "
+            "old types and symbols; or set another compatibility level in event.toml",
         )
 
 

@@ -1,4 +1,4 @@
-"""The whole way in one process: schema → class → registry → Kafka → consumer, nothing installed.
+"""Everything in one process: schema → class → registry → Kafka → consumer, nothing to install.
 
 python samples/demo.py
 """
@@ -32,7 +32,7 @@ _BOLD, _DIM, _GREEN, _PLAIN = (
 
 def main() -> int:
     """Run the demo; exit code 0 when every event has come back."""
-    # The demo tells what happens; of the log, only what needs attention is to be seen.
+    # The demo prints what happens; only warnings and errors of the log are shown.
     os.environ.setdefault("SDK_LOGGING__LEVEL", "ERROR")
     started = time.monotonic()
     with open_messaging("embedded") as messaging:
@@ -48,14 +48,14 @@ def main() -> int:
         return 1
     print(
         f"\n{_GREEN}Done{_PLAIN} in {seconds:.1f} s: {COUNT} events of two versions, read as one"
-        " class. Broker and registry lived in this process and are gone now.\n"
-        f"{_DIM}The same code speaks to your own cluster: see samples/settings.toml.{_PLAIN}"
+        " class. Broker and registry ran in this process and have ended.\n"
+        f"{_DIM}The same code works with your own cluster: see samples/settings.toml.{_PLAIN}"
     )
     return 0
 
 
 def show_contracts(messaging: Messaging) -> None:
-    """Tell which classes were generated from which schema files."""
+    """Print which classes were generated from which schema files."""
     _title("1  Contracts", "generated from schemas/ by codegen/generate.py")
     before: set[str] = set()
     for event_class in messaging.catalog.versions("OrderCreated"):
@@ -68,7 +68,7 @@ def show_contracts(messaging: Messaging) -> None:
 
 
 def show_registry(messaging: Messaging) -> None:
-    """Tell what the registry knows after `warm_up` has registered the schemas."""
+    """Print what the registry contains after `warm_up` has registered the schemas."""
     _title("2  Schema Registry", messaging.settings.registry.url[0])
     for subject in ("common.Currency", "orders.OrderCreated"):
         level = _ask(messaging, f"config/{subject}")["compatibilityLevel"]
@@ -93,7 +93,7 @@ def show_published(messaging: Messaging) -> None:
 
 
 class Received:
-    """The orders that a consumer in a thread of its own has read."""
+    """The orders that a consumer in a background thread has read."""
 
     def __init__(self, messaging: Messaging) -> None:
         self._read: list[tuple[OrderCreated, Context]] = []
@@ -104,7 +104,7 @@ class Received:
         self._thread.start()
 
     def wait(self) -> bool:
-        """Print what was read; return whether all of it came."""
+        """Print the orders; return whether all were read."""
         self._thread.join(30)
         self._consumer.stop()
         _title("4  Consumed", "every one as contracts.orders.OrderCreated, the newest version")

@@ -39,11 +39,11 @@ class Orders:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connect when the server starts; stop consuming and deliver what is queued when it ends."""
+    """Connect when the server starts; stop consuming and deliver queued records when it ends."""
     async with open_messaging(None) as messaging:
         await asyncio.to_thread(messaging.warm_up, OrderCreated)
         app.state.messaging = messaging
-        # /ops/live, /ops/ready and /ops/status for Kubernetes, and /ops/metrics where they are on.
+        # /ops/live, /ops/ready and /ops/status for Kubernetes, and /ops/metrics if enabled.
         app.mount("/ops", StatusApp(messaging.status, metrics=messaging.metrics).asgi)
         app.state.orders = Orders()
         app.state.consumer = messaging.consumer().handle(OrderCreated, app.state.orders.remember)
@@ -78,7 +78,7 @@ async def show(order_id: UUID) -> dict[str, str]:
 
 @app.get("/ready")
 async def ready(response: Response) -> dict[str, bool]:
-    """Tell the load balancer whether the consumer has joined its group and keeps up."""
+    """Report to the load balancer whether the consumer is ready."""
     consumer: Consumer = app.state.consumer
     response.status_code = 200 if consumer.ready() else 503
     return {"ready": consumer.ready()}

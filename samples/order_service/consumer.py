@@ -26,7 +26,7 @@ OnOrder = Callable[[OrderCreated, Context], None]
 def order_consumer(
     messaging: Messaging, on_order: OnOrder, *, count: int | None = None, group: str | None = None
 ) -> Consumer:
-    """Return a consumer that hands over orders and stops by itself after ``count`` of them.
+    """Return a consumer that passes orders on and stops after ``count`` of them.
 
     Args:
         messaging: The connection.

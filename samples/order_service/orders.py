@@ -30,26 +30,26 @@ def open_messaging(environment: str | None) -> Messaging:
 
 
 def stop_printing() -> None:
-    """Let what is still printed go nowhere: who read it, such as ``head``, has gone."""
+    """Discard further output: its reader, such as ``head``, has exited."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def first_order() -> v1.OrderCreated:
-    """Make up an order as version 1 knows it."""
+    """Create a random order of version 1."""
     return v1.OrderCreated(
         order_id=_new_id(), created_at=datetime.now(UTC), total_amount=_total(_basket())
     )
 
 
 def new_order(order_id: UUID, total_amount: Decimal) -> v2.OrderCreated:
-    """Return an order of the newest version with nothing but what it needs."""
+    """Return an order of the newest version with only the required fields."""
     return v2.OrderCreated(
         order_id=order_id, created_at=datetime.now(UTC), total_amount=total_amount
     )
 
 
 def grown_order() -> v2.OrderCreated:
-    """Make up an order with all that version 2 added."""
+    """Create a random order with all fields of version 2."""
     basket = _basket()
     return v2.OrderCreated(
         order_id=_new_id(),

@@ -24,7 +24,7 @@ _KINDS: dict[int | None, tuple[Callable[[], Event], ...]] = {
 
 
 def publish(messaging: Messaging, count: int, version: int | None = None) -> Iterator[Delivery]:
-    """Publish made-up orders and yield each delivery, acknowledged, in order.
+    """Publish random orders and yield each acknowledged delivery in order.
 
     Args:
         messaging: The connection.
@@ -41,7 +41,7 @@ def publish(messaging: Messaging, count: int, version: int | None = None) -> Ite
 
 
 def main() -> int:
-    """Run the command; exit code 0, or 1 when Kafka, the registry or the settings say no."""
+    """Run the command; exit code 0, or 1 for errors of Kafka, the registry or the settings."""
     parser = argparse.ArgumentParser(description="Publish OrderCreated events.")
     parser.add_argument("--count", type=int, default=10, help="how many events (default 10)")
     parser.add_argument(

@@ -77,7 +77,7 @@ class Shared(Generic[T]):
 def warn_once() -> None:
     """Warn, once in a process, that what is embedded keeps nothing."""
     logger.warning(
-        "the embedded broker and registry keep nothing: messages and schemas are gone when this "
+        "the embedded broker and registry keep nothing: messages and schemas are lost when this "
         "process ends"
     )
 

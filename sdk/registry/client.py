@@ -194,7 +194,7 @@ class RegistryClient:
     def _ask_each(
         self, doing: str, method: str, path: str, body: bytes | None, where: dict[str, Any]
     ) -> Answer:
-        """Ask one registry after the other until one is not out of order."""
+        """Try one URL after the other until one is available."""
         count = len(self._servers)
         first = self._preferred
         for attempt in range(count):
@@ -203,10 +203,11 @@ class RegistryClient:
             index = (first + attempt) % count
             failure: SdkError
             cause: Exception | None = None
+            server = self._servers[index]
             try:
-                answer = self._servers[index].request(method, path, body)
+                answer = server.request(method, path, body)
             except (OSError, HTTPException) as error:
-                failure, cause = unreachable(error, doing, where), error
+                failure, cause = unreachable(error, doing, where, server.address), error
             else:
                 if 200 <= answer.status < 300:
                     self._preferred = index

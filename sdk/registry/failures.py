@@ -74,12 +74,16 @@ def classified(
         return SchemaNotFoundError(text, remedy="check registry.url and its path", **context)
     if status == 404:
         return RegistryUnavailableError(
-            text, remedy="check registry.url and its path; no registry answers so", **context
+            text,
+            remedy="check registry.url and its path; this is not a registry's answer",
+            **context,
         )
     return RegistryRefusedError(text, remedy=_remedy(status, code), **context)
 
 
-def unreachable(error: BaseException, doing: str, where: Mapping[str, Any]) -> RegistryError:
+def unreachable(
+    error: BaseException, doing: str, where: Mapping[str, Any], address: str = ""
+) -> RegistryError:
     """Return our error for a request that got no answer."""
     reason = _one_line(str(error)) or type(error).__name__
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
@@ -89,7 +93,7 @@ def unreachable(error: BaseException, doing: str, where: Mapping[str, Any]) -> R
             **where,
         )
     return RegistryUnavailableError(
-        f"cannot {doing}: the registry cannot be reached: {reason}",
+        f"cannot {doing}: the registry {address and f'at {address} '}cannot be reached: {reason}",
         remedy="check registry.url and the network",
         **where,
     )
@@ -106,9 +110,9 @@ def unusable(doing: str, where: Mapping[str, Any]) -> RegistryUnavailableError:
 
 def _remedy(status: int, code: int | None) -> str | None:
     if status in {401, 403}:
-        return "check the credentials in the registry table and what they are allowed to do"
+        return "check the credentials in the registry table and their permissions"
     if code == 42205:
-        return "the registry, or this subject, is in a mode that takes no changes"
+        return "the registry, or this subject, is in a read-only mode"
     if status < 400:
         return "check registry.url: it redirects elsewhere"
     return None

@@ -27,7 +27,7 @@ _JSON_BODY: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 @frozen(kw_only=True)
 class Answer:
-    """A server's answer, whatever its status."""
+    """A server's response, of any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,11 +39,14 @@ class HttpClient:
     """Sends requests to one server. Safe for use by many threads, and after a fork.
 
     Args:
-        url: Where the server's paths begin, ``http://`` or ``https://``.
+        url: Base URL, ``http://`` or ``https://``.
         timeout: How long the server may take to connect and to answer, seconds.
         headers: Sent with every request.
         tls: For ``https://``.
-        proxy: The way to the server, or None for the direct one.
+        proxy: The proxy to use, or None.
+
+    Attributes:
+        address: ``host:port`` of the server.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class HttpClient:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.address = f"{self._host}:{self._port}"
         self._path = parts.path.rstrip("/")
         self._timeout = timeout
         self._headers = dict(headers)
@@ -74,7 +78,7 @@ class HttpClient:
 
         Raises:
             OSError: The server cannot be reached, or did not answer in time.
-            HTTPException: What answered does not speak HTTP.
+            HTTPException: The answer is not HTTP.
         """
         deadline = time.monotonic() + self._timeout
         while True:

@@ -216,8 +216,10 @@ def _choose(
     if name in _NAMES or (name not in _WELL_KNOWN and not addressed):
         raise ConfigurationError(
             f"environment {label} is unknown: there is no settings file, "
-            "and no variable says where Kafka is",
-            remedy=suggest(name, _WELL_KNOWN, "set SDK_KAFKA__BOOTSTRAP_SERVERS, or add a file"),
+            "and no variable names the brokers",
+            remedy=suggest(
+                name, _WELL_KNOWN, "set SDK_KAFKA__BOOTSTRAP_SERVERS, or add a settings file"
+            ),
         )
     return name
 

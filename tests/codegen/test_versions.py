@@ -90,8 +90,8 @@ def test_an_incompatible_version_is_refused_with_reason_and_path(tree: Tree) -> 
     done = tree.run()
     assert done.status == 1
     assert "shop/Order/v2.avsc:10:5 /fields/1" in done.err
-    assert "v2 cannot read what v1 wrote, as BACKWARD_TRANSITIVE asks" in done.err
-    assert "a registry refuses it; our reader refuses it" in done.err
+    assert "v2 cannot read v1, which BACKWARD_TRANSITIVE requires" in done.err
+    assert "the registry rejects it; our reader rejects it" in done.err
 
 
 def test_what_only_our_reader_refuses_is_told_apart(tree: Tree) -> None:
@@ -104,7 +104,7 @@ def test_what_only_our_reader_refuses_is_told_apart(tree: Tree) -> None:
     tree.write({"shop/Money/v1.avsc": amount(2), "shop/Money/v2.avsc": amount(4)})
     done = tree.run()
     assert done.status == 1
-    assert "a registry accepts it; our reader refuses it" in done.err
+    assert "the registry accepts it; our reader rejects it" in done.err
 
 
 def test_transitive_levels_compare_all_pairs(tree: Tree) -> None:
@@ -121,8 +121,8 @@ def test_transitive_levels_compare_all_pairs(tree: Tree) -> None:
     tree.write(level("BACKWARD_TRANSITIVE"))
     done = tree.run()
     assert done.status == 1
-    assert "v3 cannot read what v1 wrote" in done.err
-    assert "v3 cannot read what v2 wrote" not in done.err
+    assert "v3 cannot read v1" in done.err
+    assert "v3 cannot read v2" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 from attrs import evolve
@@ -124,7 +125,7 @@ def test_a_readonly_registry_serves_what_is_registered_already(
     server.mode = "READONLY"
 
     assert connect(auto_register=True).registered("orders", ORDER).version == 1
-    with pytest.raises(RegistryRefusedError, match="takes no changes") as caught:
+    with pytest.raises(RegistryRefusedError, match="read-only mode") as caught:
         connect(auto_register=True).registered("m", contract("shop.Money", "other"))
     assert caught.value.error_code == 42205
 
@@ -347,7 +348,9 @@ def test_an_outage_is_retried_by_the_policy_and_by_nobody_else(
     """Two retries make three attempts in all, with the policy's waits between them."""
     with RegistryServer() as gone:
         dead = gone.url
-    with pytest.raises(RegistryUnavailableError, match="cannot be reached"):
+    with pytest.raises(
+        RegistryUnavailableError, match=rf"at {urlsplit(dead).netloc} cannot be reached"
+    ):
         connect(dead, retries=2).fetch(1)
     assert waits == [0.01, 0.02]
 
