@@ -122,8 +122,8 @@ def _told(answer: Answer) -> tuple[int | None, str]:
     """Return the registry's own code and words; of an HTML page, its title."""
     text = answer.body.decode(errors="replace")
     try:
-        answer = json.loads(text)
-        code, words = answer["error_code"], str(answer.get("message") or "")
+        body = json.loads(text)
+        code, words = body["error_code"], str(body.get("message") or "")
     except (ValueError, LookupError, TypeError, AttributeError):
         return None, _one_line(_page_text(text))
     return code if type(code) is int and code > 0 else None, _one_line(words, 4 * _LONGEST)
