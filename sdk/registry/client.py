@@ -27,8 +27,7 @@ from sdk.registry.http import Answer, HttpClient
 from sdk.registry.proxies import proxy_for
 from sdk.registry.schemas import Reference, StoredSchema, StoredVersion
 from sdk.retry import RetryPolicy
-from sdk.settings import RegistryOptions
-from sdk.settings.options import TlsOptions
+from sdk.settings import RegistryOptions, TlsOptions
 
 T = TypeVar("T")
 

@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING
 from sdk.lazy import lazy_names
 from sdk.settings.checking import Scalar
 from sdk.settings.failures import DeadLetterOptions, FailuresOptions, RetryTopicsOptions
+from sdk.settings.observability import LoggingOptions, MetricsOptions, TracingOptions
 from sdk.settings.options import (
     ConsumerOptions,
     InPlaceRetryOptions,
     KafkaOptions,
-    LoggingOptions,
-    MetricsOptions,
     ProducerOptions,
     RegistryOptions,
     RetryOptions,
     RoutingOptions,
-    SaslOptions,
     Settings,
-    TlsOptions,
     TopicOptions,
-    TracingOptions,
 )
+from sdk.settings.security import SaslOptions, TlsOptions
 
 if TYPE_CHECKING:
     from sdk.settings.loading import load_settings

@@ -14,56 +14,8 @@ from sdk.errors import ConfigurationError
 from sdk.settings import checking as checks
 from sdk.settings.checking import Scalar, WrittenOut
 from sdk.settings.failures import DeadLetterOptions, FailuresOptions, RetryTopicsOptions
-
-
-@frozen(kw_only=True)
-class TlsOptions:
-    """How the server's certificate is verified and, for mutual TLS, the client's is presented.
-
-    Attributes:
-        ca_location: File of trusted certificates (PEM); None means the system's.
-        certificate_location: Our own certificate (PEM).
-        key_location: Its private key (PEM).
-        key_password: Password of the private key.
-        verify: Check the certificate and host name; False only for experiments.
-    """
-
-    ca_location: str | None = field(default=None, validator=checks.filled)
-    certificate_location: str | None = field(default=None, validator=checks.filled)
-    key_location: str | None = field(default=None, validator=checks.filled)
-    key_password: str | None = field(default=None, repr=False, validator=checks.credential)
-    verify: bool = True
-
-    def __attrs_post_init__(self) -> None:
-        if (self.certificate_location is None) != (self.key_location is None):
-            raise ConfigurationError(
-                "certificate_location and key_location belong together",
-                path="key_location",
-                remedy="set both for mutual TLS, or neither",
-            )
-
-
-@frozen(kw_only=True)
-class SaslOptions:
-    """How we prove who we are to Kafka.
-
-    Attributes:
-        mechanism: ``PLAIN``, ``SCRAM-SHA-256``, ``SCRAM-SHA-512`` or ``OAUTHBEARER``.
-        username: For PLAIN and SCRAM.
-        password: For PLAIN and SCRAM.
-    """
-
-    mechanism: str = field(
-        validator=checks.one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
-    )
-    username: str | None = field(default=None, validator=[checks.filled, checks.credential])
-    password: str | None = field(default=None, repr=False, validator=checks.credential)
-
-    def __attrs_post_init__(self) -> None:
-        needed = ("username", "password") if self.mechanism != "OAUTHBEARER" else ()
-        for name in needed:
-            if getattr(self, name) is None:
-                raise ConfigurationError(f"is needed for {self.mechanism}", path=name)
+from sdk.settings.observability import LoggingOptions, MetricsOptions, TracingOptions
+from sdk.settings.security import SaslOptions, TlsOptions
 
 
 @frozen(kw_only=True)
@@ -364,90 +316,6 @@ class RoutingOptions:
     template: str = field(default="{domain}.{event_kebab}", validator=checks.topic_template)
     partitions: int | None = field(default=None, validator=checks.between(1, 100_000))
     provision: str = field(default="none", validator=checks.one_of("none", "create", "verify"))
-
-
-def _upper(level: str) -> str:
-    return level.upper()
-
-
-def _upper_values(levels: Mapping[str, str]) -> Mapping[str, str]:
-    return {name: level.upper() for name, level in levels.items()}
-
-
-@frozen(kw_only=True)
-class LoggingOptions:
-    """The ``[logging]`` table.
-
-    Attributes:
-        configure: Set up logging in `connect`; False leaves it to the application.
-        scope: ``sdk`` sets up the SDK's own loggers only, ``everything`` the root logger and
-            structlog too.
-        level: Minimum level.
-        overrides: Logger name → level.
-        format: ``console`` or ``json``.
-        thread_id: Add the thread id to each line.
-        machine_name: Add the host name to each line.
-        service: Name of the service on each line; by default what ``source`` ends with.
-        environment: Add the name of the environment to each line.
-        repeats: How many times the same warning is written within ``repeat_seconds``; further ones
-            are counted, and one line says how many they were. 0 writes all.
-        repeat_seconds: See ``repeats``.
-    """
-
-    configure: bool = False
-    scope: str = field(default="sdk", validator=checks.one_of("sdk", "everything"))
-    level: str = field(default="INFO", converter=_upper, validator=checks.log_levels)
-    overrides: Mapping[str, str] = field(
-        factory=dict, converter=_upper_values, validator=checks.log_levels
-    )
-    format: str = field(default="console", validator=checks.one_of("console", "json"))
-    thread_id: bool = True
-    machine_name: bool = True
-    service: str | None = field(default=None, validator=checks.filled)
-    environment: bool = True
-    repeats: int = field(default=10, validator=checks.at_least(0))
-    repeat_seconds: float = field(default=60.0, validator=checks.between(1, 86_400))
-
-
-@frozen(kw_only=True)
-class TracingOptions:
-    """The ``[tracing]`` table: spans by OpenTelemetry's API (extra ``otel``).
-
-    Attributes:
-        enabled: Make spans and pass their context on in headers; by default where `connect` is
-            given a tracer provider.
-        continue_trace: Let the span of a handler continue the publisher's trace; False begins a new
-            one that links to it.
-        commits: Make spans of commits, too.
-        message_key: Show keys of records, which are personal data as often as not.
-    """
-
-    enabled: bool | None = None
-    continue_trace: bool = True
-    commits: bool = True
-    message_key: bool = False
-
-
-@frozen(kw_only=True)
-class MetricsOptions:
-    """The ``[metrics]`` table.
-
-    Attributes:
-        enabled: Whether `connect` measures.
-        output: ``prometheus`` or ``opentelemetry``, whose exporters are the application's.
-        port: Where ``/metrics``, ``/live``, ``/ready`` and ``/status`` are served; None serves
-            nothing, and 0 takes a free port.
-        host: Address to listen at; ``0.0.0.0`` for probes from other machines.
-        statistics_interval_ms: How often librdkafka reports its statistics; 0 is never.
-    """
-
-    enabled: bool = False
-    output: str = field(
-        default="prometheus", validator=checks.one_of("prometheus", "opentelemetry")
-    )
-    port: int | None = field(default=None, validator=checks.between(0, 65_535))
-    host: str = field(default="127.0.0.1", validator=checks.filled)
-    statistics_interval_ms: int = field(default=0, validator=checks.between(0, 86_400_000))
 
 
 def _routes(value: TopicOptions | Iterable[TopicOptions]) -> tuple[TopicOptions, ...]:

@@ -10,8 +10,14 @@ import pytest
 from sdk.errors import AuthenticationError, ConfigurationError
 from sdk.kafka.producer import ConfluentProducer
 from sdk.redaction import shown
-from sdk.settings import KafkaOptions, ProducerOptions, RegistryOptions, SaslOptions, load_settings
-from sdk.settings.options import TlsOptions
+from sdk.settings import (
+    KafkaOptions,
+    ProducerOptions,
+    RegistryOptions,
+    SaslOptions,
+    TlsOptions,
+    load_settings,
+)
 
 SECRET = "s3cr3t-of-the-registry"
 VARIABLES = {"SDK_REGISTRY__URL": "http://localhost:1", "SDK_KAFKA__BOOTSTRAP_SERVERS": "h:1"}
