@@ -1,8 +1,8 @@
 """The standard headers: CloudEvents 1.0 in the Kafka binding's binary mode.
 
-Every attribute is a header with the prefix ``ce_`` and a UTF-8 value; the
-body stays what the serializer made. ``content-type`` has no prefix. Version numbers travel in the
-extension ``eventversion``, since CloudEvents has no attribute for them.
+Every attribute is a header with the prefix ``ce_`` and a UTF-8 value, except ``content-type``; the
+body is not changed. The version number is in the extension attribute ``eventversion``, since
+CloudEvents has no attribute for it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
-
-from attrs import field, frozen
 
 from sdk.events import EventInfo
 
@@ -163,73 +160,3 @@ def _subject(key: object) -> bytes | None:
         except UnicodeEncodeError:
             return None  # the key serializer refuses it, with a better message
     return str(key).encode() if isinstance(key, _TEXTUAL) else None
-
-
-@frozen(kw_only=True)
-class CloudEvent:
-    """The CloudEvents attributes of a record.
-
-    Attributes:
-        id: Unique within ``source``.
-        type: Full name of the event.
-        source: URI reference of the service that published it.
-        spec_version: Version of the CloudEvents specification, ``1.0``.
-        time: When it was published, aware; None where absent or no RFC 3339 time.
-        data_schema: URI of the schema.
-        subject: What it is about, such as the order's id.
-        content_type: Media type of the body.
-        extensions: All other attributes, without the prefix.
-    """
-
-    id: str
-    type: str
-    source: str
-    spec_version: str
-    time: datetime | None = None
-    data_schema: str | None = None
-    subject: str | None = None
-    content_type: str | None = None
-    extensions: Mapping[str, str] = field(factory=dict)
-
-    @property
-    def event_version(self) -> int | None:
-        """The SDK's version number of the event, if the publisher sends it."""
-        text = self.extensions.get("eventversion", "")
-        return int(text) if text.isascii() and text.isdigit() else None
-
-
-def read_cloud_event(headers: Iterable[_Header]) -> CloudEvent | None:
-    """Return the attributes that headers carry; of repeated headers the last counts.
-
-    Args:
-        headers: Of a record as it came from Kafka.
-
-    Returns:
-        The attributes, or None where a required one is absent: no CloudEvent.
-    """
-    found = {
-        name: value.decode("utf-8", "replace")
-        for name, value in headers
-        if value is not None and (name.startswith(PREFIX) or name == CONTENT_TYPE)
-    }
-    if any(not found.get(name) for name in (SPEC_VERSION, ID, TYPE, SOURCE)):
-        return None
-    return CloudEvent(
-        id=found.pop(ID),
-        type=found.pop(TYPE),
-        source=found.pop(SOURCE),
-        spec_version=found.pop(SPEC_VERSION),
-        time=_parse_time(found.pop(TIME, "")),
-        data_schema=found.pop(DATA_SCHEMA, None),
-        subject=found.pop(SUBJECT, None),
-        content_type=found.pop(CONTENT_TYPE, None),
-        extensions={name.removeprefix(PREFIX): value for name, value in found.items()},
-    )
-
-
-def _parse_time(text: str) -> datetime | None:
-    try:
-        parsed = datetime.fromisoformat(text)
-        return None if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -6,11 +6,10 @@ error, and runs functions under that policy through tenacity, the only library k
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tenacity
@@ -93,14 +92,12 @@ class RetryPolicy:
         options: Count, delays and jitter.
         transient: Errors that are worth another attempt.
         sleep: Waits a number of seconds in the calling thread.
-        sleep_async: Waits a number of seconds without blocking the event loop.
         uniform: Returns a random number from 0 up to 1.
     """
 
     options: RetryOptions
     transient: tuple[type[SdkError], ...] = TRANSIENT
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    sleep_async: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
     uniform: Callable[[], float] = field(default=random.random, repr=False)
 
     def decide(self, attempt: int, error: BaseException) -> RetryDecision:
@@ -140,24 +137,6 @@ class RetryPolicy:
         """
         retrying = tenacity.Retrying(sleep=self.sleep, **self._strategy(name or _name(function)))
         return retrying(function)
-
-    async def acall(self, function: Callable[[], Awaitable[T]], *, name: str | None = None) -> T:
-        """Run an async function as `call` does, waiting without blocking the event loop.
-
-        Args:
-            function: Takes nothing; whatever it raises is judged by `decide`.
-            name: What the log calls it; by default the function's own name.
-
-        Returns:
-            What the function returned.
-
-        Raises:
-            BaseException: What the last attempt raised, as it was.
-        """
-        retrying = tenacity.AsyncRetrying(
-            sleep=self.sleep_async, **self._strategy(name or _name(function))
-        )
-        return await retrying(function)
 
     def _strategy(self, name: str) -> dict[str, Any]:
         decisions: list[RetryDecision] = []

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 
 from sdk.errors import (
@@ -34,10 +31,6 @@ class Sleeper:
         """Sleep in a thread."""
         self.slept.append(seconds)
 
-    async def sleep_async(self, seconds: float) -> None:
-        """Sleep in an event loop."""
-        self.slept.append(seconds)
-
 
 class Flaky:
     """Fails with each of these errors in turn, then succeeds."""
@@ -53,59 +46,37 @@ class Flaky:
             raise self.errors.pop(0)
         return "done"
 
-    async def later(self) -> str:
-        """Fail or succeed, awaited."""
-        return self()
-
 
 def policy(sleeper: Sleeper, options: RetryOptions = STEADY) -> RetryPolicy:
     """Make a policy that does not really sleep."""
-    return RetryPolicy(options=options, sleep=sleeper.sleep, sleep_async=sleeper.sleep_async)
+    return RetryPolicy(options=options, sleep=sleeper.sleep)
 
 
-def run_sync(retry: RetryPolicy, flaky: Flaky) -> str:
-    """Call under the policy."""
-    return retry.call(flaky)
-
-
-def run_async(retry: RetryPolicy, flaky: Flaky) -> str:
-    """Await under the policy."""
-    return asyncio.run(retry.acall(flaky.later))
-
-
-both_ways = pytest.mark.parametrize("run", [run_sync, run_async])
-Run = Callable[[RetryPolicy, Flaky], str]
-
-
-@both_ways
-def test_success_after_failures(run: Run) -> None:
+def test_success_after_failures() -> None:
     """A call that fails for a while succeeds in the end, with doubled waits between."""
     sleeper, flaky = Sleeper(), Flaky(OUTAGE, OUTAGE, OUTAGE)
-    assert run(policy(sleeper), flaky) == "done"
+    assert policy(sleeper).call(flaky) == "done"
     assert flaky.calls == 4
     assert sleeper.slept == [0.1, 0.2, 0.4]
 
 
-@both_ways
-def test_success_at_once(run: Run) -> None:
+def test_success_at_once() -> None:
     """A call that succeeds is made once."""
     sleeper, flaky = Sleeper(), Flaky()
-    assert run(policy(sleeper), flaky) == "done"
+    assert policy(sleeper).call(flaky) == "done"
     assert (flaky.calls, sleeper.slept) == (1, [])
 
 
-@both_ways
-def test_giving_up(run: Run) -> None:
+def test_giving_up() -> None:
     """After retry_count further attempts the last error is raised, as it was."""
     last = RegistryUnavailableError("the fourth")
     sleeper, flaky = Sleeper(), Flaky(OUTAGE, OUTAGE, OUTAGE, last)
     with pytest.raises(RegistryUnavailableError) as caught:
-        run(policy(sleeper), flaky)
+        policy(sleeper).call(flaky)
     assert caught.value is last
     assert (flaky.calls, len(sleeper.slept)) == (4, 3)
 
 
-@both_ways
 @pytest.mark.parametrize(
     "error",
     [
@@ -117,11 +88,11 @@ def test_giving_up(run: Run) -> None:
         KeyboardInterrupt(),
     ],
 )
-def test_errors_that_stay(run: Run, error: BaseException) -> None:
+def test_errors_that_stay(error: BaseException) -> None:
     """An error that another attempt cannot mend is raised at once."""
     sleeper, flaky = Sleeper(), Flaky(error)
     with pytest.raises(type(error)) as caught:
-        run(policy(sleeper), flaky)
+        policy(sleeper).call(flaky)
     assert caught.value is error
     assert (flaky.calls, sleeper.slept) == (1, [])
 
@@ -188,31 +159,28 @@ def test_unreasonable_retry_after() -> None:
     assert policy(Sleeper()).decide(1, asked) == RetryDecision(False)
 
 
-@both_ways
-def test_each_retry_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Each retry is a warning on sdk.retry that says what failed, and how it goes on."""
-    run(policy(Sleeper()), Flaky(OUTAGE))
+    policy(Sleeper()).call(Flaky(OUTAGE))
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("sdk.retry", "WARNING")
     assert record.getMessage().startswith("attempt 1 of 4 of ")
     assert record.getMessage().endswith("failed; the next is in 0.1 s: the registry is down")
 
 
-@both_ways
-def test_an_outage_is_one_line(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """What fails again for the same reason is no news; another reason is."""
     caplog.set_level("DEBUG", "sdk.retry")
     other = RegistryUnavailableError("the registry answers 503")
-    run(policy(Sleeper()), Flaky(OUTAGE, OUTAGE, other))
+    policy(Sleeper()).call(Flaky(OUTAGE, OUTAGE, other))
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "WARNING"]
 
 
 def test_name_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """The log calls a function by its own name, or by the one that the caller gives."""
     policy(Sleeper()).call(Flaky(OUTAGE), name="looking up a")
-    asyncio.run(policy(Sleeper()).acall(Flaky(OUTAGE).later, name="looking up b"))
-    asyncio.run(policy(Sleeper()).acall(Flaky(OUTAGE).later))
-    names = ["looking up a", "looking up b", "Flaky.later"]
+    policy(Sleeper()).call(Flaky(OUTAGE).__call__)
+    names = ["looking up a", "Flaky.__call__"]
     assert [
         record.getMessage().split(" of ")[2].split(" failed")[0] for record in caplog.records
     ] == names
@@ -225,19 +193,3 @@ def test_factory() -> None:
     narrow = factory.create(transient=(BrokerUnavailableError,))
     assert not narrow.decide(1, OUTAGE).retry
     assert narrow.decide(1, BrokerUnavailableError("x")).retry
-
-
-def test_a_cancelled_wait_ends(caplog: pytest.LogCaptureFixture) -> None:
-    """Cancelling an awaited call ends it; it is not retried."""
-
-    async def cancel() -> int:
-        flaky = Flaky(*[OUTAGE] * 5)
-        options = RetryOptions(retry_count=5, base_delay_ms=60_000, max_delay_ms=60_000, jitter=0)
-        task = asyncio.create_task(RetryPolicy(options=options).acall(flaky.later))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return flaky.calls
-
-    assert asyncio.run(cancel()) == 1
