@@ -9,6 +9,7 @@ from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MethodType
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -99,13 +100,16 @@ class ConfluentProducer:
     def produce(self, record: ProducerRecord, on_delivery: OnDelivery) -> None:
         """Queue a checked record and return at once."""
         topic, value, key, headers, partition, timestamp = record
+        if timestamp is not None and self._ignored_append_time is not None:
+            on_delivery = partial(_report_at, timestamp, on_delivery)
         try:
             self._client.produce(
                 topic,
                 value,
                 key,
                 -1 if partition is None else partition,
-                partial(self._delivered, on_delivery, record),
+                # One object for as long as the record is under way; `partial` makes three.
+                MethodType(self._delivered, on_delivery),
                 None,
                 timestamp or 0,
                 list(headers) if headers else None,
@@ -118,11 +122,11 @@ class ConfluentProducer:
                     with deferred_signals():
                         self._take(0)
         except BufferError as error:
-            raise QueueFullError("the local queue is full", topic=record.topic) from error
+            raise QueueFullError("the local queue is full", topic=topic) from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError._FATAL:
                 self._take(0)  # has the client report what it was
-            raise self._failure(error.args[0], record, None) from error
+            raise self._failure(error.args[0], topic, None) from error
         except (AttributeError, RuntimeError) as error:
             raise ClosedError("the producing client is closed") from error
         except TypeError as error:
@@ -231,26 +235,17 @@ class ConfluentProducer:
         except Exception:
             logger.exception("taking acknowledgements failed")
 
-    def _settle(
-        self,
-        on_delivery: OnDelivery,
-        record: ProducerRecord,
-        error: KafkaError | None,
-        message: Any,
-    ) -> None:
+    def _settle(self, on_delivery: OnDelivery, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self._failed.append(
-                partial(self._fail, on_delivery, error, record, message.partition())
-            )
+            self._failed.append(partial(self._fail, on_delivery, error, message))
             return
         if self._health.failing:
             self._health.clear()
         kind, stamped = message.timestamp()
         if stamped == self._ignored_append_time:
-            stamped = record.timestamp or _time_of_producing(message)
-        timestamp = stamped if kind else None
+            stamped = _time_of_producing(message)
         # As DeliveryReport(…) does, without the Python function that a named tuple calls.
-        place = (record.topic, message.partition(), message.offset(), timestamp)
+        place = (message.topic(), message.partition(), message.offset(), stamped if kind else None)
         on_delivery(_new_tuple(DeliveryReport, place), None)
 
     def _report_failures(self) -> None:
@@ -262,39 +257,28 @@ class ConfluentProducer:
                 return
             report()
 
-    def _fail(
-        self,
-        on_delivery: OnDelivery,
-        error: KafkaError,
-        record: ProducerRecord,
-        partition: int,
-    ) -> None:
-        on_delivery(None, self._failure(error, record, partition))
+    def _fail(self, on_delivery: OnDelivery, error: KafkaError, message: Any) -> None:
+        on_delivery(None, self._failure(error, message.topic(), message.partition()))
 
-    def _failure(
-        self, error: KafkaError, record: ProducerRecord, partition: int | None
-    ) -> SdkError:
+    def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
         """Return our error for a record that failed for good, with the cause as far as known.
 
         Args:
             error: What the client says of the record.
-            record: What was to be sent.
+            topic: Where the record was to go.
             partition: Which partition the client had chosen; negative if it knew none yet, None
                 where it refuses the record at once.
         """
-        topic = record.topic
         purged = error.code() in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
         fatal = self._health.fatal
         if fatal is not None and (purged or error.fatal() or error.code() == KafkaError._FATAL):
             return type(fatal)(fatal.message, topic=topic, remedy=fatal.remedy)
         if purged or error.code() == KafkaError._MSG_TIMED_OUT:
-            return self._not_acknowledged(record, partition, closed=purged)
+            return self._not_acknowledged(topic, partition, closed=purged)
         known = None if partition is None or partition < 0 else partition
         return broker_failure(error, "deliver the record", topic=topic, partition=known)
 
-    def _not_acknowledged(
-        self, record: ProducerRecord, partition: int | None, *, closed: bool
-    ) -> SdkError:
+    def _not_acknowledged(self, topic: str, partition: int | None, *, closed: bool) -> SdkError:
         """Return the error of a record that nobody has answered for: joined with why, if known."""
         cause = self._health.error
         unsent = self._was_never_sent(partition)
@@ -320,7 +304,7 @@ class ConfluentProducer:
         elif isinstance(cause, AuthenticationError):
             remedy = f"{cause.remedy}; {remedy}"
         known = None if partition is None or partition < 0 else partition
-        return failure_class(message, topic=record.topic, partition=known, remedy=remedy)
+        return failure_class(message, topic=topic, partition=known, remedy=remedy)
 
     def _was_never_sent(self, partition: int | None) -> bool:
         """Whether no broker can have got a record that failed: the client knew none to send it to.
@@ -344,6 +328,13 @@ class ConfluentProducer:
 def _time_of_producing(message: Any) -> int:
     """Return it in milliseconds since the epoch, from the time that the message has taken."""
     return int((time.time() - (message.latency() or 0.0)) * 1000)
+
+
+def _report_at(
+    timestamp: int, on_delivery: OnDelivery, report: DeliveryReport | None, error: SdkError | None
+) -> None:
+    """Report a record with the timestamp that it was given."""
+    on_delivery(report and report._replace(timestamp=timestamp), error)
 
 
 def _nothing() -> None:

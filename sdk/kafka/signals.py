@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+
+# `signal` wraps these, and makes members of enumerations of what they take and return: that takes
+# ten times as long, and publishing defers signals every few records.
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -27,10 +32,10 @@ def deferred_signals() -> Iterator[None]:
     try:
         with ExitStack() as restored:
             for number in _DEFERRED:
-                handler = signal.getsignal(number)
+                handler = getsignal(number)
                 if callable(handler):
-                    restored.callback(signal.signal, number, handler)
-                    signal.signal(number, lambda number, _: came.append(number))
+                    restored.callback(set_handler, number, handler)
+                    set_handler(number, lambda number, _: came.append(number))
             yield
     finally:
         for each in came:

@@ -20,7 +20,7 @@ from sdk.errors import (
 from sdk.kafka.failures import broker_failure
 from sdk.kafka.producer import ConfluentProducer
 from sdk.kafka.signals import deferred_signals
-from sdk.records import ProducerRecord, TopicPartition
+from sdk.records import TopicPartition
 from sdk.settings import KafkaOptions, ProducerOptions
 from sdk.transactions.failures import fenced, must_be_aborted
 
@@ -154,10 +154,8 @@ class ConfluentTransactionalProducer(ConfluentProducer):
             )
         return failure
 
-    def _failure(
-        self, error: KafkaError, record: ProducerRecord, partition: int | None
-    ) -> SdkError:
-        failure = super()._failure(error, record, partition)
+    def _failure(self, error: KafkaError, topic: str, partition: int | None) -> SdkError:
+        failure = super()._failure(error, topic, partition)
         if isinstance(failure, FencedError):
-            return fenced(self.transactional_id, topic=record.topic)
+            return fenced(self.transactional_id, topic=topic)
         return failure

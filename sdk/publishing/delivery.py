@@ -6,9 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from sdk.errors import DeliveryTimeoutError, SdkError
 from sdk.happenings import DeliveryFailed, RecordDelivered, RecordsDelivered
@@ -19,8 +19,13 @@ logger = logging.getLogger(__name__)
 
 _FAILURES_KEPT = 10_000
 
-_Waiters = tuple[Callable[[Any], None], Any, "_Waiters | None"]
-"""How a thread or a task that waits is woken, a function and its argument, and those before it."""
+_D = TypeVar("_D", bound="Delivery")
+
+_Locks = tuple[threading.Lock, "_Locks | None"]
+"""What a thread waits for, and what threads that came before it wait for."""
+
+_Futures = tuple["asyncio.Future[None]", "_Futures | None"]
+"""What a task waits for, and what tasks that came before it wait for."""
 
 
 class Delivery:
@@ -36,14 +41,14 @@ class Delivery:
             looked up, only its topic is known.
     """
 
-    __slots__ = ("_outcome", "_tracker", "_waiters", "event", "record")
+    __slots__ = ("_locks", "_outcome", "_tracker", "event", "record")
 
     def __init__(self, event: Any, record: ProducerRecord, tracker: DeliveryTracker) -> None:
         self.event = event
         self.record = record
         self._tracker = tracker
         self._outcome: DeliveryReport | SdkError | None = None
-        self._waiters: _Waiters | None = None
+        self._locks: _Locks | None = None
 
     @property
     def topic(self) -> str:
@@ -96,7 +101,7 @@ class Delivery:
             settled = threading.Lock()
             settled.acquire()
             with self._tracker.lock:
-                self._waiters = _release, settled, self._waiters
+                self._locks = settled, self._locks
             patience = -1 if timeout is None else timeout
             if self._outcome is None and not settled.acquire(timeout=patience):
                 raise self._tracker.overdue(self.record, patience)
@@ -107,10 +112,11 @@ class Delivery:
             loop = asyncio.get_running_loop()
             waker = self._tracker.wakers.get(loop) or self._tracker.waker(loop)
             future = loop.create_future()
-            with self._tracker.lock:
-                self._waiters = waker.due, future, self._waiters
+            waker.waiting[self] = future, waker.waiting.get(self)
             if self._outcome is None:
                 yield from future
+            else:
+                waker.complete((self,))
         return self._settled()
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
@@ -119,15 +125,19 @@ class Delivery:
         A delivery is itself the `OnDelivery` of its record: of the objects that live as long as a
         record is under way, the garbage collector sees one less.
         """
-        # The outcome is set before the waiters are read, and a waiter is added before the outcome
-        # is read again: one of the two sides always sees the other, without a lock.
-        self._outcome = report if error is None else self._tracker.overruled or error
-        waiters = self._waiters
+        # The outcome is set before those who wait are looked for, and whoever waits is added before
+        # the outcome is read again: one of the two sides always sees the other, without a lock.
+        tracker = self._tracker
+        self._outcome = report if error is None else tracker.overruled or error
+        if tracker.wakers:
+            tracker.settled.append(self)
+        locks = self._locks
         if error is not None:
-            self._tracker.failed(self, watched=waiters is not None)
-        while waiters is not None:
-            wake, whom, waiters = waiters
-            wake(whom)
+            tracker.failed(self, watched=locks is not None or tracker.awaited(self))
+        while locks is not None:
+            lock, locks = locks
+            if lock.locked():
+                lock.release()
 
     def __repr__(self) -> str:
         state = "under way" if self._outcome is None else self._final
@@ -183,9 +193,10 @@ class DeliveryTracker:
         observers: Who is told of deliveries.
 
     Attributes:
-        lock: Guards the waiters of all deliveries.
+        lock: Guards what all deliveries share, and the threads that wait for each.
         acknowledged: Not yet told to meters; None without meters.
         wakers: Those of the event loops in which a delivery was awaited.
+        settled: Not yet told to wakers; nothing without them.
         connection_error: As it was given.
         overruled: Why no acknowledgement counts: the transaction was aborted. None if it was not.
     """
@@ -197,6 +208,7 @@ class DeliveryTracker:
         self.acknowledged: list[ObservedDelivery] | None = [] if self.observers.meters else None
         self.lock = threading.Lock()
         self.wakers: dict[asyncio.AbstractEventLoop, _Waker] = {}
+        self.settled: list[Delivery] = []
         self.overruled: SdkError | None = None
         self.connection_error = connection_error
         self._failures: dict[int, Delivery] = {}
@@ -210,17 +222,27 @@ class DeliveryTracker:
 
     def wake(self) -> None:
         """Wake the tasks that wait for deliveries which have been settled by now."""
-        for waker in tuple(self.wakers.values()):
-            waker.wake()
+        if self.settled:
+            settled = self._taken(self.settled)
+            for waker in tuple(self.wakers.values()):
+                waker.wake(settled)
         if self.acknowledged:
             self._tell()
+
+    def awaited(self, delivery: Delivery) -> bool:
+        """Whether a task awaits a delivery."""
+        return any(delivery in waker.waiting for waker in tuple(self.wakers.values()))
+
+    def _taken(self, deliveries: list[_D]) -> list[_D]:
+        with self.lock:
+            batch = deliveries.copy()
+            del deliveries[: len(batch)]
+        return batch
 
     def _tell(self) -> None:
         """Sum up, by topic, what was acknowledged; times are taken of 16 to 31 of many records."""
         assert self.acknowledged is not None
-        with self.lock:
-            batch = self.acknowledged.copy()
-            del self.acknowledged[: len(batch)]
+        batch = self._taken(self.acknowledged)
         now = time.monotonic()
         topics: dict[str, list[ObservedDelivery]] = {}
         for each in batch:
@@ -282,29 +304,28 @@ def describe(delivery: Delivery) -> str:
 
 
 class _Waker:
-    """Wakes tasks of one event loop from other threads, with one call for many of them."""
+    """Wakes tasks of one event loop from other threads, with one call for many of them.
+
+    Attributes:
+        waiting: Deliveries that tasks wait for; changed only in the loop, and so without a lock.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._due: deque[asyncio.Future[None]] = deque()
-        self.due = self._due.append
+        self.waiting: dict[Delivery, _Futures] = {}
 
-    def wake(self) -> None:
-        """Complete in the loop, soon, every future that is due; called from any thread."""
-        if self._due and not self._loop.is_closed():
-            try:
-                self._loop.call_soon_threadsafe(self._complete)
-            except RuntimeError:  # it was closed meanwhile, and nobody waits in it any more
-                self._due.clear()
+    def wake(self, settled: list[Delivery]) -> None:
+        """Complete in the loop, soon, what waits for these deliveries; called from any thread."""
+        if self.waiting and not self._loop.is_closed():
+            with suppress(RuntimeError):  # it was closed meanwhile, and nobody waits in it any more
+                self._loop.call_soon_threadsafe(self.complete, settled)
 
-    def _complete(self) -> None:
-        due = self._due
-        while due:
-            future = due.popleft()
-            if not future.done():  # its task may have been cancelled
-                future.set_result(None)
-
-
-def _release(lock: threading.Lock) -> None:
-    if lock.locked():
-        lock.release()
+    def complete(self, settled: Iterable[Delivery]) -> None:
+        """Complete what waits for these deliveries."""
+        waiting = self.waiting
+        for delivery in settled:
+            futures = waiting.pop(delivery, None)
+            while futures is not None:
+                future, futures = futures
+                if not future.done():  # its task may have been cancelled
+                    future.set_result(None)

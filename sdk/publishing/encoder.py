@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from binascii import hexlify
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from struct import Struct
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,6 +32,7 @@ FROM_EVENT: Final[Any] = type("FromEvent", (), {"__repr__": lambda self: "FROM_E
 """Default of ``key``: the value of the event's key field. None means a record without a key."""
 
 
+_uuid_parts = Struct("8s4s4s4s12s").unpack
 _new_tuple: Callable[[type[ProducerRecord], tuple[Any, ...]], ProducerRecord] = tuple.__new__
 
 
@@ -74,7 +77,6 @@ class Encoder:
     def record(
         self,
         event: Event,
-        *,
         key: object = FROM_EVENT,
         headers: HeaderInput = (),
         topic: str | None = None,
@@ -99,7 +101,10 @@ class Encoder:
             RegistryError: The schema id is unavailable.
         """
         event_class = type(event)
-        route = self._routes.get(event_class) or self._route(event_class)
+        try:
+            route = self._routes[event_class]
+        except KeyError:
+            route = self._route(event_class)
         # What comes from settings and serializers is valid; only what the caller adds is checked.
         plain = not headers and topic is None and partition is None and timestamp is None
         if topic is None:
@@ -113,8 +118,7 @@ class Encoder:
             else:
                 key = getattr(event, key_field)
         if type(key) is UUID:  # once, for key and headers alike
-            digits = f"{key.int:032x}"  # `str(key)` takes half as long again
-            key = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+            key = b"-".join(_uuid_parts(hexlify(key.int.to_bytes(16)))).decode()  # half of `str`
         make = self._standard_headers
         made = [] if make is None else make(event_class, key)
         if not plain:

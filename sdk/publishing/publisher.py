@@ -122,9 +122,7 @@ class Publisher:
                         timestamp=timestamp,
                     ),
                 )
-        record = self._encode(
-            event, key=key, headers=headers, topic=topic, partition=partition, timestamp=timestamp
-        )
+        record = self._encode(event, key, headers, topic, partition, timestamp)
         return self._send(event, record)
 
     def produce_tombstone(
