@@ -277,7 +277,7 @@ ALERTS = (
         m.OUTBOX_OLDEST,
         f"{top(m.OUTBOX_OLDEST, 'outbox', how='max')} > 30",
         "rows of outbox {{ $labels.outbox }} have waited for more than 30 seconds",
-        "the relay rests for …",
+        "the relay pauses for …",
         "check that a relay is running and can reach Kafka",
     ),
     Alert(

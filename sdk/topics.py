@@ -322,7 +322,7 @@ def _info(event_class: type[Any]) -> EventInfo:
     if not isinstance(info, EventInfo):
         raise RoutingError(
             f"{getattr(event_class, '__name__', event_class)} is not an event class",
-            remedy="pass a class that the generator made",
+            remedy="pass a generated class",
         )
     return info
 

@@ -210,7 +210,7 @@ class EmbeddedBroker(Closing):
     def _alive(self) -> int:
         if os.getpid() != self._process:
             raise ClosedError(
-                "the embedded broker belongs to the process that forked this one",
+                "the embedded broker belongs to the parent process",
                 remedy="connect after forking, or export SDK_KAFKA__BOOTSTRAP_SERVERS",
             )
         if self._cluster is None:

@@ -135,6 +135,6 @@ def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:
     if not isinstance(catalog, Catalog):
         raise ConfigurationError(
             f"module {contracts.__name__} has no CATALOG",
-            remedy="name the top package that the generator made",
+            remedy="name the top-level generated package",
         )
     return catalog

@@ -71,7 +71,7 @@ class KafkaBroker:
         """Do nothing if the broker isolates transactions."""
         if self._adapt().admin is not None:
             raise ConfigurationError(
-                "the embedded broker has no transactions: it shows open and aborted ones to all",
+                "the embedded broker does not isolate transactions: aborted ones are visible",
                 remedy="use Kafka, for example that of docker/; in tests, sdk.testing.connect()",
             )
 

@@ -177,9 +177,9 @@ def make_client(
         raise _refused(error, config, passed) from shown(error, _secrets(config))
     except (TypeError, ValueError) as error:
         text = hide(str(error), _secrets(config))
-        raise ConfigurationError(f"no Kafka client can be made of the settings: {text}") from shown(
-            error, _secrets(config)
-        )
+        raise ConfigurationError(
+            f"no Kafka client can be created with the settings: {text}"
+        ) from shown(error, _secrets(config))
 
 
 def _secrets(config: Mapping[str, Any]) -> list[str]:
@@ -221,7 +221,7 @@ class _TokenCallback:
         try:
             token, expires = self._source()
             if not is_token(token):
-                raise ConfigurationError("a token must be of ASCII characters without blanks")
+                raise ConfigurationError("a token must consist of ASCII characters without spaces")
             until = expires.timestamp() if isinstance(expires, datetime) else float(expires)
         except Exception as error:
             self.failure = error

@@ -85,8 +85,8 @@ class ConfluentTransactionalProducer(ConfluentProducer):
             self._wait("commit", self._client.commit_transaction, deadline - time.monotonic())
         except BrokerUnavailableError as error:
             raise TransactionUnknownError(
-                f"{error.message}; whether the transaction is committed is not known",
-                remedy="look whether its records are there before you do it again",
+                f"{error.message}; it is unknown whether the transaction is committed",
+                remedy="check whether its records exist before you repeat it",
             ) from error
 
     def abort(self, timeout: float) -> None:

@@ -236,6 +236,6 @@ def _text(record: HasHeaders, name: str) -> str:
     if text and "\0" not in text:
         return text
     raise UnidentifiedError(
-        f"the record carries no usable {name} header, by which the inbox knows events: {value!r}",
+        f"the record has no usable {name} header, which the inbox needs: {value!r}",
         remedy="have its producer send the CloudEvents headers (producer.cloud_events)",
     )

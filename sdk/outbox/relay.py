@@ -114,7 +114,7 @@ class Relay:
         seconds = doubled(0.5, self._failures, _LONGEST_REST)
         known = isinstance(error, SQLAlchemyError | SdkError)
         logger.warning(
-            "the relay rests for %.1f s: %s",
+            "the relay pauses for %.1f s: %s",
             seconds,
             self._failure,
             exc_info=None if known else error,
@@ -138,7 +138,7 @@ class Relay:
             try:
                 self.run()
             except SdkError as error:
-                logger.error("the relay has ended, rows wait: %s", error)
+                logger.error("the relay has stopped with pending rows: %s", error)
 
         self._thread = threading.Thread(target=run, name="sdk-relay", daemon=True)
         self._thread.start()
@@ -211,7 +211,7 @@ class Relay:
                 self._claim.give_up(connection)
         except SQLAlchemyError as error:
             connection.invalidate()  # the claim goes with it
-            logger.debug("the claim was not given up: %s", reason(error))
+            logger.debug("the claim was not released: %s", reason(error))
 
     def publish_batch(self, connection: Connection) -> int:
         """Publish the next rows and mark them; return how many were published or refused.

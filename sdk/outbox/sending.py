@@ -150,7 +150,10 @@ class Sender:
                             return
                     elif waited >= report:
                         logger.warning(
-                            "%d rows wait for Kafka, for %.0f s by now: %s", left, waited, error
+                            "%d rows have been waiting for Kafka for %.0f s: %s",
+                            left,
+                            waited,
+                            error,
                         )
                         report = min(report * 2, report + _LONGEST_SILENCE)
                     meanwhile()
@@ -167,7 +170,7 @@ class Sender:
                 seconds = doubled(_FIRST_REST, failures, _LONGEST_REST)
                 self._rests[topic] = (now + seconds, failures)
             logger.warning(
-                "rows for %s come again in %.1f s: %s",
+                "rows for %s are retried in %.1f s: %s",
                 topic,
                 seconds,
                 error,

@@ -42,7 +42,7 @@ class Publisher:
         record: `Encoder.record`: (event, and what `produce` takes) → its record; sends nothing.
     """
 
-    _remedy: ClassVar[str] = "open a connection of its own"
+    _remedy: ClassVar[str] = "open another connection"
 
     def __init__(
         self,

@@ -132,7 +132,7 @@ def bearer_token(_: Any, attribute: Any, value: Any) -> None:
     credential(_, attribute, value)
     if value is not None and not is_token(value):
         raise ConfigurationError(
-            "must be of ASCII characters without blanks",
+            "must consist of ASCII characters without spaces",
             path=attribute.name,
             remedy="write the token alone, without the word Bearer or quotes",
         )

@@ -43,8 +43,8 @@ def aborted(reason: BaseException | None) -> TransactionAbortedError:
 def interrupted() -> TransactionUnknownError:
     """Return the error of a commit that a signal has ended."""
     return TransactionUnknownError(
-        "the commit was interrupted: whether the transaction is committed is not known",
-        remedy="look whether its records are there before you do it again",
+        "the commit was interrupted: it is unknown whether the transaction is committed",
+        remedy="check whether its records exist before you repeat it",
     )
 
 
@@ -52,7 +52,7 @@ def still_open(transactional_id: str, timeout: float) -> TransactionAbortedError
     """Return the error of a transaction that could not begin within ``timeout`` seconds."""
     return TransactionAbortedError(
         f"another transaction of {transactional_id!r} was still open after {timeout:g} s",
-        remedy="do less in a transaction: one is open at a time",
+        remedy="make transactions shorter: only one is open at a time",
     )
 
 

@@ -69,7 +69,7 @@ class Transactions:
             ClosedError: `close` was called, or this belongs to the parent process.
         """
         if self._unusable is not None:
-            raise ClosedError(self._unusable, remedy="open a connection of its own")
+            raise ClosedError(self._unusable, remedy="open another connection")
         return Transaction(self)
 
     def close(self, timeout: float | None = None) -> None:
@@ -118,7 +118,7 @@ class Transactions:
         if self._fenced is not None:
             raise self._fenced.with_traceback(None)
         if self._unusable is not None:
-            raise ClosedError(self._unusable, remedy="open a connection of its own")
+            raise ClosedError(self._unusable, remedy="open another connection")
         if self._client is not None:
             return self._client
         try:

@@ -55,7 +55,7 @@ class Transaction(Publisher):
     transaction is aborted, it raises `TransactionAbortedError` from then on.
     """
 
-    _remedy: ClassVar[str] = "ask messaging.transaction() for another, and use it inside its block"
+    _remedy: ClassVar[str] = "call messaging.transaction() for another, and use it inside its block"
 
     def __init__(self, producer: Transactions) -> None:
         self._outcome = _Outcome(producer.tracker)
@@ -125,7 +125,7 @@ class Transaction(Publisher):
             TransactionAbortedError: The transaction before did not end in time.
             BrokerError: Kafka gave no usable answer.
             ConfigurationError: The block stands inside another; or the broker has no transactions.
-            ClosedError: The connection is closed, or the transaction has begun before.
+            ClosedError: The connection is closed, or the transaction has already begun.
         """
         self._check_new()
         try:
@@ -163,7 +163,9 @@ class Transaction(Publisher):
         committing = False
         try:
             if self._overflow.wait_until_empty(time.monotonic() + limit):
-                raise DeliveryTimeoutError(f"records still waited for room after {limit:g} s")
+                raise DeliveryTimeoutError(
+                    f"records were still waiting for room in the queue after {limit:g} s"
+                )
             self._seal()
             if self._outcome.failure is not None:
                 raise self._outcome.failure
@@ -216,18 +218,19 @@ class Transaction(Publisher):
     def _check_new(self) -> None:
         if self._unusable != "the transaction has not begun":
             raise ClosedError(
-                "the transaction has begun before", remedy="ask messaging.transaction() for another"
+                "the transaction has already begun",
+                remedy="call messaging.transaction() for another",
             )
         outer, joined = CURRENT.get(), JOINED.get()
         if outer is not None and outer._producer is self._producer and outer._client is not None:
             raise ConfigurationError(
-                "a transaction stands inside the block of another, which it would wait for",
-                remedy="publish by the outer transaction, or begin this one after it",
+                "a transaction cannot begin inside another one, for which it would have to wait",
+                remedy="publish with the outer transaction, or begin this one after it",
             )
         if joined is not None and joined._encoder is self._encoder:
             raise ConfigurationError(
-                "a transaction stands inside that of an exactly-once consumer",
-                remedy="publish by messaging.producer, which joins the consumer's transaction",
+                "a transaction cannot begin inside that of an exactly-once consumer",
+                remedy="publish with messaging.producer, which joins the consumer's transaction",
             )
 
     def _open(self) -> None:

@@ -96,7 +96,7 @@ def test_a_token_with_a_line_break_is_not_given_to_the_client(
     except AuthenticationError as error:
         refused = error
     if refused is not None:
-        assert "blanks" in str(refused.__cause__)
+        assert "spaces" in str(refused.__cause__)
         assert SECRET not in text_of(refused)
     assert "the OAUTHBEARER token source raised ConfigurationError" in caplog.text
     assert SECRET not in caplog.text
