@@ -183,7 +183,8 @@ prepare(void)
     Unsupported = PyErr_NewExceptionWithDoc(
         "sdk_accel.Unsupported", "The plan must be left to the other executors.", NULL, NULL);
     module_name = PyUnicode_InternFromString("sdk_accel");
-    if (Unsupported == NULL || module_name == NULL || names_init() < 0 || abi_init() < 0 || values_init() < 0 ||
+    if (Unsupported == NULL || module_name == NULL || names_init() < 0 ||
+        abi_init() < 0 || values_init() < 0 ||
         times_init() < 0)
         return -1;
     codec_class = (PyTypeObject *)PyType_FromSpec(&codec_spec);

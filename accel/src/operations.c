@@ -92,7 +92,8 @@ static int
 build_decimal(Build *build, PyObject *source, Op *op)
 {
     Py_ssize_t precision, scale;
-    if (number_of(source, NAME_precision, &precision) < 0 || number_of(source, NAME_scale, &scale) < 0)
+    if (number_of(source, NAME_precision, &precision) < 0 ||
+        number_of(source, NAME_scale, &scale) < 0)
         return -1;
     if (precision < 1 || precision > 18 || scale < 0 || scale > 18)
         return 0; /* too wide for 64 bits: the conversion function does it all */
@@ -226,20 +227,17 @@ build_union(Build *build, PyObject *source, Op *op)
 static int
 build_primitive(Build *build, PyObject *source, Op *op)
 {
-    int i = 0;
-    while (i < (int)Py_ARRAY_LENGTH(build->primitives) && build->primitives[i].source != NULL &&
-           build->primitives[i].source != source)
-        i++;
-    if (i < (int)Py_ARRAY_LENGTH(build->primitives) && build->primitives[i].source == source)
-        op->code = build->primitives[i].code;
-    else if (kind_of(source, NAME_kind, &op->code) < 0)
+    for (int i = 0; i < (int)Py_ARRAY_LENGTH(build->primitives); i++)
+        if (build->primitives[i] == source) {
+            op->code = op->wire = (OpCode)i;
+            return 0;
+        }
+    if (kind_of(source, NAME_kind, &op->code) < 0)
         return -1;
-    else if (i < (int)Py_ARRAY_LENGTH(build->primitives)) {
-        build->primitives[i].source = source; /* borrowed: the caller holds the plan */
-        build->primitives[i].code = op->code;
-    }
     op->wire = op->code;
-    return 0;
+    Py_INCREF(source);
+    build->primitives[op->code] = table_keep(build->table, source);
+    return build->primitives[op->code] == NULL ? -1 : 0;
 }
 
 static int

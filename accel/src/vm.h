@@ -132,8 +132,8 @@ typedef struct {
     Key *keys;
 } Table;
 
-/* The attributes of plans, limits and classes that are read. Their names are made and interned once:
- * a C string would become a new text at each of a few hundred look-ups. */
+/* The attributes of plans, limits and classes that are read. Their names are interned once: a C
+ * string would become a new text at each of a few hundred look-ups. */
 #define NAMES(X) \
     X(__dictoffset__) X(__itemsize__) X(attribute) X(branches) X(build) X(choices) X(cls) X(data) \
     X(defaults) X(fields) X(fresh) X(index) X(items) X(kind) X(least) X(max_depth) \
@@ -166,10 +166,7 @@ struct Build {
         PyTypeObject *cls;
         Builder builder;
     } known[16]; /* classes of operations that were met */
-    struct {
-        PyObject *source;
-        OpCode code;
-    } primitives[8]; /* those that were met: plans share one of each kind */
+    PyObject *primitives[OP_STRING + 1]; /* those that were met, by kind: plans share them */
 };
 
 int build_op(Build *build, PyObject *source, Op *op);

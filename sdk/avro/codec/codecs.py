@@ -135,15 +135,12 @@ def decode(cls: type[_T], data: bytes, writer_schema: SchemaSource | None = None
         InvalidSchemaError: The writer's schema is not valid Avro.
         SchemaError: The class does not fit its own schema.
     """
-    key = (cls, writer_schema if isinstance(writer_schema, str) else None)
-    decoder: Decoder[_T] | None = None
-    if writer_schema is None or isinstance(writer_schema, str):
-        decoder = _by_text.get(key)
-    if decoder is None:
-        decoder = decoder_for(cls, writer_schema)
-        if writer_schema is None or isinstance(writer_schema, str):
-            kept = decoder
-            _by_text.get_or_make(key, lambda: kept)
+    if writer_schema is not None and not isinstance(writer_schema, str):
+        return decoder_for(cls, writer_schema)(data)
+    key = (cls, writer_schema)
+    decoder: Decoder[_T] = _by_text.get(key) or _by_text.get_or_make(
+        key, lambda: decoder_for(cls, writer_schema)
+    )
     return decoder(data)
 
 
@@ -216,7 +213,9 @@ def decoder_for(
         plan = _own_plan(cls) if writer is None else _plan_from(writer, binding(cls))
         return executor().compile_decoder(plan, limits)
 
-    key = (cls, None if writer is None else normalized_hash(writer), limits)
+    # a schema object is known by itself, and text or JSON by what it says
+    written = writer if writer is None or writer is writer_schema else normalized_hash(writer)
+    key = (cls, written, limits)
     return _decoders.get_or_make(key, make)
 
 

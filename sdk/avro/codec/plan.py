@@ -230,7 +230,6 @@ class DefaultPlan:
     """A field that is not on the wire.
 
     Attributes:
-        name: Avro name.
         op: How ``data`` is read.
         data: The default in Avro's binary encoding.
         attribute: As in `FieldPlan`.
@@ -238,7 +237,6 @@ class DefaultPlan:
         fresh: Whether each event must have a copy of its own, because the value is mutable.
     """
 
-    name: str
     op: Op
     data: bytes
     attribute: str

@@ -68,7 +68,6 @@ class _ReadLowering(Lowering):
     def default(self, index: int, reader: RecordSchema, shape: Shape) -> ops.DefaultPlan:
         field = reader.fields[index]
         return ops.DefaultPlan(
-            name=field.name,
             op=self.schema(field.schema),
             data=default_bytes(field.schema, field.default),
             attribute=shape.attributes[index],

@@ -21,7 +21,7 @@ cost of resolving two schemas is bounded by the product of their sizes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -101,6 +101,10 @@ class _Draft:
     users: list[tuple[_Draft | None, Any]] = field(factory=list)
 
 
+_SURE: Final = (actions.Read, actions.Promote)
+"""Nodes that cannot fail and have nothing to choose; most are of these."""
+
+
 class _Resolver:
     """One run. Records are queued, not descended into, so depth does not grow with their number.
 
@@ -127,7 +131,7 @@ class _Resolver:
             if draft.error is not None:
                 self.failed.append(draft)
             for each in draft.fields:
-                if isinstance(each, actions.ReadField):
+                if isinstance(each, actions.ReadField) and not isinstance(each.value, _SURE):
                     self.watch(draft, each.value)
             if index + 1 == len(self.drafts):  # may resolve further candidates
                 self.spread()
@@ -185,7 +189,7 @@ class _Resolver:
     def finish(self, draft: _Draft) -> actions.RecordResolution:
         fields = (
             actions.ReadField(each.index, self.settle(each.value))
-            if isinstance(each, actions.ReadField)
+            if isinstance(each, actions.ReadField) and not isinstance(each.value, _SURE)
             else each
             for each in draft.fields
         )
@@ -206,6 +210,8 @@ class _Resolver:
             return self.reader_union(writer, reader, path)
         if decimals_differ(writer, reader):
             return actions.Unreadable("decimals differ in precision or scale", path, "C202")
+        if isinstance(reader, PrimitiveSchema) and writer.type == reader.type:
+            return actions.Read(reader)
         match writer, reader:
             case RecordSchema(), RecordSchema():
                 return self.record(writer, reader, path)
@@ -221,8 +227,6 @@ class _Resolver:
                 return actions.ReadMap(
                     reader, self.node(writer.values, reader.values, f"{path}/values")
                 )
-            case PrimitiveSchema(), PrimitiveSchema() if writer.type == reader.type:
-                return actions.Read(reader)
             case PrimitiveSchema(), PrimitiveSchema() if promotes(writer, reader):
                 return actions.Promote(writer.type, reader)
         return actions.Unreadable(f"{_shown(writer)} cannot be read as {_shown(reader)}", path)

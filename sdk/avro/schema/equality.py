@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sdk.avro.schema.model import (
@@ -10,11 +11,14 @@ from sdk.avro.schema.model import (
     EnumSchema,
     FixedSchema,
     NamedSchema,
+    PrimitiveSchema,
     RecordSchema,
     Schema,
     UnionSchema,
     children,
 )
+
+_printed = json.JSONEncoder(sort_keys=True, default=dict).encode
 
 
 def same_definition(one: Schema, other: Schema) -> bool:
@@ -23,13 +27,24 @@ def same_definition(one: Schema, other: Schema) -> bool:
     seen: set[tuple[int, int]] = set()
     while pending:
         left, right = pending.pop()
-        if left is right or (id(left), id(right)) in seen:
+        if left is right or _same_plain(left, right) or (id(left), id(right)) in seen:
             continue
         seen.add((id(left), id(right)))
         if not _same_node(left, right):
             return False
         pending.extend(zip(children(left), children(right), strict=True))
     return True
+
+
+def _same_plain(left: Schema, right: Schema) -> bool:
+    """Tell quickly whether both are the same primitive without properties, as most schemas are."""
+    return (
+        isinstance(left, PrimitiveSchema)
+        and isinstance(right, PrimitiveSchema)
+        and left.type == right.type
+        and not left.props
+        and not right.props
+    )
 
 
 def _same_node(left: Schema, right: Schema) -> bool:
@@ -46,7 +61,7 @@ def _same_node(left: Schema, right: Schema) -> bool:
             and mine.order == theirs.order
             and (mine.default is NO_DEFAULT) == (theirs.default is NO_DEFAULT)
             and (mine.default is NO_DEFAULT or _same_json(mine.default, theirs.default))
-            and _same_json(dict(mine.props), dict(theirs.props))
+            and _same_json(mine.props, theirs.props)
             for mine, theirs in zip(left.fields, right.fields, strict=True)
         )
     if isinstance(left, EnumSchema) and isinstance(right, EnumSchema):
@@ -56,12 +71,10 @@ def _same_node(left: Schema, right: Schema) -> bool:
     return True
 
 
-def _props(schema: Schema) -> dict[str, Any]:
-    return {} if isinstance(schema, UnionSchema) else dict(schema.props)
+def _props(schema: Schema) -> Mapping[str, Any]:
+    return {} if isinstance(schema, UnionSchema) else schema.props
 
 
 def _same_json(left: Any, right: Any) -> bool:
     """Compare JSON values as JSON: ``1``, ``1.0`` and ``true`` are three values, NaN is one."""
-    if left == {} == right:
-        return True
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    return left == {} == right or _printed(left) == _printed(right)
