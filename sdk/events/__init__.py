@@ -1,4 +1,4 @@
-"""Generated event classes: what they carry, what their fields accept, and the catalog of them.
+"""Generated event classes: their contract, the checks of their fields, and the catalog.
 
 Generated modules import this package and nothing else of the SDK. Decoders bypass the converters
 and validators of this package, and only those, because what they check is what decoding itself

@@ -1,6 +1,6 @@
-"""Checks what a constructor was given against the annotations of its class, at any depth.
+"""Checks constructor arguments against the annotations of the class, at any depth.
 
-Events are constructed often and wrongly seldom, so there are two steps. One function of each class,
+Most constructor calls are correct, so there are two steps. One function of each class,
 made from its annotations, compares the classes of all values. Where one is not exactly the
 annotated class, the value is examined: what the codec takes too (an int for a float, say) is
 accepted, and anything else refused with its place.
@@ -45,7 +45,7 @@ Attributes = list["attrs.Attribute[Any]"]
 
 
 def checked(cls: type[Any], attributes: Attributes) -> Attributes:
-    """Have the constructor of a class check the types of all its fields.
+    """Make the constructor of a class check the types of all its fields.
 
     This is a field transformer: ``@frozen(kw_only=True, field_transformer=checked)``. Annotations
     must be text (``from __future__ import annotations``) of the forms that generated modules have.

@@ -1,7 +1,7 @@
 """Converters and validators of the fields of generated classes.
 
-Converters bring what a constructor accepts into the form that an event holds. They leave what they
-cannot convert as it is, and `sdk.events.checks` refuses it with its place. Validators state what a
+Converters turn constructor arguments into the values that an event holds. They do not change what
+they cannot convert, and `sdk.events.checks` rejects it with its path. Validators check what a
 schema requires beyond the Python type; each looks only at values of its own type, so that one of
 them serves a field that is nullable, or a union, too.
 """
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
         def __new__(cls, value: _T) -> Any: ...  # noqa: D102
 
     class to_millis(Generic[_T]):  # noqa: N801
-        """Converter of times that a schema counts in milliseconds: what is finer is cut off.
+        """Converter of times that a schema counts in milliseconds: they are truncated.
 
         An event so holds what its bytes will say. Arrays and maps are converted as by `freeze`.
         """
@@ -109,7 +109,7 @@ else:
 
 
 def refuse(instance: Any, path: str, message: str, remedy: str) -> None:
-    """Refuse a value of an event.
+    """Reject a value of an event.
 
     Raises:
         InvalidValueError: Always; it names the event, or the class of a record inside one.
@@ -121,7 +121,7 @@ def refuse(instance: Any, path: str, message: str, remedy: str) -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error may quote it: on one line and not too long."""
+    """Return a value for an error message: on one line and not too long."""
     try:
         text = str(value)
     except ValueError:  # the interpreter refuses to print very long numbers
@@ -144,7 +144,7 @@ def int64(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def float32(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    """Validator of Avro ``float``: 32 bits; nearer numbers are rounded, larger ones refused."""
+    """Validator of Avro ``float``: 32 bits; values are rounded, and overflow is rejected."""
     if isinstance(value, int | float):
         try:
             _FLOAT.pack(value)
@@ -216,7 +216,7 @@ def aware(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def naive(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    """Validator of ``local-timestamp-*`` and ``time-*``, which have no place for a time zone."""
+    """Validator of ``local-timestamp-*`` and ``time-*``, which have no time zone."""
     has_zone = (
         value.utcoffset() is not None
         if isinstance(value, datetime)
@@ -232,7 +232,7 @@ def naive(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def each(*validators: Validator) -> Validator:
-    """Return a validator of an array or a map, whose items or values others validate."""
+    """Return a validator of an array or a map that applies others to its items or values."""
 
     def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What every generated event class carries: its contract."""
+"""The contract that every generated event class has."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EventInfo:
 class Event(Protocol):
     """An instance of any generated event class.
 
-    Type checkers refuse everything else: numbers, dicts, records nested in an event, and the
+    Type checkers reject everything else: numbers, dicts, records nested in an event, and the
     classes themselves.
     """
 

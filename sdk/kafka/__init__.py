@@ -1,1 +1,1 @@
-"""Confluent's Kafka clients behind our seams; the only importer of them."""
+"""Adapters of Confluent's Kafka clients to `sdk.abstractions`."""

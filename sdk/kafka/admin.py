@@ -1,4 +1,4 @@
-"""librdkafka's admin client behind our seam."""
+"""Adapter of librdkafka's admin client."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ConfluentAdmin:
         )
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
-        """Return those of ``topics`` that exist, as the broker has them."""
+        """Return those of ``topics`` that exist, with the broker's configuration."""
         with self._classed("describe topics"):
             known = self._client.list_topics(timeout=self._timeout).topics
         found = [topic for topic in topics if topic in known and known[topic].error is None]
@@ -67,7 +67,7 @@ class ConfluentAdmin:
         }
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
+        """Create topics; existing ones are not changed."""
         wanted = [
             _api.NewTopic(
                 topic.name,

@@ -1,4 +1,4 @@
-"""librdkafka's clients behind one seam; each library is loaded with its first client."""
+"""Creates librdkafka's clients; the library is imported with the first one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options → librdkafka's configuration, and what its refusals mean in our settings' names."""
+"""Options → librdkafka's configuration, and its errors → names of our settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def producer_config(
     token: TokenSource | None = None,
     transactional_id: str | None = None,
 ) -> dict[str, Any]:
-    """Return the configuration of a producing client; transactional if it is given an id.
+    """Return the configuration of a producing client, transactional with an id.
 
     Raises:
         ConfigurationError: OAUTHBEARER without a token source.
@@ -114,7 +114,7 @@ def statistics_config(
     Args:
         interval_ms: How often.
         client: Name of the client in `StatisticsReported`.
-        notify: Told of them.
+        notify: Called with them.
     """
     if not interval_ms:
         return {}
@@ -126,7 +126,7 @@ def statistics_config(
 
 
 def common_config(kafka: KafkaOptions, token: TokenSource | None = None) -> dict[str, Any]:
-    """Return what every client needs: servers, identity, TLS and SASL.
+    """Return the configuration of every client: servers, id, TLS and SASL.
 
     Raises:
         ConfigurationError: OAUTHBEARER without a token source.
@@ -148,7 +148,7 @@ def make_client(
     passed: PassedKeys,
     health: ClientHealth,
 ) -> Client:
-    """Make one of librdkafka's clients; its log lines go to the logger ``sdk.librdkafka``.
+    """Create a client of librdkafka; its log lines go to the logger ``sdk.librdkafka``.
 
     Args:
         client_class: ``Producer``, ``Consumer`` or ``AdminClient``.
@@ -258,5 +258,5 @@ def _setting(key: str, passed: PassedKeys) -> str:
 
 
 def librdkafka_version() -> str:
-    """Return the version of the client library that Confluent's package brings along."""
+    """Return the version of librdkafka in Confluent's package."""
     return str(libversion()[0])

@@ -1,4 +1,4 @@
-"""librdkafka's consumer behind our seam."""
+"""Adapter of librdkafka's consumer."""
 
 from __future__ import annotations
 
@@ -143,14 +143,14 @@ class ConfluentConsumer:
         ]
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
-        """Send the next offsets to be read; the listener is called with the answer."""
+        """Commit the next offsets to read; the listener is called with the answer."""
         try:
             self._client.commit(offsets=_theirs(offsets), asynchronous=True)
         except KafkaException as error:
             raise broker_failure(error.args[0], self._commit) from error
 
     def commit_sync(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
-        """Commit the next offsets to be read, and wait ``timeout`` seconds for the answer.
+        """Commit the next offsets to read, and wait ``timeout`` seconds for the answer.
 
         While the client calls the listener, the limit is librdkafka's own: the session timeout
         where the coordinator is unavailable, else ``socket.timeout.ms``.
@@ -188,15 +188,15 @@ class ConfluentConsumer:
                 )
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver nothing of these partitions until `resume`."""
+        """Pause these partitions until `resume`."""
         self._call("pause", self._client.pause, partitions)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver these partitions again."""
+        """Resume these partitions."""
         self._call("resume", self._client.resume, partitions)
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`."""
+        """Continue reading at ``partition.offset``, which may be `BEGINNING` or `END`."""
         try:
             self._client.seek(_theirs([partition])[0])
         except KafkaException as error:
@@ -258,7 +258,7 @@ class ConfluentConsumer:
         ]
 
     def group_metadata(self) -> object:
-        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+        """Return this client's group metadata, for `TransactionalProducer.send_offsets`."""
         return self._client.consumer_group_metadata()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What librdkafka's errors mean to us: one table, read by producer, consumer and admin."""
+"""librdkafka's errors → `sdk.errors`: one table for producer, consumer and admin."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ _REMEDIES: dict[type[SdkError], str] = {
 
 
 def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
-    """Return our error for one of librdkafka's.
+    """Return the SDK's error for one of librdkafka's.
 
     Args:
-        error: As a callback or an exception brought it.
+        error: From a callback or an exception.
         doing: What failed, such as ``deliver the record``.
         **where: Context, such as ``topic`` or ``partition``.
     """

@@ -1,4 +1,4 @@
-"""What keeps a client from its brokers: librdkafka reports it apart from the records it fails."""
+"""Why a client cannot reach its brokers, which librdkafka reports apart from failed records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ClientHealth:
         self._logged: set[type[SdkError]] = set()
 
     def log(self, level: int, message: str, *arguments: Any) -> None:
-        """Take a line of the client's log, as a logger does.
+        """Handle a line of the client's log, as a logger does.
 
         That a connection failed is logged for each attempt. Those lines are kept back: the first
         of an outage is logged with the error.
@@ -91,12 +91,12 @@ class ClientHealth:
 
     @property
     def error(self) -> SdkError | None:
-        """What keeps the client from its brokers at present, or None."""
+        """Why the client cannot reach its brokers now, or None."""
         return self._fatal or self._error
 
     @property
     def refusal(self) -> SdkError | None:
-        """The brokers' refusal of this client, once no other broker can be hoped for."""
+        """The brokers' rejection of this client, once no other broker can help."""
         if self._refused_since is None or time.monotonic() - self._refused_since < _PATIENCE:
             return None
         return self._error

@@ -1,4 +1,4 @@
-"""Which of several relays works: one at a time for each outbox, so that order is kept.
+"""Decides which of several relays is active: one per outbox, so that order is kept.
 
 One relay publishes far more than a database writes, so the others only stand by. That is simpler
 than sharing keys out, and the order of a key cannot break when relays come and go. See
@@ -35,7 +35,7 @@ class Claim(Protocol):
     """The right to publish, held by one relay at a time."""
 
     def hold(self, connection: Connection) -> bool:
-        """Take the claim, or keep it; return whether this relay holds it now."""
+        """Acquire or keep the claim; return whether this relay holds it."""
 
     def give_up(self, connection: Connection) -> None:
         """Let another relay take over at once."""
@@ -79,7 +79,7 @@ class AdvisoryLock:
 
 
 class Lease:
-    """A row that names the relay that works and says until when, for other databases.
+    """A row with the active relay and its expiry, for other databases.
 
     Args:
         tables: The tables whose relays compete.
@@ -100,7 +100,7 @@ class Lease:
         self._owner = uuid4().hex
 
     def hold(self, connection: Connection) -> bool:
-        """Take the lease if it is free or has run out, or prolong it."""
+        """Acquire the lease if it is free or expired, or extend it."""
         now, table = self._clock(), self._table
         mine = (table.c.owner == self._owner) | (table.c.until < now)
         taken = connection.execute(
@@ -124,7 +124,7 @@ class Lease:
         return True
 
     def give_up(self, connection: Connection) -> None:
-        """Let the lease run out now."""
+        """Expire the lease now."""
         connection.execute(
             update(self._table)
             .where(self._table.c.name == self._name, self._table.c.owner == self._owner)

@@ -1,4 +1,4 @@
-"""Databases that commands open by URL, with errors of ours that never show the URL."""
+"""Databases that commands open by URL; errors never show the URL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sdk.outbox.tables import Tables
 
 @contextmanager
 def opened(url: str) -> Iterator[Engine]:
-    """Open an engine for a URL, and close its connections in the end.
+    """Open an engine for a URL and close its connections at the end.
 
     Args:
-        url: As SQLAlchemy has them, such as ``postgresql+psycopg://user@host/name``.
+        url: SQLAlchemy URL, such as ``postgresql+psycopg://user@host/name``.
 
     Raises:
         ConfigurationError: It is not a URL, or its driver is not installed.
@@ -43,7 +43,7 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 def measure(engine: Engine, tables: Tables) -> Backlog:
-    """Return what waits in an outbox.
+    """Return the number and age of pending rows.
 
     Raises:
         DatabaseError: The database gave no usable answer.

@@ -1,4 +1,4 @@
-"""The inbox: a handler's effects and the note that they were made, in one database transaction."""
+"""The inbox: a handler's writes and the record of its event, in one database transaction."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Sessions(Protocol[_S_co]):
     """Begins transactions: a sessionmaker, an Engine, an async_sessionmaker or an AsyncEngine."""
 
     def begin(self) -> AbstractContextManager[_S_co] | AbstractAsyncContextManager[_S_co]:
-        """Return a transaction that leaving commits, and an exception rolls back."""
+        """Return a transaction: its block commits at the end and rolls back on an exception."""
 
 
 class Inbox(Generic[S]):
-    """Notes which events a consumer has handled, by their CloudEvents source and id.
+    """Records which events a consumer has handled, by their CloudEvents source and id.
 
         inbox = Inbox("billing", sessionmaker(engine))
 
@@ -101,7 +101,7 @@ class Inbox(Generic[S]):
     def once(
         self, session: SyncSession | AnyAsyncSession, record: HasHeaders
     ) -> bool | Awaitable[bool]:
-        """Note an event in the transaction of ``session``; return whether it is the first time.
+        """Record an event in the transaction of ``session``; return whether it is new.
 
         Of two transactions that do so at the same time, the second waits for the first to end.
         With an `AsyncSession` or `AsyncConnection`, await the answer.
@@ -129,7 +129,7 @@ class Inbox(Generic[S]):
         _identity(record)
 
     def perform(self, records: Sequence[HasHeaders], work: Callable[[S, list[int]], object]) -> Any:
-        """Note records and do their work in one transaction; as ``once=`` does.
+        """Record events and call a function in one transaction, as ``once=`` does.
 
         Args:
             records: Those that have come.
@@ -168,7 +168,7 @@ class Inbox(Generic[S]):
     def _note(
         self, session: SyncSession | AnyAsyncSession, identities: list[tuple[str, str]]
     ) -> Any:
-        """Return the statement that notes events, and returns those that are new.
+        """Return the statement that inserts events and returns the new ones.
 
         They are in order, so that transactions that note the same events do not wait for each
         other in a circle.

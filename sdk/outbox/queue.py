@@ -1,4 +1,4 @@
-"""The outbox's table as a queue: the next rows, what became of them, how many wait."""
+"""The outbox's table as a queue: the next rows, their outcomes, the number pending."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ PRUNED_ROWS = 5_000
 
 @frozen
 class Backlog:
-    """What has been committed and is not yet published.
+    """The committed rows that are not yet published.
 
     Attributes:
         rows: How many.
         oldest: Seconds since the oldest of them was added; 0 if there is none.
-        failed: How many can never be sent; their column ``error`` says why.
+        failed: How many failed permanently; their column ``error`` has the reason.
     """
 
     rows: int
@@ -64,7 +64,7 @@ def next_rows(
 def mark_sent(
     connection: Connection, tables: Tables, positions: list[int], *, keep: bool = True
 ) -> None:
-    """Note that rows were acknowledged, or delete them."""
+    """Mark rows as sent, or delete them."""
     if not positions:
         return
     these = _at(connection, tables, positions)
@@ -76,14 +76,14 @@ def mark_sent(
 
 
 def mark_refused(connection: Connection, tables: Tables, errors: Mapping[int, str]) -> None:
-    """Note why rows, by position, can never be sent."""
+    """Store the errors of rows, by position, that can never be sent."""
     table = tables.outbox
     for position, error in errors.items():
         connection.execute(update(table).where(table.c.position == position).values(error=error))
 
 
 def backlog(connection: Connection, tables: Tables) -> Backlog:
-    """Return what waits; only the indexes of waiting and of refused rows are read."""
+    """Return the backlog; only the indexes of pending and of failed rows are read."""
     table, count = tables.outbox, func.count()
     rows = connection.scalar(select(count).select_from(table).where(tables.waiting)) or 0
     failed = connection.scalar(select(count).select_from(table).where(table.c.error.is_not(None)))

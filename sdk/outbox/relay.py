@@ -35,12 +35,12 @@ _LONGEST_REST = 10.0
 
 
 class Relay:
-    """Publishes the rows of an outbox; several relays may run, of which one works at a time.
+    """Publishes the rows of an outbox; several relays may run, one of which is active.
 
     A row is marked after the broker has acknowledged it. A relay that dies in between leaves rows
-    that are published again, with the same CloudEvents ids, by which an `Inbox` knows them. While
-    Kafka is away the relay waits, and nothing is passed over; a record that no broker takes (it is
-    too large) is marked with its error and left behind.
+    that are published again, with the same CloudEvents ids, by which an `Inbox` recognizes them.
+    While Kafka is unavailable the relay waits and skips nothing. A record that is rejected (it is
+    too large) gets its error in the row and is skipped.
 
     A producer whose deliveries time out may let a later record of a key through where an earlier
     one has expired. Give the relay one whose setting ``producer.delivery_timeout_ms`` is longer
@@ -162,7 +162,7 @@ class Relay:
         self.close()
 
     def status(self) -> dict[str, Any]:
-        """Return how the relay is, for probes; one that stands by is ready as well.
+        """Return the relay's state, for probes; a standby relay is ready too.
 
         Returns:
             ``live``, ``ready``, whether it is the one that is ``publishing``, the topics that are
@@ -216,7 +216,7 @@ class Relay:
     def publish_batch(self, connection: Connection) -> int:
         """Publish the next rows and mark them; return how many were published or refused.
 
-        What was not acknowledged stays as it is, and with it what follows of its topic and key.
+        A row that was not acknowledged stays, and so do later rows with its topic and key.
 
         Raises:
             SQLAlchemyError: The database failed.

@@ -79,7 +79,7 @@ def headers_from_text(text: str) -> tuple[Header, ...]:
     """Return the headers that `headers_to_text` has written.
 
     Raises:
-        SerializationError: Somebody else has written them.
+        SerializationError: They were written by another program.
     """
     try:
         return tuple(

@@ -1,4 +1,4 @@
-"""Sending: rows → Kafka, and which of them were acknowledged, can never be, or come again."""
+"""Sends rows to Kafka: some are acknowledged, some rejected, the others are retried."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _Lane = tuple[str, bytes | None]
 
 @frozen
 class Sent:
-    """What became of rows; those that are in neither come again.
+    """The outcomes of rows; those in neither are retried.
 
     Attributes:
         acknowledged: Positions of the acknowledged rows.
@@ -54,10 +54,10 @@ class Sent:
 
 
 class Sender:
-    """Sends rows; nothing overtakes an earlier row of its topic and key.
+    """Sends rows, never one before an earlier row with its topic and key.
 
-    A topic of which every row fails, because it does not exist or may not be written to, rests,
-    longer each time, while other topics go on.
+    A topic of which every row fails, because it does not exist or access is denied, is paused,
+    longer each time; other topics are not affected.
 
     Args:
         producer: Publishes the records.
@@ -133,7 +133,7 @@ class Sender:
     def _wait(
         self, pending: list[tuple[int, _Lane, Delivery]], meanwhile: Callable[[], None]
     ) -> None:
-        """Wait for every answer, saying less and less often that there is none."""
+        """Wait for every acknowledgement, and log missing ones less and less often."""
         started, grace, report = time.monotonic(), _GRACE_SECONDS, _FIRST_REPORT_SECONDS
         for count, (_, _, delivery) in enumerate(pending):
             while not delivery.done():

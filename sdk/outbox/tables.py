@@ -41,14 +41,14 @@ class Tables:
     With Alembic, pass the metadata that ``target_metadata`` names.
 
     Attributes:
-        metadata: Where the tables are defined.
-        prefix: What their names start with.
+        metadata: The metadata of the tables.
+        prefix: Prefix of their names.
         schema: Database schema, or None for the default one.
-        outbox: Events that were committed; columns as Debezium's outbox event router has them
+        outbox: Committed events; with the columns of Debezium's outbox event router
             (``id``, ``aggregatetype``, ``aggregateid``, ``type``, ``payload``), and what else a
             record has.
-        inbox: What handlers have been run for.
-        lease: Which relay works, on databases without advisory locks.
+        inbox: The handled events.
+        lease: The active relay, on databases without advisory locks.
     """
 
     metadata: MetaData = field(factory=MetaData)
@@ -151,7 +151,7 @@ def ddl(dialect: str, tables: Tables | None = None) -> str:
 
     Args:
         dialect: ``postgresql`` or ``sqlite``.
-        tables: With prefix and schema of yours.
+        tables: The tables, with their prefix and schema.
 
     Raises:
         ConfigurationError: The dialect is not supported.

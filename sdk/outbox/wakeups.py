@@ -1,4 +1,4 @@
-"""What a relay waits for between batches: a notification of the database, or time."""
+"""Waiting between batches: for a notification of the database, or for time to pass."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Notifications:
 
 
 def wakeups_for(engine: Engine, tables: Tables) -> Wakeups:
-    """Return the way to wait that a database and its driver support."""
+    """Return the kind of wait that a database and its driver support."""
     if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
         return Notifications(engine, tables)
     return Polling()

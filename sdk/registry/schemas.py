@@ -1,4 +1,4 @@
-"""Schemas as a registry answers with them."""
+"""Schemas in a registry's responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 
 @frozen
 class Reference:
-    """A schema that another one names."""
+    """A schema that another one refers to."""
 
     name: str
     subject: str
@@ -17,17 +17,17 @@ class Reference:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a reference of an answer."""
+        """Parse a reference in a response."""
         return cls(str(answer["name"]), str(answer["subject"]), int(answer["version"]))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the reference as requests carry it."""
+        """Return the reference as in requests."""
         return {"name": self.name, "subject": self.subject, "version": self.version}
 
 
 @frozen(kw_only=True)
 class StoredSchema:
-    """A schema that a registry keeps.
+    """A schema in a registry.
 
     Attributes:
         text: The schema's own text.
@@ -46,7 +46,7 @@ class StoredSchema:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a schema out of an answer."""
+        """Parse a schema in a response."""
         rules = answer.get("ruleSet") or {} if isinstance(answer, dict) else {}
         text = answer["schema"]
         if not isinstance(text, str):
@@ -72,7 +72,7 @@ class StoredVersion:
 
     @classmethod
     def read(cls, answer: Any) -> Self:
-        """Read a version out of an answer."""
+        """Parse a version in a response."""
         return cls(
             subject=str(answer["subject"]),
             version=int(answer["version"]),

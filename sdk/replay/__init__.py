@@ -1,4 +1,4 @@
-"""The way back from dead-letter topics: list, show, replay and park.
+"""Dead letters: list, show, replay and park.
 
     with sdk.connect() as messaging:
         letters = messaging.dead_letters("orders.order-created")

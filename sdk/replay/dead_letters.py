@@ -34,7 +34,7 @@ Repair = Callable[[ConsumerRecord], ProducerRecord | bytes | None]
 
 @define
 class Report:
-    """What a replay, a dry run or parking came to.
+    """The result of a replay, a dry run or parking.
 
     Attributes:
         sent: How many dead letters were sent, or would be.
@@ -67,7 +67,7 @@ class DeadLetters:
         admin: Tells which topics exist, and makes them.
         serializer: Opens record values.
         catalog: The events that this service knows.
-        monotonic: Seconds of a clock that never goes back, for the rate.
+        monotonic: Monotonic clock, seconds, for the rate.
         sleep: Waits a number of seconds.
     """
 
@@ -86,7 +86,7 @@ class DeadLetters:
         return f"{self.topic.removesuffix(DEAD_LETTER_SUFFIX)}{PARKED_SUFFIX}"
 
     def find(self, selection: Selection = Selection()) -> Iterator[Letter]:  # noqa: B008
-        """Yield the dead letters that are meant, in the order of each partition.
+        """Yield the selected dead letters, in the order of each partition.
 
         Raises:
             BrokerError: Kafka gave no usable answer.
@@ -135,7 +135,7 @@ class DeadLetters:
         repair: Repair | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Report:
-        """Send dead letters back to where they came from, as they were.
+        """Send dead letters to their source topics, unchanged.
 
         Each carries the header ``sdk_replay-count``; those of the failure are removed. What was
         replayed is noted in the ledger, so that a replay that was killed is simply run again: at
@@ -177,7 +177,7 @@ class DeadLetters:
         rate: float | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Report:
-        """Move dead letters, as they are, to the parked topic, which nothing replays.
+        """Move dead letters, unchanged, to the parked topic, which is never replayed.
 
         Args:
             selection: Which dead letters.

@@ -37,7 +37,7 @@ class AvroFormat:
         )
 
     def writer(self, fetched: FetchedSchema) -> AvroWriter:
-        """Return what reads the bodies that a schema wrote."""
+        """Return the reader of bodies written with a schema."""
         schema = parse_schema(fetched.text, references=fetched.references, limits=self._limits)
         if not isinstance(schema, RecordSchema | UnionSchema):
             raise DeserializationError(f"the schema is a bare {schema.type}, not a record")
@@ -63,5 +63,5 @@ class AvroWriter:
         raise DeserializationError(f"the value is a bare {branch.type}, not a record")
 
     def decoder(self, event_class: type[Event]) -> Decode:
-        """Return what reads bodies as a class."""
+        """Return a function that reads bodies as a class."""
         return decoder_for(event_class, self.schema, limits=self.limits)

@@ -101,7 +101,7 @@ def _key_kind(contract: EventInfo) -> str | None:
 
 
 def _reader(fetched: FetchedSchema) -> Callable[[bytes], object]:
-    """Return what reads the bodies of keys that a schema wrote, as plain values."""
+    """Return a function that reads keys written with a schema as plain values."""
     import fastavro  # most services never read such a key
 
     named: dict[str, Any] = {}

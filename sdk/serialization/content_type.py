@@ -1,4 +1,4 @@
-"""Reading what the record itself says it is, beside what this service writes."""
+"""Reads each record in the format that its header names, whatever this service writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdk.records import ConsumerRecord
 class ContentTypeSerializer:
     """Writes in one format, and reads every record in the format that its header names.
 
-    So a platform moves from one format to another topic by topic, or within a topic. A record that
+    This lets a platform change its format topic by topic, or within a topic. A record that
     names no format, or none that is known here, is read in the format that is written.
 
     Args:

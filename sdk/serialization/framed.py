@@ -66,7 +66,7 @@ class WriterSchema(Protocol):
         """
 
     def decoder(self, event_class: type[Event]) -> Decode:
-        """Return what reads bodies as a class.
+        """Return a function that reads bodies as a class.
 
         Raises:
             SchemaError: The class can never read what this schema wrote.
@@ -74,7 +74,7 @@ class WriterSchema(Protocol):
 
 
 class BodyFormat(Protocol):
-    """Writes and reads what follows the schema id."""
+    """Writes and reads the bytes after the schema id."""
 
     @property
     def content_type(self) -> str:
@@ -88,11 +88,11 @@ class BodyFormat(Protocol):
         """Return a function that writes events of a class, with the given schema or its own.
 
         Raises:
-            SchemaError: Events of the class cannot be written so.
+            SchemaError: The class cannot be written with this schema.
         """
 
     def writer(self, fetched: FetchedSchema) -> WriterSchema:
-        """Return what reads the bodies that a schema wrote.
+        """Return the reader of bodies written with a schema.
 
         Raises:
             InvalidSchemaError: The schema is not valid.
@@ -329,7 +329,7 @@ def _open_branch(writer: _Writer, record: ConsumerRecord, start: int) -> FramedR
 
 
 def _decoder(schema: WriterSchema, event_class: type[Event], full_name: str) -> Decode:
-    """Make a decoder; for classes that can never be read, one that says so."""
+    """Return a decoder; for classes that can never be read, one that raises."""
     try:
         return schema.decoder(event_class)
     except SchemaError as error:
@@ -346,7 +346,7 @@ def _decoder(schema: WriterSchema, event_class: type[Event], full_name: str) -> 
 
 
 def _all_missing(errors: list[SchemaNotFoundError]) -> SchemaNotFoundError:
-    """Return one error for all schemas that a service lacks at start."""
+    """Return one error for all schemas that are missing at start-up."""
     if len(errors) == 1:
         return errors[0]
     found = SchemaNotFoundError(

@@ -1,8 +1,8 @@
 """Confluent's wire format: how a record names its writer schema.
 
-Before the body stand ``0x00`` and the schema id (int32, big-endian), or ``0x01`` and the schema's
-GUID (16 bytes). The header ``__value_schema_id`` may hold the same bytes instead, and then wins;
-the value is the bare body.
+The body is preceded by ``0x00`` and the schema id (int32, big-endian), or ``0x01`` and the schema's
+GUID (16 bytes). Instead, the header ``__value_schema_id`` may hold the same bytes and takes
+precedence; the value is then the bare body.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def unframe(prefix: bytes) -> int | str | None:
 
 
 def locate(record: ConsumerRecord) -> tuple[bytes, int]:
-    """Return the bytes that name the schema, and where the body starts; a header wins."""
+    """Return the bytes that name the schema and the start of the body; a header comes first."""
     data = record.value
     if data is None:
         raise poison("a tombstone carries no event", record)
@@ -83,6 +83,6 @@ def poison(
 
 
 def place(error: SdkError, record: ConsumerRecord, schema_id: int | str | None) -> None:
-    """Write into an error where its record stands."""
+    """Add the position of the record to an error."""
     error.topic, error.partition, error.offset = record.topic, record.partition, record.offset
     error.schema_id = schema_id

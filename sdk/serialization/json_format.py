@@ -1,4 +1,4 @@
-"""The JSON format: the platform's first, readable by people and by every tool."""
+"""The JSON format, readable by people and by every tool."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class JsonMessageSerializer:
         return True
 
     def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
-        """Refuse classes that are not events; there is nothing else to prepare."""
+        """Reject classes that are not events; nothing else needs preparation."""
         for event_class, _ in routes:
             _contract(event_class)
 

@@ -18,7 +18,7 @@ _LONGEST: Final = 8192
 
 
 def key_text(key: object, topic: str) -> str | bytes | None:
-    """Return a key as the text that it travels as; bytes and None stay as they are.
+    """Return a key as text; bytes and None are unchanged.
 
     Raises:
         SerializationError: The key is neither str, int of a sane size, UUID nor bytes.
@@ -71,7 +71,7 @@ class MixedKeySerializer:
 
     Args:
         own: The format that is written.
-        avro: Factory of what reads keys that name a schema, called when the first one comes.
+        avro: Creates the serializer of keys with a schema, for the first one.
     """
 
     def __init__(self, own: KeySerializer, avro: Callable[[], KeySerializer]) -> None:

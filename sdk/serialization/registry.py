@@ -1,4 +1,4 @@
-"""What the serializers need of a schema registry; `sdk.registry` provides it."""
+"""The registry interface of the serializers; `sdk.registry` implements it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class RuledReader(Protocol):
 
 
 class SchemaRegistry(Protocol):
-    """Finds, registers and fetches schemas; answers are kept, and errors are ours."""
+    """Finds, registers and fetches schemas; results are cached, errors are `sdk.errors`."""
 
     def registered(
         self, subject: str, contract: EventInfo, writable: Writable | None = None
@@ -105,7 +105,7 @@ class SchemaRegistry(Protocol):
         """
 
     def register(self, wanted: Iterable[tuple[str, EventInfo]]) -> None:
-        """Register what is missing of (subject, contract) pairs, where auto-registration is on.
+        """Register the missing (subject, contract) pairs, if auto-registration is on.
 
         Raises:
             RegistryError: The registry gave no usable answer.
@@ -122,10 +122,10 @@ class SchemaRegistry(Protocol):
     def writer(
         self, version: RegisteredVersion, contract: EventInfo, encode: Encode, *, in_header: bool
     ) -> RuledWriter:
-        """Return what writes events with a version that has rules."""
+        """Return the writer for a version with rules."""
 
     def reader(self, fetched: FetchedSchema, strategy: Callable[[str, str], str]) -> RuledReader:
-        """Return what reads records of a schema that has rules.
+        """Return the reader for a schema with rules.
 
         Args:
             fetched: The writer's schema.

@@ -61,7 +61,7 @@ PLACEHOLDERS = (
 
 
 def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a did-you-mean for a mistyped name, or ``otherwise`` when nothing is near."""
+    """Return a suggestion for a mistyped name, or ``otherwise`` if nothing is similar."""
     near = get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else otherwise
 
@@ -84,7 +84,7 @@ def at_least(low: float) -> Validator:
 
 
 def one_of(*words: str) -> Validator:
-    """Accept these words only, and None."""
+    """Accept only these words, and None."""
 
     def check(_: Any, attribute: Any, value: Any) -> None:
         if value is not None and value not in words:
@@ -98,7 +98,7 @@ def one_of(*words: str) -> Validator:
 
 
 def _instead(value: str) -> str:
-    """Repeat what was given only if it looks like a word that was meant."""
+    """Repeat the given value only if it is similar to an allowed word."""
     return f", not {value!r}" if len(value) <= 20 and _WORD.fullmatch(value) else ""
 
 
@@ -109,7 +109,7 @@ def filled(_: Any, attribute: Any, value: Any) -> None:
 
 
 def credential(_: Any, attribute: Any, value: Any) -> None:
-    """Accept text without control characters, which no header and no SASL message can carry."""
+    """Accept text without control characters, which headers and SASL messages cannot contain."""
     if value is not None and _CONTROL.search(value):
         raise ConfigurationError(
             "must not contain control characters such as a line break",
@@ -119,7 +119,7 @@ def credential(_: Any, attribute: Any, value: Any) -> None:
 
 
 def user_name(_: Any, attribute: Any, value: Any) -> None:
-    """Accept what basic authentication takes as a user (RFC 7617): no colon, for one."""
+    """Accept a user of basic authentication (RFC 7617), which has no colon."""
     filled(_, attribute, value)
     credential(_, attribute, value)
     if value is not None and ":" in value:
@@ -127,7 +127,7 @@ def user_name(_: Any, attribute: Any, value: Any) -> None:
 
 
 def bearer_token(_: Any, attribute: Any, value: Any) -> None:
-    """Accept what may follow the word Bearer in a header (RFC 6750): ASCII without blanks."""
+    """Accept a bearer token (RFC 6750): ASCII without spaces."""
     filled(_, attribute, value)
     credential(_, attribute, value)
     if value is not None and not is_token(value):
@@ -240,12 +240,12 @@ def module_name(_: Any, attribute: Any, value: str | None) -> None:
 
 
 def is_topic_name(text: str) -> bool:
-    """Whether Kafka takes this name for a topic."""
+    """Whether Kafka accepts this topic name."""
     return text not in {".", ".."} and _TOPIC.fullmatch(text) is not None
 
 
 def topic_name(_: Any, attribute: Any, value: str) -> None:
-    """Accept names that Kafka takes for a topic."""
+    """Accept topic names that Kafka accepts."""
     if not is_topic_name(value):
         raise ConfigurationError(
             f"must be a topic name, not {value!r}", path=attribute.name, remedy=TOPIC_NAME_RULE

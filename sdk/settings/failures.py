@@ -68,8 +68,8 @@ class DeadLetterOptions:
     """The ``[consumer.dead_letter]`` table.
 
     Attributes:
-        enabled: Forward records that failed for good to the dead-letter topic; otherwise they stop
-            the consumer.
+        enabled: Forward records whose last attempt failed to the dead-letter topic; otherwise they
+            stop the consumer.
         per_group: Put the consumer group into the name of the dead-letter topic.
         stack_trace_bytes: Longest stack trace in the headers, bytes; 0 sends none.
         retention_ms: Retention of dead-letter topics that are provisioned, milliseconds; -1 keeps
@@ -84,7 +84,7 @@ class DeadLetterOptions:
 
 @frozen(kw_only=True)
 class FailuresOptions:
-    """The ``[consumer.failures]`` table: what is decided for which failure.
+    """The ``[consumer.failures]`` table: decisions by class of failure.
 
     Attributes:
         poison: For records that can never be read: ``dead_letter``, ``stop`` or ``skip``.

@@ -1,4 +1,4 @@
-"""librdkafka's keys: which setting of ours sets each, and which pass through as they are.
+"""librdkafka's keys: the setting for each, and the keys that are passed through.
 
 One table serves both ways: settings files may contain keys of librdkafka, and what a client says
 about a key is reported in terms of our settings.
@@ -27,7 +27,7 @@ class Key:
         name: As librdkafka's documentation lists it.
         setting: Our setting for it, such as ``producer.acks``; None if there is none.
         aliases: Other names that librdkafka knows it by.
-        passes: Whether it may be written librdkafka's way as well.
+        passes: Whether the librdkafka key may be used as well.
         reason: Why it cannot be set, if there is no setting.
     """
 

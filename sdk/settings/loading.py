@@ -1,4 +1,4 @@
-"""Reading settings files and variables, choosing the environment, and reporting all that is wrong.
+"""Reads settings files and variables, selects the environment, and reports all errors.
 
 Every table of a file and every variable is a layer; layers are merged key by key, and
 anything but a table is replaced. dynaconf parses and casts but does not merge, because its
@@ -166,7 +166,7 @@ def _setting_variables(variables: Mapping[str, str]) -> list[str]:
     """Return the names of the variables that are settings, the more specific ones last.
 
     A name of one part that is similar to none of ours, such as ``SDK_HOME``, belongs to another
-    program and is passed over.
+    program and is ignored.
     """
     names = [name for name in variables if name.startswith(_PREFIX) and name not in _NOT_SETTINGS]
     foreign = [name for name in names if "__" not in name and not _resembles_setting(name)]
@@ -275,7 +275,7 @@ def _cast(name: str, text: str) -> Any:
 
 
 def _as_written(value: Any, text: str) -> Any:
-    """Undo a cast that does not print as it was written: librdkafka takes text anyway."""
+    """Undo a cast that changes the text of a value: librdkafka accepts strings anyway."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if str(value) == text else text
     return value if isinstance(value, str | bool | list | dict) else text
@@ -299,7 +299,7 @@ def _merge(
 
 
 def _move_userinfo(registry: Any) -> list[Finding]:
-    """Move ``user:password@`` out of the registry's URLs, where it would be shown."""
+    """Move ``user:password@`` out of the registry's URLs, so that it is never shown."""
     urls = registry.get("url") if isinstance(registry, dict) else None
     entries = urls.split(",") if isinstance(urls, str) else urls
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
@@ -326,7 +326,7 @@ def _move_userinfo(registry: Any) -> list[Finding]:
 
 
 def _stray_keys(files: _Files, chosen: str) -> Iterator[Finding]:
-    """Find what no environment would ever read."""
+    """Find tables that no environment reads."""
     for file, tables in files.items():
         for key, value in tables.items():
             if key in _NAMES or key in {_DEFAULT, chosen}:

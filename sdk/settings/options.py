@@ -1,4 +1,4 @@
-"""The options that settings are structured into: frozen, typed, checked when they are made."""
+"""The options: frozen, typed, and checked when they are created."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ProducerOptions:
     Attributes:
         acks: ``all``, ``0`` or ``1``.
         enable_idempotence: In order and without duplicates within ``delivery_timeout_ms``.
-        linger_ms: How long a batch waits for company, milliseconds.
+        linger_ms: How long a batch waits for further records, milliseconds.
         compression_type: ``none``, ``gzip``, ``snappy``, ``lz4`` or ``zstd``.
         delivery_timeout_ms: Limit from `produce` to the acknowledgement, milliseconds.
         queue_full_timeout_ms: How long `produce` waits for room in the queue, milliseconds.
@@ -324,7 +324,7 @@ def _routes(value: TopicOptions | Iterable[TopicOptions]) -> tuple[TopicOptions,
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything, structured.
+    """All settings of an environment.
 
     Attributes:
         environment: Its name, such as ``embedded`` or ``production``.

@@ -1,4 +1,4 @@
-"""Which texts of the settings must never be shown."""
+"""The secrets in the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From nested tables to options: cattrs, strict about keys and types, complete about findings."""
+"""Structures nested tables into options with cattrs, and reports all errors at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MISSING = "is missing"
 
 
 def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[Finding]]:
-    """Build an options class out of nested tables, strict about keys and types."""
+    """Structure nested tables into an options class, strict about keys and types."""
     try:
         return _converter().structure(values, cls), []
     except (cattrs.BaseValidationError, ConfigurationError, _MismatchError) as error:
@@ -58,7 +58,7 @@ def key_paths(cls: type[Any], path: SettingPath = ()) -> Iterator[SettingPath]:
 
 
 class _MismatchError(TypeError):
-    """A value is of another type than declared; never shows the value."""
+    """A value has another type than declared; the value is never shown."""
 
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(f"must be {expected}, but is {_kind(value)}")
@@ -82,7 +82,7 @@ def _kind(value: object) -> str:
 
 
 def _findings(error: BaseException, path: SettingPath, cls: type[Any]) -> Iterator[Finding]:
-    """Yield what is wrong, out of the groups in which cattrs collects it."""
+    """Yield the errors in the exception groups of cattrs."""
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
             path = (*path, note.name)
@@ -141,7 +141,7 @@ def _converter() -> cattrs.Converter:
         return converter.structure(value, table)
 
     def entries(value: Any, declared: Any) -> Any:
-        """A list, or text that has one: with commas, or as JSON."""
+        """A list, or a string with commas or JSON."""
         entry = get_args(declared)[0]
         if isinstance(value, str):
             value = texts(value) if entry is str else parse_json(value)
@@ -152,7 +152,7 @@ def _converter() -> cattrs.Converter:
         return tuple(converter.structure(list(value), kind))
 
     def mapping(value: Any, declared: Any) -> Any:
-        """A table of any keys, or JSON text that has one."""
+        """A table with any keys, or a JSON string."""
         value = parse_json(value) if isinstance(value, str) else value
         if not isinstance(value, Mapping):
             raise _MismatchError("a table", value)

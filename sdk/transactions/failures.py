@@ -1,4 +1,4 @@
-"""What goes wrong with transactions, said once for every client."""
+"""The errors of transactions, for every client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def aborted(reason: BaseException | None) -> TransactionAbortedError:
 
 
 def interrupted() -> TransactionUnknownError:
-    """Return the error of a commit that a signal has ended."""
+    """Return the error of a commit that was interrupted by a signal."""
     return TransactionUnknownError(
         "the commit was interrupted: it is unknown whether the transaction is committed",
         remedy="check whether its records exist before you repeat it",

@@ -1,4 +1,4 @@
-"""Transactions of an exactly-once consumer, which all that its handlers publish joins."""
+"""Transactions of an exactly-once consumer, which include everything its handlers publish."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SENT: Final[ContextVar[list[Delivery] | None]] = ContextVar("sdk.transactions.s
 
 
 class JoinedTransactions:
-    """Transactions, one after another; handlers publish by the ordinary producer.
+    """Transactions, one after another; handlers publish with the ordinary producer.
 
     Args:
-        transactions: Does them; closed with this.
+        transactions: Runs them; closed with this object.
 
     Attributes:
         timeout: Seconds after which the broker aborts one.
@@ -32,7 +32,7 @@ class JoinedTransactions:
         self._open: _Joined | None = None
 
     def prepare(self) -> None:
-        """Make sure of a client that can begin a transaction; an older instance is fenced."""
+        """Ensure a client that can begin a transaction; an older instance is fenced."""
         self._transactions.prepare()
 
     def begin(self) -> None:
@@ -42,16 +42,16 @@ class JoinedTransactions:
         self._open = transaction
 
     def enter(self) -> None:
-        """Let what this thread or task publishes belong to the open transaction."""
+        """Add what this thread or task publishes to the open transaction."""
         JOINED.set(self._open)
 
     def leave(self) -> None:
-        """Let it publish outside transactions again."""
+        """Make it publish outside transactions again."""
         JOINED.set(None)
         _SENT.set(None)
 
     def calling(self) -> Sequence[Delivery]:
-        """Return a list, of what this thread or task publishes until this is called again."""
+        """Return a list of what this thread or task publishes until the next call."""
         sent: list[Delivery] = []
         _SENT.set(sent)
         return sent
@@ -76,10 +76,10 @@ class JoinedTransactions:
 
 
 class _Joined(Transaction):
-    """A transaction that notes what each handler publishes in it."""
+    """A transaction that records what each handler publishes in it."""
 
     def add_offsets(self, offsets: Sequence[TopicPartition], group: object) -> None:
-        """Let offsets be committed with it, or abort."""
+        """Add offsets to the transaction, or abort."""
         try:
             self.send_offsets(offsets, group)
         except SdkError as error:

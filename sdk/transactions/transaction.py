@@ -1,4 +1,4 @@
-"""One transaction: publishes as a producer does, and its block commits or aborts."""
+"""One transaction: publishes like a producer; the end of its block commits or aborts."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ class Transaction(Publisher):
         await asyncio.wrap_future(in_thread(partial(self._left, error)))
 
     def begin(self) -> None:
-        """Wait for the turn, then open the transaction; what ``with`` does.
+        """Wait for the previous transaction, then open this one; what ``with`` does.
 
         Raises:
             FencedError: Another instance has taken over the transactional id.
-            TransactionAbortedError: The transaction before did not end in time.
+            TransactionAbortedError: The previous transaction did not end in time.
             BrokerError: Kafka gave no usable answer.
-            ConfigurationError: The block stands inside another; or the broker has no transactions.
+            ConfigurationError: The block is inside another one, or the broker has no transactions.
             ClosedError: The connection is closed, or the transaction has already begun.
         """
         self._check_new()
@@ -135,7 +135,7 @@ class Transaction(Publisher):
         self._open()
 
     def send_offsets(self, offsets: Sequence[TopicPartition], group: object) -> None:
-        """Let a consumer's offsets be committed with the transaction.
+        """Commit a consumer's offsets with the transaction.
 
         Args:
             offsets: The next offset to be read of each partition.
@@ -187,7 +187,7 @@ class Transaction(Publisher):
             self._observers.notify(TransactionCommitted(name, self._records, seconds))
 
     def abort(self, reason: BaseException | None = None) -> None:
-        """Abort; what an exception in the block does. Where nothing is open, it does nothing.
+        """Abort, as an exception in the block does. Does nothing if the transaction is not open.
 
         Args:
             reason: Why, for the deliveries and the log.
@@ -204,7 +204,7 @@ class Transaction(Publisher):
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Let what the block's context publishes by the connection's producer join this."""
+        """Add what the block publishes with the connection's producer to this transaction."""
         token = JOINED.set(self)
         try:
             yield
@@ -212,7 +212,7 @@ class Transaction(Publisher):
             JOINED.reset(token)
 
     def abandon(self, why: str) -> None:
-        """Refuse everything from now on, in a forked child."""
+        """Refuse all further calls, in a forked child."""
         self._unusable, self._client = why, None
 
     def _check_new(self) -> None:
@@ -276,7 +276,7 @@ class Transaction(Publisher):
             self._client = None
 
     def _roll_back(self, client: TransactionalProducer, error: SdkError) -> None:
-        """Make everything fail with an error, abort, and pass the turn on."""
+        """Fail all deliveries with an error, abort, and let the next transaction begin."""
         self._outcome.overruled = error
         self._seal()
         self._overflow.give_up(error)
@@ -328,6 +328,6 @@ class _Outcome(DeliveryTracker):
         self.failure: SdkError | None = None
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:
-        """Take note of a failed delivery."""
+        """Record a failed delivery."""
         if self.overruled is None and self.failure is None:
             self.failure = delivery.error
