@@ -1,6 +1,6 @@
-"""The ``sdk`` command: ``sdk dlt`` for dead letters, ``sdk doctor`` for what runs here.
+"""The ``sdk`` command: ``sdk dlt`` for dead letters, ``sdk doctor`` to check an installation.
 
-It needs the extra ``cli``. Exit codes: 0 fine, 1 findings, 2 usage, 4 could not ask.
+It needs the extra ``cli``. Exit codes: 0 success, 1 findings, 2 usage, 4 no answer.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from sdk.messaging import connect
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def sdk(context: click.Context) -> None:
-    r"""Look after a service's messages.
+    r"""Inspect and repair a service's messages.
 
     \b
-    Exit codes: 0 fine, 1 findings, 2 usage, 4 could not ask.
+    Exit codes: 0 success, 1 findings, 2 usage, 4 no answer.
     """
     context.obj = context.obj or connect
 

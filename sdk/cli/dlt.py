@@ -83,7 +83,7 @@ def list_(messaging: Messaging, topic: str | None, as_json: bool, **filters: Any
 def show(
     messaging: Messaging, topic: str, ids: tuple[str, ...], as_json: bool, **filters: Any
 ) -> None:
-    """Show dead letters: the decoded event beside the reason."""
+    """Show dead letters: the decoded event and the reason."""
     (letters,) = _places(messaging, topic, filters["group"])
     filters["settled"] = filters["settled"] or bool(ids)
     found = 0
@@ -132,9 +132,9 @@ def replay(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Send dead letters back to where they came from, as they were.
+    """Send dead letters to their source topics, unchanged.
 
-    A replay that was interrupted is simply run again. Every group that reads the source topic
+    Run an interrupted replay again. Every group that reads the source topic
     receives the records; to reach one group, use --to with its own retry topic.
     Exit code 1 if some had to be left.
     """
@@ -169,7 +169,7 @@ def park(
     yes: bool,
     **filters: Any,
 ) -> None:
-    """Move dead letters to the parked topic, where nothing replays them."""
+    """Move dead letters to the parked topic, from which they are not replayed."""
     (letters,) = _places(messaging, topic, filters["group"])
     selection = _selection(ids, filters)
 

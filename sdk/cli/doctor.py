@@ -1,4 +1,4 @@
-"""``sdk doctor``: what runs here, and what can be reached."""
+"""``sdk doctor``: checks the installation and the connections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Check:
 
 
 def software() -> Iterator[Check]:
-    """Yield the versions of what runs here."""
+    """Yield the installed versions."""
     yield Check("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     for package in _PACKAGES:
         try:
@@ -60,7 +60,7 @@ def _files(settings: tuple[str, ...]) -> Check:
 
 
 def configuration(messaging: Messaging) -> Iterator[Check]:
-    """Yield what the settings name."""
+    """Yield the connections in the settings."""
     yield Check("environment", "ok", messaging.settings.environment)
     count = len(messaging.catalog)
     yield Check("contracts", "ok" if count else "finding", f"{count} event versions")
@@ -127,7 +127,7 @@ def doctor(
     contracts: str | None,
     as_json: bool,
 ) -> None:
-    """Say what runs here, which settings it has, and whether Kafka and the registry answer."""
+    """Print versions and settings, and check that Kafka and the registry answer."""
     states = set()
 
     def report(check: Check) -> None:

@@ -1,4 +1,4 @@
-"""``sdk outbox``: the tables' DDL, the relay as a process, and what waits."""
+"""``sdk outbox``: the tables' DDL, the relay as a process, and the backlog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def outbox() -> None:
-    """Create, relay and watch an outbox; needs the extra `outbox`."""
+    """Create, relay and monitor an outbox; needs the extra `outbox`."""
     try:
         import sdk.outbox  # noqa: F401
     except ModuleNotFoundError as error:
@@ -72,7 +72,7 @@ def ddl(dialect: str, prefix: str, schema: str | None) -> None:
 
 @contextmanager
 def _served(address: tuple[str, int] | None, working: Relay, metrics: Any) -> Iterator[None]:
-    """Answer probes and scrapes at an address, if there is one."""
+    """Serve probes and metrics at an address, if there is one."""
     if address is None:
         yield
         return
@@ -170,7 +170,7 @@ def relay(
 @_database
 @click.option("--json", "as_json", is_flag=True)
 def status(database: str, prefix: str, schema: str | None, as_json: bool) -> None:
-    """Print what waits; exit code 1 if there are rows that can never be sent."""
+    """Print the backlog; exit code 1 if there are failed rows."""
     from sdk.outbox import Tables
     from sdk.outbox.database import measure, opened
 

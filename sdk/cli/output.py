@@ -16,7 +16,7 @@ _BAR = 30
 
 
 def line(letter: Letter) -> str:
-    """Return one line that says which dead letter it is and why it is one."""
+    """Return one line with a dead letter's identity and reason."""
     reason = letter.reason
     parts = [
         letter.identity,
@@ -34,7 +34,7 @@ def line(letter: Letter) -> str:
 
 
 def document(letters: DeadLetters, letter: Letter, *, full: bool = False) -> dict[str, Any]:
-    """Return a dead letter as JSON has it; in full with its event, headers and stack trace."""
+    """Return a dead letter for JSON; in full with its event, headers and stack trace."""
     record, reason = letter.record, letter.reason
     found: dict[str, Any] = {
         "id": letter.identity,
@@ -106,7 +106,7 @@ def histogram(report: Report) -> Iterator[str]:
 
 
 def summary(report: Report, doing: str) -> dict[str, Any]:
-    """Return what a replay or parking came to, as JSON has it."""
+    """Return the result of a replay or parking for JSON."""
     return {
         doing: report.sent,
         "exhausted": report.exhausted,

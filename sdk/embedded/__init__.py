@@ -1,4 +1,4 @@
-"""A broker and a schema registry that need nothing installed, for trying things and for tests.
+"""A broker and a schema registry that need no installation, for first tries and for tests.
 
     from sdk.embedded import Embedded
 

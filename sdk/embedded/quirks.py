@@ -1,4 +1,4 @@
-"""How librdkafka's mock cluster differs from Kafka, and how clients live with it.
+"""How librdkafka's mock cluster differs from Kafka, and what clients do about it.
 
 It is recognised by its cluster id, which one plain request asks for: a client of librdkafka needs
 50 ms for that, and a whole time-out where nobody listens, at each start of a service on a local
@@ -57,7 +57,7 @@ def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str
 
 
 def is_mock_cluster(kafka: KafkaOptions, timeout: float = _SECONDS) -> bool:
-    """Ask the brokers whether they are a mock cluster, which another process hosts.
+    """Return whether the brokers are a mock cluster of another process.
 
     Only loopback addresses are checked: a mock cluster listens nowhere else.
     """
@@ -72,7 +72,7 @@ def is_mock_cluster(kafka: KafkaOptions, timeout: float = _SECONDS) -> bool:
 
 
 def _ask_cluster_id(server: str, timeout: float) -> str | None:
-    """Return what a broker calls its cluster, or None where no broker answers in the clear."""
+    """Return a broker's cluster id, or None if no broker answers without TLS."""
     host, _, port = server.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout) as connection:

@@ -1,4 +1,4 @@
-"""One broker and one registry for a process, however many times it connects."""
+"""One broker and one registry per process, shared by its connections."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T", bound=Closing)
 
 
 class Lease(Closing, Generic[T]):
-    """A share of something; the last share that is closed closes the thing itself.
+    """A share of an object; closing the last share closes the object.
 
     Attributes:
-        value: What is shared.
+        value: The object.
     """
 
     def __init__(self, value: T, release: Callable[[], None]) -> None:
@@ -31,16 +31,16 @@ class Lease(Closing, Generic[T]):
         self._process = os.getpid()
 
     def close(self) -> None:
-        """Give the share back; a second call does nothing, nor does one in a forked child."""
+        """Release the share; a second call, or one in a forked child, does nothing."""
         release, self._release = self._release, None
         if release is not None and os.getpid() == self._process:
             release()
 
 
 class Shared(Generic[T]):
-    """Creates a thing at the first lease and closes it with the last.
+    """Creates an object for the first lease and closes it with the last.
 
-    A forked child does not inherit the thing: its first lease creates another.
+    A forked child does not inherit the object: its first lease creates another.
     """
 
     def __init__(self, create: Callable[[], T]) -> None:
@@ -52,7 +52,7 @@ class Shared(Generic[T]):
             os.register_at_fork(after_in_child=self._forget)
 
     def lease(self) -> Lease[T]:
-        """Return a share of the thing."""
+        """Return a share of the object."""
         with self._lock:
             if self._value is None:
                 warn_once()
@@ -75,7 +75,7 @@ class Shared(Generic[T]):
 
 @cache
 def warn_once() -> None:
-    """Warn, once in a process, that what is embedded keeps nothing."""
+    """Warn, once per process, that the embedded servers keep nothing."""
     logger.warning(
         "the embedded broker and registry keep nothing: messages and schemas are lost when this "
         "process ends"

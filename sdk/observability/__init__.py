@@ -1,4 +1,4 @@
-"""What is seen of the SDK from outside: logging, metrics, tracing and health."""
+"""Logging, metrics, tracing and health."""
 
 from __future__ import annotations
 

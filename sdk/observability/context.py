@@ -17,10 +17,10 @@ from sdk.records import ConsumerRecord
 def message_context() -> dict[str, Any]:
     """Return the fields of the record that this thread or task handles, and of the current span.
 
-    Outside a handler there are none but those of a span. Without one, trace and span are those of
+    Outside a handler there are only those of the span. Without a span, trace and span are those of
     the publisher, from the record's headers.
 
-    The key is personal data as often as not, so that only a hash of it is returned.
+    The key may be personal data, so only its hash is returned.
     """
     handling = handled.get()
     found = {} if handling is None else _fields(*handling)
@@ -69,7 +69,7 @@ class MessageContextFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields; what the call itself has passed as ``extra`` stays."""
+        """Add the fields; those that the call passed as ``extra`` are kept."""
         for name, value in message_context().items():
             if not hasattr(record, name):
                 setattr(record, name, value)

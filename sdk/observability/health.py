@@ -1,4 +1,4 @@
-"""How a connection is, and why: what probes ask, what ``/status`` shows and what gauges read."""
+"""The state of a connection, with reasons: for probes, ``/status`` and gauges."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sdk.happenings import OutboxMeasured
 
 @frozen(kw_only=True)
 class State:
-    """How a connection is.
+    """The state of a connection.
 
     Attributes:
         environment: Name of the environment.
-        brokers: Where Kafka is.
-        kafka: What keeps the producer from reaching Kafka at present, if it knows.
-        registry: Where the schema registry is.
-        registry_error: Why its last answer was none.
+        brokers: The bootstrap servers.
+        kafka: Why the producer cannot reach Kafka now, if known.
+        registry: URLs of the schema registry.
+        registry_error: Why the last request to it was not answered.
         queued: Records that are published and not yet acknowledged; None without a producer.
         consumers: Those that were made.
         outboxes: What was measured last of each that a relay here empties.
@@ -40,7 +40,7 @@ class State:
 
     @property
     def live(self) -> bool:
-        """Whether a restart would change nothing: it is open, and no error ended a consumer."""
+        """Whether it is open, and no error ended a consumer; otherwise a restart may help."""
         return self.closed is None and all(each.error is None for each in self.consumers)
 
     @property
@@ -49,7 +49,7 @@ class State:
         return self.live and self.kafka is None and all(each.ready for each in self.consumers)
 
     def described(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON, with the reasons in words."""
+        """Return the state for JSON, with the reasons in words."""
         return {
             "live": self.live,
             "ready": self.ready,
@@ -65,7 +65,7 @@ class State:
         }
 
     def _reasons(self) -> list[str]:
-        """Return why it is not ready, and what else keeps events from being handled."""
+        """Return why it is not ready, and other reasons why events are not handled."""
         found = [] if self.closed is None else [self.closed]
         for what, error in (("Kafka", self.kafka), ("the schema registry", self.registry_error)):
             if error is not None:

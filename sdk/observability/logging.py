@@ -167,7 +167,7 @@ def _formatter(
 
 
 def _enricher(options: LoggingOptions, always: Mapping[str, str]) -> _Processor:
-    """Return a processor that adds what the log record knows, and what every line carries."""
+    """Return a processor that adds fields of the log record and of every line."""
 
     def enrich(_: Any, __: str, event: EventDict) -> EventDict:
         record: logging.LogRecord = event["_record"]
@@ -186,7 +186,7 @@ def _enricher(options: LoggingOptions, always: Mapping[str, str]) -> _Processor:
 
 
 def _to_json(event: EventDict, **_: Any) -> str:
-    """Return a line's JSON; values that JSON does not know become text, and no line is lost."""
+    """Return a line's JSON; unsupported values become strings, and no line is lost."""
     try:
         return json.dumps(event, default=_plain)
     except (TypeError, ValueError, RecursionError):
@@ -203,7 +203,7 @@ def _encodable(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    """Return a value in the form in which other programs read it."""
+    """Return a value in its usual JSON form."""
     if isinstance(value, UUID | Decimal | PurePath):
         return str(value)
     if isinstance(value, date | time):

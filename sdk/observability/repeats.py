@@ -1,4 +1,4 @@
-"""A flood of the same warning is counted, not repeated, and no stack trace is written twice."""
+"""Counts repeated warnings instead of writing them, and writes each stack trace once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Window:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a warning pass a few times, then counts it and says how often it came.
+    """Lets a warning pass a few times, then counts its repeats and reports the count.
 
     The count is written when the time is over and another line comes, or when `flush` is called.
     Lines are the same if logger, level and message before its arguments are. Put it on a handler:

@@ -16,7 +16,7 @@ _REASONS = {200: "200 OK", 404: "404 Not Found", 503: "503 Service Unavailable"}
 
 
 class StatusApp:
-    """Answers whether the service lives and is ready, and why not.
+    """Reports whether the service is live and ready, and why not.
 
     ``/live`` and ``/ready`` answer 200 or 503, ``/status`` explains itself as JSON, ``/metrics`` is
     scraped by Prometheus. It is mounted under any path of another application:
@@ -116,12 +116,12 @@ class StatusServer:
         )
 
     def start(self) -> Self:
-        """Answer from now on."""
+        """Start serving."""
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop serving."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()

@@ -35,7 +35,7 @@ def has_context(headers: Iterable[Header]) -> bool:
 
 
 class _Format:
-    """Whether the global propagator's headers are W3C's, of which most records need the first."""
+    """Whether the global propagator writes the headers of W3C Trace Context."""
 
     _propagator: object = None
     _w3c = False
@@ -69,7 +69,7 @@ def injected(record: ProducerRecord, context: Context) -> ProducerRecord:
 
 
 def without_span() -> Context:
-    """Return the current context without its span, of which what comes from Kafka is no part."""
+    """Return the current context without its span, for a new trace."""
     context = get_current()
     if get_current_span(context) is INVALID_SPAN:
         return context
@@ -111,7 +111,7 @@ def _place(record: ConsumerRecord) -> dict[str, Any]:
 
 
 class Attempts:
-    """The spans of the first and the last attempt at each record that failed lately.
+    """The spans of the first and the last attempt at recently failed records.
 
     In place they are remembered here; on their way through retry topics a header has them.
     """
@@ -141,7 +141,7 @@ class Attempts:
 
 
 def last_attempt(record: ProducerRecord) -> Context | None:
-    """Return the context of the attempt which a record is a forward of; None if it is not one."""
+    """Return the context of the attempt that forwarded a record; None if there was none."""
     spans = _spans(record.headers)
     return set_span_in_context(NonRecordingSpan(spans[-1])) if spans else None
 

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry's API: what a message led to, from service to service.
+"""Traces with the OpenTelemetry API, from service to service.
 
 Spans follow the semantic conventions for messaging, release 1.44: ``send <topic>`` until the broker
 has acknowledged a record, ``process <topic>`` around a handler, ``commit <topic>``. Context and
@@ -133,7 +133,7 @@ class MessageTracing:
                 self._past(f"registry {operation}", attributes, seconds, error)
 
     def failed(self, span: Span, error: BaseException) -> None:
-        """Note on a span why it failed, without credentials."""
+        """Record a failure on a span, without credentials."""
         kind = qualified_name(error)
         message = hide_credentials(str(error), self._secrets)
         span.set_status(Status(StatusCode.ERROR, message))
@@ -161,7 +161,7 @@ class MessageTracing:
     def _past(
         self, name: str, attributes: _Attributes, seconds: float, error: SdkError | None
     ) -> None:
-        """Make a span of what has just ended."""
+        """Create a span for an operation that has just ended."""
         now = time.time_ns()
         span = self.tracer.start_span(
             name, None, SpanKind.CLIENT, attributes, start_time=now - int(seconds * 1e9)
@@ -218,7 +218,7 @@ class SendSpan:
         self._span = span
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Take the outcome and end the span."""
+        """Record the outcome and end the span."""
         span = self._span
         if error is not None:
             self._tracing.failed(span, error)

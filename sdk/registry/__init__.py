@@ -1,1 +1,1 @@
-"""The schema registry over HTTP: look-up, registration, rule sets, and what its failures mean."""
+"""The schema registry over HTTP: look-up, registration, rule sets and failures."""

@@ -1,4 +1,4 @@
-"""The registry's REST interface: one method a request, answers as values, failures classed."""
+"""The registry's REST API: one method per request, with values as results and our errors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RegistryClient:
     def find(
         self, subject: str, text: str, references: Sequence[Reference], doing: str
     ) -> StoredVersion:
-        """Return the version of a subject that has this very schema.
+        """Return the version of a subject that has exactly this schema.
 
         Raises:
             SchemaNotFoundError: There is no such subject or version.
@@ -97,7 +97,7 @@ class RegistryClient:
     def register(
         self, subject: str, text: str, references: Sequence[Reference], doing: str
     ) -> None:
-        """Register a schema as a version of a subject; do nothing if it is one already.
+        """Register a schema as a version of a subject, unless it is one already.
 
         Raises:
             IncompatibleSchemaError: The subject's compatibility level does not allow it.
@@ -136,7 +136,7 @@ class RegistryClient:
         )
 
     def answers(self) -> bool:
-        """Whether ``registry.url`` leads to a registry: each of them knows this request."""
+        """Whether ``registry.url`` is a registry's, which all support this request."""
         try:
             self._ask("config", "read the global compatibility level", "GET", "/config", _any)
         except RegistryRefusedError:
@@ -184,7 +184,7 @@ class RegistryClient:
     def _value(
         self, answer: Answer, doing: str, read: Callable[[Any], T], where: dict[str, Any]
     ) -> T:
-        """Return what a successful answer holds."""
+        """Return the value of a successful response."""
         try:
             return read(json.loads(answer.body))
         except (ValueError, TypeError, LookupError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Confluent's registry client made from our options, and what its errors mean."""
+"""Confluent's registry client with our options, and its errors → `sdk.errors`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed request to a registry means: outage, refusal, not found, incompatible, invalid."""
+"""Failed requests to a registry → outage, refusal, not found, incompatible or invalid."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _one_line(text: str, longest: int = _LONGEST) -> str:
 
 
 def _incompatibilities(message: str) -> str:
-    """Shorten the registry's account of a refused version to the reasons themselves."""
+    """Shorten the registry's message about a rejected version to the reasons."""
     reasons = re.findall(
         r"errorType\s*:\s*['\"]?(\w+)['\"]?\s*,\s*description\s*:\s*(['\"])(.*?)\2\s*(?:,|})",
         message,

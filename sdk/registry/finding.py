@@ -75,7 +75,7 @@ def not_found(
     wanted: str,
     missing: SchemaNotFoundError | None,
 ) -> SchemaNotFoundError:
-    """Return the error that says which versions there are, and how the nearest differs."""
+    """Return the error with the existing versions and how the nearest one differs."""
     message = f"version {contract.version} of {contract.full_name} is not registered"
     if missing is not None:
         message += f"; and {missing.message} under subject {missing.subject}"

@@ -1,4 +1,4 @@
-"""HTTP to one server, over connections that stay open; the standard library and nothing else.
+"""HTTP to one server over persistent connections, with the standard library alone.
 
 Importing Confluent's registry client takes half a second, most of the time in which a service
 starts. So that client is loaded where rule sets are applied (`sdk.registry.rules`) and only there.
@@ -127,7 +127,7 @@ class HttpClient:
     def _tunnel(
         self, connection: HTTPSConnection, proxy: Proxy, tls: ssl.SSLContext, deadline: float
     ) -> Answer | None:
-        """Reach the server through a proxy's tunnel; return the answer of one that refuses."""
+        """Open a tunnel through a proxy; return the proxy's response if it refuses."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         target = f"{host}:{self._port}"
         headers = {"Host": target, **proxy.headers}

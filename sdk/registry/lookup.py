@@ -100,7 +100,7 @@ class Registry:
     ) -> RegisteredVersion:
         """Return the version of ``subject`` that events of ``contract`` are written with.
 
-        Which version that is, ``registry.match`` decides. Where auto-registration is on, a missing
+        ``registry.match`` decides which version that is. If auto-registration is on, a missing
         schema is registered, after the schemas that it refers to.
         """
         return self._registered.get(
@@ -133,7 +133,7 @@ class Registry:
     def fetch(self, schema_id: int | str) -> FetchedSchema:
         """Return the schema with an id (a number) or a GUID (text).
 
-        That an id is unknown is remembered for ten seconds.
+        An unknown id is cached for ten seconds.
 
         Raises:
             SchemaNotFoundError: The registry does not have this schema.
@@ -154,14 +154,14 @@ class Registry:
     def writer(
         self, version: RegisteredVersion, contract: EventInfo, encode: Encode, *, in_header: bool
     ) -> RuledWriter:
-        """Return what writes events with a version that has rules."""
+        """Return the writer for a version with rules."""
         text, references = contract.schema, tuple(each.schema for each in dependencies(contract))
         if version.written_as is not None:
             text, references = version.written_as.text, version.written_as.references
         return self._rules().writer(version, text, references, encode, in_header=in_header)
 
     def reader(self, fetched: FetchedSchema, strategy: Callable[[str, str], str]) -> RuledReader:
-        """Return what reads records of a schema that has rules."""
+        """Return the reader for a schema with rules."""
         return self._rules().reader(fetched.text, fetched.references, strategy)
 
     def _rules(self) -> RuleEngine:

@@ -1,4 +1,4 @@
-"""How a registered schema stands to one of ours, beyond being the same text."""
+"""Compares a registered schema with one of ours beyond its text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sdk.serialization.registry import FetchedSchema, Writable
 
 
 class Relation(Enum):
-    """What a registered schema is to ours; the closest first."""
+    """The relation of a registered schema to ours; the closest first."""
 
     EXACT = auto()
     """The same schema, printed in another way perhaps."""
@@ -33,7 +33,7 @@ class Relation(Enum):
 def match(
     contract: EventInfo, registered: FetchedSchema, writable: Writable | None = None
 ) -> Relation | None:
-    """Tell how a registered schema, or the branch of a union that has our name, stands to ours."""
+    """Return the relation of a registered schema, or of its branch with our name, to ours."""
     if registered.schema_type != "AVRO":
         return None
     try:
@@ -49,7 +49,7 @@ def match(
 
 
 def differences(contract: EventInfo, registered: FetchedSchema) -> list[str]:
-    """Say how a registered schema differs from ours, each difference by its JSON pointer."""
+    """Return the differences of a registered schema from ours, each with its JSON pointer."""
     try:
         ours = contract_schema(contract)
         theirs = _counterpart(ours, parse_schema(registered.text, references=registered.references))

@@ -1,4 +1,4 @@
-"""Which proxy, if any, stands between this process and a registry."""
+"""The proxy to use for a registry, if any."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def proxy_for(url: SplitResult) -> Proxy | None:
     """Return the proxy that the environment names for a URL; None to connect directly.
 
     Follows the variables ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
-    system's settings where Python knows them. This machine is never reached through a proxy.
+    system's settings where Python knows them. Local addresses are never reached through a proxy.
     """
     if is_loopback(url.hostname or ""):
         return None
@@ -47,7 +47,7 @@ def proxy_for(url: SplitResult) -> Proxy | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
+    """Whether a host name or address is local."""
     name = host.lower().rstrip(".")
     try:
         return ipaddress.ip_address(name).is_loopback

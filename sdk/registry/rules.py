@@ -1,6 +1,6 @@
 """Versions with a rule set are handled by Confluent's serializers, followed by our codec.
 
-Seen by running: given a local schema to write, or a reader schema to read, Confluent's serdes skip
+Given a local schema to write, or a reader schema to read, Confluent's serializers silently skip
 the rules in silence. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
 `AvroDeserializer` without a reader schema, whose writer-shaped result is encoded again.
 """
@@ -64,7 +64,7 @@ _TUPLES_SINCE = (2, 16)
 
 
 class RuleEngine:
-    """Makes writers and readers of versions with rules, over one client of Confluent's.
+    """Creates writers and readers for versions with rules, with one client of Confluent's.
 
     Args:
         options: The ``[registry]`` table. Its ``rules`` are given to the rule executors.
@@ -232,7 +232,7 @@ def _written_to(record: ConsumerRecord) -> str:
 
 
 def _installed_executors() -> list[RuleExecutor]:
-    """Make the executors that are installed, and make the key management services known."""
+    """Create the installed executors and register the key management services."""
     executors = [_installed(module, name) for module, name in _EXECUTORS]
     drivers = [_installed(module, name) for module, name in _KMS_DRIVERS]
     for driver in drivers:
@@ -242,7 +242,7 @@ def _installed_executors() -> list[RuleExecutor]:
 
 
 def _rule_registry(executors: list[RuleExecutor]) -> RuleRegistry:
-    """Return our executors and those that the application has registered, which win."""
+    """Return our executors and those registered by the application, which take precedence."""
     shared = RuleRegistry.get_global_instance()  # type: ignore[no-untyped-call]
     registry = RuleRegistry()  # type: ignore[no-untyped-call]
     for executor in executors:
@@ -308,7 +308,7 @@ def _outage(link: BaseException, where: Mapping[str, Any]) -> SdkError | None:
 
 
 def _reason(links: list[BaseException]) -> str:
-    """Return the words nearest to the cause; Confluent's own outer errors are often empty."""
+    """Return the innermost message; Confluent's outer errors are often empty."""
     for link in links:
         words = " ".join(str(link).split())
         if words and words != "None":

@@ -1,4 +1,4 @@
-"""What a service's own tests use: the whole SDK on a broker in memory.
+"""For a service's own tests: the whole SDK on an in-memory broker.
 
     from sdk.testing import connect, given
 

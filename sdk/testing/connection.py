@@ -1,4 +1,4 @@
-"""Everything wired on a broker in memory, for the tests of a service."""
+"""A connection with an in-memory broker, for the tests of a service."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def connect(
 
 
 def _usable(given: Settings, registry_url: str) -> Settings:
-    """Return settings whose servers are in this process and whose retries of requests are quick."""
+    """Return settings with servers in this process and quick retries of requests."""
     return evolve(
         given,
         kafka=_KAFKA,

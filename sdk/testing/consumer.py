@@ -116,15 +116,15 @@ class InMemoryConsumer:
         self._commit(offsets)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver nothing of these partitions until `resume`."""
+        """Pause these partitions until `resume`."""
         self._paused.update(self._assigned("pause", partitions))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver these partitions again."""
+        """Resume these partitions."""
         self._paused.difference_update(self._assigned("resume", partitions))
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`."""
+        """Continue reading at ``partition.offset``, which may be `BEGINNING` or `END`."""
         (place,) = self._assigned("seek", [partition])
         offset = partition.offset or 0
         if offset in {BEGINNING, END}:
@@ -173,7 +173,7 @@ class InMemoryConsumer:
             ]
 
     def group_metadata(self) -> Membership:
-        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+        """Return this client's group metadata, for `TransactionalProducer.send_offsets`."""
         return Membership(self._group, self, self._generation)
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class InMemoryConsumer:
         self.crash()
 
     def crash(self) -> None:
-        """Vanish from the group without a word, as a killed process does."""
+        """Disappear without leaving the group, as a killed process does."""
         with self._broker.changed:
             self._group.leave(self)
             self._listener = None

@@ -1,4 +1,4 @@
-"""What a test can make go wrong."""
+"""Faults that a test can cause."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Faults:
         self.down = True
 
     def broker_up(self) -> None:
-        """Bring the broker back: the records that waited are acknowledged."""
+        """Make the broker available again: waiting records are acknowledged."""
         self.down = False
         self._broker.release()
 
@@ -87,16 +87,16 @@ class Faults:
         self._broker.registry.available = False
 
     def registry_up(self) -> None:
-        """Bring the schema registry back; it has forgotten nothing."""
+        """Make the schema registry available again, with its schemas."""
         self._broker.registry.available = True
 
     def rebalance(self, group_id: str) -> None:
-        """Make every member of a group give up its partitions, and deal them out again."""
+        """Revoke the partitions of every member of a group and assign them again."""
         with self._broker.changed:
             self._broker.group(group_id).shake()
 
     def lose_partitions(self, group_id: str) -> None:
-        """Take all partitions from a group's members unasked, as when their sessions time out."""
+        """Make all members of a group lose their partitions, as when their sessions time out."""
         with self._broker.changed:
             self._broker.group(group_id).expel()
 

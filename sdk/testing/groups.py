@@ -75,13 +75,13 @@ class Group:
             del self._owners[place]
 
     def expel(self) -> None:
-        """Take everything from every member unasked, as when their sessions time out."""
+        """Make every member lose its partitions, as when their sessions time out."""
         self._owners.clear()
         self._balanced_for = None
         self.generation += 1
 
     def shake(self) -> None:
-        """Make every member give up all that it has, and deal it out again."""
+        """Revoke the partitions of every member and assign them again."""
         self._behind = {member for member in self._members if self.owned(member)}
 
     def covers(self, topic: str) -> bool:
@@ -93,7 +93,7 @@ class Group:
         return len(self._members)
 
     def balance(self, counts: Mapping[str, int]) -> None:
-        """Deal the partitions out to the members, if members or partition counts have changed.
+        """Assign the partitions to the members, if members or partition counts have changed.
 
         Args:
             counts: Partition count of each topic.

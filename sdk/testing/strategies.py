@@ -1,4 +1,4 @@
-"""Hypothesis strategies for events: whatever a schema allows, a property test may meet.
+"""Hypothesis strategies for events, with every value that a schema allows.
 
     from hypothesis import given
     from sdk.testing import events

@@ -44,7 +44,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
         self._broker.accept(record, on_delivery, self._open("produce"))
 
     def init_transactions(self, timeout: float) -> None:
-        """Take the transactional id over, once, before the first `begin`."""
+        """Take over the transactional id, once, before the first `begin`."""
         with self._calling("init_transactions"):
             self._broker.take_over(self)
             self._ready = True
@@ -61,7 +61,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
     def send_offsets(
         self, offsets: Sequence[TopicPartition], group: object, timeout: float
     ) -> None:
-        """Let the next offsets to be read be committed with the transaction."""
+        """Commit the next offsets to read with the transaction."""
         assert isinstance(group, Membership)
         with self._calling("send_offsets"):
             transaction = self._open("send offsets")
@@ -95,7 +95,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
             ) from error
 
     def abort(self, timeout: float) -> None:
-        """Drop the transaction's records and offsets; those that are still queued fail."""
+        """Abort the transaction; records that are still queued fail."""
         self._broker.abandon(self._open("abort"))
         with self._calling("abort_transaction"):
             self._end(commit=False)
@@ -106,7 +106,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
         return self._transaction is not None
 
     def fence(self) -> None:
-        """Abort what is open, and refuse everything from now on; callers hold the lock."""
+        """Abort the open transaction and refuse all further calls; callers hold the lock."""
         self._fenced = fenced(self.transactional_id)
         self._end(commit=False)
 
@@ -128,7 +128,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
 
     @contextmanager
     def _calling(self, operation: Operation) -> Iterator[None]:
-        """Raise what is planned for an operation, with its consequences."""
+        """Raise the planned error of an operation and apply its consequences."""
         planned = self._broker.faults.take(operation)
         with self._broker.changed:
             self._raise_fenced()
