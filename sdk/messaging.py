@@ -29,11 +29,6 @@ from sdk.clock import Clock, SystemClock
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.around import combined
-from sdk.consuming.consumer import Consumer
-from sdk.consuming.engine import ConsumerParts
-from sdk.consuming.failures import FailurePolicy
-from sdk.consuming.forwarding import Forwarder
-from sdk.consuming.retry_topics import RetryTopics
 from sdk.correlation import carry_on
 from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
@@ -57,6 +52,10 @@ from sdk.transactions import JoinedTransactions, Transaction, Transactions
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from sdk.consuming.consumer import Consumer
+    from sdk.consuming.failures import FailurePolicy
+    from sdk.consuming.forwarding import Forwarder
+    from sdk.consuming.retry_topics import RetryTopics
     from sdk.embedded import Joined
     from sdk.observability.server import StatusServer
     from sdk.observability.tracing import MessageTracing
@@ -310,6 +309,11 @@ class Messaging(ClosingDeliveries):
                 isolate transactions.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
+        # what only publishes starts without all that consuming takes
+        from sdk.consuming.consumer import Consumer
+        from sdk.consuming.engine import ConsumerParts
+        from sdk.consuming.failures import FailurePolicy
+
         self._check_usable()
         group = group_id or self.settings.consumer.group_id
         if not group:
@@ -355,6 +359,7 @@ class Messaging(ClosingDeliveries):
             ConfigurationError: librdkafka refuses a setting.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
+        from sdk.consuming.retry_topics import RetryTopics
         from sdk.replay import DeadLetters, TopicReader
 
         self._check_usable()
@@ -547,6 +552,8 @@ class Messaging(ClosingDeliveries):
         dead_letters = options.dead_letters
         if dead_letters is None and options.retry_topics is None:
             return None
+        from sdk.consuming.forwarding import Forwarder
+
         counts: Once[str, int | None] = Once()
         return Forwarder(
             _Sender(self),

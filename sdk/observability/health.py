@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
-from sdk.consuming.health import Health
 from sdk.errors import SdkError
 from sdk.happenings import OutboxMeasured
+
+if TYPE_CHECKING:
+    from sdk.consuming.health import Health
 
 
 @frozen(kw_only=True)
