@@ -20,12 +20,13 @@ from sdk.avro.codec.executors import executor
 
 BULK = {
     "bulk_raw": "raw `produce` of ready bytes",
+    "bulk_raw_headers": "raw `produce` of ready bytes and headers",
     "bulk_sdk": "**SDK**, without standard headers",
     "bulk_sdk_headers": "**SDK**, with standard headers",
     "bulk_confluent": "SerializingProducer + AvroSerializer",
 }
 FLIGHT = {
-    "flight_raw": "raw, ready bytes, batched wake-ups, headers",
+    "flight_raw": "raw, ready bytes, plain futures, batched wake-ups, headers",
     "flight_sdk": "**SDK**, with standard headers",
     "flight_aio": "AIOProducer, tuned (cannot send headers)",
     "flight_aiokafka": "aiokafka, headers",
@@ -152,6 +153,7 @@ def bars(told: Told) -> list[tuple[str, str, float]]:
         found += [
             (f"rate against {name}", required, ratio(told, "rate", "flight_sdk", peer)),
             (f"CPU of {name} against ours", "-", ratio(told, "cpu", peer, "flight_sdk")),
+            (f"CPU of {name} against raw", "-", ratio(told, "cpu", peer, "flight_raw")),
         ]
     return [
         *found,

@@ -160,7 +160,9 @@ class Clock:
 # --- one after the other, acknowledged in the end
 
 
-def bulk_raw(options: argparse.Namespace) -> dict[str, float]:
+def bulk_raw(
+    options: argparse.Namespace, headers: list[tuple[str, bytes]] | None = None
+) -> dict[str, float]:
     from confluent_kafka import Producer
 
     serialize, where = avro_serializer(options), context(options)
@@ -170,12 +172,16 @@ def bulk_raw(options: argparse.Namespace) -> dict[str, float]:
     for key, value in ready:
         while True:
             try:
-                producer.produce(options.topic, value, key, on_delivery=_ignore)
+                producer.produce(options.topic, value, key, -1, _ignore, None, 0, headers)
                 break
             except BufferError:
                 producer.poll(0.01)
     producer.flush()
     return clock.told(options.count)
+
+
+def bulk_raw_headers(options: argparse.Namespace) -> dict[str, float]:
+    return bulk_raw(options, HEADERS)
 
 
 def bulk_confluent(options: argparse.Namespace) -> dict[str, float]:

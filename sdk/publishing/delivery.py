@@ -24,7 +24,7 @@ _D = TypeVar("_D", bound="Delivery")
 _Locks = tuple[threading.Lock, "_Locks | None"]
 """What a thread waits for, and what threads that came before it wait for."""
 
-_Futures = tuple["asyncio.Future[None]", "_Futures | None"]
+_Futures = tuple["asyncio.Future[DeliveryReport]", "_Futures | None"]
 """What a task waits for, and what tasks that came before it wait for."""
 
 
@@ -108,16 +108,14 @@ class Delivery:
         return self._settled()
 
     def __await__(self) -> Generator[Any, None, DeliveryReport]:
-        if self._outcome is None:
-            loop = asyncio.get_running_loop()
-            waker = self._tracker.wakers.get(loop) or self._tracker.waker(loop)
-            future = loop.create_future()
-            waker.waiting[self] = future, waker.waiting.get(self)
-            if self._outcome is None:
-                yield from future
-            else:
-                waker.complete((self,))
-        return self._settled()
+        # The iterator of a future instead of a generator's: one object less for each task to wait.
+        loop = asyncio.get_running_loop()
+        waker = self._tracker.wakers.get(loop) or self._tracker.waker(loop)
+        future = loop.create_future()
+        waker.waiting[self] = future, waker.waiting.get(self)
+        if self._outcome is not None:
+            waker.complete((self,))
+        return future.__await__()
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
         """Take the outcome, once, in the thread that takes acknowledgements; wake who waits.
@@ -152,6 +150,7 @@ class Delivery:
         return outcome
 
     def _settled(self) -> DeliveryReport:
+        """Return the outcome, or raise it."""
         outcome = self._outcome if self._tracker.overruled is None else self._final
         if type(outcome) is DeliveryReport:
             return outcome
@@ -327,5 +326,9 @@ class _Waker:
             futures = waiting.pop(delivery, None)
             while futures is not None:
                 future, futures = futures
-                if not future.done():  # its task may have been cancelled
-                    future.set_result(None)
+                if future.done():  # its task was cancelled
+                    continue
+                try:
+                    future.set_result(delivery._settled())
+                except SdkError as error:
+                    future.set_exception(error)

@@ -83,16 +83,9 @@ class Encoder:
         partition: int | None = None,
         timestamp: int | datetime | None = None,
     ) -> ProducerRecord:
-        """Return the record of an event, as `Producer.produce` would send it.
+        """Return the record of an event, as `Producer.produce` with these arguments would send it.
 
-        Args:
-            event: Instance of a generated event class.
-            key: str, int, UUID or bytes; None for none. By default the event's key field.
-            headers: Further headers; order and repeats are kept, and None is a null value. One
-                with the name of a standard header replaces it.
-            topic: Destination, instead of the one that settings route the event to.
-            partition: Partition, instead of the one that the key chooses.
-            timestamp: Milliseconds since the epoch or an aware datetime; None means now.
+        Producers pass them by position, which costs a third less.
 
         Raises:
             SerializationError: The event or its key does not fit its schema, or no client could
@@ -117,8 +110,8 @@ class Encoder:
                     self._warn_of_no_key(event_class)
             else:
                 key = getattr(event, key_field)
-        if type(key) is UUID:  # once, for key and headers alike
-            key = b"-".join(_uuid_parts(hexlify(key.int.to_bytes(16)))).decode()  # half of `str`
+        if type(key) is UUID:  # once, for key and headers alike, in half the time of `str(key)`
+            key = b"-".join(_uuid_parts(hexlify(key.int.to_bytes(16)))).decode()
         make = self._standard_headers
         made = [] if make is None else make(event_class, key)
         if not plain:
@@ -139,21 +132,12 @@ class Encoder:
         self,
         event_class: type[Event],
         key: object,
-        *,
         headers: HeaderInput = (),
         topic: str | None = None,
         partition: int | None = None,
         timestamp: int | datetime | None = None,
     ) -> ProducerRecord:
-        """Return a null value for ``key``: compaction removes what the topic has under it.
-
-        Args:
-            event_class: Class whose topic is meant.
-            key: As in `record`, but not None.
-            headers: As in `record`.
-            topic: As in `record`.
-            partition: As in `record`.
-            timestamp: As in `record`.
+        """Return the record of a tombstone, as `Producer.produce_tombstone` would send it.
 
         Raises:
             SerializationError: The key is None, or no client could send the record.

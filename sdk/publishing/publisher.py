@@ -112,15 +112,7 @@ class Publisher:
                 return self._encode_later(
                     event,
                     self._encoder.topic_of(type(event), topic),
-                    partial(
-                        self._encode,
-                        event,
-                        key=key,
-                        headers=headers,
-                        topic=topic,
-                        partition=partition,
-                        timestamp=timestamp,
-                    ),
+                    partial(self._encode, event, key, headers, topic, partition, timestamp),
                 )
         record = self._encode(event, key, headers, topic, partition, timestamp)
         return self._send(event, record)
@@ -155,13 +147,7 @@ class Publisher:
         if self._unusable is not None:
             raise self._refused()
         encode = partial(
-            self._encoder.tombstone,
-            event_class,
-            key,
-            headers=headers,
-            topic=topic,
-            partition=partition,
-            timestamp=timestamp,
+            self._encoder.tombstone, event_class, key, headers, topic, partition, timestamp
         )
         if _get_running_loop() is not None:
             topic = self._encoder.topic_of(event_class, topic)
