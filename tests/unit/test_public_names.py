@@ -46,7 +46,7 @@ def test_classes_of_signatures_are_public(function: Any) -> None:
     from sdk.replay import DeadLetters
     from sdk.settings.loading import SettingsPaths
 
-    loaded = (DeadLetters, StatusServer, Joined, TracerProvider)
+    loaded = (DeadLetters, StatusServer, Joined, TracerProvider, sdk.Consumer, sdk.FailurePolicy)
     lazy = {each.__name__: each for each in loaded} | {"SettingsPaths": SettingsPaths}
     for hint in get_type_hints(function, {**function.__globals__, **lazy}).values():
         for cls in mentioned(hint):
