@@ -1,7 +1,7 @@
 """Versions with a rule set are handled by Confluent's serializers, followed by our codec.
 
 Given a local schema to write, or a reader schema to read, Confluent's serializers silently skip
-the rules in silence. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
+the rules. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
 `AvroDeserializer` without a reader schema, whose writer-shaped result is encoded again.
 """
 
