@@ -1,4 +1,4 @@
-"""What is entered around each call of a handler."""
+"""Context managers around each call of a handler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdk.records import ConsumerRecord
 
 
 def combined(hooks: Iterable[AroundHandler]) -> AroundHandler | None:
-    """Return one hook that enters all of them, the first outermost; None where there are none."""
+    """Return one hook that enters all of them, the first outermost; None without any."""
     every = tuple(hooks)
     if len(every) < 2:
         return every[0] if every else None

@@ -1,9 +1,9 @@
-"""Circuits: what a consumer waits for while something that it needs is out of reach.
+"""Circuits: pause consumption while a dependency is down.
 
 A handler that raises `DependencyDown` opens the circuit of that dependency. The partitions of the
-topic then rest: none of their records is handed over and no attempt is counted. When the wait is
-over, one record goes first, as a probe; when it is handled the circuit closes, and when it fails in
-the same way the next wait is twice as long. A registry that is out of reach opens a circuit for the
+topic are then paused: none of their records is handled and no attempt is counted. After the delay
+one record is tried, as a probe. If it is handled the circuit closes; if it fails in the same way
+the next delay is twice as long. A registry that is out of reach opens a circuit for the
 one partition whose record needed it, because records of known schemas can still be read.
 """
 
@@ -34,7 +34,7 @@ _Identity = tuple[str, int, int]
 
 @define
 class _Circuit:
-    """One dependency that is down.
+    """A dependency that is down.
 
     Attributes:
         dependency: Its name.
@@ -79,7 +79,7 @@ class Circuits:
         return bool(self._open)
 
     def rest(self, record: ConsumerRecord, error: BaseException) -> None:
-        """Take note that a record cannot be handled now: its circuit opens, or stays open.
+        """Open the circuit of a record that cannot be handled now, or keep it open.
 
         Args:
             record: The record; it is to be handed over again when `wait` allows.
@@ -136,7 +136,7 @@ class Circuits:
             return 0.0
 
     def settled(self, record: ConsumerRecord) -> bool:
-        """Take note that a record was handled, or failed for a reason of its own.
+        """Handle the end of a record: it was handled, or failed for another reason.
 
         Returns:
             Whether circuits closed, so that records which wait may be handed over.
@@ -154,7 +154,7 @@ class Circuits:
         return bool(closed)
 
     def released(self, partitions: Iterable[TopicPartition]) -> bool:
-        """Take note that partitions are no longer ours: their probes and rests end.
+        """Forget revoked partitions, their probes and pauses.
 
         Returns:
             Whether records which wait may ask again.
@@ -170,7 +170,7 @@ class Circuits:
         return bool(freed)
 
     def resting(self, topic: str, number: int) -> str | None:
-        """Return why a partition rests, such as ``payments-db is down``; None if it does not."""
+        """Return why a partition is paused, such as ``payments-db is down``; None if it is not."""
         for circuit in list(self._open.values()):
             if self._covers(circuit, topic, number):
                 return f"{circuit.dependency} is down"
@@ -185,7 +185,7 @@ class Circuits:
         }
 
     def _covers(self, circuit: _Circuit, topic: str, number: int) -> bool:
-        """Whether a partition rests because of a circuit."""
+        """Whether a partition is paused by a circuit."""
         if circuit.place is not None:
             return circuit.place == (topic, number)
         return self._source(topic) in circuit.topics
@@ -196,7 +196,7 @@ def _identity(record: ConsumerRecord) -> _Identity:
 
 
 def _before(circuit: _Circuit, identity: _Identity, now: float) -> float:
-    """Return how long a record waits for one circuit."""
+    """Return how long a record waits for a circuit."""
     if circuit.probe is not None:
         return 0.0 if circuit.probe == identity else math.inf
     return max(0.0, circuit.until - now)

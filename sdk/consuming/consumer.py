@@ -1,4 +1,4 @@
-"""The consumer: handlers are given to it, and it runs, in the foreground or beside other work."""
+"""The consumer: registers handlers and runs them, in the foreground or in the background."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _ENDS = {"beginning": BEGINNING, "end": END}
 
 
 class Consumer:
-    """Hands the events of one consumer group to handlers, at least once each.
+    """Calls handlers with the events of a consumer group, at least once each.
 
     An offset is committed when all records before it are done: handled, forwarded, or skipped by
     a rule. A consumer runs in the foreground (`run`), in an event loop (`run_async`) or in a
@@ -64,7 +64,7 @@ class Consumer:
 
     Attributes:
         group_id: Consumer group.
-        skipped: How many events of each full name came for which there is no handler.
+        skipped: The number of events without a handler, by full name.
     """
 
     def __init__(self, parts: ConsumerParts) -> None:
@@ -186,7 +186,7 @@ class Consumer:
         topics: Iterable[str] | None = None,
         pattern: str | None = None,
     ) -> Any:
-        """Call a function with events of a class, whichever version wrote them.
+        """Call a function with events of a class, written with any version.
 
             @consumer.handle(OrderCreated)
             async def bill(order: OrderCreated, context: Context) -> None: ...
@@ -299,7 +299,7 @@ class Consumer:
                 raise engine.error
 
     def start(self) -> Self:
-        """Consume in a thread of its own, until `stop` or `close`; `health` has what stopped it.
+        """Consume in a background thread until `stop` or `close`; `health` has its error.
 
         Raises:
             ClosedError: It runs already.
@@ -318,7 +318,7 @@ class Consumer:
         return self
 
     def stop(self) -> None:
-        """Finish the records in hand, commit and leave; from any thread or signal handler."""
+        """Finish running handlers, commit and leave; from any thread or signal handler."""
         self._stopped.set()
         engine = self._engine
         if engine is not None:
@@ -349,7 +349,7 @@ class Consumer:
         self.stop()
 
     def pause(self, *what: str | TopicPartition) -> None:
-        """Hand out no more of topics or partitions until `resume`; takes effect within 0.1 s.
+        """Pause topics or partitions until `resume`; takes effect within 0.1 s.
 
         Args:
             *what: Topic names or partitions; everything that is assigned by default.
@@ -360,13 +360,13 @@ class Consumer:
         self._request(lambda intake: intake.pause(_chosen(intake, what), paused=True))
 
     def resume(self, *what: str | TopicPartition) -> None:
-        """Go on with what was paused; arguments and errors as for `pause`."""
+        """Resume topics or partitions; arguments and errors as for `pause`."""
         self._request(lambda intake: intake.pause(_chosen(intake, what), paused=False))
 
     def seek(
         self, to: int | datetime | Literal["beginning", "end"], *what: str | TopicPartition
     ) -> None:
-        """Read from elsewhere; takes effect within 0.1 s, after the records in hand.
+        """Continue reading at another position; takes effect within 0.1 s, after running handlers.
 
         Args:
             to: An offset, the time of the first record to be read (aware), or either end.
@@ -382,7 +382,7 @@ class Consumer:
         self._request(lambda intake: intake.seek(position, _chosen(intake, what)))
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Return how many records are not done, by partition, as measured within the last second.
+        """Return the number of unhandled records by partition, measured within the last second.
 
         Partitions of which nothing was read yet are left out.
         """
@@ -394,7 +394,7 @@ class Consumer:
         }
 
     def health(self) -> Health:
-        """Return how the consumer is; cheap, and from any thread."""
+        """Return the consumer's state; cheap, and callable from any thread."""
         engine, group = self._engine, self._parts.group
         if engine is None:
             return Health(group=group, running=False, joined=False, error=self._error)
@@ -417,7 +417,7 @@ class Consumer:
 
     @contextmanager
     def _run(self, loop: asyncio.AbstractEventLoop | None) -> Iterator[Engine]:
-        """Make an engine for one run, and account for how it ends."""
+        """Run an engine, and log and report how it ends."""
         if not self._handlers:
             raise ConfigurationError("the consumer has no handler", remedy="call handle first")
         if not self._running.acquire(blocking=False):
@@ -474,7 +474,7 @@ def _running_already() -> ClosedError:
 
 
 def _chosen(intake: Intake, what: Iterable[str | TopicPartition]) -> list[Place]:
-    """Return which partitions are meant: of those assigned, or named outright."""
+    """Return the selected partitions: those of topics that are assigned, or named ones."""
     given = list(what)
     if not given:
         return list(intake.partitions)

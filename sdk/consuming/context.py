@@ -1,4 +1,4 @@
-"""Context: where an event stood and what came with it, for the handlers that ask for it."""
+"""Context: the position and the metadata of an event, for handlers that take it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sdk.records import ConsumerRecord, Header
 
 
 class Context:
-    """Where an event stood and what came with it; a handler asks for it by a second parameter.
+    """The position and the metadata of an event, for handlers with a second parameter.
 
     Attributes:
         record: The record as it came from Kafka.
-        attempt: Which attempt at this record it is, from 1; retry topics count.
+        attempt: Number of this attempt, from 1, including those in retry topics.
         schema_id: Registry id (a number) or GUID (text) of the writer schema; None where the
             format has none.
     """
@@ -64,7 +64,7 @@ class Context:
 
     @property
     def headers(self) -> tuple[Header, ...]:
-        """All headers, in order, repeats kept."""
+        """All headers, in order, with duplicates."""
         return self.record.headers
 
     @property
@@ -74,7 +74,7 @@ class Context:
 
     @property
     def writer_version(self) -> int | None:
-        """Our version number of the schema that wrote the event, where its publisher says it."""
+        """The SDK's version number of the writer schema, if the publisher sends it."""
         text = self._text(EVENT_VERSION) or ""
         return int(text) if text.isascii() and text.isdigit() else None
 

@@ -1,4 +1,4 @@
-"""Dead letters: the headers that say where a record comes from and why it failed.
+"""Dead letters: the headers with the origin of a record and its failure.
 
 They are Spring for Apache Kafka's, `sdk.consuming.headers` names them. The first origin and the
 last exception are kept, however often a record fails. Headers are read tolerantly, those of Spring
@@ -37,7 +37,7 @@ _FRAMES: Final = 60
 
 @frozen
 class Origin:
-    """Where a record stood when it failed first.
+    """The position at which a record first failed.
 
     Attributes:
         topic: Source topic.
@@ -52,7 +52,7 @@ class Origin:
 
 @frozen(kw_only=True)
 class Reason:
-    """What the headers of a dead letter say; None wherever they do not.
+    """The contents of a dead letter's headers; None for absent ones.
 
     Attributes:
         topic: Topic in which the record failed first.
@@ -80,7 +80,7 @@ class Reason:
 
 
 def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> list[Header]:
-    """Return the headers that say where a record comes from.
+    """Return the headers with the origin of a record.
 
     Args:
         record: From its source topic or from a retry topic, whose headers name the origin.
@@ -120,7 +120,7 @@ def exception_headers(
     secrets: Iterable[str] = (),
     stack_trace_bytes: int = 8192,
 ) -> list[Header]:
-    """Return the headers that say why a record failed.
+    """Return the headers with the failure of a record.
 
     Args:
         error: The exception; of a `HandlerError`, what the handler raised is shown.
@@ -157,10 +157,9 @@ def _message(error: BaseException) -> str:
 
 
 def capped(text: str, limit: int) -> bytes:
-    """Return a text as UTF-8 of at most ``limit`` bytes; what is left out is in the middle.
+    """Return a text as UTF-8 of at most ``limit`` bytes, shortened in the middle.
 
-    The beginning says where it started, and the end what went wrong; most of the room is for the
-    end.
+    The beginning shows the entry point and the end the error; most of the space is for the end.
     """
     data = text.encode("utf-8", errors="backslashreplace")
     if len(data) <= limit:
@@ -174,17 +173,17 @@ def capped(text: str, limit: int) -> bytes:
 
 
 def _whole(data: bytes) -> bytes:
-    """Return UTF-8 without characters that a cut has left incomplete."""
+    """Return UTF-8 without characters that were cut."""
     return data.decode("utf-8", errors="ignore").encode()
 
 
 def original_headers(headers: Iterable[Header]) -> list[Header]:
-    """Return the headers that the original record had, in order, repeats kept."""
+    """Return the headers of the original record, in order, with duplicates."""
     return [header for header in headers if header[0] not in FAILURE_HEADERS]
 
 
 def origin_of(record: ConsumerRecord) -> Origin | None:
-    """Return where a retried or dead-lettered record stood first, or None if it does not say."""
+    """Return the original position of a retried or dead-lettered record, or None if unknown."""
     reason = reason_of(record)
     if reason.topic is None or reason.partition is None or reason.offset is None:
         return None
@@ -192,7 +191,7 @@ def origin_of(record: ConsumerRecord) -> Origin | None:
 
 
 def reason_of(record: ConsumerRecord) -> Reason:
-    """Return what the headers of a dead letter say, whoever wrote them."""
+    """Return the contents of a dead letter's headers, of any producer."""
     headers = dict(record.headers)
     return Reason(
         topic=_text(headers, "topic"),
@@ -209,7 +208,7 @@ def reason_of(record: ConsumerRecord) -> Reason:
 
 
 def replays_of(record: ConsumerRecord) -> int:
-    """Return how often a record has been replayed; what cannot be read counts as never."""
+    """Return how often a record has been replayed; 0 if the header is invalid."""
     data = record.header(REPLAY_COUNT) or b""
     return int(data) if data.isdigit() and len(data) <= 9 else 0
 
@@ -233,7 +232,7 @@ _ELSEWHERE = {
 
 
 def _found(headers: dict[str, bytes | None], attribute: str) -> tuple[bytes | None, bool]:
-    """Return a value, and whether its header is Spring's, where numbers are never digits."""
+    """Return a value, and whether its header is Spring's, in which numbers are binary."""
     for names in _ORIGINS:
         if (data := headers.get(getattr(names, attribute))) is not None:
             return data, True

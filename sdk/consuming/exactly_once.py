@@ -1,4 +1,4 @@
-"""Exactly once: what handlers publish and the offsets of what they read, in one transaction.
+"""Exactly once: consumed offsets and what handlers publish, in one transaction.
 
 The thread of the intake begins and ends transactions, workers publish in them. One is open at a
 time. It is closed after a number of records, or after a while: handlers in hand finish, and so do
@@ -52,7 +52,7 @@ _MOST = 0.8
 
 
 class ExactlyOnce:
-    """Ends transactions, with the offsets of what was done in them; a `Commits`.
+    """Ends transactions, with the offsets of the handled records; a `Commits`.
 
     Args:
         transactions: What handlers publish in.
@@ -108,12 +108,12 @@ class ExactlyOnce:
     def called(
         self, partition: Partition, records: Sequence[ConsumerRecord], sent: Sequence[Sent]
     ) -> None:
-        """Take note that a handler returned, and of what it has published."""
+        """Record that a handler returned, and what it has published."""
         if sent:
             self._calls.append(Call(partition, records, sent))
 
     def doom(self, reason: BaseException) -> None:
-        """Let the open transaction be aborted: it holds what must not become visible."""
+        """Have the open transaction aborted: it contains records that must not become visible."""
         self._doomed = self._doomed or reason
 
     @property
@@ -130,13 +130,13 @@ class ExactlyOnce:
         return max(0, self._records - self._span)
 
     def taken(self, count: int) -> None:
-        """Take note that records are about to be handed over."""
+        """Record that records are about to be handled."""
         if self._opened is None:
             self._begin(0)
         self._span += count
 
     def tick(self) -> None:
-        """Close the open transaction if it is due, and make ready for the next.
+        """End the open transaction if it is due, and prepare the next one.
 
         Raises:
             FencedError: Another instance has taken over.
@@ -156,7 +156,7 @@ class ExactlyOnce:
             raise self._fatal
 
     def flush(self, places: Iterable[Place], timeout: float) -> None:
-        """Close the transaction, or abort it: partitions are given up, or read from elsewhere.
+        """Commit or abort the transaction: partitions are revoked, or read from another position.
 
         Args:
             places: Which partitions.
@@ -179,13 +179,13 @@ class ExactlyOnce:
                 self._abort(self._doomed or reason)
 
     def lost(self) -> None:
-        """Abort: partitions are another member's already."""
+        """Abort: partitions were lost."""
         if self._opened is not None and self._fatal is None:
             self._handlers_out(0)
             self._abort(TransactionAbortedError("partitions were lost amid a transaction"))
 
     def forget(self, places: Iterable[Place]) -> None:
-        """Forget partitions that are no longer ours, or are read from elsewhere."""
+        """Forget partitions that were revoked, or are read from another position."""
         for place in places:
             self._starts.pop(place, None)
 
@@ -203,7 +203,7 @@ class ExactlyOnce:
             raise self._fatal
 
     def _prepare(self) -> None:
-        """Make ready to begin a transaction: read again what the one before has not done."""
+        """Prepare to begin a transaction: read again what the previous one did not commit."""
         if self._leaving:
             self._lanes.wait_until(lambda: not _active(self._leaving), _WAIT_SECONDS)
             if _active(self._leaving):
@@ -229,7 +229,7 @@ class ExactlyOnce:
         self._unknown, self._ready = False, True
 
     def _rewind(self) -> None:
-        """Read what was dropped from where the last transaction that was committed ended."""
+        """Read dropped partitions again from the end of the last committed transaction."""
         for place, old in list(self._partitions.items()):
             if not old.dropped:
                 continue
@@ -259,7 +259,7 @@ class ExactlyOnce:
         return all(each.settled for each in self._partitions.values())
 
     def _close(self, opened: float) -> None:
-        """Commit if all that was begun is done; if not, the next tick looks again."""
+        """Commit if all started records are done; otherwise the next tick checks again."""
         every = list(self._partitions.values())
         self._lanes.halt(every, even_paused=True)
         self._lanes.wait_until(
@@ -278,7 +278,7 @@ class ExactlyOnce:
             self.doom(TransactionAbortedError("a record of it waits to be tried again"))
 
     def _blame_overdue(self) -> None:
-        """Abort before the broker does; it counts as an attempt of the records in hand."""
+        """Abort before the broker does; it counts as an attempt of the unfinished records."""
         seconds = self._transactions.timeout
         for lane in list(self._lanes.in_work):
             record = lane.current
@@ -296,7 +296,7 @@ class ExactlyOnce:
         self.doom(TransactionAbortedError("a handler was at work for too long"))
 
     def _commit(self, keep: Sequence[Partition]) -> None:
-        """Commit, and go on with some partitions."""
+        """Commit, and continue with some partitions."""
         offsets = to_commit(self._partitions, self._starts)
         started = self._clock.monotonic()
         if not offsets and not self._calls:  # all that was begun is to be tried again
@@ -322,7 +322,7 @@ class ExactlyOnce:
         self._go_on(keep)
 
     def _go_on(self, partitions: Sequence[Partition]) -> None:
-        """Hand out partitions again, in a transaction."""
+        """Resume partitions, in a transaction."""
         in_flight = sum(each.watermark.count for each in partitions)
         if in_flight and self._opened is None:
             self._begin(in_flight)
@@ -339,7 +339,7 @@ class ExactlyOnce:
         self._rolled_back(error)
 
     def _handlers_out(self, seconds: float) -> bool:
-        """Hand out nothing more; return whether no handler is at work, or may be waited for."""
+        """Stop all lanes; return whether the running handlers are done."""
         every = list(self._partitions.values())
         self._lanes.drop(every)
         out = self._lanes.wait_until(lambda: not _active(every), seconds)
@@ -351,7 +351,7 @@ class ExactlyOnce:
         self._rolled_back(reason)
 
     def _rolled_back(self, reason: BaseException) -> None:
-        """Let everything be read again, after a transaction that has come to nothing."""
+        """Have everything read again after an aborted transaction."""
         every = list(self._partitions.values())
         self._lanes.drop(every)
         self._leaving += [each for each in every if each.active]

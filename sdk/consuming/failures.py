@@ -1,4 +1,4 @@
-"""What is done about a record that failed: one table, and the rules that a service adds to it.
+"""What to do about failed records: one table, and a service's own rules.
 
     failure                what it means                                       decision
     poison                 the bytes can never be read                         dead letter at once
@@ -54,7 +54,7 @@ Match = type[BaseException] | Callable[[BaseException, ConsumerRecord], bool]
 
 
 class Failure(StrEnum):
-    """Classes of failures, by what can be done about them."""
+    """Classes of failures, by remedy."""
 
     POISON = "poison"
     HANDLER = "handler"
@@ -66,7 +66,7 @@ class Failure(StrEnum):
 
 
 class Decision(StrEnum):
-    """What is done about a failure."""
+    """What to do about a failure."""
 
     RETRY = "retry"
     DEAD_LETTER = "dead_letter"
@@ -117,7 +117,7 @@ _BEFORE_HANDLERS: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = 
 
 
 def raised(error: BaseException) -> BaseException:
-    """Return what a handler raised where ``error`` is a `HandlerError`, else ``error`` itself."""
+    """Return the handler's exception if ``error`` is a `HandlerError`, else ``error``."""
     if isinstance(error, HandlerError) and error.__cause__ is not None:
         return error.__cause__
     return error
@@ -139,7 +139,7 @@ def classify(error: BaseException) -> Failure:
 
 @frozen
 class Rule:
-    """A decision of the service's own.
+    """A service's own decision.
 
     Attributes:
         match: Which failures it is for.
@@ -150,7 +150,7 @@ class Rule:
     decision: Decision
 
     def matches(self, error: BaseException, record: ConsumerRecord) -> bool:
-        """Return whether this rule decides; a predicate that raises is logged and does not."""
+        """Return whether this rule matches; a predicate that raises is logged and does not."""
         if isinstance(self.match, type):
             return isinstance(error, self.match)
         try:
@@ -178,7 +178,7 @@ def _rule(match: Match, decision: str) -> Rule:
 
 @frozen(kw_only=True)
 class FailurePolicy:
-    """Decides what becomes of records that failed.
+    """Decides what to do about failed records.
 
         messaging.consumer("billing", failures=FailurePolicy(rules=[
             (InvalidOrder, "dead_letter"),
@@ -224,7 +224,7 @@ class FailurePolicy:
         )
 
     def decide(self, error: BaseException, record: ConsumerRecord, attempt: int) -> Outcome:
-        """Return what becomes of a record.
+        """Return the outcome for a record.
 
         Args:
             error: What opening it raised, or the `HandlerError` of its handler.
@@ -255,7 +255,7 @@ class FailurePolicy:
     def _retry(
         self, failure: Failure, error: BaseException, record: ConsumerRecord, attempt: int
     ) -> Outcome:
-        """In place on the source topic, then stage by stage through the retry topics."""
+        """Retry in place on the source topic, then through the retry topics in turn."""
         in_place = max(1, attempt - attempt_of(record) + 1)
         if in_place <= self.retry.retry_count and not self.topics.is_retry(record.topic):
             return Retry(backoff(self.retry, in_place, self.uniform), None, error)
@@ -274,7 +274,7 @@ def _named_rules(options: FailuresOptions) -> tuple[Rule, ...]:
 
 
 def _exception(name: str) -> type[BaseException]:
-    """Return the exception class that a dotted name stands for; builtins need no module."""
+    """Return the exception class with a dotted name; builtins need no module."""
     module, _, attribute = name.rpartition(".")
     try:
         found: Any = getattr(importlib.import_module(module or "builtins"), attribute)

@@ -1,4 +1,4 @@
-"""Forwarding failed records, bytes as they are, to retry topics and dead-letter topics."""
+"""Forwards failed records, with unchanged bytes, to retry and dead-letter topics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sender(Protocol):
 class Forwarder:
     """Forwards the failed records of one consumer group.
 
-    A record is done only when its forward was acknowledged: wait for the delivery first.
+    A record is done once its forwarded copy was acknowledged: wait for the delivery.
 
     Args:
         sender: The producer.
@@ -75,7 +75,7 @@ class Forwarder:
     def retry(self, record: ConsumerRecord, outcome: Retry) -> Delivery:
         """Forward a record to the retry topic ``outcome.topic``, due after ``outcome.delay``.
 
-        Key, value, headers and partition stay as they are. The timestamp is new, as in Spring, so
+        Key, value, headers and partition are not changed. The timestamp is new, as in Spring, so
         that retention counts from now; `original_timestamp` reads the old one.
 
         Raises:
@@ -96,7 +96,7 @@ class Forwarder:
     def dead_letter(self, record: ConsumerRecord, outcome: DeadLetter) -> Delivery:
         """Forward a record to the dead-letter topic of its source.
 
-        Key, value, headers, timestamp and partition stay as they are.
+        Key, value, headers, timestamp and partition are not changed.
 
         Raises:
             SdkError: As `Producer.send`; the record is not done.
@@ -146,7 +146,7 @@ class Forwarder:
 
 
 def _sendable(headers: Iterable[Header]) -> tuple[Header, ...]:
-    """Return headers whose names any client can send: control characters are escaped."""
+    """Return headers with names that any client can send, control characters escaped."""
     return tuple(
         (name.encode("unicode_escape").decode() if not name.isprintable() else name, value)
         for name, value in headers

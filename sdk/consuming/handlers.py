@@ -1,4 +1,4 @@
-"""Handlers: what is called with the events of a class, checked when it is given."""
+"""Handlers of events, checked when they are registered."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _R = TypeVar("_R")
 
 
 class EventDecorator(Protocol[E]):
-    """What ``@consumer.handle(OrderCreated)`` returns; the function stays as it is."""
+    """The decorator ``@consumer.handle(OrderCreated)``; it returns the function itself."""
 
     @overload
     def __call__(self, function: Callable[[E], _R], /) -> Callable[[E], _R]: ...
@@ -45,7 +45,7 @@ class EventDecorator(Protocol[E]):
 
 
 class BatchDecorator(Protocol[E]):
-    """What ``@consumer.handle(OrderCreated, batch_size=100)`` returns."""
+    """The decorator ``@consumer.handle(OrderCreated, batch_size=100)``."""
 
     @overload
     def __call__(self, function: Callable[[list[E]], _R], /) -> Callable[[list[E]], _R]: ...
@@ -57,7 +57,7 @@ class BatchDecorator(Protocol[E]):
 
 @frozen(kw_only=True)
 class Batch:
-    """Bounds of what a batch handler is called with.
+    """The limits of a batch.
 
     Attributes:
         size: Most events in a batch.
@@ -84,7 +84,7 @@ class Batch:
 
 @frozen(kw_only=True)
 class Handler:
-    """What is called with the events of one class.
+    """The handler of the events of one class.
 
     Attributes:
         event_class: The class that its events are read as, whatever version wrote them.
@@ -110,14 +110,14 @@ class Handler:
         return self.event_class.__event__.full_name
 
     def reads(self, topic: str) -> bool:
-        """Whether a topic is subscribed to for it."""
+        """Whether the handler is for a topic."""
         return topic in self.topics or (
             self.pattern is not None and re.match(self.pattern, topic) is not None
         )
 
 
 class Handlers:
-    """The handlers of one consumer, by the names under which their events may be written."""
+    """The handlers of a consumer, by the full names of their events and aliases."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Handler] = {}
@@ -140,7 +140,7 @@ class Handlers:
 
     @property
     def pattern(self) -> str | None:
-        """One pattern for all that handlers ask for."""
+        """One pattern for those of all handlers."""
         patterns = {handler.pattern.removeprefix("^") for handler in self if handler.pattern}
         # librdkafka takes POSIX patterns, which know no groups but these.
         return f"({'|'.join(sorted(patterns))})" if patterns else None
@@ -197,7 +197,7 @@ class Handlers:
 
 
 def check_event_class(event_class: Any) -> None:
-    """Refuse what is not a generated event class.
+    """Raise an error for anything but a generated event class.
 
     Raises:
         ConfigurationError: It is not.
@@ -212,7 +212,7 @@ def check_event_class(event_class: Any) -> None:
 def asks_for_context(
     function: Any, event_class: type[Event], *, batch: bool = False, session: bool = False
 ) -> bool:
-    """Check the signature of a handler; return whether it asks for the context.
+    """Check the signature of a handler; return whether it takes the context.
 
     Args:
         function: What is to be called.
@@ -291,7 +291,7 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def _check_hint(name: str, hint: Any, event_class: type[Event]) -> None:
-    """Refuse a function that is annotated with another event."""
+    """Raise an error for a function that is annotated with another event."""
     if not isinstance(hint, type) or not hasattr(hint, "__event__"):
         return
     given, wanted = event_class.__event__, hint.__event__

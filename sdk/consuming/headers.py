@@ -89,7 +89,7 @@ class HeaderNames:
 
     @property
     def originals(self) -> frozenset[str]:
-        """The names that tell where a record comes from."""
+        """The names of headers with the origin."""
         return frozenset(
             {
                 self.topic,
@@ -103,7 +103,7 @@ class HeaderNames:
 
     @property
     def exceptions(self) -> frozenset[str]:
-        """The names that tell why it failed, those of failed keys included."""
+        """The names of headers with the failure, those of failed keys included."""
         value = {self.exception, self.cause, self.message, self.stack_trace}
         key = {f"{self.prefix}key-exception-{part}" for part in ("fqcn", "message", "stacktrace")}
         return frozenset(value | key)
@@ -132,7 +132,7 @@ def last_header(headers: tuple[Header, ...], name: str) -> bytes | None:
 
 
 def big_integer(number: int) -> bytes:
-    """Return what Java's ``BigInteger.toByteArray`` returns for a number.
+    """Return the bytes of Java's ``BigInteger.toByteArray``.
 
     Args:
         number: Any integer.

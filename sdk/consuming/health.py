@@ -1,4 +1,4 @@
-"""How a consumer is: what probes ask, and what gauges show."""
+"""The state of a consumer, for probes and gauges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sdk.records import ConsumerRecord
 
 @frozen(kw_only=True)
 class PartitionHealth:
-    """How far a partition is.
+    """The state of a partition.
 
     Attributes:
         topic: Topic name.
@@ -34,7 +34,7 @@ class PartitionHealth:
 
 @frozen(kw_only=True)
 class Health:
-    """How a consumer is.
+    """The state of a consumer.
 
     Attributes:
         group: Consumer group.
@@ -62,12 +62,12 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether it handles events, as far as can be seen."""
+        """Whether it handles events, as far as is known."""
         return self.running and self.joined and not self.overdue
 
 
 def health_of(intake: Intake, group: str, now: float, error: BaseException | None) -> Health:
-    """Return how a consumer that runs is.
+    """Return the state of a running consumer.
 
     Args:
         intake: Of the run.
@@ -103,7 +103,7 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
 
 
 def _oldest(partition: Partition) -> ConsumerRecord | None:
-    """Return the first record of a partition that is not done: some lane begins with it."""
+    """Return the first unhandled record of a partition, which is the first of a lane."""
     heads = [head for lane in list(partition.lanes.values()) if (head := lane.head) is not None]
     return min(heads, key=lambda record: record.offset, default=None)
 

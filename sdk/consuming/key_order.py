@@ -1,4 +1,4 @@
-"""Order of keys across retry topics: later records of a key wait behind the one in retry.
+"""Keeps the order of keys across retry topics: later records of a key wait.
 
 With ``[consumer.retry_topics] ordered = true`` a record is handed over only if no earlier record of
 its key, from the same source partition, is still in a retry topic; otherwise it is forwarded to the
@@ -54,7 +54,7 @@ class KeyOrder:
         return bool(self._waiting)
 
     def behind(self, record: ConsumerRecord) -> Retry | Done | None:
-        """Return what becomes of a record that may not be handed over yet.
+        """Return the outcome for a record that may not be handled yet.
 
         Returns:
             Where it must queue; `DONE` for a record of a source topic that stands in a retry topic
@@ -74,14 +74,14 @@ class KeyOrder:
             return Retry(0.0, waiting[first]) if first < offset else None
 
     def in_retry(self, record: ConsumerRecord, topic: str) -> None:
-        """Take note that a record stands in a retry topic: its forward was acknowledged."""
+        """Record that a record is in a retry topic: its forwarded copy was acknowledged."""
         key, offset = self._place(record)
         if key is not None:
             with self._lock:
                 self._waiting.setdefault(key, {})[offset] = topic
 
     def done(self, record: ConsumerRecord) -> None:
-        """Take note that a record was handled, skipped or dead-lettered."""
+        """Record that a record was handled, skipped or dead-lettered."""
         if not self._waiting:
             return
         key, offset = self._place(record)
@@ -111,7 +111,7 @@ class KeyOrder:
 
 @define
 class _Reading:
-    """A partition of a retry topic that is read through.
+    """A partition of a retry topic that is being read to its end.
 
     Attributes:
         start: Where the group goes on in it; None until that is known.
@@ -125,7 +125,7 @@ class _Reading:
 
 
 class Rebuilding:
-    """Finds the records that stand in the retry topics of partitions that were just assigned.
+    """Finds the records in the retry topics of partitions that were just assigned.
 
     Args:
         order: Is told of them.
@@ -145,18 +145,18 @@ class Rebuilding:
         self._reading: dict[Place, _Reading] = {}
 
     def begin(self, places: Iterable[Place]) -> None:
-        """Take note of partitions that were assigned."""
+        """Add assigned partitions."""
         self._fresh.update(places)
 
     def forget(self, places: Collection[Place]) -> None:
-        """Take note of partitions that are no longer ours."""
+        """Remove revoked partitions."""
         self._fresh.difference_update(places)
         for place in places:
             self._reading.pop(place, None)
         self._order.forget(places)
 
     def tick(self, owned: Collection[Place]) -> None:
-        """Start reading what was assigned, and end what has nothing more to give.
+        """Start reading assigned partitions, and finish those that were read to their ends.
 
         Args:
             owned: All partitions that are assigned.
@@ -199,7 +199,7 @@ class Rebuilding:
         return {place for place in owned if place not in self._reading and self._held(place)}
 
     def takes(self, run: Sequence[ConsumerRecord]) -> bool:
-        """Look at records of one partition in a row.
+        """Inspect consecutive records of a partition.
 
         Returns:
             Whether they must not be handed over now; they come again.

@@ -1,4 +1,4 @@
-"""Lanes: records that must be handled one after the other, and what may run beside them.
+"""Lanes: sequences of records that must be handled in order; lanes run concurrently.
 
 A lane holds the records of one key, or of one partition, in order. It exists while it has records;
 whoever takes it has it alone until it is given back. The intake adds records by the batch, and
@@ -54,7 +54,7 @@ class Lanes:
         self.more_workers: Callable[[], None] | None = None
 
     def add(self, batches: Iterable[tuple[Partition, Sequence[ConsumerRecord]]]) -> None:
-        """Append records to their lanes and see that somebody works on them."""
+        """Append records to their lanes and ensure that a worker handles them."""
         with self._lock:
             for partition, records in batches:
                 for lane in self._add(partition, records):
@@ -129,7 +129,7 @@ class Lanes:
                 self._given_back.notify_all()
 
     def halt(self, partitions: Iterable[Partition], *, even_paused: bool = False) -> None:
-        """Hand out no more of partitions than what leaves no gap below what is done or in hand.
+        """Handle no more records of partitions than those that close the gaps below done ones.
 
         Takes no lock, so that a signal handler may call it.
 
@@ -150,7 +150,7 @@ class Lanes:
             partition.halted = True
 
     def release(self, partition: Partition) -> None:
-        """Hand out a partition again that was halted, unless it is paused."""
+        """Resume a halted partition, unless it is paused."""
         with self._lock:
             partition.halted = partition.dropped or partition.paused or self._closed
             partition.until = -1
@@ -161,7 +161,7 @@ class Lanes:
             wake()
 
     def drop(self, partitions: Iterable[Partition]) -> None:
-        """Forget what is queued of partitions; records in hand are the last."""
+        """Forget the queued records of partitions; running handlers are the last."""
         with self._lock:
             for partition in partitions:
                 partition.dropped = partition.halted = True
@@ -170,18 +170,18 @@ class Lanes:
                 partition.set_aside.clear()
 
     def pause(self, partition: Partition) -> None:
-        """Hand out nothing of a partition until `resume`; what is queued stays."""
+        """Pause a partition until `resume`; its queued records stay."""
         with self._lock:
             partition.paused = partition.halted = True
             partition.until = -1
 
     def resume(self, partition: Partition) -> None:
-        """Hand out a partition again."""
+        """Resume a partition."""
         partition.paused = False
         self.release(partition)
 
     def recheck(self) -> None:
-        """Go on with the lanes that are parked without a time."""
+        """Resume the lanes that are parked without a time."""
         with self._lock:
             for entry in [entry for entry in self._parked if entry[0] == math.inf]:
                 self._unpark(entry[2])
@@ -190,7 +190,7 @@ class Lanes:
             wake()
 
     def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until a condition holds; looked at whenever a lane is given back.
+        """Wait until a condition holds, which is checked whenever a lane is given back.
 
         Args:
             condition: Called under the lock of the lanes.
@@ -208,14 +208,14 @@ class Lanes:
                 self._watching -= 1
 
     def drained(self, partitions: Collection[Partition], timeout: float) -> bool:
-        """Wait until all that may still be handled of partitions is done; return whether it is.
+        """Wait until the remaining records of halted partitions are done; return whether they are.
 
         Lanes that are parked are not waited for.
         """
         return self.wait_until(lambda: not any(map(_has_work, partitions)), timeout)
 
     def close(self) -> None:
-        """Hand out nothing more; records in hand are the last."""
+        """Stop; running handlers are the last."""
         with self._lock:
             self._closed = True
             self._ready.clear()
@@ -256,7 +256,7 @@ class Lanes:
                 self._timer = None
 
     def _wake(self) -> Callable[[], None] | None:
-        """Wake one worker if there is work, or return what starts another.
+        """Wake a worker if there is work, or return a function that starts another one.
 
         Each that wakes up wakes the next: as many run as there is work and processor time for.
         """

@@ -1,4 +1,4 @@
-"""Offsets: how far each partition is done without a gap, and who commits that."""
+"""Offsets: the watermark of each partition, and committing it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Watermark:
         self.done: Callable[[int], int] = self._pending.pop
 
     def take(self, records: Sequence[ConsumerRecord]) -> None:
-        """Note that records, which follow those taken before, are to be done."""
+        """Add records that follow the ones taken before."""
         sizes = {record.offset: len(record.value or b"") for record in records}
         self._largest = max(self._largest, *sizes.values())
         self._pending.update(sizes)
@@ -63,7 +63,7 @@ class Watermark:
             self._note_gaps(last, sizes)
 
     def _note_gaps(self, last: int | None, offsets: Iterable[int]) -> None:
-        """Note where offsets were passed over: those of compaction, and of ends of transactions."""
+        """Add gaps between offsets, from compaction and transaction markers."""
         for offset in offsets:
             if last not in (None, offset):
                 self._before[offset] = (last or 0) - 1
@@ -102,7 +102,7 @@ class Watermark:
         return len(self._pending)
 
     def size(self, limit: int) -> int:
-        """Return how many bytes the values of those records have.
+        """Return the size of the values of those records, bytes.
 
         Args:
             limit: Below it a rough figure will do, which is never too small.
@@ -120,7 +120,7 @@ class Assigned(Protocol):
 
 
 class Commits(Protocol):
-    """Who commits what is done; called by the thread of the intake."""
+    """Commits watermarks; called by the thread of the intake."""
 
     @property
     def poll_seconds(self) -> float:
@@ -140,7 +140,7 @@ class Commits(Protocol):
         """
 
     def flush(self, places: Iterable[Place], timeout: float) -> None:
-        """Commit partitions for the last time: they are given up, or read from elsewhere.
+        """Commit partitions for the last time: they are revoked, or read from another position.
 
         Args:
             places: Which ones; nothing more of them is handed out.
@@ -148,7 +148,7 @@ class Commits(Protocol):
         """
 
     def lost(self) -> None:
-        """Take note that partitions belong to another member already."""
+        """Handle the loss of partitions to another member."""
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that are no longer ours, or are read from elsewhere."""
@@ -157,11 +157,11 @@ class Commits(Protocol):
         """Take the answer to a commit that was sent in the background."""
 
     def close(self) -> None:
-        """Release what commits, after the last `flush`."""
+        """Release resources, after the last `flush`."""
 
 
 class Committer:
-    """Commits watermarks: in the background while consuming, waiting only when it must.
+    """Commits watermarks in the background, and waits only when partitions are revoked.
 
     Args:
         broker: The client.
@@ -204,10 +204,10 @@ class Committer:
         return sys.maxsize
 
     def taken(self, count: int) -> None:
-        """Take note that records are about to be handed over: nothing is to be done."""
+        """Do nothing: records are about to be handled."""
 
     def tick(self) -> None:
-        """Commit in the background if it is time to: sooner if there is nothing else to do.
+        """Commit in the background if it is time to, earlier if the consumer is idle.
 
         Raises:
             AuthenticationError: An earlier commit was refused.
@@ -262,7 +262,7 @@ class Committer:
         self.forget(given_up)
 
     def lost(self) -> None:
-        """Take note that partitions belong to another member: nothing of them is committed."""
+        """Handle the loss of partitions to another member: they are not committed."""
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that are no longer ours, or are read from elsewhere."""
@@ -278,7 +278,7 @@ class Committer:
             self._failed(offsets, error)
 
     def close(self) -> None:
-        """Nothing is to be released."""
+        """Do nothing."""
 
     def _succeeded(self, offsets: Sequence[TopicPartition], started: float) -> None:
         self._failing = False
@@ -326,5 +326,5 @@ def to_commit(
 
 
 def as_partitions(places: Iterable[Place]) -> list[TopicPartition]:
-    """Return places as the clients name them, without offsets."""
+    """Return partitions as the clients represent them, without offsets."""
     return [TopicPartition(topic=topic, partition=number) for topic, number in places]

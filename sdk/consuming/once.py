@@ -1,4 +1,4 @@
-"""Once: handlers whose work is done once for each event, in one transaction with the note of it."""
+"""Once: handlers that take effect once per event, in one transaction with its record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OnceBatchHandler = Callable[[list[E], S], object] | Callable[[list[E], list[Cont
 
 
 class OnceDecorator(Protocol[E, S]):
-    """What ``@consumer.handle(OrderCreated, once=inbox)`` returns."""
+    """The decorator ``@consumer.handle(OrderCreated, once=inbox)``."""
 
     @overload
     def __call__(self, function: Callable[[E, S], _R], /) -> Callable[[E, S], _R]: ...
@@ -37,7 +37,7 @@ class OnceDecorator(Protocol[E, S]):
 
 
 class OnceBatchDecorator(Protocol[E, S]):
-    """What ``@consumer.handle(OrderCreated, once=inbox, batch_size=100)`` returns."""
+    """The decorator ``@consumer.handle(OrderCreated, once=inbox, batch_size=100)``."""
 
     @overload
     def __call__(self, function: Callable[[list[E], S], _R], /) -> Callable[[list[E], S], _R]: ...
@@ -48,14 +48,14 @@ class OnceBatchDecorator(Protocol[E, S]):
 
 
 class Once(Protocol[_S_co]):
-    """Notes which events were handled; `sdk.outbox.Inbox`."""
+    """Records which events were handled; `sdk.outbox.Inbox`."""
 
     @property
     def asynchronous(self) -> bool:
         """Whether its sessions have to be awaited."""
 
     def check(self, record: Context) -> None:
-        """Refuse a record that cannot be told from others.
+        """Raise an error for a record without a unique identity.
 
         Raises:
             UnidentifiedError: It carries no id.
@@ -64,7 +64,7 @@ class Once(Protocol[_S_co]):
     def perform(
         self, records: Sequence[Context], work: Callable[[_S_co, list[int]], object]
     ) -> Any:
-        """Note records and do their work in one transaction; await the answer if asynchronous.
+        """Record events and call a function in one transaction; await it if asynchronous.
 
         Args:
             records: Those that have come.
@@ -112,7 +112,7 @@ def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch
 
 
 async def _batch(once: Once[Any], call: Call, events: list[Any], contexts: list[Context]) -> None:
-    """Handle a batch in one transaction; without those that fail, for which it was rolled back."""
+    """Handle a batch in one transaction; after a rollback, again without the failed events."""
     failed: dict[int, BaseException] = {}
     for index, context in enumerate(contexts):
         try:
@@ -147,6 +147,6 @@ def _part(
     session: Any,
     positions: list[int],
 ) -> Any:
-    """Call a handler with what is new of a batch, and tell in ``new`` what that is."""
+    """Call a handler with the new events of a batch, and add them to ``new``."""
     new[:] = [left[position] for position in positions]
     return call([events[index] for index in new], [contexts[index] for index in new], session)

@@ -1,4 +1,4 @@
-"""What became of a record: the one vocabulary between deciding and doing.
+"""The outcomes of a record, which connect deciding and doing.
 
 A record is done when its handler returned, when its forward was acknowledged, or when a rule
 skipped it; only then may its offset be committed.
@@ -32,10 +32,10 @@ class Retry:
 
 @frozen
 class Rest:
-    """Something that is needed is out of reach: the record waits, and no attempt is counted.
+    """A dependency is down: the record waits, and no attempt is counted.
 
-    `sdk.consuming.circuit.Circuits` says which partitions rest, for how long, and which record
-    goes first after that.
+    `sdk.consuming.circuit.Circuits` decides which partitions are paused, for how long, and which
+    record is tried first.
 
     Attributes:
         error: `DependencyDown` or `RegistryUnavailableError`.

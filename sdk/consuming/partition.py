@@ -1,4 +1,4 @@
-"""Partitions that are assigned, and the lanes in which their records are handled."""
+"""Assigned partitions, and the lanes in which their records are handled."""
 
 from __future__ import annotations
 
@@ -57,25 +57,25 @@ class Partition:
 
     @property
     def settled(self) -> bool:
-        """Whether no handler is at work, and nothing is done past a record that is not."""
+        """Whether no handler is running, and nothing is done after an unhandled record."""
         offset = self.watermark.offset
         return not self.active and (offset is None or offset > self.watermark.reached)
 
     def renewed(self) -> Partition:
-        """Return a partition to read again; what is known of records that failed stays known."""
+        """Return a partition to read again; it keeps the attempts of failed records."""
         again = Partition(self.topic, self.number)
         again.paused = again.halted = self.paused
         again.failed = self.failed
         return again
 
     def forget_failures(self) -> None:
-        """Forget what is known of records that failed and are done."""
+        """Forget the attempts of failed records that are done."""
         offset = self.watermark.offset
         for known in [each for each in self.failed if offset is not None and each < offset]:
             del self.failed[known]
 
     def owes(self, record: ConsumerRecord) -> bool:
-        """Whether it was decided what becomes of a record, and could not be done yet."""
+        """Whether an outcome was decided and could not be applied yet."""
         known = self.failed.get(record.offset)
         return known is not None and known.owed is not None
 
@@ -129,11 +129,11 @@ class Lane:
 
     @property
     def head(self) -> ConsumerRecord | None:
-        """The first of its records that is not done, as far as can be seen from another thread."""
+        """Its first unhandled record, as seen from another thread."""
         return self.current or next(iter(self.run or self.records), None)
 
 
 def attempt_at(partition: Partition, record: ConsumerRecord) -> int:
-    """Return which attempt at a record comes next, from 1; those of retry topics count."""
+    """Return the number of the next attempt, from 1, including those in retry topics."""
     known = partition.failed.get(record.offset)
     return attempt_of(record) + (0 if known is None else known.attempts)

@@ -1,4 +1,4 @@
-"""Retry topics: their names, and what the headers of a record in one of them say.
+"""Retry topics: their names, and the headers of their records.
 
 Names and headers follow Spring for Apache Kafka, so that Java services on its conventions can read
 our retries, and we theirs. What a header says is never trusted to be well-formed.
@@ -56,7 +56,7 @@ class RetryTopics:
 
     @classmethod
     def configured(cls, options: ConsumerOptions, group: str) -> RetryTopics:
-        """Return those of a consumer group, as the ``[consumer]`` table has them."""
+        """Return those of a consumer group with the ``[consumer]`` table."""
         retries, dead = options.retry_topics, options.dead_letters
         return cls(
             retries.delays_ms if retries else (),
@@ -83,7 +83,7 @@ class RetryTopics:
         return _checked(dead_letter_topic_name(self.source(topic), self._dead_letter_group))
 
     def is_retry(self, topic: str) -> bool:
-        """Return whether ``topic`` is a retry topic of ours."""
+        """Return whether ``topic`` is one of these retry topics."""
         return bool(self._suffixes) and topic.endswith(self._suffixes)
 
     def is_others(self, record: ConsumerRecord) -> bool:
@@ -92,14 +92,14 @@ class RetryTopics:
         return None not in (group, self._group) and group != self._group
 
     def source(self, topic: str) -> str:
-        """Return the topic whose retries stand in ``topic``; a topic without retries is its own."""
+        """Return the source topic of ``topic``; a topic that is not a retry topic is its own."""
         if self.is_retry(topic):
             longest = max((end for end in self._suffixes if topic.endswith(end)), key=len)
             return topic[: -len(longest)]
         return topic
 
     def next(self, record: ConsumerRecord) -> tuple[str, float] | None:
-        """Return where a record that has failed is tried next.
+        """Return where a failed record is tried next.
 
         Returns:
             Retry topic and delay in seconds, or None if no further attempt is left.
@@ -135,7 +135,7 @@ class RetryTopics:
 
 
 def attempt_of(record: ConsumerRecord) -> int:
-    """Return which delivery of the event this is: 1 on its source topic, more in a retry topic.
+    """Return the number of the delivery: 1 on the source topic, more in a retry topic.
 
     As Spring does, one byte is accepted beside four, and what is malformed counts as 1.
     """

@@ -1,4 +1,4 @@
-"""What an exactly-once consumer needs of transactions."""
+"""The transactions of an exactly-once consumer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdk.records import ConsumerRecord, TopicPartition
 
 
 class Sent(Protocol):
-    """What a handler has published: a `sdk.Delivery`."""
+    """A record that a handler has published: a `sdk.Delivery`."""
 
     @property
     def error(self) -> SdkError | None:
@@ -30,7 +30,7 @@ class HandlerTransactions(Protocol):
     timeout: float
 
     def prepare(self) -> None:
-        """Make sure of a client that can begin a transaction; an older instance is fenced.
+        """Ensure a client that can begin a transaction; an older instance is fenced.
 
         Raises:
             SdkError: As `TransactionalProducer.init_transactions`.
@@ -40,13 +40,13 @@ class HandlerTransactions(Protocol):
         """Begin a transaction."""
 
     def enter(self) -> None:
-        """Let what this thread or task publishes belong to the open transaction, until `leave`."""
+        """Add what this thread or task publishes to the open transaction, until `leave`."""
 
     def leave(self) -> None:
-        """Let it publish outside transactions again."""
+        """Make it publish outside transactions again."""
 
     def calling(self) -> Sequence[Sent]:
-        """Return a list, of what this thread or task publishes until this is called again."""
+        """Return a list of what this thread or task publishes until the next call."""
 
     def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
         """Commit, with the next offsets to be read; whatever is raised, the transaction has ended.
@@ -78,7 +78,7 @@ class Call:
 
     @property
     def failure(self) -> SdkError | None:
-        """Why a record of these failed by itself, not because its transaction came to nothing."""
+        """Why one of these records failed, other than by the abort of its transaction."""
         aborted = (TransactionAbortedError, TransactionUnknownError, FencedError)
         errors = (each.error for each in self.sent)
         return next((each for each in errors if each and not isinstance(each, aborted)), None)

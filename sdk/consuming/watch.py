@@ -1,4 +1,4 @@
-"""Watching a consumer at work: records that are in work for too long, and the lag."""
+"""Watches a running consumer: slow handlers, and the lag."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS = 1.0
 
 
 class Watch:
-    """Looks at what is in work, and how far behind the ends the group is, once a second.
+    """Measures running handlers and the lag once a second.
 
     Args:
         broker: The client.
@@ -58,7 +58,7 @@ class Watch:
         self.lag: dict[Place, int] = {}
 
     def tick(self, partitions: Mapping[Place, Partition]) -> None:
-        """Look again if it is time to.
+        """Measure if it is time to.
 
         Args:
             partitions: Those that are assigned.
@@ -71,11 +71,11 @@ class Watch:
 
     @property
     def busy(self) -> int:
-        """How many lanes are being worked on."""
+        """The number of lanes with a running handler."""
         return len(self._lanes.in_work)
 
     def longest(self) -> tuple[str | None, float]:
-        """Return the record that has been in work for longest, in words, and for how long."""
+        """Return a description of the longest running handler's record, and its time."""
         known = [
             (since, record)
             for lane, (record, since) in self._seen.items()
@@ -127,5 +127,5 @@ class Watch:
 
 
 def describe(record: ConsumerRecord) -> str:
-    """Return words that name a record."""
+    """Return a description of a record."""
     return f"the record of {record.topic} [{record.partition}] at offset {record.offset}"

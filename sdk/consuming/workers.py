@@ -1,4 +1,4 @@
-"""Workers: who works on lanes, threads or the tasks of an event loop, as many as there is work."""
+"""Workers: threads or tasks of an event loop that handle lanes, as many as needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BREATH_SECONDS = 0.005
 
 
 class ThreadWorkers:
-    """Threads that work on lanes: the caller's, and others as they are needed.
+    """Threads that handle lanes: the caller's, and others as needed.
 
     Args:
         lanes: What to work on.
@@ -68,7 +68,7 @@ class ThreadWorkers:
 
 
 class LoopWorkers:
-    """Tasks of an event loop that work on lanes, which a thread opens for them.
+    """Tasks of an event loop that handle lanes, whose records a thread opens.
 
     Opening a record may ask the registry, for which an event loop must not wait.
 
@@ -106,7 +106,7 @@ class LoopWorkers:
                 self._loop.call_soon_threadsafe(self._start)
 
     def cancel(self) -> None:
-        """Cancel what is in work; called in the event loop."""
+        """Cancel the running handlers; called in the event loop."""
         for task in self._tasks:
             task.cancel()
 
@@ -128,7 +128,7 @@ class LoopWorkers:
 
 
 def outside_loop(pool: ThreadPoolExecutor) -> Callable[[Call], Call]:
-    """Return what turns plain functions into coroutine functions that run them in a pool."""
+    """Return a wrapper that makes coroutine functions of plain ones, run in a pool."""
 
     def wrap(call: Call) -> Call:
         if is_coroutine_function(call):

@@ -1,4 +1,4 @@
-"""What cannot be sent yet where an event loop runs, which must not be made to wait.
+"""Records of an event loop that cannot be sent yet, because that would block the loop.
 
 Two things take time: room in a full queue, and looking up the schema id of an event that is
 published for the first time. A thread simply waits; for an event loop, the overflow does it.
@@ -33,7 +33,7 @@ class _Waiting:
 
 
 class Overflow:
-    """Deliveries that wait in order, topic by topic; a thread for each such topic sends them.
+    """Deliveries that wait in order by topic; one thread per topic sends them.
 
     While a topic has some, all that is published to it goes behind them, so that the order within
     a key is kept. Topics do not wait for each other.
@@ -69,7 +69,7 @@ class Overflow:
         settle: OnDelivery,
         encode: Callable[[], ProducerRecord] | None = None,
     ) -> None:
-        """Take a delivery over: it will be sent, or fail.
+        """Take a delivery: it will be sent, or fail.
 
         Args:
             delivery: What `Producer.produce` returns.
@@ -90,7 +90,7 @@ class Overflow:
             queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
 
     def count(self) -> int:
-        """Return how many wait."""
+        """Return the number of waiting deliveries."""
         return sum(map(len, list(self.waiting.values())))
 
     def wait_until_empty(self, deadline: float) -> int:
@@ -101,7 +101,7 @@ class Overflow:
             return self.count()
 
     def give_up(self, error: SdkError) -> None:
-        """Fail everything that still waits."""
+        """Fail all waiting deliveries."""
         with self._changed:
             left = [waiting for queue in self.waiting.values() for waiting in queue]
             for queue in self.waiting.values():
@@ -179,7 +179,7 @@ def tell_wait(
 
 
 def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
-    """Return the error of a record that found no room within ``timeout`` seconds."""
+    """Return the error of a record for which the queue was full for ``timeout`` seconds."""
     return QueueFullError(
         f"the local queue stayed full for {timeout:g} s",
         topic=record.topic,

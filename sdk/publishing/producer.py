@@ -1,4 +1,4 @@
-"""The producer: publishes by one long-lived client."""
+"""The producer: publishes with one long-lived client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Producer(Publisher, ClosingDeliveries):
     """Publishes events; one instance serves all threads and event loops of a process.
 
-    Closing it, by `close` or as a context manager, waits for what is still under way.
+    Closing it, with `close` or as a context manager, waits for outstanding deliveries.
 
     Args:
         broker: The long-lived client; the producer takes ownership and closes it.
@@ -59,7 +59,7 @@ class Producer(Publisher, ClosingDeliveries):
         return self._overflow.count() + self._broker.queued()
 
     def connection_error(self) -> SdkError | None:
-        """Return what keeps the client from reaching Kafka at present, if it knows."""
+        """Return why the client cannot reach Kafka now, if known."""
         return self._broker.connection_error()
 
     def flush(self, timeout: float | None = None) -> int:
@@ -69,7 +69,7 @@ class Producer(Publisher, ClosingDeliveries):
             timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
 
         Returns:
-            The number of records still under way.
+            The number of unacknowledged records.
 
         Raises:
             ClosedError: As in `produce`.
@@ -81,14 +81,14 @@ class Producer(Publisher, ClosingDeliveries):
         return left + self._broker.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float | None = None) -> None:
-        """Wait for what is under way, then release the client; again does nothing.
+        """Wait for outstanding deliveries, then release the client; a second call does nothing.
 
         Args:
             timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
 
         Raises:
-            UndeliveredError: Records failed, now or earlier, and nobody has seen their errors;
-                each has been logged, and this error lists them.
+            UndeliveredError: Records have failed and nobody has waited for them; each has been
+                logged, and this error lists them.
         """
         with self._closing:
             if self._unusable is not None:
