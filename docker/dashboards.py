@@ -151,7 +151,7 @@ ALERTS = (
         m.IN_WORK,
         f"{top(m.IN_WORK, 'group', how='max')} > 30",
         f"a handler of group {_GROUP} has been running for more than 30 seconds",
-        "… has been in work for …",
+        "… has been handled for …",
         "`in_work` of `/status` names the record; give the handler's calls timeouts",
     ),
     Alert(
@@ -162,7 +162,7 @@ ALERTS = (
         f" and max {by(m.POSITION, 'group', 'topic', 'partition')}"
         f" (delta({select(m.POSITION, '', '[20s]')})) == 0",
         f"group {_GROUP} makes no progress on {_TOPIC} [{{{{ $labels.partition }}}}]",
-        "… rests for … / … could not be forwarded",
+        "… is paused for … / … could not be forwarded",
         "see `partitions` of `/status`: `resting` gives the reason, `in_work` the record",
         "10s",
     ),
@@ -266,7 +266,7 @@ ALERTS = (
         m.COMMIT_FAILED,
         grew(m.COMMIT_FAILED, "group", "error"),
         f"commits of group {_GROUP} fail: {{{{ $labels.error }}}}",
-        "a commit failed and will be made again: …",
+        "a commit failed and will be repeated: …",
         "a single one is normal in a rebalance; many mean that records will be handled again",
         "1m",
         "ticket",

@@ -101,7 +101,7 @@ class Circuits:
             seconds = _wait(circuit.failures, error)
             circuit.until = self._monotonic() + seconds
         logger.warning(
-            "%s is down: %s rests for %.3g s from offset %d: %s",
+            "%s is down: %s is paused for %.3g s from offset %d: %s",
             dependency,
             record.topic if place is None else f"{record.topic} [{record.partition}]",
             seconds,

@@ -465,12 +465,14 @@ class Consumer:
     def _request(self, call: Callable[[Intake], None]) -> None:
         engine = self._engine
         if engine is None:
-            raise ClosedError("the consumer does not run", remedy="run it first")
+            raise ClosedError("the consumer is not running", remedy="run it first")
         engine.intake.request(lambda: call(engine.intake))
 
 
 def _running_already() -> ClosedError:
-    return ClosedError("the consumer runs already", remedy="make another for more members")
+    return ClosedError(
+        "the consumer is already running", remedy="create another one for more members"
+    )
 
 
 def _chosen(intake: Intake, what: Iterable[str | TopicPartition]) -> list[Place]:

@@ -174,7 +174,7 @@ class ExactlyOnce:
             if self._doomed is None and self._is_settled():
                 self._commit(kept)
             else:
-                reason = TransactionAbortedError("partitions were given up amid a transaction")
+                reason = TransactionAbortedError("partitions were revoked during a transaction")
                 self._handlers_out(timeout)
                 self._abort(self._doomed or reason)
 
@@ -182,7 +182,7 @@ class ExactlyOnce:
         """Abort: partitions were lost."""
         if self._opened is not None and self._fatal is None:
             self._handlers_out(0)
-            self._abort(TransactionAbortedError("partitions were lost amid a transaction"))
+            self._abort(TransactionAbortedError("partitions were lost during a transaction"))
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that were revoked, or are read from another position."""
@@ -275,7 +275,7 @@ class ExactlyOnce:
         if now - opened >= _MOST * self._transactions.timeout:
             self._blame_overdue()
         elif now - self._closing >= _PATIENCE_SECONDS and not _active(every):
-            self.doom(TransactionAbortedError("a record of it waits to be tried again"))
+            self.doom(TransactionAbortedError("a record of the transaction has to be retried"))
 
     def _blame_overdue(self) -> None:
         """Abort before the broker does; it counts as an attempt of the unfinished records."""
@@ -284,7 +284,7 @@ class ExactlyOnce:
             record = lane.current
             if record is not None and not lane.partition.dropped:
                 error = HandlerError(
-                    f"the handler was at work for so long that its transaction, which may be open"
+                    f"the handler ran for so long that its transaction, which may be open"
                     f" for {seconds:g} s, had to be aborted",
                     topic=record.topic,
                     partition=record.partition,
@@ -293,7 +293,7 @@ class ExactlyOnce:
                 )
                 logger.warning("%s", error, extra=record.place)
                 self._blame(lane.partition, record, error)
-        self.doom(TransactionAbortedError("a handler was at work for too long"))
+        self.doom(TransactionAbortedError("a handler ran for too long"))
 
     def _commit(self, keep: Sequence[Partition]) -> None:
         """Commit, and continue with some partitions."""
@@ -355,7 +355,11 @@ class ExactlyOnce:
         every = list(self._partitions.values())
         self._lanes.drop(every)
         self._leaving += [each for each in every if each.active]
-        logger.info("group %s: the records of a transaction come again: %s", self._group, reason)
+        logger.info(
+            "group %s: the records of an aborted transaction are read again: %s",
+            self._group,
+            reason,
+        )
         blamed = False
         for call in self._calls:
             if (failure := call.failure) is not None:
@@ -387,7 +391,7 @@ def _stopped(group: str, error: SdkError) -> SdkError:
         return error
     fenced = FencedError(
         f"group {group}: {error.message}; the consumer stops, and the records of its open"
-        " transaction are handled again by whoever has its partitions now",
+        " transaction are handled again by the new owner of its partitions",
         remedy=error.remedy,
     )
     fenced.__cause__ = error

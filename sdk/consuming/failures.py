@@ -156,7 +156,7 @@ class Rule:
         try:
             return bool(self.match(error, record))
         except Exception:
-            logger.exception("a predicate of the failure policy raised; it is passed over")
+            logger.exception("a predicate of the failure policy raised; its rule is ignored")
             return False
 
 

@@ -76,8 +76,8 @@ class Batch:
         """
         if size < 1 or seconds < 0:
             raise ConfigurationError(
-                "a batch needs room for an event, and cannot wait for less than no time",
-                remedy="pass batch_size from 1 on and batch_seconds from 0 on",
+                "batch_size or batch_seconds is out of range",
+                remedy="pass batch_size >= 1 and batch_seconds >= 0",
             )
         return cls(size=size, seconds=seconds)
 

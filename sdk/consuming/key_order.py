@@ -172,7 +172,7 @@ class Rebuilding:
             try:
                 self._start(now)
             except BrokerUnavailableError as error:
-                logger.warning("the retry topics will be asked for again: %s", error)
+                logger.warning("reading the retry topics will be repeated: %s", error)
         for place, reading in list(self._reading.items()):
             if now - reading.heard > _QUIET_SECONDS:
                 logger.warning("%s [%d] ends before the offset %d", *place, reading.end)

@@ -300,7 +300,7 @@ class Committer:
         else:
             # A rebalance or an outage: the offsets stay done, and the next commit has them.
             level = logging.DEBUG if self._failing else logging.WARNING
-            logger.log(level, "a commit failed and will be made again: %s", error)
+            logger.log(level, "a commit failed and will be repeated: %s", error)
         self._failing = True
         self._notify_failed(offsets, error, self._last)
 

@@ -101,8 +101,8 @@ class Watch:
                 overdue.append(text)
                 if text not in self.overdue:
                     logger.error(
-                        "%s has been in work for %.0f s: the consumer is not ready until its"
-                        " handler returns. Remedy: give the handler's calls time-outs",
+                        "%s has been handled for %.0f s: the consumer is not ready until its"
+                        " handler returns. Remedy: give the handler's calls timeouts",
                         text,
                         now - since,
                         extra=record.place,

@@ -77,7 +77,7 @@ class State:
             if each.error is not None:
                 found.append(f"{name}: the consumer was stopped by {each.error}")
             elif not each.running:
-                found.append(f"{name}: the consumer does not run")
+                found.append(f"{name}: the consumer is not running")
             elif not each.joined:
                 found.append(f"{name}: the group has not answered yet")
             found += [f"{name}: {record} is in work for too long" for record in each.overdue]

@@ -96,7 +96,7 @@ def test_naive_time_is_refused() -> None:
 
 def test_control_needs_a_running_consumer() -> None:
     """There is nothing to pause before the consumer runs."""
-    with pytest.raises(ClosedError, match="does not run"):
+    with pytest.raises(ClosedError, match="is not running"):
         Shop().consumer().pause()
 
 
@@ -142,7 +142,7 @@ def test_record_in_work_for_too_long_turns_readiness_red(
         release.set()
         wait_until(lambda: not overdue())
         assert consumer.ready()
-    assert len([line for line in caplog.messages if "has been in work for" in line]) == 1
+    assert len([line for line in caplog.messages if "has been handled for" in line]) == 1
 
 
 def test_health_follows_the_life_of_a_consumer() -> None:

@@ -450,7 +450,7 @@ def test_a_slow_handler_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) ->
             go_on.set()
             wait_until(passing(messaging, lambda: results(messaging) == [0]))
         assert len(calls) == 2
-        (line,) = [each for each in caplog.messages if "at work for so long" in each]
+        (line,) = [each for each in caplog.messages if "ran for so long" in each]
         assert "transaction_timeout_ms" in line
         assert f"topic {ORDERS}" in line
 

@@ -42,7 +42,7 @@ def test_status_follows_the_consumer() -> None:
         assert messaging.ready()
         consumer = messaging.consumer("billing").handle(OrderCreated, fail)
         assert (messaging.live(), messaging.ready()) == (True, False)
-        assert messaging.status()["reasons"] == ["group billing: the consumer does not run"]
+        assert messaging.status()["reasons"] == ["group billing: the consumer is not running"]
         messaging.producer.produce(OrderCreated(order_id="o1")).result(5)
         consumer.start()
         until(messaging, lambda: not messaging.live())
