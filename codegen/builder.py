@@ -229,7 +229,7 @@ class _Builder:
 
 
 def schema_hash(unit: Unit) -> str:
-    """Return the SHA-256 of what a version of an event means: its schema, and what it is pinned to.
+    """Return the SHA-256 of a version of an event: its schema and its pins.
 
     White space, comments and the order of keys do not count.
     """

@@ -10,7 +10,7 @@ from codegen.sources import Key
 def circles(edges: Mapping[Key, Iterable[Key]]) -> Iterator[list[Key]]:
     """Yield groups of nodes that reach each other, each after the groups that it reaches.
 
-    A node in no circle is a group of its own. The order depends on the graph alone. No recursion,
+    A node in no circle is its own group. The order depends on the graph alone. No recursion,
     because chains of references may be longer than Python's stack.
     """
     index: dict[Key, int] = {}

@@ -44,7 +44,7 @@ def default_source(schema: Schema, value: Any, scope: Scope) -> str:
 
 
 def is_mutable(schema: Schema, value: Any) -> bool:
-    """Tell whether a default must be built anew for each instance."""
+    """Return whether a default must be created for each instance."""
     match schema:
         case UnionSchema():
             return is_mutable(_branch(schema, value), value)

@@ -120,7 +120,7 @@ def _field(attribute: str, each: FieldSchema, default: str | None, scope: Scope)
 
 
 def _factory(schema: Schema, default: str, scope: Scope) -> str:
-    """Return a callable that builds a default anew; an empty dict says of which type it is."""
+    """Return a callable that creates a default; an empty dict has its type."""
     if default != "{}":
         return f"lambda: {default}"
     branches = schema.branches if isinstance(schema, UnionSchema) else (schema,)

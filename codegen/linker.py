@@ -170,7 +170,7 @@ class _Linker:
             root,
             pointer,
             f"{name} is defined inside {' and '.join(families)}",
-            f"give {name} a file of its own, and name it in the others",
+            f"give {name} its own file, and refer to it in the others",
         )
 
     def _pinned(self, root: Root, family: str, pin: int | None, pointer: str) -> Root | None:
@@ -241,7 +241,7 @@ class _Linker:
                 root,
                 "",
                 f"this schema has no name, and refers to {others} in a circle",
-                "give the types that others refer to files of their own",
+                "give types that others refer to their own files",
             )
 
     def _refuse(self, at: Root | SchemaFile, pointer: str, reason: str, remedy: str) -> None:

@@ -115,7 +115,7 @@ class _Loader:
                     "/name",
                     f"v{root.version} is called {root.full_name}, "
                     f"v{versions[0].version} {versions[0].full_name}",
-                    "keep the name in all versions, or give the new event its own folder",
+                    "keep the name in all versions, or give the new event its own directory",
                 )
 
     def _config(self, folder: tuple[str, ...], files: list[str]) -> EventConfig | None:

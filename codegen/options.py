@@ -33,7 +33,7 @@ class Options:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Read the command line, and ``pyproject.toml`` for what it leaves out."""
+    """Read the command line, and ``pyproject.toml`` for absent options."""
     given = _parser().parse_args(arguments)
     project = _project_file(Path.cwd())
     table = _table(project)

@@ -26,7 +26,7 @@ class Progress:
         self._shown = False
 
     def track(self, label: str, items: Collection[_Item]) -> Iterator[_Item]:
-        """Yield items, and show how many have been asked for."""
+        """Yield items, and show their count."""
         for done, item in enumerate(items):
             if self._clock() >= self._next:
                 self._show(label, done, len(items))

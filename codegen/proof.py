@@ -1,4 +1,4 @@
-"""Proves at generate time that versions can read each other, as far as their level asks for it."""
+"""Checks at generation time that versions can read each other, as their level requires."""
 
 from __future__ import annotations
 

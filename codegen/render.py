@@ -57,7 +57,7 @@ def render_module(module: ModuleModel) -> str:
 
 
 def render_forward(module: ForwardModel) -> str:
-    """Return the source of a module whose types stand in another one."""
+    """Return the source of a module whose types are in another one."""
     line = _from(module.module, module.names, "")
     return "\n\n".join((_header(module), line, f"{_all(module.names)}\n"))
 

@@ -32,7 +32,7 @@ class Scope:
         module: The module's own path.
         homes: Full name → home, of every named type that the module may name.
         local: Full name → the name it goes by in this module.
-        imports: Module → names, as they are asked for.
+        imports: Module → imported names.
         defined: Full names of the classes above the one that is being written.
     """
 

@@ -1,4 +1,4 @@
-"""Narrows a run to some domains and what they refer to, and leaves the rest of the output alone."""
+"""Limits a run to some domains and what they refer to; other output is not changed."""
 
 from __future__ import annotations
 

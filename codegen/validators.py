@@ -1,4 +1,4 @@
-"""Validators of fields: what a schema asks for beyond the Python type."""
+"""Validators of fields: what a schema requires beyond the Python type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sdk.avro.schema import (
 
 
 def validators(schema: Schema, scope: Scope) -> list[str]:
-    """Return the validators of a value: what its schema asks for beyond its Python type."""
+    """Return the validators of a value, for what its schema requires beyond its Python type."""
     return [_validator_source(each, scope) for each in _validators(schema)]
 
 
@@ -26,7 +26,7 @@ _Validator = tuple[Any, ...]
 
 
 def _validators(schema: Schema) -> list[_Validator]:
-    """Return validators; those of a union's branches stand beside each other.
+    """Return validators; those of a union's branches are combined.
 
     A validator looks only at values of its own type. Where branches of one type ask for different
     things, none is checked: only the encoder knows which of them takes a value. Numbers are of one

@@ -45,7 +45,7 @@ class Duration:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Duration:
-        """Return the duration that twelve bytes of the wire stand for.
+        """Return the duration in twelve bytes of the wire format.
 
         Raises:
             ValueError: There are more or fewer bytes.

@@ -25,7 +25,7 @@ class Limits:
 
     Attributes:
         max_payload_bytes: Largest payload that is read at all.
-        max_depth: How many records that can contain themselves may stand inside each other, in
+        max_depth: How deeply recursive records may be nested, in
             reading and writing. Other nesting is bounded by the schema.
         max_zero_size_items: How many array items that take no bytes on the wire, such as nulls,
             one payload may have.

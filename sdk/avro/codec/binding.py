@@ -1,4 +1,4 @@
-"""Which Python class stands for which Avro type, and how its instances are made."""
+"""The Python class for each Avro type, and creating its instances."""
 
 from __future__ import annotations
 

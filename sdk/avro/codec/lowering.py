@@ -102,7 +102,7 @@ class Lowering:
             return self.classes[name]
         except KeyError:
             raise SchemaError(
-                f"no class stands for {name}", remedy="generate the classes again"
+                f"there is no class for {name}", remedy="generate the classes again"
             ) from None
 
     def shape(self, schema: RecordSchema) -> tuple[type[Any], Shape]:

@@ -6,7 +6,7 @@ and offset of what is refused.
 
 A plan is a tree of the operations below. They hold nothing but numbers, text, bytes, tuples, each
 other, and the Python classes that values have: no functions and no closures, so that an executor in
-another language can walk them. Records stand in a table and are referred to by index, so that
+another language can walk them. Records are in a table and are referred to by index, so that
 recursion is finite. Like the nodes of schemas, plans are treated as immutable once they are made;
 attrs' frozen classes would take three times as long to make, at the start of every process.
 
@@ -33,7 +33,7 @@ PLAN_VERSION: Final = 3
 
 @define
 class Primitive:
-    """A value of a primitive type as it stands on the wire.
+    """A value of a primitive type as on the wire.
 
     Attributes:
         kind: ``null``, ``boolean``, ``int``, ``long``, ``float``, ``double``, ``bytes`` or
@@ -82,7 +82,7 @@ Wire = Primitive | Promote | Fixed
 
 @define
 class Logical:
-    """A raw value that stands for another.
+    """A raw value that represents another one.
 
     Attributes:
         wire: How the raw value is read or written.
@@ -159,7 +159,7 @@ class Map:
 
 @define
 class Union:
-    """A branch, by its index; its value stands for itself.
+    """A branch, by its index; its value is not converted.
 
     Attributes:
         branches: Operations by index on the wire.
@@ -187,7 +187,7 @@ class Refuse:
 
 @define
 class Skip:
-    """A value that nobody wants: ``op`` says what to move past; nothing is built or converted."""
+    """A skipped value of the type ``op``; nothing is created or converted."""
 
     op: Op
 
@@ -234,7 +234,7 @@ class DefaultPlan:
         data: The default in Avro's binary encoding.
         attribute: As in `FieldPlan`.
         argument: As in `FieldPlan`.
-        fresh: Whether each event must have a copy of its own, because the value is mutable.
+        fresh: Whether each event needs its own copy, because the value is mutable.
     """
 
     op: Op

@@ -17,7 +17,7 @@ def finish(
     """Fill in ``least``, ``recursive`` and ``fresh``, and return the plan.
 
     Args:
-        plan: A plan that nobody else has seen.
+        plan: A plan that is not shared yet.
         blocks: Its arrays and maps.
         inner: For each record those that its fields directly lead to.
     """

@@ -29,7 +29,7 @@ _print = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 def to_plain(event: Any) -> Any:
     """Return an event as values that `json.dumps` takes: dicts, lists, text, numbers, None.
 
-    `sdk.avro.plain` tells what each type looks like. The other way is `from_plain`.
+    `sdk.avro.plain` documents the form of each type. `from_plain` is the inverse.
 
     Args:
         event: An instance of a generated class.
@@ -42,7 +42,7 @@ def to_plain(event: Any) -> Any:
 
 
 def from_plain(cls: type[_T], value: Any, *, ignore_unknown: bool = False) -> _T:
-    """Return the event that plain values stand for.
+    """Return the event for plain values.
 
     Fields that are missing take their defaults, and a field is found by its aliases too. Nothing
     is coerced: a number that comes as text, or text where a number is wanted, is refused.
@@ -73,7 +73,7 @@ def to_json(event: Any) -> str:
 
 
 def from_json(cls: type[_T], text: str | bytes, *, ignore_unknown: bool = False) -> _T:
-    """Return the event that a JSON text stands for; otherwise like `from_plain`.
+    """Return the event for a JSON text; otherwise like `from_plain`.
 
     Raises:
         DeserializationError: The text is not JSON, or does not fit; ``path`` names the field.

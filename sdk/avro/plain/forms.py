@@ -91,7 +91,7 @@ class Forms:
         return known[name]
 
     def union(self, schema: UnionSchema) -> Form:
-        """Return the form of a union, which tells its branches by their JSON types if it can."""
+        """Return the form of a union, which distinguishes its branches by JSON types if it can."""
         names = [str(getattr(each, "name", each.type)) for each in schema.branches]
         forms = [self.form(branch) for branch in schema.branches]
         choices = ops.Union((), Lowering(self.types).choices(schema))

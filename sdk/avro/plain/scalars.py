@@ -48,7 +48,7 @@ class Form:
     Attributes:
         write: Python value → plain value; raises `TypeError` or `ValueError`.
         read: Plain value → Python value; raises the same.
-        kinds: JSON types that values take, to tell branches of a union that look alike.
+        kinds: JSON types of values, to distinguish the branches of a union.
     """
 
     write: Convert

@@ -47,7 +47,7 @@ class Promote:
 
 @frozen
 class ReadEnum:
-    """An enum index that stands for another index.
+    """An enum index that becomes another index.
 
     Attributes:
         writer: Names the symbols, for errors.
@@ -117,7 +117,7 @@ class Unreadable:
     Attributes:
         message: Why, such as ``long cannot be read as int``.
         path: JSON pointer of the reader's schema at which it was found.
-        rule: ``C202`` where decimals differ, which no registry tells; else ``C200``.
+        rule: ``C202`` where decimals differ, which no registry checks; else ``C200``.
     """
 
     message: str

@@ -33,7 +33,7 @@ SchemaSource = Schema | str | Mapping[str, Any] | list[Any] | type[Any]
 
 @frozen
 class Compatibility:
-    """How a reader's schema stands to a writer's.
+    """The compatibility of a reader's schema with a writer's.
 
     Attributes:
         registry: Why a registry would refuse the pair; exactly Java's ``SchemaCompatibility``.
@@ -123,7 +123,7 @@ def check_level(
 ) -> tuple[VersionCheck, ...]:
     """Make every comparison that a level asks for, newest version first.
 
-    A registry stops at the first version that fails; this goes on to the last.
+    A registry stops at the first version that fails; this checks all of them.
 
     Args:
         level: One of `LEVELS`; upper case.

@@ -15,7 +15,7 @@ specification and of Java's decoder:
 * What can never be read is an error at once; a union branch, an array item or a map value that
   cannot be read is an error only when one arrives.
 
-Each pair of schemas is resolved once, whatever the number of places that it stands in, so that the
+Each pair of schemas is resolved once, however often it occurs, so that the
 cost of resolving two schemas is bounded by the product of their sizes.
 """
 

@@ -37,7 +37,7 @@ def canonical_form(schema: Schema) -> str:
 def meaning(schema: Schema) -> str:
     """Return the Parsing Canonical Form with the logical types kept.
 
-    Two schemas of one meaning write the same bytes for the same values, so either may stand for
+    Two schemas of one meaning write the same bytes for the same values, so either may replace
     the other on the wire. They may differ in docs, defaults, aliases, properties such as
     ``avro.java.string``, and the order of their keys.
     """

@@ -44,7 +44,7 @@ def default_defects(schema: Schema, value: Any) -> list[Problem]:
     """Return what is wrong with the JSON default of a field.
 
     A union's default may match any branch, as the specification says since 1.12; a record's may
-    leave out fields that have defaults of their own.
+    omit fields that have their own defaults.
     """
     return _Checker().problems(schema, value, "", 0)
 

@@ -1,4 +1,4 @@
-"""Schema JSON as text: comments, duplicate keys, and where a JSON pointer stands."""
+"""Schema JSON as text: comments, duplicate keys, and positions of JSON pointers."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class JsonDocument:
 
 
 def read_json(text: str, *, find_duplicates: bool = True) -> JsonDocument:
-    """Read JSON in which ``/* */`` and ``//`` comments may stand, as Java's parser allows.
+    """Parse JSON with ``/* */`` and ``//`` comments, as Java's parser allows.
 
     Raises:
-        InvalidSchemaError: The text is not JSON; the message tells line and column.
+        InvalidSchemaError: The text is not JSON; the message has line and column.
     """
     duplicates: list[tuple[dict[str, Any], str]] = []
 

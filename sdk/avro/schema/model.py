@@ -1,7 +1,8 @@
 """Avro schemas as objects: the node classes that parsing yields.
 
 Nodes are built by the parser and treated as immutable afterwards. A named type is one object
-wherever it is used, so a recursive schema is a cyclic graph and identity tells a visited type.
+wherever it is used, so a recursive schema is a cyclic graph, and visited types are compared by
+identity.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from attrs import define, field, frozen
 
 
 class NoDefault:
-    """Type of `NO_DEFAULT`, which tells a missing default from a default of null."""
+    """Type of `NO_DEFAULT`, which distinguishes a missing default from a default of null."""
 
     def __repr__(self) -> str:
         return "NO_DEFAULT"
@@ -100,7 +101,7 @@ class RecordSchema:
 
 @define(eq=False)
 class EnumSchema:
-    """An enumeration; ``default`` is the symbol that stands for unknown ones."""
+    """An enumeration; ``default`` is the symbol for unknown ones."""
 
     name: str
     symbols: tuple[str, ...]

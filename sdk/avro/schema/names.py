@@ -29,12 +29,12 @@ def is_name(text: object) -> bool:
 
 
 def is_namespace_part(text: str) -> bool:
-    """Tell whether a text may stand between the dots of a namespace."""
+    """Return whether a text may be a part of a namespace."""
     return is_name("_" + text.replace("-", "_")) and text != ""
 
 
 def full_name(name: str, namespace: str) -> str:
-    """Return the full name that a name stands for inside a namespace."""
+    """Return the full name of a name inside a namespace."""
     if "." in name:
         return name.removeprefix(".") if name.rfind(".") == 0 else name
     return f"{namespace}.{name}" if namespace else name
@@ -89,7 +89,7 @@ def read_name(
 def read_aliases(
     source: Mapping[str, Any], path: str, defects: Defects, *, checked: bool
 ) -> tuple[str, ...]:
-    """Return aliases as they stand, each once; Java checks those of types but not of fields."""
+    """Return aliases unchanged, each once; Java checks those of types but not of fields."""
     aliases = source.get("aliases", [])
     if not isinstance(aliases, list):
         defects.error(f"{path}/aliases", "aliases are not an array", "use a JSON array")

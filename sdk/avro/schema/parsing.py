@@ -60,7 +60,7 @@ def parse_schema(
     """Parse an Avro 1.12 schema.
 
     Args:
-        source: JSON text, in which comments may stand, or the value that it would load as. Text
+        source: JSON text, possibly with comments, or its parsed value. Text
             that is only a name must be a JSON string: ``'"long"'``.
         references: Schemas whose named types the source may use: JSON, in dependency order, or
             nodes that were parsed before, alone or by full name.

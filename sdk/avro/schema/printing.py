@@ -25,7 +25,7 @@ from sdk.avro.schema.model import (
 )
 
 Piece = str | tuple[Schema, str]
-"""Text that is ready, or a schema that stands inside a namespace and is yet to be rendered."""
+"""Finished text, or a schema inside a namespace that is not rendered yet."""
 
 _TYPE_NAMES = PRIMITIVES | {"record", "enum", "array", "map", "union", "fixed"}
 _CONTROL = re.compile(r"[\x00-\x1f]")

@@ -244,7 +244,7 @@ def test_object_that_is_no_event_is_refused() -> None:
         n: object
 
     Alone.__event__ = info(str(record(("n", record(name="In")))).replace("'", '"'))  # type: ignore[attr-defined]
-    with pytest.raises(SchemaError, match="no class stands for In"):
+    with pytest.raises(SchemaError, match="there is no class for In"):
         avro.encode(Alone(n=1))
 
 

@@ -6,7 +6,7 @@ the only foreign words are the names of attributes, and those are checked to be 
 source is registered in `linecache`, so that tracebacks and debuggers show it.
 
 A generated function does the work on the expected path only. Whatever goes wrong in it, the
-interpreter does the work again and tells what and where; its answer is the one that counts.
+interpreter repeats the work and reports the error and its position; its result counts.
 """
 
 from sdk.avro.codec.compiled.decoder import compile_decoder

@@ -3,7 +3,7 @@
 Names in the generated code: ``d`` payload, ``p`` position, ``end`` its length, ``t`` how many
 records that can contain themselves surround us, ``z`` how many items without bytes there were (a
 list of one), ``n`` and ``e`` scratch. Reading past the end raises `IndexError`, or leaves the
-position behind the end, which the last comparison finds; so slices need no check of their own.
+position behind the end, which the last comparison finds; so slices need no separate check.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Decoder(LeafReaders):
             with code.block("except Exception as error:"):
                 code.line("return replay(d, start, error)")
 
-    # --- functions of their own ---
+    # --- separate functions ---
 
     def call(self, op: Op, key: tuple[str, Any], body: Callable[[], None], store: Store) -> None:
         """Read a value by a function that is made when the current one is done."""
@@ -255,7 +255,7 @@ class _Decoder(LeafReaders):
             return "{}"
         return f"{self.code.value(lambda: interpreter.read(plan, default.data))}()"
 
-    # --- what nobody wants ---
+    # --- skipped values ---
 
     def skip(self, op: Op) -> None:
         code = self.code

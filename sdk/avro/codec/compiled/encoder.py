@@ -220,7 +220,7 @@ class _Encoder(LeafWriters):
         self.pieces.append("b'\\0'")
 
     def union(self, op: ops.Union, value: str) -> None:
-        """Write one branch for each class that tells it; the rest is the interpreter's."""
+        """Write a branch for each distinctive class; the interpreter handles the others."""
         code = self.code
         name = self.named(value)
         kept = self.is_simple(op)
@@ -281,7 +281,7 @@ def _bulk(op: ops.Array) -> tuple[Callable[..., bytes], dict[str, Any]] | None:
 
 
 def _tests(op: ops.Union, name: str, code: Source) -> Iterator[tuple[str, int]]:
-    """Yield for each branch that a class alone tells (or a class and a range) the test of it."""
+    """Yield the test of each branch that a class (or a class and a range) identifies."""
     plain: dict[int, list[str]] = {}
     for cls, indexes in op.choices.items():
         first = op.branches[indexes[0]]

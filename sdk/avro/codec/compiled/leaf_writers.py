@@ -259,5 +259,5 @@ def number_piece(name: str, kind: str) -> str:
 
 
 def length_piece(name: str) -> str:
-    """Return the piece that tells the length of bytes."""
+    """Return the piece with the length of bytes."""
     return f"LENGTHS[n] if (n := len({name})) < 4096 else length(n)"

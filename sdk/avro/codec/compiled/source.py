@@ -15,7 +15,7 @@ _STRANGE: Final = re.compile(r"[^\w.]")
 
 MAX_LOOPS: Final = 6
 MAX_INDENT: Final = 24
-"""Python nests at most 20 loops and 100 levels; deeper parts become functions of their own."""
+"""Python nests at most 20 loops and 100 levels; deeper parts become separate functions."""
 
 
 class Source:
@@ -49,7 +49,7 @@ class Source:
 
     @property
     def is_deep(self) -> bool:
-        """Whether the next loop or branch should go into a function of its own."""
+        """Whether the next loop or branch should become a separate function."""
         return self.loops >= MAX_LOOPS or self.indent >= MAX_INDENT
 
     def local(self, prefix: str) -> str:

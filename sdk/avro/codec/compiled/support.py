@@ -89,7 +89,7 @@ def block_count(data: bytes, position: int, least: int) -> tuple[int, int]:
 
 
 def skip_block(data: bytes, position: int, least: int) -> tuple[int, int]:
-    """Like `block_count`, but jump over a block that tells its size and return a count of 0."""
+    """Like `block_count`, but jump over a block with a size and return a count of 0."""
     count, start = read_long(data, position)
     if count < 0:
         size, start = read_long(data, start)
@@ -125,7 +125,7 @@ def _pairs(highs: range) -> list[int]:
 
 
 CONTINUED: Final = _pairs(range(128, 256))
-"""Two bytes of a varint that goes on."""
+"""Two bytes of a varint that continues."""
 
 LAST: Final = _pairs(range(1, 128))
 """The two last bytes of a varint."""
@@ -155,7 +155,7 @@ LENGTHS: Final = SMALL[: 1 << 13 : 2]
 """Zigzag varints of lengths below 4096."""
 
 PAIRS: Final = [low + high for high in _MORE_BYTES for low in _MORE_BYTES]
-"""Fourteen bits of a varint that goes on."""
+"""Fourteen bits of a varint that continues."""
 
 
 def length(size: int) -> bytes:

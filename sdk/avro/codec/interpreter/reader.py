@@ -162,7 +162,7 @@ class _Reader:
         return value
 
     def blocks(self, least: int, *, skip: bool = False) -> Iterator[int]:
-        """Yield the index of each item; with ``skip``, jump over blocks that tell their size."""
+        """Yield the index of each item; with ``skip``, jump over blocks with a size."""
         total = 0
         while True:
             start = self.position
@@ -248,7 +248,7 @@ class _Reader:
     def refuse(self, op: ops.Refuse) -> NoReturn:
         self.fail(op.message, self.position, remedy="read with a schema that has this type")
 
-    # --- what nobody wants ---
+    # --- skipped values ---
 
     def skip(self, op: ops.Skip) -> None:
         self.skip_over(op.op)
