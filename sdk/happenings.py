@@ -91,16 +91,13 @@ class RecordsDelivered(Happening):
 
     Attributes:
         topic: Where they stand.
-        count: How many they are.
         size: Bytes of their values.
-        seconds: From `Producer.send` to the acknowledgement, of some of them that stand for all,
-            evenly chosen.
+        seconds: From `Producer.send` to the acknowledgement, of each.
     """
 
     topic: str
-    count: int
     size: int
-    seconds: tuple[float, ...]
+    seconds: Sequence[float]
 
 
 @frozen
@@ -148,7 +145,7 @@ class RecordReceived(Happening):
 
 @frozen
 class RecordsReceived(Happening):
-    """Records of one partition came from the broker; meters alone are called with it.
+    """Records of one topic came from the broker together; meters alone are called with it.
 
     Attributes:
         group: Consumer group.
@@ -163,26 +160,22 @@ class RecordsReceived(Happening):
 
 @frozen
 class RecordsHandled(Happening):
-    """A handler returned, for one record after the other; meters alone are called with it.
-
-    Of a run of records, those of one event whose handler took less than a millisecond each are
-    told together.
+    """Handlers returned, lately, for records of one event; meters alone are called with it.
 
     Attributes:
         group: Consumer group.
         topic: Where they stand.
         event: Full name of the event.
-        seconds: Time in the handler, of all together.
-        timestamps: Of each record; milliseconds since the epoch, or None.
-        at: When the last of them was handled; seconds since the epoch.
+        seconds: Time in the handler, of each record; in a batch, each one's share.
+        ages: From the timestamp of each record that has one until it was handled, seconds; less
+            than 0 where the clock of its publisher is ahead.
     """
 
     group: str
     topic: str
     event: str
-    seconds: float
-    timestamps: Sequence[int | None]
-    at: float
+    seconds: Sequence[float]
+    ages: Sequence[float]
 
 
 @frozen

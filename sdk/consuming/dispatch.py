@@ -25,7 +25,7 @@ _SUSPICIOUS = 100
 """After so many events of a topic without one that is handled, the log says so."""
 
 
-@frozen
+@frozen(eq=False)
 class Task:
     """How a record is handled.
 

@@ -28,6 +28,7 @@ from sdk.consuming.handlers import Call, Handlers
 from sdk.consuming.intake import Intake
 from sdk.consuming.key_order import KeyOrder, Rebuilding
 from sdk.consuming.lanes import Lanes
+from sdk.consuming.measurements import Measurements
 from sdk.consuming.offsets import Committer, Place
 from sdk.consuming.partition import Lane, Partition
 from sdk.consuming.processing import Processor
@@ -103,6 +104,11 @@ class Engine:
         self._pool = ThreadPoolExecutor(options.concurrency, "sdk-handler") if loop else None
         together = options.concurrency == 1 or handlers.batches
         self._lanes = Lanes("partition" if together else options.ordering, parts.clock)
+        self._measurements = (
+            Measurements(parts.group, parts.observers, parts.clock)
+            if parts.observers.meters
+            else None
+        )
         broker = parts.connect()
         topics = parts.policy.topics
         partitions: dict[Place, Partition] = {}
@@ -145,6 +151,7 @@ class Engine:
             group=parts.group,
             clock=parts.clock,
             observers=parts.observers,
+            measurements=self._measurements,
         )
         settlement = Settlement(
             lanes=self._lanes,
@@ -160,7 +167,9 @@ class Engine:
             transactions=transactions,
             order=order,
         )
-        self._processor = Processor(lanes=self._lanes, settlement=settlement)
+        self._processor = Processor(
+            lanes=self._lanes, settlement=settlement, measurements=self._measurements
+        )
         self._dispatch = Dispatch(
             handlers,
             parts.serializer,
@@ -242,6 +251,8 @@ class Engine:
             self.stop(error)
         finally:
             self._lanes.close()
+            if self._measurements is not None:
+                self._measurements.close()
             self._dispatch.warn_of_unhandled()
 
     def _topics(self) -> list[str]:

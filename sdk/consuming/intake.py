@@ -13,6 +13,7 @@ from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
 from sdk.consuming.key_order import Rebuilding
 from sdk.consuming.lanes import Lanes
+from sdk.consuming.measurements import Measurements
 from sdk.consuming.offsets import Commits, Place, as_partitions
 from sdk.consuming.partition import Partition
 from sdk.consuming.retry_topics import RetryTopics, due_at
@@ -27,7 +28,6 @@ from sdk.happenings import (
     PartitionsRevoked,
     RecordReceived,
     RecordSkipped,
-    RecordsReceived,
 )
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
@@ -56,6 +56,7 @@ class Intake:
         group: Consumer group.
         clock: Tells when things are due.
         observers: Who learns of rebalances, pauses and lag.
+        measurements: Told of records that came, and reminded to tell; None without meters.
 
     Attributes:
         partitions: What is assigned.
@@ -80,9 +81,11 @@ class Intake:
         group: str,
         clock: Clock,
         observers: Observers,
+        measurements: Measurements | None,
     ) -> None:
         self._broker = broker
         self._lanes = lanes
+        self._measurements = measurements
         self._commits = commits
         self.circuits = circuits
         self._retry_topics = retry_topics
@@ -124,6 +127,8 @@ class Intake:
             while self._requests:
                 self._requests.popleft()()
             self.watch.tick(self.partitions)
+            if self._measurements is not None:
+                self._measurements.tell()
             self._commits.tick()
             room = self._room()
             if self._rebuilding is not None:
@@ -304,9 +309,9 @@ class Intake:
             if self._observers.each:
                 for record in run:
                     self._observers.notify(RecordReceived(record))
-            if self._observers.meters:
-                self._observers.notify(RecordsReceived(self._group, first.topic, len(run)))
         if batches:
+            if self._measurements is not None:
+                self._measurements.received([(run[0].topic, len(run)) for _, run in batches])
             self._commits.taken(sum(len(run) for _, run in batches))
             self._lanes.add(batches)
 

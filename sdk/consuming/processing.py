@@ -17,9 +17,9 @@ from attrs import frozen
 
 from sdk.consuming.dispatch import Opened, Task
 from sdk.consuming.lanes import Lanes
+from sdk.consuming.measurements import Measurements, Stretch
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
-from sdk.consuming.timing import RunTimer
 from sdk.consuming.transactions import Sent
 from sdk.correlation import handled
 from sdk.errors import BatchFailed, ConfigurationError
@@ -35,10 +35,12 @@ class Processor:
     Attributes:
         lanes: Where lanes are given back to.
         settlement: Does what becomes of records, handled or not.
+        measurements: Told of records whose handler returned; None without meters.
     """
 
     lanes: Lanes
     settlement: Settlement
+    measurements: Measurements | None
 
     async def work(self, lane: Lane, opened: Iterable[Opened]) -> None:
         """Handle the run of a lane, in order, and give the lane back.
@@ -51,7 +53,8 @@ class Processor:
         done, failed = partition.watermark.done, partition.failed
         transactions = self.settlement.transactions
         plain = not self.settlement.concerned
-        timer = RunTimer(self.settlement) if self.settlement.observers.meters else None
+        stretch = None if self.measurements is None else Stretch(self.measurements, run)
+        clock = time.perf_counter
         sent: Sequence[Sent] = ()
         position, due, started = 0, None, 0.0
         if transactions is not None:
@@ -65,29 +68,37 @@ class Processor:
                     handled.set((record, task.event, 0))
                     if transactions is not None:
                         sent = transactions.calling()
-                    if timer is not None:
-                        started = time.perf_counter()
+                    if stretch is not None:
+                        started = clock()
                     try:
                         result = task.call(value)
                         if result is not None and inspect.isawaitable(result):
                             await result
                     except Exception as error:  # noqa: BLE001 - the failure policy decides about it
                         due = await self.settlement.settle(partition, record, task, error, sent)
+                        if stretch is not None:
+                            stretch.late = 0.0
                     else:
                         if transactions is not None:
                             transactions.called(partition, (record,), sent)
                         done(record.offset)
-                        if timer is not None:
-                            timer(record, task, started)
+                        if stretch is not None:
+                            ended = clock()
+                            if ended < stretch.late and task is stretch.task:
+                                stretch.seconds.append(ended - started)
+                            else:
+                                stretch.begin(task, position, ended - started)
                 else:
                     due = await self._handle(partition, record, task, value)
+                    if stretch is not None:
+                        stretch.late = 0.0
                 if due is not None:
                     break
                 position += 1
         finally:
             self._leave()
-            if timer is not None:
-                timer.tell()
+            if stretch is not None:
+                stretch.end()
             self.lanes.give_back(lane, run[position:], due=due)
 
     def _leave(self) -> None:
@@ -168,7 +179,8 @@ class Processor:
             await self._call(partition, (record,), task, sent, value)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             return await self.settlement.settle(partition, record, task, error, sent)
-        self.settlement.measure(task, (record,), time.perf_counter() - started)
+        if self.measurements is not None:
+            self.measurements.handled(task, (record,), (time.perf_counter() - started,))
         self.settlement.finish(partition, record, task, started)
         return None
 
@@ -225,7 +237,9 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
             errors = _by_index(error, len(gathered))
         good = [record for index, (record, _) in enumerate(gathered) if index not in errors]
-        self.settlement.measure(task, good, time.perf_counter() - started)
+        if good and self.measurements is not None:
+            share = (time.perf_counter() - started) / len(good)
+            self.measurements.handled(task, good, [share] * len(good))
         kept: list[ConsumerRecord] = []
         for index, (record, _) in enumerate(gathered):
             if index not in errors:

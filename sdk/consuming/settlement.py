@@ -34,7 +34,6 @@ from sdk.happenings import (
     RecordFailed,
     RecordHandled,
     RecordRetried,
-    RecordsHandled,
     RecordSkipped,
 )
 from sdk.observers import Observers
@@ -117,29 +116,6 @@ class Settlement:
         if self.order is not None:
             self.order.done(record)
         self._done(partition, record)
-
-    def measure(
-        self, task: Task, records: Sequence[ConsumerRecord], seconds: float, ago: float = 0.0
-    ) -> None:
-        """Tell meters of records of one partition whose handler returned.
-
-        Args:
-            task: How they were handled.
-            records: The records.
-            seconds: Time in the handler, of all together.
-            ago: Since when the last of them is handled, seconds.
-        """
-        if records and self.observers.meters:
-            self.observers.notify(
-                RecordsHandled(
-                    self.group,
-                    records[0].topic,
-                    task.event,
-                    seconds,
-                    [record.timestamp for record in records],
-                    self.clock.time() - ago,
-                )
-            )
 
     def _done(self, partition: Partition, record: ConsumerRecord) -> None:
         partition.watermark.done(record.offset)

@@ -136,11 +136,13 @@ class ConfluentConsumer:
         except KafkaException as error:
             # A fatal error is raised, once, where others are called back.
             raise broker_failure(error.args[0], self._consume) from error
-        return [
-            _record(message)
-            for message in messages
-            if message.error() is None or self._raise_for(message)
-        ]
+        records = []
+        messages.reverse()
+        while messages:
+            message = messages.pop()
+            if message.error() is None or self._raise_for(message):
+                records.append(_record(message))
+        return records
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
         """Commit the next offsets to read; the listener is called with the answer."""

@@ -18,7 +18,7 @@ AGES: Final = (
 )  # fmt: skip
 
 
-@frozen
+@frozen(eq=False)  # there is one of each, and a key of every update: its identity is enough
 class Metric:
     """One metric.
 
@@ -83,7 +83,7 @@ DEAD_LETTERED = _counter(
 )
 HANDLER_SECONDS = _seconds(
     "handler",
-    "Time in the handler; what takes less than a millisecond counts as the mean of its run.",
+    "Time in the handler; of a batch handler, each event's share.",
     *("group", "topic", "event"),
 )
 END_TO_END_SECONDS = _seconds(

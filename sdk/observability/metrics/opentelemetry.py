@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
@@ -62,12 +62,10 @@ class _Instruments:
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1) -> None:
         self.made[metric].add(amount, _attributes(metric, labels))
 
-    def observe(
-        self, metric: Metric, labels: tuple[str, ...], value: float, count: int = 1
-    ) -> None:
-        attributes = _attributes(metric, labels)
-        for _ in range(count):  # the API takes one at a time
-            self.made[metric].record(value, attributes)
+    def observe(self, metric: Metric, labels: tuple[str, ...], values: Sequence[float]) -> None:
+        attributes, record = _attributes(metric, labels), self.made[metric].record
+        for value in values:  # the API takes one at a time
+            record(value, attributes)
 
 
 def _attributes(metric: Metric, labels: tuple[str, ...]) -> dict[str, str]:

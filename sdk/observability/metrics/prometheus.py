@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -110,17 +110,23 @@ class _Counts:
         with self._lock:
             self._sums[key] = self._sums.get(key, 0.0) + amount
 
-    def observe(
-        self, metric: Metric, labels: tuple[str, ...], value: float, count: int = 1
-    ) -> None:
-        key = (metric, labels)
-        index = bisect_left(metric.buckets, value)
+    def observe(self, metric: Metric, labels: tuple[str, ...], values: Sequence[float]) -> None:
+        key, bounds, ordered = (metric, labels), metric.buckets, sorted(values)
         with self._lock:
             buckets = self._buckets.get(key)
             if buckets is None:
-                buckets = self._buckets[key] = [0] * (len(metric.buckets) + 1)
-            buckets[index] += count
-            self._sums[key] = self._sums.get(key, 0.0) + value * count
+                buckets = self._buckets[key] = [0] * (len(bounds) + 1)
+            self._sums[key] = self._sums.get(key, 0.0) + sum(ordered)
+            counted = 0
+            while counted < len(ordered):  # once for each bucket that they fall into
+                index = bisect_left(bounds, ordered[counted])
+                before = counted
+                counted = (
+                    bisect_right(ordered, bounds[index], counted)
+                    if index < len(bounds)
+                    else len(ordered)
+                )
+                buckets[index] += counted - before
 
     def fill(self, family: Any, metric: Metric) -> None:
         """Add the values of a metric to its family."""

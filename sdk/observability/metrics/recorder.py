@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from sdk import happenings as on
@@ -28,10 +28,8 @@ class Instruments(Protocol):
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1) -> None:
         """Add to a counter."""
 
-    def observe(
-        self, metric: Metric, labels: tuple[str, ...], value: float, count: int = 1
-    ) -> None:
-        """Add a value to a histogram, as often as it was seen."""
+    def observe(self, metric: Metric, labels: tuple[str, ...], values: Sequence[float]) -> None:
+        """Add values, one or more, to a histogram."""
 
 
 class Recorder:
@@ -84,25 +82,23 @@ class Recorder:
     # --- publishing ---
 
     def _delivered(self, what: on.RecordsDelivered) -> None:
-        labels = (what.topic,)
-        self._to.add(m.SENT, labels, what.count)
+        labels, count = (what.topic,), len(what.seconds)
+        self._to.add(m.SENT, labels, count)
         self._to.add(m.SENT_BYTES, labels, what.size)
-        each, more = divmod(what.count, len(what.seconds))
-        for index, seconds in enumerate(what.seconds):
-            self._to.observe(m.SEND_SECONDS, labels, seconds, each + (index < more))
-        self._known("write", what.count)
+        self._to.observe(m.SEND_SECONDS, labels, what.seconds)
+        self._known("write", count)
 
     def _delivery_failed(self, what: on.DeliveryFailed) -> None:
         self._to.add(m.SEND_FAILED, (what.record.topic, _kind(what.error)))
 
     def _queue_waited(self, what: on.QueueWaited) -> None:
-        self._to.observe(m.QUEUE_SECONDS, (what.topic,), what.seconds)
+        self._to.observe(m.QUEUE_SECONDS, (what.topic,), (what.seconds,))
         if what.gave_up:
             self._to.add(m.SEND_FAILED, (what.topic, "QueueFullError"))
 
     def _transaction(self, what: on.TransactionCommitted | on.TransactionAborted) -> None:
         outcome = _kind(what.error) if isinstance(what, on.TransactionAborted) else "committed"
-        self._to.observe(m.TRANSACTION_SECONDS, (self._few("outcome", outcome),), what.seconds)
+        self._to.observe(m.TRANSACTION_SECONDS, (self._few("outcome", outcome),), (what.seconds,))
 
     # --- consuming ---
 
@@ -112,20 +108,13 @@ class Recorder:
 
     def _handled(self, what: on.RecordsHandled) -> None:
         labels = (what.group, what.topic, what.event)
-        count = len(what.timestamps)
-        self._to.add(m.HANDLED, labels, count)
-        self._to.observe(m.HANDLER_SECONDS, labels, what.seconds / count, count)
-        stamps = [stamp for stamp in what.timestamps if stamp is not None]
-        if not stamps:
-            return
-        # Records that follow each other are most often of one age, as far as it matters.
-        oldest, youngest = what.at - min(stamps) / 1000, what.at - max(stamps) / 1000
-        if oldest - youngest <= oldest * 0.05:
-            mean = what.at - sum(stamps) / len(stamps) / 1000
-            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, mean), len(stamps))
-            return
-        for stamp in stamps:
-            self._to.observe(m.END_TO_END_SECONDS, labels, max(0.0, what.at - stamp / 1000))
+        self._to.add(m.HANDLED, labels, len(what.seconds))
+        self._to.observe(m.HANDLER_SECONDS, labels, what.seconds)
+        ages = what.ages
+        if ages:
+            if min(ages) < 0:
+                ages = [max(0.0, age) for age in ages]
+            self._to.observe(m.END_TO_END_SECONDS, labels, ages)
 
     def _failed(self, what: on.RecordFailed) -> None:
         event = self._few("event", what.event)
@@ -160,7 +149,7 @@ class Recorder:
             "schema",
             "lookup",
         )
-        self._to.observe(m.REGISTRY_SECONDS, (what.operation,), what.seconds)
+        self._to.observe(m.REGISTRY_SECONDS, (what.operation,), (what.seconds,))
         if what.error is not None:
             self._to.add(m.REGISTRY_FAILED, (what.operation, _kind(what.error)))
 

@@ -81,7 +81,7 @@ class Watched:
 def test_publishing(output: tuple[Any, Read]) -> None:
     """Sent and failed records are counted by topic and error, and times count for all of them."""
     observe, read = output
-    observe(on.RecordsDelivered("orders", 5, 500, (0.01, 0.02)))
+    observe(on.RecordsDelivered("orders", 500, (0.01, 0.02, 0.01, 3.0, 0.01)))
     observe(on.DeliveryFailed(SENT, DeliveryTimeoutError("late")))
     observe(on.QueueWaited("orders", 0.5))
     observe(on.QueueWaited("orders", 10.0, gave_up=True))
@@ -107,7 +107,7 @@ def test_consuming(output: tuple[Any, Read]) -> None:
     """Handled, failed, retried, skipped and dead-lettered records are counted by reason."""
     observe, read = output
     observe(on.RecordsReceived("billing", "orders", 4))
-    observe(on.RecordsHandled("billing", "orders", EVENT, 0.02, [1000, None, 61_000], 62.0))
+    observe(on.RecordsHandled("billing", "orders", EVENT, [0.02, 0.2, 0.02], [61.0, -1.0]))
     observe(on.RecordFailed(CAME, EVENT, "billing", ValueError("x"), "handler"))
     observe(on.RecordRetried(CAME, "billing", "orders-retry-1000", 1.0, 1))
     observe(on.RecordDeadLettered(CAME, "billing", "orders-dlt", "handler"))
@@ -242,6 +242,23 @@ def test_buckets_hold_what_was_seen() -> None:
     assert (bucket("0.1"), bucket("0.25"), bucket("60.0"), bucket("+Inf")) == (0, 1, 1, 2)
     total = metrics.registry.get_sample_value("sdk_queue_wait_seconds_sum", {"topic": "orders"})
     assert total == 100.25
+
+
+def test_batches_fill_the_buckets_of_their_values() -> None:
+    """Each value of a batch is counted in its own bucket, in whatever order they come."""
+    metrics = PrometheusMetrics()
+    seconds = [0.7, 0.00005, 100.0, 0.0001, 0.0002, 0.3]
+    metrics(on.RecordsHandled("billing", "orders", EVENT, seconds, [-3.0, 2.0]))
+
+    def read(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {**WHERE, "event": EVENT, **labels})
+
+    bounds = ("0.0001", "0.00025", "0.25", "0.5", "1.0", "60.0", "+Inf")
+    found = [read("sdk_handler_seconds_bucket", le=bound) for bound in bounds]
+    assert found == [2, 3, 3, 4, 5, 5, 6]
+    assert read("sdk_handler_seconds_sum") == pytest.approx(sum(seconds))
+    assert read("sdk_end_to_end_seconds_sum") == 2.0
+    assert read("sdk_end_to_end_seconds_bucket", le="0.005") == 1
 
 
 def test_names_are_prometheus_names() -> None:
