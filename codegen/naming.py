@@ -57,8 +57,8 @@ def member_names(symbols: Iterable[str]) -> list[str]:
 def class_names(full_names: Iterable[str], taken: Container[str]) -> dict[str, str]:
     """Return the class of each named type of a module.
 
-    The first type of a short name keeps it; a later one of another namespace is told apart by as
-    much of its namespace as it takes.
+    The first type of a short name keeps it; the name of a later one includes as much of its
+    namespace as needed.
     """
     reserved = _Reserved(_TYPE_RESERVED, _VersionNames(), taken)
     chosen: dict[str, str] = {}
