@@ -1,4 +1,4 @@
-"""What observers are called with: one frozen class for each thing that can happen.
+"""The arguments of observers: one frozen class for each kind of happening.
 
 An observer is any callable that takes a `Happening` and picks those that it knows:
 
@@ -26,7 +26,7 @@ from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord, TopicPar
 
 @frozen
 class Happening:
-    """Base of everything that observers are called with."""
+    """Base of all happenings."""
 
 
 @frozen
@@ -117,7 +117,7 @@ class TransactionCommitted(Happening):
 
 @frozen
 class TransactionAborted(Happening):
-    """A transaction has come to nothing.
+    """A transaction was aborted.
 
     Attributes:
         transactional_id: Of the producer.
@@ -273,7 +273,7 @@ class RecordDeadLettered(Happening):
 
 @frozen
 class PartitionsAssigned(Happening):
-    """The group has given partitions to this member.
+    """Partitions were assigned to this member.
 
     Attributes:
         group: Consumer group.
@@ -286,7 +286,7 @@ class PartitionsAssigned(Happening):
 
 @frozen
 class PartitionsRevoked(Happening):
-    """The group has taken partitions from this member, which could still commit.
+    """Partitions were revoked from this member, which could still commit.
 
     Attributes:
         group: Consumer group.
@@ -299,7 +299,7 @@ class PartitionsRevoked(Happening):
 
 @frozen
 class PartitionsLost(Happening):
-    """Partitions belong to another member already; nothing of them was committed.
+    """Partitions were lost to another member; nothing of them was committed.
 
     Attributes:
         group: Consumer group.
@@ -344,7 +344,7 @@ class CommitFailed(Happening):
 
 @frozen
 class PartitionsPaused(Happening):
-    """No more records are taken from partitions for now.
+    """Partitions were paused.
 
     Attributes:
         group: Consumer group.
@@ -359,11 +359,11 @@ class PartitionsPaused(Happening):
 
 @frozen
 class PartitionsResumed(Happening):
-    """Records are taken from partitions again.
+    """Partitions were resumed.
 
     Attributes:
         group: Consumer group.
-        partitions: Those that had rested.
+        partitions: The resumed partitions.
     """
 
     group: str
@@ -385,7 +385,7 @@ class CircuitOpened(Happening):
 
 @frozen
 class CircuitClosed(Happening):
-    """A dependency that was down works again.
+    """A dependency that was down is available again.
 
     Attributes:
         dependency: Its name.

@@ -100,7 +100,7 @@ class Dispatch:
         self._handled: set[str] = set()
 
     def open(self, partition: Partition, records: Sequence[ConsumerRecord]) -> Iterator[Opened]:
-        """Open records of one partition, one by one, as they are asked for."""
+        """Open records of a partition one by one, as they are consumed."""
         open_record, tasks = self._open, self._tasks
         handled = 0
         for record in records:
@@ -132,7 +132,7 @@ class Dispatch:
             self._handled.add(partition.topic)
 
     def warn_of_unhandled(self, at_least: int = 1) -> None:
-        """Say which topics held nothing that is handled."""
+        """Log the topics without any handled event."""
         for topic, count in self._unhandled.items():
             if count >= at_least and topic not in self._handled:
                 self._handled.add(topic)
@@ -209,7 +209,7 @@ def _unpacking(function: Call) -> Call:
 
 
 def _located(error: Exception, record: ConsumerRecord) -> Exception:
-    """Return an error with the place of its record; an unknown writer schema is poison."""
+    """Return an error with its record's position; an unknown writer schema is poison."""
     if isinstance(error, SchemaNotFoundError):
         poison = DeserializationError(
             f"the writer schema is unknown: {error.message}",

@@ -1,4 +1,4 @@
-"""The engine: one run of a consumer, from joining the group to having left it."""
+"""The engine: one run of a consumer, from joining the group to leaving it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class ConsumerParts:
-    """What a consumer is made of.
+    """The collaborators of a consumer.
 
     Attributes:
         connect: Makes the client, a member of the group.
@@ -181,7 +181,7 @@ class Engine:
         self.error: BaseException | None = None
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Finish the records in hand, commit, and leave; safe in a signal handler.
+        """Finish running handlers, commit, and leave; safe in a signal handler.
 
         Args:
             error: What makes it stop; the first one counts.
@@ -256,7 +256,7 @@ class Engine:
             self._dispatch.warn_of_unhandled()
 
     def _topics(self) -> list[str]:
-        """Return what is read: the topics of the handlers, and the retry topics of those."""
+        """Return the topics to read: those of the handlers, and their retry topics."""
         topics = self._handlers.topics
         retries = (name for topic in topics for name in self._parts.policy.topics.names(topic))
         return sorted({*topics, *retries})
@@ -280,7 +280,7 @@ class Engine:
 async def outlast(
     ended: asyncio.Future[None], stop: Callable[[], None], cancel: Callable[[], None]
 ) -> None:
-    """Wait for the end of something that a cancellation stops, but does not abandon.
+    """Wait for the end of a run that a cancellation stops, but does not abandon.
 
     Args:
         ended: Done at its end.
@@ -288,7 +288,7 @@ async def outlast(
         cancel: Called with each further one.
 
     Raises:
-        CancelledError: The task was cancelled meanwhile; raised once all has ended.
+        CancelledError: The task was cancelled; raised at the end of the run.
     """
     cancelled: asyncio.CancelledError | None = None
     while not ended.done():

@@ -1,4 +1,4 @@
-"""The intake: polls, hands over, commits, and answers the group; it never runs a handler."""
+"""The intake: polls, fills the lanes, commits, and handles rebalances; it never runs a handler."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Intake:
         )
 
     def leave(self) -> None:
-        """Let the records in hand finish, commit, and leave the group."""
+        """Wait for running handlers, commit, and leave the group."""
         self._give_up(self.partitions)
         self._lanes.close()
         try:
@@ -158,7 +158,7 @@ class Intake:
         self._requests.append(call)
 
     def pause(self, places: Iterable[Place], *, paused: bool) -> None:
-        """Hand out nothing of partitions, or go on with them; called through `request`."""
+        """Pause or resume partitions; called through `request`."""
         for place in places:
             (self._wanted_paused.add if paused else self._wanted_paused.discard)(place)
             partition = self.partitions.get(place)
@@ -166,7 +166,7 @@ class Intake:
                 (self._lanes.pause if paused else self._lanes.resume)(partition)
 
     def seek(self, to: int | datetime, places: Iterable[Place]) -> None:
-        """Read partitions from elsewhere; called through `request`.
+        """Read partitions from another position; called through `request`.
 
         Args:
             to: Offset, `BEGINNING` or `END`, or the time of the first record to be read.
@@ -192,7 +192,7 @@ class Intake:
             self._broker.seek(target)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Begin with partitions."""
+        """Add assigned partitions."""
         self.joined = True
         for place in _places(partitions):
             self.partitions[place] = self._partition(place)
@@ -204,7 +204,7 @@ class Intake:
             self._notify(PartitionsAssigned, partitions)
 
     def _follow(self, topics: Collection[str]) -> None:
-        """Subscribe to the retry topics of topics that only the pattern has brought."""
+        """Subscribe to the retry topics of topics that match the pattern."""
         sources = {self._retry_topics.source(topic) for topic in topics if self._is_read(topic)}
         missing = {name for each in sources for name in self._retry_topics.names(each)}
         if missing - self._topics:
@@ -212,18 +212,18 @@ class Intake:
             self.request(self._subscribe)
 
     def _is_read(self, topic: str) -> bool:
-        """Whether a topic is meant: a pattern may match dead letters as well."""
+        """Whether a topic is to be read: a pattern may also match dead-letter topics."""
         return topic in self._topics or not topic.endswith(NEVER_BY_PATTERN)
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Give partitions up: what is in hand is finished and committed, the rest is dropped."""
+        """Revoke partitions: finish and commit running handlers, drop the other records."""
         self._give_up(_places(partitions))
         if partitions:
             logger.info("group %s: revoked %s", self._group, _names(partitions))
             self._notify(PartitionsRevoked, partitions)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
-        """Drop partitions that are another member's already."""
+        """Drop lost partitions."""
         self._commits.lost()
         lost = self._forget(_places(partitions))
         logger.error(
@@ -238,7 +238,7 @@ class Intake:
         self._notify(PartitionsLost, partitions)
 
     def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
-        """Pass the answer on."""
+        """Forward the answer."""
         self._commits.answered(offsets, error)
 
     def _partition(self, place: Place) -> Partition:
@@ -253,7 +253,7 @@ class Intake:
         self._forget(given_up)
 
     def _finish(self, places: Iterable[Place]) -> None:
-        """Let what is in hand of partitions be done, and commit it."""
+        """Wait for the running handlers of partitions, and commit."""
         given_up = {place: self.partitions[place] for place in places}
         self._lanes.halt(given_up.values())
         if not self._lanes.drained(given_up.values(), self._drain_seconds):
@@ -316,7 +316,7 @@ class Intake:
             self._lanes.add(batches)
 
     def _own(self, partition: Partition, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
-        """Return the retries of this group; those of others that share the topic are done."""
+        """Return the retries of this group; those of other groups count as done."""
         own, is_others = [], self._retry_topics.is_others
         for record in run:
             if not is_others(record):
@@ -329,7 +329,7 @@ class Intake:
         return own
 
     def _due(self, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
-        """Return the first records of a retry topic, those that are due; the others come again."""
+        """Return the first records of a retry topic that are due; the others are read again."""
         now = self._clock.time()
         for index, record in enumerate(run):
             due = due_at(record)
@@ -345,7 +345,7 @@ class Intake:
         self._broker.seek(TopicPartition(topic=topic, partition=number, offset=offset))
 
     def _over(self, share: float) -> bool:
-        """Whether more is in flight than a share of what may be."""
+        """Whether more than a share of the limit is in flight."""
         watermarks = [partition.watermark for partition in self.partitions.values()]
         if sum(each.count for each in watermarks) >= self._options.max_in_flight * share:
             return True
@@ -353,7 +353,7 @@ class Intake:
         return sum(each.size(most // len(watermarks)) for each in watermarks) >= most
 
     def _room(self) -> int:
-        """Return how many records may be taken now; waits a moment where there is no room."""
+        """Return how many records may be read now; waits a moment if there is no room."""
         room = self._commits.room()
         if not room:
             self._full = True
@@ -367,7 +367,7 @@ class Intake:
         return min(self._options.max_poll_records, max(1, room))
 
     def _pause_and_resume(self) -> None:
-        """Make the client deliver what is wanted, and nothing else."""
+        """Make the client deliver only the wanted partitions."""
         held = self._rebuilding.paused(self.partitions) if self._rebuilding is not None else set()
         if not (self._full or self._resting or self._wanted_paused or self.paused or held):
             return
@@ -404,7 +404,7 @@ class Intake:
 
 
 def _runs(records: Sequence[ConsumerRecord]) -> Iterable[Sequence[ConsumerRecord]]:
-    """Split records where the partition changes."""
+    """Split records by consecutive partitions."""
     start = 0
     for index, (one, other) in enumerate(pairwise(records), 1):
         if one.partition != other.partition or one.topic != other.topic:

@@ -1,4 +1,4 @@
-"""Processing: the records of one lane → their handlers → what becomes of each record.
+"""Processing: the records of a lane → their handlers → their outcomes.
 
 Written once, as coroutines. An event loop runs them as they are; worker threads by `drive`, since
 plain functions never suspend them.
@@ -30,7 +30,7 @@ _NOTHING = nullcontext()
 
 @frozen(kw_only=True)
 class Processor:
-    """Handles the records of lanes and applies what is decided about them.
+    """Handles the records of lanes and applies the decisions about them.
 
     Attributes:
         lanes: Where lanes are given back to.
@@ -102,7 +102,7 @@ class Processor:
             self.lanes.give_back(lane, run[position:], due=due)
 
     def _leave(self) -> None:
-        """Let this thread or task be as before it handled records."""
+        """Reset this thread or task after it has handled records."""
         handled.set(None)
         if self.settlement.transactions is not None:
             self.settlement.transactions.leave()
@@ -278,7 +278,7 @@ def _full(task: Task | None, gathered: list[Any]) -> bool:
 
 
 def _by_index(error: Exception, count: int) -> dict[int, BaseException]:
-    """Return which events of a batch failed, and why: those that are named, or all."""
+    """Return the errors of a batch by position: of the named events, or of all."""
     if isinstance(error, BatchFailed) and all(0 <= index < count for index in error.errors):
         return dict(error.errors)
     return dict.fromkeys(range(count), error)

@@ -1,4 +1,4 @@
-"""Settlement: what becomes of a record once its handler was called, or could not be."""
+"""Settlement: the outcomes of records."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LONGEST_FORWARD_SECONDS = 30.0
 
 
 class Forwards(Protocol):
-    """Sends records on to other topics, as they are."""
+    """Forwards records to other topics, unchanged."""
 
     def retry(self, record: ConsumerRecord, outcome: Retry) -> Any:
         """Send a record to a retry topic; return the delivery."""
@@ -58,7 +58,7 @@ class Forwards(Protocol):
 
 @frozen(kw_only=True)
 class Settlement:
-    """Decides about records, and does what was decided.
+    """Decides about records, and applies the decisions.
 
     Attributes:
         lanes: Told when records that rest may be handled again.
@@ -90,18 +90,18 @@ class Settlement:
 
     @property
     def concerned(self) -> bool:
-        """Whether more is to be done for a record than to call its handler."""
+        """Whether a record needs more than a call of its handler."""
         watched = self.around is not None or self.order is not None
         return watched or bool(self.observers.each or self.circuits)
 
     def calling(self) -> Sequence[Sent]:
-        """Return what will hold what this thread or task publishes in a transaction from now on."""
+        """Return the list of what this thread or task publishes in a transaction from now on."""
         return () if self.transactions is None else self.transactions.calling()
 
     def finish(
         self, partition: Partition, record: ConsumerRecord, task: Task, started: float
     ) -> None:
-        """Take note that the handler of a record returned.
+        """Handle the return of a record's handler.
 
         Args:
             partition: Of the record.
@@ -132,7 +132,7 @@ class Settlement:
         result: Any,
         sent: Sequence[Sent] = (),
     ) -> float | None:
-        """Decide about a record that was not handled, and do what was decided.
+        """Decide about a record that was not handled, and apply the decision.
 
         Args:
             partition: Of the record.
@@ -180,7 +180,7 @@ class Settlement:
         return None
 
     def blame(self, partition: Partition, record: ConsumerRecord, error: SdkError) -> None:
-        """Decide about a record because of which a transaction comes to nothing.
+        """Decide about a record because of which a transaction is aborted.
 
         Args:
             partition: Of the record.
@@ -193,7 +193,7 @@ class Settlement:
             self._postpone(known, record, self._decide(record, None, error, attempt), attempt)
 
     def _is_moot(self, transactions: ExactlyOnce, partition: Partition, result: Any) -> bool:
-        """Whether nothing is to be decided: the record is read again in any case."""
+        """Whether no decision is needed, because the record is read again in any case."""
         error = raised(result)
         if isinstance(error, TransactionAbortedError):  # as raised by what the handler publishes by
             transactions.doom(error)
@@ -202,7 +202,7 @@ class Settlement:
     def _postpone(
         self, known: Failed, record: ConsumerRecord, outcome: Outcome, attempt: int
     ) -> None:
-        """Note what was decided about a record whose transaction comes to nothing."""
+        """Store the decision about a record whose transaction is aborted."""
         match outcome:
             case Rest():
                 self.circuits.rest(record, outcome.error)
@@ -243,7 +243,7 @@ class Settlement:
     async def _forward(
         self, known: Failed, record: ConsumerRecord, outcome: Retry | DeadLetter, attempt: int
     ) -> float | None:
-        """Send a record on and wait for the acknowledgement; if it fails, return when to repeat."""
+        """Forward a record and wait for the acknowledgement; on failure, return when to repeat."""
         assert self.forwarder is not None
         sent = self.calling()
         try:
@@ -302,7 +302,7 @@ class Settlement:
 
 
 def _lighter(outcome: Retry | DeadLetter) -> DeadLetter:
-    """Return what becomes of a record that is too large to be forwarded with its exception."""
+    """Return the outcome for a record that is too large to be forwarded with its exception."""
     reason = outcome.reason if isinstance(outcome, DeadLetter) else "too large for a retry topic"
     return DeadLetter(reason)
 

@@ -1,4 +1,4 @@
-"""What is measured: the one table that outputs, dashboards, alert rules and documents go by."""
+"""The metrics: one table for outputs, dashboard, alert rules and documentation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Metric:
     Attributes:
         name: Name in Prometheus, without the suffix of counters.
         kind: ``counter``, ``gauge`` or ``histogram``.
-        help: What it tells.
+        help: Its description.
         labels: Names of its labels.
         unit: ``seconds``, ``bytes`` or empty, as the name's last part says.
         buckets: Upper bounds of a histogram.
@@ -58,24 +58,20 @@ SEND_SECONDS = _seconds(
     "send", "From produce to the acknowledgement; of many at once, some stand for all.", "topic"
 )
 QUEUED = _gauge("producer_queue_records", "Records not yet acknowledged, of all topics.")
-QUEUE_SECONDS = _seconds("queue_wait", "Time for which a full queue was waited for.", "topic")
-TRANSACTION_SECONDS = _seconds(
-    "transaction", "Transactions, from beginning to end: committed, or why not.", "outcome"
-)
+QUEUE_SECONDS = _seconds("queue_wait", "Time spent waiting for a full queue.", "topic")
+TRANSACTION_SECONDS = _seconds("transaction", "Duration of transactions, by outcome.", "outcome")
 
 RECEIVED = _counter("records_received", "Records that were read.", "group", "topic")
 HANDLED = _counter("records_handled", "Records whose handler returned.", "group", "topic", "event")
 FAILED = _counter(
     "records_failed",
-    "Failures to read or handle a record, by the class that the failure policy gave them.",
+    "Failures to read or handle a record, by class of failure.",
     *("group", "topic", "event", "failure", "error"),
 )
-SKIPPED = _counter(
-    "records_skipped", "Records that were passed over.", "group", "topic", "event", "reason"
-)
+SKIPPED = _counter("records_skipped", "Skipped records.", "group", "topic", "event", "reason")
 RETRIED = _counter(
     "records_retried",
-    "Retries, by where they happen: a retry topic, or none for those in place.",
+    "Retries by retry topic; an empty one for retries in place.",
     *("group", "topic", "retry_topic"),
 )
 DEAD_LETTERED = _counter(
@@ -96,23 +92,23 @@ RUNNING = _gauge(
     "consumer_running", "1 while a consumer runs and is a member of its group.", "group"
 )
 LAG = _gauge("consumer_lag_records", "Records behind the end of a partition.", *_PARTITION)
-POSITION = _gauge("consumer_position", "Offset of the first record not done.", *_PARTITION)
+POSITION = _gauge("consumer_position", "Offset of the first unhandled record.", *_PARTITION)
 IN_FLIGHT = _gauge(
-    "consumer_in_flight_records", "Records that were read and are not done.", *_PARTITION
+    "consumer_in_flight_records", "Records that were read and not yet handled.", *_PARTITION
 )
 OLDEST = _gauge(
-    "oldest_unhandled_seconds", "Age of the oldest record that was read and is not done.",
+    "oldest_unhandled_seconds", "Age of the oldest record that was read and not yet handled.",
     *_PARTITION, unit="seconds",
 )  # fmt: skip
 IN_WORK = _gauge(
-    "oldest_in_work_seconds", "For how long the slowest handler has been at work.", "group",
+    "oldest_in_work_seconds", "Running time of the longest running handler.", "group",
     unit="seconds",
 )  # fmt: skip
-LANES = _gauge("lanes_busy", "Lanes that are being worked on.", "group")
-PARTITIONS = _gauge("partitions_assigned", "Partitions that this member has.", "group", "topic")
+LANES = _gauge("lanes_busy", "Lanes with a running handler.", "group")
+PARTITIONS = _gauge("partitions_assigned", "Partitions assigned to this member.", "group", "topic")
 RESTING = _gauge(
     "partitions_resting",
-    "Partitions from which nothing is taken or handed over, by why.",
+    "Paused partitions, by reason.",
     *("group", "topic", "reason"),
 )
 REBALANCES = _counter(
@@ -122,39 +118,39 @@ COMMIT_FAILED = _counter("commits_failed", "Commits that failed.", "group", "err
 CIRCUIT_OPEN = _gauge(
     "circuit_open", "1 while a dependency is known to be down.", "group", "dependency"
 )
-STOPPED = _counter("consumers_stopped", "Consumers that ended by a failure.", "group", "error")
+STOPPED = _counter(
+    "consumers_stopped", "Consumers that were stopped by an error.", "group", "error"
+)
 
 REGISTRY_SECONDS = _seconds("registry_request", "Requests to the schema registry.", "operation")
 REGISTRY_FAILED = _counter(
     "registry_requests_failed", "Requests that the registry did not answer.", "operation", "error"
 )
 CACHE_HITS = _counter(
-    "registry_cache_hits", "Records that were written or read without asking the registry.", "use"
+    "registry_cache_hits", "Records written or read without a request to the registry.", "use"
 )
 
 OUTBOX_RELAYED = _counter("outbox_relayed", "Rows that were published.", "outbox")
 OUTBOX_WAITING = _gauge("outbox_waiting", "Committed rows that are not yet published.", "outbox")
 OUTBOX_OLDEST = _gauge(
-    "outbox_oldest_seconds", "Age of the oldest row that waits.", "outbox", unit="seconds"
+    "outbox_oldest_seconds", "Age of the oldest pending row.", "outbox", unit="seconds"
 )
 OUTBOX_FAILED = _gauge("outbox_failed", "Rows that can never be published.", "outbox")
 
-EXECUTOR = _gauge("codec_executor", "1 for the executor that encodes and decodes.", "executor")
+EXECUTOR = _gauge("codec_executor", "1 for the executor in use.", "executor")
 
 _BROKER = ("client", "broker")
 KAFKA_UP = _gauge("kafka_broker_up", "1 while the client is connected to a broker.", *_BROKER)
 ROUND_TRIP = _gauge(
-    "kafka_round_trip_seconds", "99th percentile of a broker's answer, lately.", *_BROKER,
+    "kafka_round_trip_seconds", "99th percentile of a broker's recent response times.", *_BROKER,
     unit="seconds",
 )  # fmt: skip
 THROTTLED = _gauge(
-    "kafka_throttled_seconds", "For how long a broker makes the client wait, on average.",
+    "kafka_throttled_seconds", "Mean throttling time by a broker.",
     *_BROKER, unit="seconds",
 )  # fmt: skip
-BATCH_BYTES = _gauge(
-    "kafka_batch_bytes", "Mean size of the batches that are sent.", "topic", unit="bytes"
-)
-BATCH_RECORDS = _gauge("kafka_batch_records", "Mean number of records in them.", "topic")
+BATCH_BYTES = _gauge("kafka_batch_bytes", "Mean size of sent batches.", "topic", unit="bytes")
+BATCH_RECORDS = _gauge("kafka_batch_records", "Mean number of records in sent batches.", "topic")
 
 METRICS: Final[tuple[Metric, ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)

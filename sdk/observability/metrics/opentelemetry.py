@@ -1,4 +1,4 @@
-"""Metrics by OpenTelemetry's metrics API; readers and exporters are the application's."""
+"""Metrics with the OpenTelemetry API; the application provides readers and exporters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = {"seconds": "s", "bytes": "By", "": "1"}
 
 
 class OpenTelemetryMetrics:
-    """A `Meter` of ours that measures by OpenTelemetry.
+    """A `Meter` that writes to OpenTelemetry.
 
     Args:
         meter: Makes the instruments; by default the global provider's.

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, by prometheus_client; they are put together when they are scraped."""
+"""Metrics for Prometheus with prometheus_client, assembled when they are scraped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PrometheusMetrics(Collector):
         self._recorder.watch(state)
 
     def describe(self) -> Iterable[Any]:
-        """Return the metrics without values, so that registering asks for none."""
+        """Return the metrics without values, for registration."""
         return [_family(metric) for metric in METRICS]
 
     def collect(self) -> Iterator[Any]:
@@ -76,7 +76,7 @@ class PrometheusMetrics(Collector):
             yield family
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
-        """Return the metrics as a scrape gets them, and their media type.
+        """Return the metrics for a scrape, and their media type.
 
         Args:
             accept: The ``Accept`` header of the request, which chooses the format.
@@ -97,7 +97,7 @@ def _family(metric: Metric) -> Any:
 
 
 class _Counts:
-    """Counters and histograms as plain numbers: one lock for a batch of records, and no more."""
+    """Counters and histograms as plain numbers, with one lock per batch of records."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

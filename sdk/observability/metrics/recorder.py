@@ -1,4 +1,4 @@
-"""What each happening does to the metrics, whatever they are written to."""
+"""Happenings → metrics, for every output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Instruments(Protocol):
 
 
 class Recorder:
-    """Measures what it is told of; gauges are read when they are asked for.
+    """Measures happenings; gauges are computed when they are read.
 
     Args:
         instruments: Where counts and times go.
@@ -70,7 +70,7 @@ class Recorder:
         }
 
     def __call__(self, happening: on.Happening) -> None:
-        """Measure a happening; those of classes that are not known are passed over."""
+        """Measure a happening; unknown classes are ignored."""
         handler = self._handlers.get(type(happening))
         if handler is not None:
             handler(happening)
@@ -195,7 +195,7 @@ class Recorder:
     # --- labels ---
 
     def _few(self, label: str, value: str | None) -> str:
-        """Return a label's value; what strangers write must not make labels without end."""
+        """Return a label's value; the number of values from foreign records is limited."""
         if value is None:
             return ""
         known = self._values.setdefault(label, set())
