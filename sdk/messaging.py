@@ -629,7 +629,8 @@ class Messaging(ClosingDeliveries):
             serializer,
             self._serializers.keys,
             self.topics,
-            headers if self.settings.producer.cloud_events else None,
+            # Bound, as calling an instance takes twice as long.
+            headers.__call__ if self.settings.producer.cloud_events else None,
             interceptors,
             spans,
             partial(carry_on, trace_headers=()) if tracing else carry_on,

@@ -94,10 +94,7 @@ class Encoder:
             RegistryError: The schema id is unavailable.
         """
         event_class = type(event)
-        try:
-            route = self._routes[event_class]
-        except KeyError:
-            route = self._route(event_class)
+        route = self._routes.get(event_class) or self._route(event_class)
         # What comes from settings and serializers is valid; only what the caller adds is checked.
         plain = not headers and topic is None and partition is None and timestamp is None
         if topic is None:

@@ -163,7 +163,7 @@ class FramedSerializer:
         self._body = body
         self._strategy = strategy
         self._in_header = schema_id_location == "header"
-        self._routes: dict[tuple[type[Any], str], Route] = {}
+        self._routes: dict[str, dict[type[Any], Route]] = {}
         self._ruled: dict[tuple[type[Any], str], RuledWriter] = {}
         self._writers: dict[bytes, _Writer] = {}
 
@@ -174,7 +174,10 @@ class FramedSerializer:
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; in header mode, append the schema's GUID."""
-        route = self._routes.get((type(event), topic))
+        try:  # two look-ups take half as long as one by a pair, which has to be made
+            route = self._routes[topic][type(event)]
+        except KeyError:
+            route = None
         if route is None:
             return self._encode_first(event, topic, headers)
         encode, prefix, header = route
@@ -204,7 +207,7 @@ class FramedSerializer:
 
     def ready(self, event_class: type[Event], topic: str) -> bool:
         """Whether `encode` will make no request; never where rules apply: they may need a key."""
-        return (event_class, topic) in self._routes
+        return event_class in self._routes.get(topic, ())
 
     def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
         """Resolve the schema ids and encoders of all (event class, topic) pairs.
@@ -266,7 +269,7 @@ class FramedSerializer:
             ruled = self._registry.writer(version, contract, encode, in_header=self._in_header)
             self._ruled[event_class, topic] = ruled
             return ruled
-        self._routes[event_class, topic] = (encode, *framing)
+        self._routes.setdefault(topic, {})[event_class] = (encode, *framing)
         return None
 
     def _writable(self, event_class: type[Event], schema: FetchedSchema) -> bool:
