@@ -91,12 +91,12 @@ def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
 
 def _shape(cls: type[Any], attributes: tuple[attrs.Attribute[Any], ...]) -> Shape:
     names = tuple([each.name for each in attributes])
-    for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise SchemaError(f"{name!r} of class {cls.__name__} is not a name")
+    bad = [name for name in names if not name.isidentifier() or keyword.iskeyword(name)]
+    if bad:
+        raise SchemaError(f"{bad[0]!r} of class {cls.__name__} is not a name")
     return Shape(
         attributes=names,
-        arguments=tuple([str(each.alias) for each in attributes]),
+        arguments=tuple([each.alias or each.name for each in attributes]),
         build="slots" if _is_plain(cls, attributes) else "call",
         presets=_presets(cls),
     )

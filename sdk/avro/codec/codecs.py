@@ -11,9 +11,10 @@ from sdk.avro.codec.binding import Binding, bind
 from sdk.avro.codec.lowering import encode_plan
 from sdk.avro.codec.wire import MalformedError, read_int
 from sdk.avro.limits import DEFAULT_LIMITS, Limits
-from sdk.avro.schema import NamedSchema, Schema, UnionSchema, parse_schema
+from sdk.avro.schema import Schema, UnionSchema, parse_schema
 from sdk.avro.schema.canonical import normalized_hash
 from sdk.avro.schema.equality import same_definition
+from sdk.avro.schema.parsing import Reference
 from sdk.errors import DeserializationError, IncompatibleSchemaError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
 """JSON text, what it would load as, or a parsed schema."""
-
-Reference = str | Mapping[str, Any] | NamedSchema
 
 _E = TypeVar("_E", covariant=True)
 _T = TypeVar("_T")

@@ -140,7 +140,8 @@ def short_name(full_name: str) -> str:
 
 def logical_of(schema: Schema) -> LogicalType | None:
     """Return the valid logical type of a schema, or None."""
-    return schema.logical if isinstance(schema, PrimitiveSchema | FixedSchema) else None
+    found: LogicalType | None = getattr(schema, "logical", None)
+    return found
 
 
 def children(schema: Schema) -> tuple[Schema, ...]:
