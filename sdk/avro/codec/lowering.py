@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, Final
 
@@ -60,7 +61,6 @@ class Lowering:
         self.records: list[ops.RecordPlan] = []
         self.pending: list[tuple[int, Callable[[], ops.RecordPlan]]] = []
         self.indexes: dict[tuple[str, int], int] = {}
-        self.unions: dict[tuple[str, ...], ops.Union] = {}
         self.blocks: list[ops.Array | ops.Map] = []
         self.inner: list[set[int]] = []
         self.current: set[int] = set()
@@ -169,20 +169,16 @@ class Lowering:
         return ops.RecordPlan(schema.name, fields, shape.build, cls, (), shape.presets)
 
     def union_of(self, schema: UnionSchema) -> ops.Union:
-        """Return what reads and writes a union; those of the same plain primitives share one."""
-        kinds = tuple(
-            [
-                each.type if isinstance(each, PrimitiveSchema) and each.logical is None else ""
-                for each in schema.branches
-            ]
-        )
-        made = self.unions.get(kinds)
-        if made is None:
-            branches = tuple([self.schema(branch) for branch in schema.branches])
-            made = ops.Union(branches, self.choices(schema))
-            if all(kinds):
-                self.unions[kinds] = made
-        return made
+        """Return what reads and writes a union."""
+        plain = [
+            each.type
+            for each in schema.branches
+            if isinstance(each, PrimitiveSchema) and each.logical is None
+        ]
+        if len(plain) == len(schema.branches):
+            return _union_of_primitives(tuple(plain))
+        branches = tuple([self.schema(branch) for branch in schema.branches])
+        return ops.Union(branches, self.choices(schema))
 
     def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
         """Return which branches may take a value of which class, best first.
@@ -223,6 +219,14 @@ class Lowering:
         values = [self.schema(each.schema, skip=True) for each in schema.fields]
         fields = zip((each.name for each in schema.fields), values, repeat(None), repeat(None))
         return ops.RecordPlan(schema.name, tuple(fields), "skip")
+
+
+@lru_cache(maxsize=1000)
+def _union_of_primitives(kinds: tuple[str, ...]) -> ops.Union:
+    """Return the operation of such a union, ``["null", "string"]`` say, which all plans share."""
+    schema = UnionSchema(tuple(PrimitiveSchema(kind) for kind in kinds))
+    branches = tuple(ops.PRIMITIVES[kind] for kind in kinds)
+    return ops.Union(branches, Lowering({}).choices(schema))
 
 
 def _loss(schema: Schema) -> int:

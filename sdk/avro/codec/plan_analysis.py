@@ -80,8 +80,8 @@ def _record_sizes(plan: ops.Plan, inner: list[set[int]], wanted: set[int]) -> di
     """
     order = inner_first(inner, wanted)
     sizes = dict.fromkeys(order, 0)
-    rounds = len(order) if any(plan.records[index].recursive for index in order) else 1
-    for _ in range(rounds):
+    recursive = [index for index in order if plan.records[index].recursive]
+    for _ in order if recursive else order[:1]:
         before = sizes.copy()
         for index in order:
             total = sum([_least(op, sizes) for _, op, _, _ in plan.records[index].fields])
