@@ -262,12 +262,8 @@ def _other(
 
 def _own_plan(cls: type[Any]) -> Plan:
     """Return the plan that writes a class by its own schema, and reads what was written so."""
-
-    def make() -> Plan:
-        bound = binding(cls)
-        return encode_plan(bound.schema, bound.types)
-
-    return _plans.get_or_make((cls,), make)
+    bound = binding(cls)
+    return _plans.get_or_make((cls,), lambda: encode_plan(bound.schema, bound.types))
 
 
 def _plan_from(writer: Schema, bound: Binding) -> Plan:

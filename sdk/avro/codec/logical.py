@@ -26,7 +26,7 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -139,14 +139,6 @@ def write_time(value: Any, unit: int) -> int:
         )
     seconds = (value.hour * 60 + value.minute) * 60 + value.second
     return (seconds * 1_000_000 + value.microsecond) // unit
-
-
-def _read_timestamp(units: int, unit: int) -> datetime:
-    return _read_datetime(units, unit, EPOCH)
-
-
-def _read_local_timestamp(units: int, unit: int) -> datetime:
-    return _read_datetime(units, unit, LOCAL_EPOCH)
 
 
 def _read_datetime(units: int, unit: int, epoch: datetime) -> datetime:
@@ -336,8 +328,8 @@ _CONVERSIONS: Final[Mapping[str, tuple[Conversion, Conversion]]] = {
         f"{kind}-{name}": _in_units(read, write, unit)
         for kind, read, write in (
             ("time", read_time, write_time),
-            ("timestamp", _read_timestamp, write_timestamp),
-            ("local-timestamp", _read_local_timestamp, write_local_timestamp),
+            ("timestamp", partial(_read_datetime, epoch=EPOCH), write_timestamp),
+            ("local-timestamp", partial(_read_datetime, epoch=LOCAL_EPOCH), write_local_timestamp),
         )
         for name, unit in (("millis", 1000), ("micros", 1))
     },

@@ -1,8 +1,9 @@
 """The plan: what an executor must do to read or write an event, as data.
 
-`lowering` makes a plan from schemas and classes; an executor runs it. There are two, the
-`interpreter` and the compiler (`compiled`); both agree on what is accepted, on values, and on path
-and offset of what is refused.
+`lowering` makes the plan of a schema as it is, `reading_from` and `writing_as` those between two
+schemas; an executor runs it: the `interpreter`, the compiler (`compiled`), or the native one of the
+distribution avro-messaging-sdk-accel. They agree on what is accepted, on values, and on path and
+offset of what is refused.
 
 A plan is a tree of the operations below. They hold nothing but numbers, text, bytes, tuples, each
 other, and the Python classes that values have: no functions and no closures, so that an executor in
