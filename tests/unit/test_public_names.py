@@ -76,3 +76,12 @@ def test_plain_import() -> None:
         "sys.exit(bool({'confluent_kafka', 'dynaconf', 'fastavro'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_publishing_loads_nothing_of_consuming() -> None:
+    """A process that only publishes does not import what consumers take."""
+    code = (
+        "import sys, sdk.messaging; "
+        "sys.exit('sdk.consuming.consumer' in sys.modules or 'sdk.consuming.engine' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -165,6 +165,10 @@ def test_codecs_are_made_once() -> None:
     schema = record(("n", "int"))
     spaced = parse_schema({**schema, "doc": "another text"})
     assert avro.decoder_for(cls) is avro.decoder_for(cls, schema) is avro.decoder_for(cls, spaced)
+    newer = record(("n", "int"), ("more", "string"))
+    assert avro.decoder_for(cls, newer) is avro.decoder_for(cls, {**newer, "doc": "another text"})
+    parsed = parse_schema(newer)
+    assert avro.decoder_for(cls, parsed) is avro.decoder_for(cls, parsed)
     assert avro.decoder_for(cls, limits=avro.Limits(max_depth=3)) is not avro.decoder_for(cls)
 
 
@@ -323,6 +327,20 @@ def test_plan_of_another_version_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=f"plan of version {PLAN_VERSION + 1}"):
             run()
+
+
+def test_a_schema_with_itself_is_not_resolved() -> None:
+    """Writing, and reading what was written by the same schema, do without resolution."""
+    script = (
+        "import sys\n"
+        "from tests.unit.avro.events import event_class, record\n"
+        "from sdk import avro\n"
+        "schema = record(('n', 'int'))\n"
+        "cls = event_class(schema)\n"
+        "assert avro.decoder_for(cls, schema)(avro.encode(cls(n=7))) == cls(n=7)\n"
+        "assert 'sdk.avro.resolution.resolver' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_import_of_the_values_is_cheap() -> None:
