@@ -210,11 +210,9 @@ class ConfluentConsumer:
         self, partitions: Sequence[TopicPartition], timeout: float
     ) -> list[TopicPartition]:
         """Return partitions with the offsets that the group has committed; None without one."""
-        places = [Place(each.topic, each.partition) for each in partitions]
-        try:
-            return _ours(self._client.committed(places, timeout))
-        except KafkaException as error:
-            raise broker_failure(error.args[0], "ask for committed offsets") from error
+        return _ours(
+            self._committed([Place(each.topic, each.partition) for each in partitions], timeout)
+        )
 
     def end_offsets(
         self, partitions: Sequence[TopicPartition], timeout: float
@@ -289,9 +287,25 @@ class ConfluentConsumer:
                 )
             self._listener.on_committed([answer], failure)
 
+    def _committed(self, places: list[Place], timeout: float) -> list[Place]:
+        try:
+            answers: list[Place] = self._client.committed(places, timeout)
+        except KafkaException as error:
+            raise broker_failure(error.args[0], "ask for committed offsets") from error
+        for place in answers:
+            if place.error is not None:
+                # Such as that of an open transaction; it does not mean that nothing is committed.
+                raise broker_failure(
+                    place.error,
+                    "ask for a committed offset",
+                    topic=place.topic,
+                    partition=place.partition,
+                )
+        return answers
+
     def _assign_from_beginning(self, late: list[Place], places: list[Place]) -> None:
         """Assign partitions; late ones start at their beginning if nothing is committed."""
-        known = self._client.committed(late, _ASK_SECONDS)
+        known = self._committed(late, _ASK_SECONDS)
         starts = {
             (place.topic, place.partition): OFFSET_BEGINNING for place in known if place.offset < 0
         }

@@ -59,6 +59,7 @@ _NAMES: dict[type[SdkError], tuple[str, ...]] = {
         "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
         "NOT_LEADER_FOR_PARTITION",
         "REQUEST_TIMED_OUT",
+        "UNSTABLE_OFFSET_COMMIT",
     ),
     DeliveryTimeoutError: ("_MSG_TIMED_OUT",),
     DeliveryError: ("_PURGE_INFLIGHT", "_PURGE_QUEUE"),

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from attrs import frozen
 from confluent_kafka import Consumer as RawConsumer
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 from contracts.orders.order_created.v2 import OrderCreated
 
@@ -189,6 +189,20 @@ def stored(
                 )
         assert not open_ends, f"{topic} could not be read to its end"
         return records
+    finally:
+        consumer.close()
+
+
+def committed(bootstrap_servers: str, group: str, topic: str) -> int:
+    """Return how many records of a topic a group has committed; 0 while no broker can tell."""
+    config = {"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0}
+    consumer = RawConsumer(config)
+    try:
+        partitions = consumer.list_topics(topic, 30).topics[topic].partitions
+        places = consumer.committed([Place(topic, number) for number in partitions], 30)
+        return sum(max(0, place.offset) for place in places)
+    except KafkaException:
+        return 0
     finally:
         consumer.close()
 
