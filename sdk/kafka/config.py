@@ -99,6 +99,9 @@ def consumer_config(
     }
     if read_committed is not None:
         config["isolation.level"] = "read_committed" if read_committed else "read_uncommitted"
+    if read_committed or consumer.auto_offset_reset != "earliest":
+        # librdkafka would do it where nothing is wrong; sdk.kafka.starting_offsets does it instead.
+        config["auto.offset.reset"] = "error"
     if config["group.protocol"] == "consumer":
         # The broker decides these, and librdkafka refuses them under this protocol.
         for key in _CLASSIC_ONLY:

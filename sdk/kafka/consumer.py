@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     TIMESTAMP_LOG_APPEND_TIME,
     KafkaError,
     KafkaException,
@@ -22,12 +21,11 @@ from sdk.errors import BrokerError, BrokerUnavailableError, FencedError, SdkErro
 from sdk.kafka.config import consumer_config, make_client
 from sdk.kafka.failures import broker_failure, is_missing
 from sdk.kafka.health import ClientHealth
+from sdk.kafka.starting_offsets import StartingOffsets, committed_offsets
 from sdk.records import END, ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
 logger = logging.getLogger(__name__)
-
-_ASK_SECONDS = 10.0
 
 _new_tuple: Callable[[type[ConsumerRecord], tuple[Any, ...]], ConsumerRecord] = tuple.__new__
 
@@ -75,10 +73,7 @@ class ConfluentConsumer:
             self._health,
         )
         self._listener: ConsumerListener | None = None
-        self._resets = options.auto_offset_reset != "earliest"
-        self._cooperative = "cooperative" in config.get(
-            "partition.assignment.strategy", "cooperative"
-        )
+        self._starts = StartingOffsets(self._client, options.auto_offset_reset)
         self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
         self._committing: threading.Thread | None = None
@@ -94,33 +89,30 @@ class ConfluentConsumer:
     ) -> None:
         """Join the group for these topics, and for those whose names match a pattern."""
         self._listener = listener
+        self._starts.from_beginning = from_beginning
 
         def leaving(call: Callable[[Sequence[TopicPartition]], None], places: list[Place]) -> None:
             self._revoked.update((place.topic, place.partition) for place in places)
+            self._starts.forget(places)
             self._called_back = True
             try:
                 call(_ours(places))
             finally:
                 self._called_back = False
 
-        def assigned(_client: Any, places: list[Place]) -> None:
-            late = [place for place in places if place.topic in from_beginning]
-            if late and self._resets:
-                self._assign_from_beginning(late, places)
-            listener.on_assigned(_ours(places))
-
         patterns = (
             [] if pattern is None else [pattern if pattern.startswith("^") else f"^{pattern}"]
         )
         self._client.subscribe(
             [*topics, *patterns],
-            on_assign=assigned,
+            on_assign=lambda _client, places: listener.on_assigned(_ours(places)),
             on_revoke=lambda _client, places: leaving(listener.on_revoked, places),
             on_lost=lambda _client, places: leaving(listener.on_lost, places),
         )
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
+        self._starts.resolve()
         try:
             first = self._client.poll(timeout)
             if first is None:
@@ -210,9 +202,8 @@ class ConfluentConsumer:
         self, partitions: Sequence[TopicPartition], timeout: float
     ) -> list[TopicPartition]:
         """Return partitions with the offsets that the group has committed; None without one."""
-        return _ours(
-            self._committed([Place(each.topic, each.partition) for each in partitions], timeout)
-        )
+        places = [Place(each.topic, each.partition) for each in partitions]
+        return _ours(committed_offsets(self._client, places, timeout))
 
     def end_offsets(
         self, partitions: Sequence[TopicPartition], timeout: float
@@ -287,33 +278,6 @@ class ConfluentConsumer:
                 )
             self._listener.on_committed([answer], failure)
 
-    def _committed(self, places: list[Place], timeout: float) -> list[Place]:
-        try:
-            answers: list[Place] = self._client.committed(places, timeout)
-        except KafkaException as error:
-            raise broker_failure(error.args[0], "ask for committed offsets") from error
-        for place in answers:
-            if place.error is not None:
-                # Such as that of an open transaction; it does not mean that nothing is committed.
-                raise broker_failure(
-                    place.error,
-                    "ask for a committed offset",
-                    topic=place.topic,
-                    partition=place.partition,
-                )
-        return answers
-
-    def _assign_from_beginning(self, late: list[Place], places: list[Place]) -> None:
-        """Assign partitions; late ones start at their beginning if nothing is committed."""
-        known = self._committed(late, _ASK_SECONDS)
-        starts = {
-            (place.topic, place.partition): OFFSET_BEGINNING for place in known if place.offset < 0
-        }
-        for place in places:
-            place.offset = starts.get((place.topic, place.partition), place.offset)
-        assign = self._client.incremental_assign if self._cooperative else self._client.assign
-        assign(places)
-
     def _call(
         self, doing: str, call: Callable[[list[Place]], None], partitions: Sequence[TopicPartition]
     ) -> None:
@@ -342,6 +306,10 @@ class ConfluentConsumer:
         if error is None or error.code() in _PASSING:
             return False
         topic = message.topic()
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and self._starts.decide(
+            str(topic), message.partition() or 0, message.offset()
+        ):
+            return False
         failure = broker_failure(error, self._consume, topic=topic)
         if is_missing(error):
             if topic not in self._missing:
