@@ -99,9 +99,15 @@ def consumer_config(
     }
     if read_committed is not None:
         config["isolation.level"] = "read_committed" if read_committed else "read_uncommitted"
-    if read_committed or consumer.auto_offset_reset != "earliest":
-        # librdkafka would do it where nothing is wrong; sdk.kafka.starting_offsets does it instead.
+    if read_committed:
+        # librdkafka would reset where nothing is wrong: see sdk.kafka.starting_offsets.
         config["auto.offset.reset"] = "error"
+        strategy = str(config["partition.assignment.strategy"])
+        if "cooperative" not in strategy and not by_broker:
+            raise ConfigurationError(
+                f"exactly once does not work with partition.assignment.strategy = {strategy!r}",
+                remedy="use cooperative-sticky, which is the default",
+            )
     if config["group.protocol"] == "consumer":
         # The broker decides these, and librdkafka refuses them under this protocol.
         for key in _CLASSIC_ONLY:

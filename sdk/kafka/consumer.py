@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     TIMESTAMP_LOG_APPEND_TIME,
     KafkaError,
     KafkaException,
@@ -26,6 +27,8 @@ from sdk.records import END, ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions, KafkaOptions
 
 logger = logging.getLogger(__name__)
+
+_ASK_SECONDS = 10.0
 
 _new_tuple: Callable[[type[ConsumerRecord], tuple[Any, ...]], ConsumerRecord] = tuple.__new__
 
@@ -73,7 +76,13 @@ class ConfluentConsumer:
             self._health,
         )
         self._listener: ConsumerListener | None = None
-        self._starts = StartingOffsets(self._client, options.auto_offset_reset)
+        self._resets = options.auto_offset_reset != "earliest"
+        self._cooperative = "cooperative" in config.get(
+            "partition.assignment.strategy", "cooperative"
+        )
+        self._starts = (
+            StartingOffsets(self._client, options.auto_offset_reset) if read_committed else None
+        )
         self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
         self._committing: threading.Thread | None = None
@@ -89,30 +98,39 @@ class ConfluentConsumer:
     ) -> None:
         """Join the group for these topics, and for those whose names match a pattern."""
         self._listener = listener
-        self._starts.from_beginning = from_beginning
+        if self._starts is not None:
+            self._starts.from_beginning = from_beginning
 
         def leaving(call: Callable[[Sequence[TopicPartition]], None], places: list[Place]) -> None:
             self._revoked.update((place.topic, place.partition) for place in places)
-            self._starts.forget(places)
+            if self._starts is not None:
+                self._starts.forget(places)
             self._called_back = True
             try:
                 call(_ours(places))
             finally:
                 self._called_back = False
 
+        def assigned(_client: Any, places: list[Place]) -> None:
+            late = [place for place in places if place.topic in from_beginning]
+            if late and self._resets and self._starts is None:
+                self._assign_from_beginning(late, places)
+            listener.on_assigned(_ours(places))
+
         patterns = (
             [] if pattern is None else [pattern if pattern.startswith("^") else f"^{pattern}"]
         )
         self._client.subscribe(
             [*topics, *patterns],
-            on_assign=lambda _client, places: listener.on_assigned(_ours(places)),
+            on_assign=assigned,
             on_revoke=lambda _client, places: leaving(listener.on_revoked, places),
             on_lost=lambda _client, places: leaving(listener.on_lost, places),
         )
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
-        self._starts.resolve()
+        if self._starts is not None:
+            self._starts.resolve()
         try:
             first = self._client.poll(timeout)
             if first is None:
@@ -278,6 +296,17 @@ class ConfluentConsumer:
                 )
             self._listener.on_committed([answer], failure)
 
+    def _assign_from_beginning(self, late: list[Place], places: list[Place]) -> None:
+        """Assign partitions; late ones start at their beginning if nothing is committed."""
+        known = committed_offsets(self._client, late, _ASK_SECONDS)
+        starts = {
+            (place.topic, place.partition): OFFSET_BEGINNING for place in known if place.offset < 0
+        }
+        for place in places:
+            place.offset = starts.get((place.topic, place.partition), place.offset)
+        assign = self._client.incremental_assign if self._cooperative else self._client.assign
+        assign(places)
+
     def _call(
         self, doing: str, call: Callable[[list[Place]], None], partitions: Sequence[TopicPartition]
     ) -> None:
@@ -306,9 +335,8 @@ class ConfluentConsumer:
         if error is None or error.code() in _PASSING:
             return False
         topic = message.topic()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and self._starts.decide(
-            str(topic), message.partition() or 0, message.offset()
-        ):
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and self._starts is not None:
+            self._starts.wait(str(topic), message.partition() or 0, message.offset())
             return False
         failure = broker_failure(error, self._consume, topic=topic)
         if is_missing(error):

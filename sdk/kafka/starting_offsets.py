@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_SECONDS = 0.2
 _LONGEST_SECONDS = 5.0
+_NONE = -1
 
 
 def committed_offsets(client: Any, places: list[Place], timeout: float) -> list[Place]:
@@ -52,91 +53,90 @@ class StartingOffsets:
     offsets are committed in transactions would read whole partitions again, or miss records.
 
     Args:
-        client: A `confluent_kafka.Consumer`.
+        client: A `confluent_kafka.Consumer` whose partitions are assigned incrementally.
         reset: ``earliest``, ``latest`` or ``error``.
+
+    Attributes:
+        from_beginning: Topics for which ``reset`` is always ``earliest``.
     """
 
     def __init__(self, client: Any, reset: str) -> None:
         self.from_beginning: Collection[str] = ()
         self._client = client
         self._reset = reset
-        self._unknown: set[tuple[str, int]] = set()
+        self._waiting: dict[tuple[str, int], int | None] = {}
         self._failures = 0
         self._not_before = 0.0
 
-    def decide(self, topic: str, partition: int, offset: int | None) -> bool:
-        """Let a partition that cannot be read from an offset be read from elsewhere.
+    def wait(self, topic: str, partition: int, offset: int | None) -> None:
+        """Remember that a partition cannot be read.
 
         Args:
             topic: Of the partition.
             partition: Its number.
             offset: That does not exist; None if the group seems to have committed none.
-
-        Returns:
-            False if the settings say that this is an error.
         """
-        if offset is None:
-            self._unknown.add((topic, partition))
-            return True
-        if self._is_error(topic):
-            return False
-        logger.warning(
-            "%s [%d] has no record at offset %d any longer; it is read on from its %s",
-            topic,
-            partition,
-            offset,
-            "beginning" if self._start(topic) == OFFSET_BEGINNING else "end",
-        )
-        self._seek(Place(topic, partition, self._start(topic)))
-        return True
+        self._waiting[topic, partition] = offset
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that are no longer assigned."""
-        self._unknown.difference_update((place.topic, place.partition) for place in places)
+        for place in places:
+            self._waiting.pop((place.topic, place.partition), None)
 
     def resolve(self) -> None:
-        """Ask what is committed of the partitions that wait for it, and let them be read.
+        """Ask what is committed of the partitions that wait, and let them be read from there.
 
         Raises:
-            BrokerError: Kafka refuses to say, or nothing is committed and that is an error.
+            BrokerError: Kafka refuses to say, or there is no offset and that is an error.
         """
-        if not self._unknown or time.monotonic() < self._not_before:
+        if not self._waiting or time.monotonic() < self._not_before:
             return
-        places = [Place(topic, partition) for topic, partition in self._unknown]
         # It blocks the thread that also answers the group, so the first questions are short.
         timeout = doubled(_FIRST_SECONDS, self._failures + 1, _LONGEST_SECONDS)
+        places = [Place(*place) for place, offset in self._waiting.items() if offset is None]
         try:
-            answers = committed_offsets(self._client, places, timeout)
+            answers = committed_offsets(self._client, places, timeout) if places else []
         except BrokerUnavailableError as error:
             logger.debug("where to start is not known yet: %s", error)
             self._failures += 1
             self._not_before = time.monotonic() + timeout
             return
         self._failures = 0
-        self._unknown.clear()
-        for place in answers:
-            if place.offset < 0:
-                if self._is_error(place.topic):
-                    raise BrokerError(
-                        "the group has committed no offset",
-                        topic=place.topic,
-                        partition=place.partition,
-                        remedy="commit one, or set consumer.auto_offset_reset",
-                    )
-                place.offset = self._start(place.topic)
-            self._seek(place)
+        known = {(place.topic, place.partition): place.offset for place in answers}
+        for (topic, partition), missing in list(self._waiting.items()):
+            offset = known.get((topic, partition), _NONE)
+            if offset < 0:
+                offset = self._start(topic, partition, missing)
+            self._assign(Place(topic, partition, offset))
 
-    def _is_error(self, topic: str) -> bool:
-        return self._reset == "error" and topic not in self.from_beginning
+    def _start(self, topic: str, partition: int, missing: int | None) -> int:
+        from_beginning = self._reset == "earliest" or topic in self.from_beginning
+        if self._reset == "error" and not from_beginning:
+            what = "the group has committed no offset"
+            raise BrokerError(
+                what if missing is None else f"there is no record at offset {missing}",
+                topic=topic,
+                partition=partition,
+                remedy="commit an offset, or set consumer.auto_offset_reset",
+            )
+        if missing is not None:
+            end = "beginning" if from_beginning else "end"
+            logger.warning(
+                "%s [%d] has no record at offset %d: it is read from its %s",
+                topic,
+                partition,
+                missing,
+                end,
+            )
+        return OFFSET_BEGINNING if from_beginning else OFFSET_END
 
-    def _start(self, topic: str) -> int:
-        first = self._reset == "earliest" or topic in self.from_beginning
-        return OFFSET_BEGINNING if first else OFFSET_END
-
-    def _seek(self, place: Place) -> None:
+    def _assign(self, place: Place) -> None:
+        """Assign a partition anew, because the client cannot seek in one that it does not read."""
         try:
-            self._client.seek(place)
+            if place in self._client.assignment():
+                self._client.incremental_unassign([place])
+            self._client.incremental_assign([place])
         except KafkaException as error:
-            raise broker_failure(
-                error.args[0], "seek", topic=place.topic, partition=place.partition
-            ) from error
+            logger.debug("%s [%d] cannot be assigned now: %s", place.topic, place.partition, error)
+        else:
+            self.forget([place])

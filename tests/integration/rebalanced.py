@@ -6,9 +6,11 @@ client; both append a line for each event to a file, which survives a `kill -9`.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -78,9 +80,14 @@ class Member:
         self.process.wait()
 
     def leave(self) -> int:
-        """End it by SIGTERM; return its exit status."""
+        """End it by SIGTERM; return its exit status. One that hangs logs what its threads do."""
         self.process.terminate()
-        return self.process.wait(60)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            raise AssertionError(self.file.with_suffix(".log").read_text()) from None
 
     def close(self) -> None:
         """End it in any case."""
@@ -172,6 +179,7 @@ def note(file: int, key: str, number: str) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     {"sdk": run_sdk, "plain": run_plain, "exactly_once": run_exactly_once}[sys.argv[1]](
         json.loads(sys.argv[2])
     )

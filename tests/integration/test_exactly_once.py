@@ -10,15 +10,27 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from confluent_kafka import Consumer as RawConsumer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from contracts.orders.order_created.v2 import OrderCreated
 
 from tests.integration.rebalanced import Member
-from tests.integration.wiring import connected, meanwhile, order, settings_for, stored
+from tests.integration.wiring import (
+    connected,
+    meanwhile,
+    number_of,
+    order,
+    settings_for,
+    stored,
+    wait_until,
+)
 from tests.servers.kafka import KafkaCluster
 from tests.servers.target import Target
 
@@ -174,3 +186,65 @@ def test_each_result_is_there_once_and_in_order(
         f"k{key}": Counter(range(key, events, KEYS)) for key in range(KEYS)
     }
     assert all(numbers == sorted(numbers) for numbers in found.values())
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_offsets_of_an_open_transaction_are_waited_for_while_members_join(
+    kafka: Target, registry: Target, unique: Callable[[str], str], protocol: str
+) -> None:
+    """Reading starts behind what was committed before, whatever happens to the assignment.
+
+    librdkafka by itself would read the partitions from their beginning.
+    """
+    servers, topic, group = kafka.address, unique("events"), unique("group")
+    handled: list[int] = []
+
+    @contextlib.contextmanager
+    def member(name: str) -> Iterator[None]:
+        settings = settings_for(
+            servers,
+            registry.address,
+            topic,
+            partitions=2,
+            producer={"transactional_id": unique(name)},
+            consumer={"group_protocol": protocol},
+        )
+        with connected(settings) as messaging:
+            consumer = messaging.consumer(group, exactly_once=True)
+            consumer.handle(OrderCreated, lambda event: handled.append(number_of(event)))
+            with meanwhile(consumer.run):
+                yield
+                consumer.stop()
+
+    with connected(settings_for(servers, registry.address, topic, partitions=2)) as messaging:
+        for number in range(200):
+            messaging.producer.produce(order(number), partition=number % 2)
+        assert messaging.producer.flush(30) == 0
+    commit = partial(offsets_in_a_transaction, servers, group, topic, unique("other"))
+    commit(80).commit_transaction(30)
+    still_open = commit(90)
+    with member("first"), wait(4), member("second"), wait(4):
+        assert handled == []
+        still_open.commit_transaction(30)
+        wait_until(lambda: len(handled) >= 20)
+    assert sorted(handled) == list(range(180, 200))
+
+
+def offsets_in_a_transaction(
+    servers: str, group: str, topic: str, name: str, offset: int
+) -> Producer:
+    """Return a client whose transaction is open and holds an offset of two partitions."""
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": name})
+    consumer = RawConsumer({"bootstrap.servers": servers, "group.id": group})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    places = [TopicPartition(topic, number, offset) for number in (0, 1)]
+    producer.send_offsets_to_transaction(places, consumer.consumer_group_metadata(), 30)
+    return producer
+
+
+@contextlib.contextmanager
+def wait(seconds: float) -> Iterator[None]:
+    """Wait before the body, in which offsets are asked for several times."""
+    time.sleep(seconds)
+    yield
