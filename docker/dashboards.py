@@ -257,7 +257,7 @@ ALERTS = (
         m.REBALANCES,
         grew(m.REBALANCES, "group", change="lost"),
         f"a member of group {_GROUP} has lost its partitions",
-        "lost … without being asked",
+        "lost …, because the brokers got no heartbeat …",
         "check whether the process or the network stalled for longer than the session timeout",
     ),
     Alert(

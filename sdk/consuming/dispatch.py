@@ -31,7 +31,7 @@ class Task:
 
     Attributes:
         event: Full name of the event.
-        call: Called with what was read; may return something to await.
+        call: Called with what was read; may return an awaitable.
         batch: Set if it is called with lists.
         context: Whether batches are called with the contexts too.
     """
@@ -214,7 +214,7 @@ def _located(error: Exception, record: ConsumerRecord) -> Exception:
         poison = DeserializationError(
             f"the writer schema is unknown: {error.message}",
             schema_id=error.schema_id,
-            remedy="see which producer wrote it, and against which registry",
+            remedy="find out which producer wrote it, and with which registry",
         )
         poison.__cause__ = error
         error = poison

@@ -273,7 +273,7 @@ def check_tombstone(function: Any) -> None:
 
 
 def is_coroutine_function(function: Any) -> bool:
-    """Whether calling a function returns something to await; callable objects and partials too."""
+    """Whether a callable is a coroutine function, callable objects and partials included."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004
     )

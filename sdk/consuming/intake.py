@@ -227,10 +227,10 @@ class Intake:
         self._commits.lost()
         lost = self._forget(_places(partitions))
         logger.error(
-            "group %s: lost %s without being asked, because the brokers heard nothing from this"
-            " member for the session timeout: their %d records that were not committed are handled"
-            " again by another member; nothing more of them is handled or committed here."
-            " Remedy: see whether the process or the network was stalled",
+            "group %s: lost %s, because the brokers got no heartbeat from this member within the"
+            " session timeout: their %d uncommitted records will be handled again by another"
+            " member; nothing more of them is handled or committed here."
+            " Remedy: check whether the process or the network was stalled",
             self._group,
             _names(partitions),
             sum(partition.watermark.count for partition in lost),
@@ -261,7 +261,7 @@ class Intake:
                 record = lane.current
                 if record is not None and lane.partition in given_up.values():
                     logger.warning(
-                        "%s is given up while a handler has been at work for longer than"
+                        "%s was revoked while its handler was running for longer than"
                         " drain_timeout_ms; it will be handled again",
                         describe(record),
                         extra=record.place,

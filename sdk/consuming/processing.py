@@ -265,7 +265,7 @@ def drive(coroutine: Coroutine[Any, Any, None]) -> None:
         while True:
             coroutine.throw(
                 ConfigurationError(
-                    "a handler that is a plain function returned something to await",
+                    "a handler that is a plain function returned an awaitable",
                     remedy="write the handler with async def",
                 )
             )

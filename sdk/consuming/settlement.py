@@ -262,7 +262,7 @@ class Settlement:
             if self.transactions is not None and sent:
                 self.transactions.doom(error)
             logger.warning(
-                "a record of %s [%d] at offset %d could not be forwarded; again in %.1f s: %s",
+                "a record of %s [%d] at offset %d could not be forwarded; retry in %.1f s: %s",
                 record.topic,
                 record.partition,
                 record.offset,
@@ -314,7 +314,7 @@ def _handler_error(error: BaseException, record: ConsumerRecord, task: Task) -> 
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        remedy="correct the handler; the event comes again",
+        remedy="fix the handler; the event will be handled again",
     )
     failure.__cause__ = error
     return failure

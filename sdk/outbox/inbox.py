@@ -137,7 +137,7 @@ class Inbox(Generic[S]):
                 not called if there are none. What it raises rolls everything back.
 
         Returns:
-            None; with asynchronous sessions, something to await.
+            None; with asynchronous sessions, an awaitable.
 
         Raises:
             UnidentifiedError: A record carries no CloudEvents id or source.
@@ -151,7 +151,7 @@ class Inbox(Generic[S]):
             if new and inspect.isawaitable(work(session, new)):
                 # Its work would be done after the transaction, if at all.
                 raise ConfigurationError(
-                    "a handler that is a plain function returned something to await",
+                    "a handler that is a plain function returned an awaitable",
                     remedy="write the handler with async def, with asynchronous sessions",
                 )
         return None

@@ -106,7 +106,7 @@ def test_revoked_partition_is_not_waited_for_longer_than_allowed(
             slow.release.set()
             time.sleep(0.1)
         assert committed(shop) == 1
-    assert any("offset 0 is given up" in line for line in caplog.messages)
+    assert any("offset 0 was revoked" in line for line in caplog.messages)
 
 
 def test_late_completion_of_a_revoked_partition_commits_nothing() -> None:
