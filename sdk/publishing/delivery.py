@@ -1,4 +1,4 @@
-"""Delivery: what `produce` returns, to be waited for by a thread or awaited in an event loop."""
+"""Delivery: the result of `produce`, to wait for in a thread or to await in an event loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Futures = tuple["asyncio.Future[DeliveryReport]", "_Futures | None"]
 class Delivery:
     """A record on its way to Kafka; `result` waits for the acknowledgement, and so does `await`.
 
-    Giving up waiting, by a time-out or by cancelling the task, does not call the record back. In a
+    A timeout or a cancelled task does not cancel the record. In a
     transaction, an acknowledged record is not yet committed; if the transaction is aborted, its
     deliveries raise that from then on.
 
@@ -58,13 +58,13 @@ class Delivery:
 
     @property
     def partition(self) -> int | None:
-        """Partition in which the record stands; None until acknowledged."""
+        """Partition of the record; None until acknowledged."""
         outcome = self._final
         return outcome.partition if isinstance(outcome, DeliveryReport) else None
 
     @property
     def offset(self) -> int | None:
-        """Offset at which the record stands; None until acknowledged."""
+        """Offset of the record; None until acknowledged."""
         outcome = self._final
         return outcome.offset if isinstance(outcome, DeliveryReport) else None
 
@@ -76,12 +76,12 @@ class Delivery:
 
     @property
     def error(self) -> SdkError | None:
-        """Why the record failed for good, or None."""
+        """The error with which the delivery failed, or None."""
         outcome = self._final
         return outcome if isinstance(outcome, SdkError) else None
 
     def done(self) -> bool:
-        """Whether the record was acknowledged or has failed for good."""
+        """Whether the record was acknowledged or its delivery has failed."""
         return self._outcome is not None
 
     def result(self, timeout: float | None = None) -> DeliveryReport:
@@ -92,7 +92,7 @@ class Delivery:
                 the client's delivery time-out bounds.
 
         Returns:
-            Where the record stands.
+            The position of the record.
 
         Raises:
             DeliveryTimeoutError: No answer within ``timeout``; the record is still on its way.
@@ -119,7 +119,7 @@ class Delivery:
         return future.__await__()
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Take the outcome, once, in the thread that takes acknowledgements; wake who waits.
+        """Set the outcome, once, in the thread that polls acknowledgements; wake waiters.
 
         A delivery is itself the `OnDelivery` of its record: of the objects that live as long as a
         record is under way, the garbage collector sees one less.
@@ -144,7 +144,7 @@ class Delivery:
 
     @property
     def _final(self) -> DeliveryReport | SdkError | None:
-        """The outcome so far; an acknowledgement counts for nothing once its transaction failed."""
+        """The outcome so far; the failure of a transaction overrides acknowledgements."""
         outcome = self._outcome
         if isinstance(outcome, DeliveryReport):
             return self._tracker.overruled or outcome
@@ -161,7 +161,7 @@ class Delivery:
 
 
 class ObservedDelivery(Delivery):
-    """A delivery that observers are told of: each by itself, meters by the batch.
+    """A delivery with observers, which are notified of each one, and meters, in batches.
 
     Attributes:
         started: When it was sent, by `time.monotonic`.
@@ -179,7 +179,7 @@ class ObservedDelivery(Delivery):
         self.started = time.monotonic()
 
     def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Take the outcome, and tell it."""
+        """Set the outcome, and notify observers."""
         Delivery.__call__(self, report, error)
         tracker = self._tracker
         if error is not None:
@@ -193,12 +193,12 @@ class ObservedDelivery(Delivery):
 
 
 class DeliveryTracker:
-    """What the deliveries of one producer share: unseen failures, and the event loops to wake.
+    """The shared state of a producer's deliveries: unseen failures, and event loops to wake.
 
     Args:
-        connection_error: Returns what keeps the client from reaching Kafka at present, such as
-            refused credentials; None when nothing is known.
-        observers: Who is told of deliveries.
+        connection_error: Returns why the client cannot reach Kafka now, such as rejected
+            credentials; None if unknown.
+        observers: Notified of deliveries.
 
     Attributes:
         lock: Guards what all deliveries share, and the threads that wait for each.
@@ -222,14 +222,14 @@ class DeliveryTracker:
         self._failures: dict[int, Delivery] = {}
 
     def waker(self, loop: asyncio.AbstractEventLoop) -> _Waker:
-        """Return the waker of an event loop, new if need be."""
+        """Return the waker of an event loop, creating it if needed."""
         with self.lock:
             for closed in [known for known in self.wakers if known.is_closed()]:
                 del self.wakers[closed]
             return self.wakers.setdefault(loop, _Waker(loop))
 
     def wake(self) -> None:
-        """Wake the tasks that wait for deliveries which have been settled by now."""
+        """Wake the tasks that wait for settled deliveries."""
         if self.settled:
             settled = self._taken(self.settled)
             for waker in tuple(self.wakers.values()):
@@ -261,7 +261,7 @@ class DeliveryTracker:
             self.observers.notify(RecordsDelivered(topic, size, seconds))
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
-        """Return the error of a wait that ended before the outcome was known."""
+        """Return the error of a wait that timed out."""
         return self.connection_error() or DeliveryTimeoutError(
             f"no acknowledgement within {timeout:g} s; the record is still on its way",
             topic=record.topic,
@@ -269,7 +269,7 @@ class DeliveryTracker:
         )
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:
-        """Keep a failed delivery until its error is seen, and log it if nobody waits."""
+        """Keep a failed delivery until its error is raised, and log it if nobody waits."""
         with self.lock:
             self._failures[id(delivery)] = delivery
             if len(self._failures) > _FAILURES_KEPT:
@@ -283,12 +283,12 @@ class DeliveryTracker:
             )
 
     def seen(self, delivery: Delivery) -> None:
-        """Forget a failed delivery: its error has reached the caller."""
+        """Forget a failed delivery whose error has been raised."""
         with self.lock:
             self._failures.pop(id(delivery), None)
 
     def take_failures(self) -> tuple[Delivery, ...]:
-        """Return the failed deliveries whose errors nobody has seen, and forget them."""
+        """Return and forget the failed deliveries whose errors were not raised."""
         with self.lock:
             failures = tuple(self._failures.values())
             self._failures.clear()
@@ -296,7 +296,7 @@ class DeliveryTracker:
 
 
 def describe(delivery: Delivery) -> str:
-    """Return one line that names the event and key of a delivery; never the event's fields."""
+    """Return one line with the event and key of a delivery; never the event's fields."""
     record = delivery.record
     if delivery.event is not None:
         name = type(delivery.event).__event__.full_name
@@ -307,7 +307,7 @@ def describe(delivery: Delivery) -> str:
 
 
 class _Waker:
-    """Wakes tasks of one event loop from other threads, with one call for many of them.
+    """Wakes tasks of an event loop from other threads, many with one call.
 
     Attributes:
         waiting: Deliveries that tasks wait for; changed only in the loop, and so without a lock.
@@ -318,13 +318,13 @@ class _Waker:
         self.waiting: dict[Delivery, _Futures] = {}
 
     def wake(self, settled: list[Delivery]) -> None:
-        """Complete in the loop, soon, what waits for these deliveries; called from any thread."""
+        """Schedule the completion of waits for these deliveries; called from any thread."""
         if self.waiting and not self._loop.is_closed():
             with suppress(RuntimeError):  # it was closed meanwhile, and nobody waits in it any more
                 self._loop.call_soon_threadsafe(self.complete, settled)
 
     def complete(self, settled: Iterable[Delivery]) -> None:
-        """Complete what waits for these deliveries."""
+        """Complete the waits for these deliveries."""
         waiting = self.waiting
         for delivery in settled:
             futures = waiting.pop(delivery, None)

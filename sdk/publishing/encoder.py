@@ -1,4 +1,4 @@
-"""The encoder: event → `ProducerRecord`, without any client and without sending."""
+"""The encoder: event → `ProducerRecord`, without a client and without sending."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ _new_tuple: Callable[[type[ProducerRecord], tuple[Any, ...]], ProducerRecord] = 
 
 
 class Encoder:
-    """Makes records of events: routed, keyed, serialized, with standard headers.
+    """Creates records of events: routed, keyed, serialized, with standard headers.
 
-    It serves all threads, and whoever wants the bytes without sending them: an outbox, a test, a
-    tool that compares.
+    It can be used by all threads, also without sending: by an outbox, a test or a tool.
 
     Args:
         serializer: Events → record values.
@@ -156,7 +155,7 @@ class Encoder:
         return self._intercepted(record)
 
     def topic_of(self, event_class: type[Any], topic: str | None = None) -> str:
-        """Return the topic that a record of this class goes to, if the caller asks for ``topic``.
+        """Return the topic for a record of this class; ``topic`` takes precedence.
 
         Raises:
             SerializationError: It is not a generated event class.
@@ -166,7 +165,7 @@ class Encoder:
         return route.topic if topic is None else topic
 
     def ready(self, event: Event | None, key: object, topic: str) -> bool:
-        """Whether the record of an event, or a tombstone, can be made without a request."""
+        """Whether the record of an event or a tombstone can be created without a request."""
         if event is None:
             return self._keys.ready(key, topic)
         if key is FROM_EVENT:
@@ -211,7 +210,7 @@ class _Route:
 
 
 def _joined(standard: list[Header], headers: HeaderInput) -> list[Header]:
-    """Return standard headers, those that the caller gives in their place, and further ones."""
+    """Return the standard headers, with the caller's replacements, and further ones."""
     own = header_pairs(headers)
     names = [name for name, _ in own]
     return [header for header in standard if header[0] not in names] + own

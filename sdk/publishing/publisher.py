@@ -1,4 +1,4 @@
-"""What a producer and a transaction have in common: event → record → `Delivery`."""
+"""The common part of a producer and a transaction: event → record → `Delivery`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ JOINED: Final[ContextVar[Publisher | None]] = ContextVar("sdk.publishing.joined"
 
 
 class Publisher:
-    """Publishes events; serves all threads and event loops of a process.
+    """Publishes events; can be used by all threads and event loops of a process.
 
     Args:
         encoder: Makes records of events.
         enqueue: `BrokerProducer.produce` of the client.
-        tracker: What the deliveries share.
+        tracker: The shared state of the deliveries.
         observers: Called with what happens.
         queue_full_timeout: How long a record waits for room in a full queue, seconds.
 
@@ -75,12 +75,12 @@ class Publisher:
         partition: int | None = None,
         timestamp: int | datetime | None = None,
     ) -> Delivery:
-        """Queue an event and return at once.
+        """Queue an event and return immediately.
 
-        A full queue is waited for, up to the setting ``producer.queue_full_timeout_ms``: here, or
-        in the `await` of the delivery where an event loop runs in this thread. There, an event
-        whose schema id has to be looked up is also serialized in the background, and what is
-        wrong with it is raised by the `await`.
+        If the queue is full, it waits for up to the setting ``producer.queue_full_timeout_ms``:
+        here, or in the `await` of the delivery if an event loop runs in this thread. In an event
+        loop, an event whose schema id must be looked up is also serialized in the background, and
+        its errors are raised by the `await`.
 
         Args:
             event: Instance of a generated event class.
@@ -127,7 +127,7 @@ class Publisher:
         partition: int | None = None,
         timestamp: int | datetime | None = None,
     ) -> Delivery:
-        """Queue a null value for ``key``: compaction removes what the topic has under it.
+        """Queue a null value for ``key``, which deletes the key in a compacted topic.
 
         Args:
             event_class: Class whose topic is meant.
@@ -156,7 +156,7 @@ class Publisher:
         return self._send(None, encode())
 
     def send(self, record: ProducerRecord) -> Delivery:
-        """Queue a record as it stands: no serializer, standard header or interceptor touches it.
+        """Queue a raw record, without serializer, standard headers and interceptors.
 
         Args:
             record: Such as one made by `record`, stored meanwhile, or forwarded from a consumer.
@@ -228,7 +228,7 @@ class Publisher:
         tell_wait(self._observers, record.topic, started)
 
     def _becomes_ready(self, kind: _Kind, event: Event, key: object, topic: str | None) -> bool:
-        """Whether an event can be serialized without a request; if so, its kind is remembered."""
+        """Whether an event can be serialized without a request; a positive answer is cached."""
         ready = self._encoder.ready(event, key, self._encoder.topic_of(type(event), topic))
         if ready:
             self._ready.add(kind)
@@ -237,7 +237,7 @@ class Publisher:
     def _encode_later(
         self, event: Any, topic: str, encode: Callable[[], ProducerRecord]
     ) -> Delivery:
-        """Make a record in the background, in this context, and send it then."""
+        """Create a record in the background with this context, then send it."""
         joined = JOINED.get()
         if joined is not None and joined is not self and joined._encoder is self._encoder:
             return joined._encode_later(event, topic, encode)
