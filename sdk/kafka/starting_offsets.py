@@ -112,21 +112,21 @@ class StartingOffsets:
     def _start(self, topic: str, partition: int, missing: int | None) -> int:
         from_beginning = self._reset == "earliest" or topic in self.from_beginning
         if self._reset == "error" and not from_beginning:
-            what = "the group has committed no offset"
             raise BrokerError(
-                what if missing is None else f"there is no record at offset {missing}",
+                "the group has committed no offset"
+                if missing is None
+                else f"offset {missing} does not exist",
                 topic=topic,
                 partition=partition,
                 remedy="commit an offset, or set consumer.auto_offset_reset",
             )
         if missing is not None:
-            end = "beginning" if from_beginning else "end"
             logger.warning(
-                "%s [%d] has no record at offset %d: it is read from its %s",
+                "offset %d of %s [%d] does not exist; reading starts at the %s",
+                missing,
                 topic,
                 partition,
-                missing,
-                end,
+                "beginning" if from_beginning else "end",
             )
         return OFFSET_BEGINNING if from_beginning else OFFSET_END
 
