@@ -346,7 +346,8 @@ def test_a_damaged_value_with_rules_is_poison(
             serializer.open(record(value[:end])).read(PaymentV1)
 
 
-@pytest.mark.parametrize("pet", [Cat(name="Tom"), Dog(name="Rex")])
+# Base64, which the encrypted names are in, has no space.
+@pytest.mark.parametrize("pet", [Cat(name="Old Tom"), Dog(name="Old Rex")])
 def test_records_in_a_union_are_encrypted_and_keep_their_type(
     server: RegistryServer, serializer: FramedSerializer, pet: Cat | Dog
 ) -> None:
