@@ -169,7 +169,8 @@ class KafkaCluster:
             for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
         command = [*self._java("-Xmx256m", f"{_LOG_LEVEL}=warn"), "kafka.tools.StorageTool"]
-        command += ["format", "-t", cluster_id, "-c", properties, *scram]
+        # One word: an id may begin with a hyphen.
+        command += ["format", f"--cluster-id={cluster_id}", "-c", properties, *scram]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             raise ServerFailed(f"formatting Kafka's storage failed:\n{done.stdout}{done.stderr}")
