@@ -80,6 +80,7 @@ def test_a_killed_broker_comes_back_with_its_messages(
     assert message.value() == b"value"
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_servers_end_with_the_process_that_started_them(
     end: signal.Signals, tmp_path: Path
