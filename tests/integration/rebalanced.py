@@ -80,14 +80,19 @@ class Member:
         self.process.wait()
 
     def leave(self) -> int:
-        """End it by SIGTERM; return its exit status. One that hangs logs what its threads do."""
+        """End it by SIGTERM; return its exit status."""
         self.process.terminate()
         try:
             return self.process.wait(60)
         except subprocess.TimeoutExpired:
+            raise AssertionError(self.report()) from None
+
+    def report(self) -> str:
+        """Return its log, with what its threads do at this moment."""
+        if self.process.poll() is None:
             self.process.send_signal(signal.SIGUSR1)
             time.sleep(1)
-            raise AssertionError(self.file.with_suffix(".log").read_text()) from None
+        return self.file.with_suffix(".log").read_text()
 
     def close(self) -> None:
         """End it in any case."""

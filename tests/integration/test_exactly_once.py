@@ -97,6 +97,10 @@ class Chaos:
             self.members["c"] = self._make("c")
         self.done[what] += 1
 
+    def report(self) -> str:
+        """Return the logs of the members, with what their threads do at this moment."""
+        return "\n".join(f"{name}:\n{self.members[name].report()}" for name in self.members)
+
 
 def leave(member: Member) -> None:
     """End a member by SIGTERM, which ends it at once if it was still starting."""
@@ -176,7 +180,9 @@ def test_each_result_is_there_once_and_in_order(
                 chaos.strike()
         started = time.monotonic()
         while (count := sum(map(len, results(servers, target).values()))) < events:
-            assert time.monotonic() - started < PATIENCE, f"{count} of {events} results"
+            assert time.monotonic() - started < PATIENCE, (
+                f"{count} of {events} results\n{chaos.report()}"
+            )
             time.sleep(1)
         for name in sorted(chaos.members):
             leave(chaos.members[name])
