@@ -163,7 +163,7 @@ ALERTS = (
         f" (delta({select(m.POSITION, '', '[20s]')})) == 0",
         f"group {_GROUP} makes no progress on {_TOPIC} [{{{{ $labels.partition }}}}]",
         "… is paused for … / … could not be forwarded",
-        "see `partitions` of `/status`: `resting` gives the reason, `in_work` the record",
+        "see `partitions` of `/status`: `paused` gives the reason, `in_work` the record",
         "10s",
     ),
     Alert(
@@ -434,7 +434,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Paused partitions", "short",
-            {top(m.RESTING, "group", "topic", "reason"): "{{group}} {{topic}}: {{reason}}"},
+            {top(m.PAUSED, "group", "topic", "reason"): "{{group}} {{topic}}: {{reason}}"},
         ),
         Panel(
             "Rebalances in a minute", "short",

@@ -240,7 +240,7 @@ class OutboxSuite:
         assert numbers[-2:] == [b"0", b"2"]
         assert numbers.count(b"1") == 1
 
-    def test_topic_that_fails_rests_while_others_go_on(self, shop: Shop) -> None:
+    def test_topic_that_fails_is_paused_alone(self, shop: Shop) -> None:
         """Rows for a topic that cannot be written to do not keep those behind them."""
         with shop.engine.begin() as connection:
             for topic in ("gone", "gone", "fine"):

@@ -40,8 +40,8 @@ class _Circuit:
         dependency: Its name.
         until: When the next probe may go, on the monotonic clock.
         failures: Failed probes, the failure that opened it included.
-        topics: Source topics that rest.
-        place: The one partition that rests, or None.
+        topics: Source topics that are paused.
+        place: The one partition that is paused, or None.
         probe: The record that goes first, while it is being handled.
     """
 
@@ -78,7 +78,7 @@ class Circuits:
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def rest(self, record: ConsumerRecord, error: BaseException) -> None:
+    def pause(self, record: ConsumerRecord, error: BaseException) -> None:
         """Open the circuit of a record that cannot be handled now, or keep it open.
 
         Args:
@@ -169,7 +169,7 @@ class Circuits:
                 circuit.probe = None
         return bool(freed)
 
-    def resting(self, topic: str, number: int) -> str | None:
+    def reason(self, topic: str, number: int) -> str | None:
         """Return why a partition is paused, such as ``payments-db is down``; None if it is not."""
         for circuit in list(self._open.values()):
             if self._covers(circuit, topic, number):

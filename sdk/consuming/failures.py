@@ -4,8 +4,8 @@
     poison                 the bytes can never be read                         dead letter at once
     handler                the handler raised                                  retry
     transient              Kafka is out of reach, or a time-out, in a handler  retry
-    registry_unavailable   the schema registry is out of reach                 rest, then go on
-    dependency_down        a handler raised `DependencyDown`                   rest, then go on
+    registry_unavailable   the schema registry is out of reach                 pause, then continue
+    dependency_down        a handler raised `DependencyDown`                   pause, then continue
     refused                credentials, permissions or settings are wrong      stop
     fenced                 another instance has taken over, or we are closed   stop
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
+from sdk.consuming.outcome import DeadLetter, Outcome, Pause, Retry, Skip, Stop
 from sdk.consuming.retry_topics import RetryTopics, attempt_of
 from sdk.errors import (
     AuthenticationError,
@@ -72,15 +72,15 @@ class Decision(StrEnum):
     DEAD_LETTER = "dead_letter"
     STOP = "stop"
     SKIP = "skip"
-    REST = "rest"
+    PAUSE = "pause"
 
 
 TABLE: Mapping[Failure, Decision] = {
     Failure.POISON: Decision.DEAD_LETTER,
     Failure.HANDLER: Decision.RETRY,
     Failure.TRANSIENT: Decision.RETRY,
-    Failure.REGISTRY_UNAVAILABLE: Decision.REST,
-    Failure.DEPENDENCY_DOWN: Decision.REST,
+    Failure.REGISTRY_UNAVAILABLE: Decision.PAUSE,
+    Failure.DEPENDENCY_DOWN: Decision.PAUSE,
     Failure.REFUSED: Decision.STOP,
     Failure.FENCED: Decision.STOP,
 }
@@ -169,7 +169,7 @@ def _rule(match: Match, decision: str) -> Rule:
         raise ConfigurationError(f"{match.__qualname__} is not an exception class")
     if not callable(match):
         raise ConfigurationError("a rule needs an exception class or a predicate")
-    if decision not in set(Decision) - {Decision.REST}:
+    if decision not in set(Decision) - {Decision.PAUSE}:
         raise ConfigurationError(
             f"{decision!r} is not a decision", remedy="use retry, dead_letter, stop or skip"
         )
@@ -234,8 +234,8 @@ class FailurePolicy:
         """
         failure = classify(error)
         match self._decision(failure, raised(error), record):
-            case Decision.REST:
-                return Rest(raised(error))
+            case Decision.PAUSE:
+                return Pause(raised(error))
             case Decision.STOP:
                 return Stop(error)
             case Decision.SKIP:

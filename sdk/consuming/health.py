@@ -20,7 +20,7 @@ class PartitionHealth:
         lag: Records between it and the end, as measured last; None until then.
         in_flight: Records that were read and are not done.
         oldest_seconds: Age of the oldest of them, by its timestamp; 0 without any.
-        resting: Why no records are taken from it or handed over; None where they are.
+        paused: Why it is paused; None if it is not.
     """
 
     topic: str
@@ -29,7 +29,7 @@ class PartitionHealth:
     lag: int | None = None
     in_flight: int = 0
     oldest_seconds: float = 0.0
-    resting: str | None = None
+    paused: str | None = None
 
 
 @frozen(kw_only=True)
@@ -88,8 +88,7 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
                 lag=intake.watch.lag.get((topic, number)),
                 in_flight=partition.watermark.count,
                 oldest_seconds=_age(_oldest(partition), now),
-                resting=intake.paused.get((topic, number))
-                or intake.circuits.resting(topic, number),
+                paused=intake.paused.get((topic, number)) or intake.circuits.reason(topic, number),
             )
             for (topic, number), partition in list(intake.partitions.items())
         ),

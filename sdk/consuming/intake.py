@@ -98,7 +98,7 @@ class Intake:
         self._topics: set[str] = set()
         self._pattern: str | None = None
         self._requests: deque[Callable[[], None]] = deque()
-        self._resting: dict[Place, float] = {}
+        self._not_due: dict[Place, float] = {}
         self.paused: dict[Place, str] = {}
         self._wanted_paused: set[Place] = set()
         self._full = False
@@ -187,7 +187,7 @@ class Intake:
             place = (target.topic, target.partition)
             old = self.partitions[place]
             self._lanes.drop([old])
-            self._resting.pop(place, None)
+            self._not_due.pop(place, None)
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
 
@@ -275,7 +275,7 @@ class Intake:
         self._lanes.drop(gone.values())
         self._commits.forget(gone)
         for place in gone:
-            self._resting.pop(place, None)
+            self._not_due.pop(place, None)
             self.paused.pop(place, None)
             self.watch.lag.pop(place, None)
         if self._rebuilding is not None:
@@ -294,7 +294,7 @@ class Intake:
             if no_room and partition is not None:  # it was assigned within the poll
                 self._read_again(first)
                 continue
-            if partition is None or place in self._resting or not self._is_read(first.topic):
+            if partition is None or place in self._not_due or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
             if self._rebuilding is not None and self._rebuilding.takes(run):
                 continue
@@ -335,7 +335,7 @@ class Intake:
             due = due_at(record)
             if due is not None and due > now:
                 place = (record.topic, record.partition)
-                self._resting[place] = self._clock.monotonic() + due - now
+                self._not_due[place] = self._clock.monotonic() + due - now
                 self._read_again(record)
                 return run[:index]
         return run
@@ -369,18 +369,18 @@ class Intake:
     def _pause_and_resume(self) -> None:
         """Make the client deliver only the wanted partitions."""
         held = self._rebuilding.paused(self.partitions) if self._rebuilding is not None else set()
-        if not (self._full or self._resting or self._wanted_paused or self.paused or held):
+        if not (self._full or self._not_due or self._wanted_paused or self.paused or held):
             return
         now = self._clock.monotonic()
-        for place in [place for place, due in self._resting.items() if due <= now]:
-            del self._resting[place]
+        for place in [place for place, due in self._not_due.items() if due <= now]:
+            del self._not_due[place]
         wanted = {
             place: reason
             for reason, places in (
-                ("order of keys", held),
-                ("retry not due", self._resting),
+                ("key order is being rebuilt", held),
+                ("retry not due", self._not_due),
                 ("paused by the application", self._wanted_paused),
-                ("enough is in flight", self.partitions if self._full else ()),
+                ("in-flight limit reached", self.partitions if self._full else ()),
             )
             for place in places
             if place in self.partitions

@@ -31,7 +31,7 @@ class Retry:
 
 
 @frozen
-class Rest:
+class Pause:
     """A dependency is down: the record waits, and no attempt is counted.
 
     `sdk.consuming.circuit.Circuits` decides which partitions are paused, for how long, and which
@@ -79,5 +79,5 @@ class Stop:
     error: BaseException
 
 
-Outcome = Done | Retry | Rest | DeadLetter | Skip | Stop
+Outcome = Done | Retry | Pause | DeadLetter | Skip | Stop
 DONE = Done()

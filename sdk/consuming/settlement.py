@@ -20,7 +20,7 @@ from sdk.consuming.exactly_once import ExactlyOnce
 from sdk.consuming.failures import FINAL, FailurePolicy, classify, raised
 from sdk.consuming.key_order import KeyOrder
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.outcome import DeadLetter, Outcome, Rest, Retry, Skip, Stop
+from sdk.consuming.outcome import DeadLetter, Outcome, Pause, Retry, Skip, Stop
 from sdk.consuming.partition import Failed, Partition, attempt_at
 from sdk.consuming.transactions import Sent
 from sdk.errors import (
@@ -61,7 +61,7 @@ class Settlement:
     """Decides about records, and applies the decisions.
 
     Attributes:
-        lanes: Told when records that rest may be handled again.
+        lanes: Told when waiting records may be handled again.
         policy: Decides about failures.
         circuits: What the consumer waits for.
         forwarder: Sends records on; None where no outcome asks for it.
@@ -160,8 +160,8 @@ class Settlement:
             self.transactions.doom(result)
             return math.inf
         match outcome:
-            case Rest():
-                self.circuits.rest(record, outcome.error)
+            case Pause():
+                self.circuits.pause(record, outcome.error)
                 return self.clock.monotonic() + self.circuits.wait(record)
             case Retry(topic=None):
                 return self._again(known, record, outcome, attempt)
@@ -204,8 +204,8 @@ class Settlement:
     ) -> None:
         """Store the decision about a record whose transaction is aborted."""
         match outcome:
-            case Rest():
-                self.circuits.rest(record, outcome.error)
+            case Pause():
+                self.circuits.pause(record, outcome.error)
             case Retry(topic=None):
                 self._again(known, record, outcome, attempt)
             case Stop():

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _STAND_BY_SECONDS = 1.0
 _PRUNE_SECONDS = 10.0
 _MEASURE_SECONDS = 5.0
-_LONGEST_REST = 10.0
+_LONGEST_PAUSE = 10.0
 
 
 class Relay:
@@ -103,15 +103,15 @@ class Relay:
                 except FINAL:
                     raise
                 except Exception as error:  # noqa: BLE001 - rows would wait for ever otherwise
-                    self._rest(error)
+                    self._pause(error)
         finally:
             wakeups.close()
             self._stopped.clear()
 
-    def _rest(self, error: Exception) -> None:
+    def _pause(self, error: Exception) -> None:
         self._failures += 1
         self._failure = reason(error)
-        seconds = doubled(0.5, self._failures, _LONGEST_REST)
+        seconds = doubled(0.5, self._failures, _LONGEST_PAUSE)
         known = isinstance(error, SQLAlchemyError | SdkError)
         logger.warning(
             "the relay pauses for %.1f s: %s",
@@ -166,13 +166,13 @@ class Relay:
 
         Returns:
             ``live``, ``ready``, whether it is the one that is ``publishing``, the topics that are
-            ``resting`` because nothing can be written to them, and the database's ``error``.
+            ``paused`` because nothing can be written to them, and the database's ``error``.
         """
         return {
             "live": True,
             "ready": self._failure is None,
             "publishing": self._publishing,
-            "resting": self._sender.resting,
+            "paused": self._sender.paused,
             "error": self._failure,
         }
 
@@ -224,7 +224,7 @@ class Relay:
             FencedError: The producer was fenced.
         """
         with connection.begin():
-            rows = next_rows(connection, self._tables, self._batch, self._sender.resting)
+            rows = next_rows(connection, self._tables, self._batch, self._sender.paused)
         if not rows:
             return 0
         sent = self._sender.send(rows, lambda: self._meanwhile(connection))

@@ -31,8 +31,8 @@ FINAL = (ClosedError, FencedError)
 _TURN_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
 """How long a relay that is stopped waits for acknowledgements."""
-_FIRST_REST = 0.5
-_LONGEST_REST = 30.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
 _FIRST_REPORT_SECONDS = 5.0
 _LONGEST_SILENCE = 300.0
 
@@ -67,13 +67,13 @@ class Sender:
     def __init__(self, producer: Producer, stopped: threading.Event) -> None:
         self._producer = producer
         self._stopped = stopped
-        self._rests: dict[str, tuple[float, int]] = {}
+        self._pauses: dict[str, tuple[float, int]] = {}
 
     @property
-    def resting(self) -> list[str]:
+    def paused(self) -> list[str]:
         """Topics that are paused now."""
         now = time.monotonic()
-        return [topic for topic, (until, _) in self._rests.items() if until > now]
+        return [topic for topic, (until, _) in self._pauses.items() if until > now]
 
     def send(self, rows: Sequence[Any], meanwhile: Callable[[], None]) -> Sent:
         """Send rows, and wait until each was acknowledged or has failed.
@@ -104,7 +104,7 @@ class Sender:
                     sent.acknowledged.append(position)
                     well.add(lane[0])
         failed.update(unsent)
-        if (failed or self._rests) and not self._stopped.is_set():
+        if (failed or self._pauses) and not self._stopped.is_set():
             self._settle(well, failed)
         return sent
 
@@ -162,13 +162,13 @@ class Sender:
         """Pause the topics of which every row failed, and resume the others."""
         now, ill = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
         for topic in well:
-            self._rests.pop(topic, None)
+            self._pauses.pop(topic, None)
         for topic, error in ill.items():
             seconds = 0.0
             if topic not in well:
-                failures = self._rests.get(topic, (0.0, 0))[1] + 1
-                seconds = doubled(_FIRST_REST, failures, _LONGEST_REST)
-                self._rests[topic] = (now + seconds, failures)
+                failures = self._pauses.get(topic, (0.0, 0))[1] + 1
+                seconds = doubled(_FIRST_PAUSE, failures, _LONGEST_PAUSE)
+                self._pauses[topic] = (now + seconds, failures)
             logger.warning(
                 "rows for %s are retried in %.1f s: %s",
                 topic,

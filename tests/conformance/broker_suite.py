@@ -282,13 +282,13 @@ class BrokerSuite:
         taken = first.take(1) + second.take(1)
         assert [record.value for record in taken] == [b"new", b"new"]
 
-    def test_paused_partition_rests(self, bench: Bench) -> None:
+    def test_paused_partition_delivers_nothing(self, bench: Bench) -> None:
         """A paused partition delivers nothing, others do, and after `resume` nothing is missing."""
         topic = bench.topic(partitions=2)
         member = bench.member(bench.group(), topic)
         _until_assigned(member, 2)
-        resting = TopicPartition(topic=topic, partition=0)
-        member.consumer.pause([resting])
+        paused = TopicPartition(topic=topic, partition=0)
+        member.consumer.pause([paused])
         bench.send(
             *(
                 ProducerRecord(topic=topic, value=f"{number}".encode(), partition=number % 2)
@@ -296,7 +296,7 @@ class BrokerSuite:
             )
         )
         assert {record.partition for record in member.take(5) + member.idle(0.3)} == {1}
-        member.consumer.resume([resting])
+        member.consumer.resume([paused])
         assert [record.value for record in member.take(5)] == [b"0", b"2", b"4", b"6", b"8"]
 
     def test_paused_partition_can_be_set_back(self, bench: Bench) -> None:

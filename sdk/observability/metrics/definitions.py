@@ -106,8 +106,8 @@ IN_WORK = _gauge(
 )  # fmt: skip
 LANES = _gauge("lanes_busy", "Lanes with a running handler.", "group")
 PARTITIONS = _gauge("partitions_assigned", "Partitions assigned to this member.", "group", "topic")
-RESTING = _gauge(
-    "partitions_resting",
+PAUSED = _gauge(
+    "partitions_paused",
     "Paused partitions, by reason.",
     *("group", "topic", "reason"),
 )

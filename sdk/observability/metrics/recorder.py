@@ -226,8 +226,8 @@ def _of_connection(state: State) -> Iterator[Sample]:
                 yield m.POSITION, place, at.offset
             if at.lag is not None:
                 yield m.LAG, place, at.lag
-            if at.resting is not None:
-                yield m.RESTING, (*topic, at.resting), 1
+            if at.paused is not None:
+                yield m.PAUSED, (*topic, at.paused), 1
 
 
 def _of_client(client: str, statistics: Any) -> Iterator[Sample]:

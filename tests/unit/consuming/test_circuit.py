@@ -1,4 +1,4 @@
-"""Circuits: partitions rest while a dependency is down, and one probe goes first."""
+"""Circuits: partitions are paused while a dependency is down, and one probe goes first."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def circuits(time: Time, seen: list[Happening]) -> Circuits:
     return Circuits(seen.append, monotonic=time, source=source)
 
 
-def test_nothing_rests_while_nothing_is_down(circuits: Circuits) -> None:
+def test_nothing_is_paused_while_nothing_is_down(circuits: Circuits) -> None:
     """Without an open circuit every record goes on."""
     assert not circuits
     assert circuits.wait(record()) == 0
 
 
-def test_all_partitions_of_the_topic_rest(circuits: Circuits) -> None:
+def test_all_partitions_of_the_topic_are_paused(circuits: Circuits) -> None:
     """Records of the topic and of its retry topics wait; those of other topics do not."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     assert circuits
     assert circuits.wait(record(partition=1, offset=1)) == FIRST_WAIT
     assert circuits.wait(record(topic="orders-retry-1000")) == FIRST_WAIT
@@ -64,7 +64,7 @@ def test_all_partitions_of_the_topic_rest(circuits: Circuits) -> None:
 
 def test_one_probe_goes_first(circuits: Circuits, time: Time) -> None:
     """When the wait is over, the first record that asks is handed over and the others wait on."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     time.now += FIRST_WAIT
     assert circuits.wait(record(offset=8)) == 0
     assert circuits.wait(record(offset=8)) == 0
@@ -75,7 +75,7 @@ def test_a_handled_probe_closes_the_circuit(
     circuits: Circuits, time: Time, seen: list[Happening]
 ) -> None:
     """Then everything goes on, and both changes have been announced."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     time.now += FIRST_WAIT
     circuits.wait(record())
     assert circuits.settled(record())
@@ -87,19 +87,19 @@ def test_a_handled_probe_closes_the_circuit(
 def test_a_failed_probe_waits_twice_as_long_up_to_a_limit(circuits: Circuits, time: Time) -> None:
     """Each failed probe doubles the wait."""
     waits = []
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     for _ in range(9):
         waits.append(circuits.wait(record()))
         time.now += waits[-1]
         assert circuits.wait(record()) == 0
-        circuits.rest(record(), DOWN)
+        circuits.pause(record(), DOWN)
     assert waits[:3] == [FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT]
     assert waits[-1] == LONGEST_WAIT
 
 
 def test_the_handler_may_say_how_long(circuits: Circuits) -> None:
     """`retry_after` is kept as it is."""
-    circuits.rest(record(), DependencyDown("payments-db", retry_after=7))
+    circuits.pause(record(), DependencyDown("payments-db", retry_after=7))
     assert circuits.wait(record()) == 7
 
 
@@ -107,47 +107,47 @@ def test_records_that_were_under_way_do_not_prolong_the_wait(
     circuits: Circuits, time: Time, seen: list[Happening]
 ) -> None:
     """Sixty-four lanes that fail at once open one circuit, once."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     time.now += 0.1
     for offset in range(64):
-        circuits.rest(record(offset=100 + offset), DOWN)
+        circuits.pause(record(offset=100 + offset), DOWN)
     assert circuits.wait(record()) == pytest.approx(FIRST_WAIT - 0.1)
     assert len(seen) == 1
 
 
 def test_another_records_success_does_not_close_the_circuit(circuits: Circuits) -> None:
     """Only the probe proves that the dependency is back."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     assert not circuits.settled(record(offset=99))
     assert circuits
 
 
 def test_each_dependency_is_a_circuit_of_its_own(circuits: Circuits, time: Time) -> None:
     """A record that two circuits hold back waits for the longer one."""
-    circuits.rest(record(), DOWN)
-    circuits.rest(record(offset=8), DependencyDown("mail", retry_after=9))
+    circuits.pause(record(), DOWN)
+    circuits.pause(record(offset=8), DependencyDown("mail", retry_after=9))
     assert circuits.wait(record()) == 9
     time.now += FIRST_WAIT
     assert circuits.wait(record()) == 9 - FIRST_WAIT
 
 
 def test_a_second_topic_joins_the_circuit(circuits: Circuits) -> None:
-    """A dependency that two topics need makes both rest."""
-    circuits.rest(record(), DOWN)
-    circuits.rest(record(topic="refunds"), DOWN)
+    """A dependency that two topics need pauses both."""
+    circuits.pause(record(), DOWN)
+    circuits.pause(record(topic="refunds"), DOWN)
     assert circuits.wait(record(topic="refunds", offset=50)) == FIRST_WAIT
 
 
-def test_without_the_registry_one_partition_rests(circuits: Circuits) -> None:
+def test_without_the_registry_one_partition_is_paused(circuits: Circuits) -> None:
     """Other partitions go on, because their schemas may be known."""
-    circuits.rest(record(), RegistryUnavailableError("down"))
+    circuits.pause(record(), RegistryUnavailableError("down"))
     assert circuits.wait(record(offset=8)) == FIRST_WAIT
     assert circuits.wait(record(partition=1)) == 0
 
 
 def test_a_probe_that_is_taken_away_makes_room_for_another(circuits: Circuits, time: Time) -> None:
     """When the probe's partition is revoked, another record may go first."""
-    circuits.rest(record(), DOWN)
+    circuits.pause(record(), DOWN)
     time.now += FIRST_WAIT
     assert circuits.wait(record()) == 0
     assert circuits.wait(record(partition=1)) == math.inf
@@ -155,8 +155,8 @@ def test_a_probe_that_is_taken_away_makes_room_for_another(circuits: Circuits, t
     assert circuits.wait(record(partition=1)) == 0
 
 
-def test_a_partition_that_is_taken_away_rests_no_longer(circuits: Circuits) -> None:
+def test_a_revoked_partition_is_no_longer_paused(circuits: Circuits) -> None:
     """Its new owner finds out for itself; should it come back, it is tried at once."""
-    circuits.rest(record(), RegistryUnavailableError("down"))
+    circuits.pause(record(), RegistryUnavailableError("down"))
     circuits.released([TopicPartition(topic="orders", partition=2)])
     assert not circuits

@@ -17,25 +17,25 @@ from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
 PLACE = TopicPartition(topic=TOPIC, partition=0)
 
 
-def test_paused_partition_rests_until_it_is_resumed() -> None:
+def test_paused_partition_is_not_handled_until_resumed() -> None:
     """After `pause` the record in hand is the last; after `resume` nothing is missing or twice."""
     shop = Shop()
     publish_keyed(shop, *(("a", number) for number in range(5)))
     seen: list[str] = []
     consumer = shop.consumer()
-    rested = threading.Event()
+    paused = threading.Event()
 
     def take(event: OrderCreated) -> None:
         seen.append(event.order_id)
         if len(seen) == 2:
             consumer.pause()
-            rested.wait(20)
+            paused.wait(20)
 
     consumer.handle(OrderCreated, take)
     with running(consumer):
         wait_until(lambda: len(seen) == 2)
         time.sleep(0.3)
-        rested.set()
+        paused.set()
         publish_keyed(shop, ("a", 5))
         time.sleep(0.3)
         assert len(seen) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from sdk.consuming.failures import Decision, Failure, FailurePolicy, classify
 from sdk.consuming.headers import ATTEMPTS, int32
-from sdk.consuming.outcome import DeadLetter, Rest, Retry, Skip, Stop
+from sdk.consuming.outcome import DeadLetter, Pause, Retry, Skip, Stop
 from sdk.consuming.retry_topics import RetryTopics
 from sdk.errors import (
     AuthorizationError,
@@ -120,11 +120,11 @@ def test_retry_topics_follow_the_attempts_in_place() -> None:
 
 @pytest.mark.parametrize("attempt", [1, 2, 1000])
 @pytest.mark.parametrize("cause", [RegistryUnavailableError("x"), DependencyDown("payments-db")])
-def test_an_outage_rests_however_often_it_is_met(cause: Exception, attempt: int) -> None:
+def test_an_outage_pauses_the_partition_at_every_attempt(cause: Exception, attempt: int) -> None:
     """What is out of reach neither burns attempts nor ends in a dead letter."""
     greedy = policy(rules=[(Exception, "dead_letter")])
     for error in (cause, handler_error(cause)):
-        assert greedy.decide(error, record(), attempt) == Rest(cause)
+        assert greedy.decide(error, record(), attempt) == Pause(cause)
 
 
 @pytest.mark.parametrize("cause", [RegistryRefusedError("x"), FencedError("x")])
@@ -195,7 +195,7 @@ def test_a_class_may_be_named_once() -> None:
         FailuresOptions(stop=("MemoryError",), skip=("MemoryError",))
 
 
-@pytest.mark.parametrize("rule", [(ValueError, "rest"), (ValueError, "explode"), (int, "skip")])
+@pytest.mark.parametrize("rule", [(ValueError, "pause"), (ValueError, "explode"), (int, "skip")])
 def test_a_rule_that_makes_no_sense_is_refused(rule: Any) -> None:
     """Decisions and classes are checked when the policy is made."""
     with pytest.raises(ConfigurationError):

@@ -205,7 +205,7 @@ def test_forward_that_fails_is_made_again_without_the_handler(*, in_loop: bool) 
 
 
 def test_retry_topic_is_read_when_due_and_no_earlier() -> None:
-    """A record in a retry topic rests there until its time; other records go on."""
+    """A record in a retry topic stays there until it is due; other records go on."""
     shop = Shop()
     publish_keyed(shop, ("a", 0), ("b", 0))
     clock = VirtualClock()

@@ -115,7 +115,7 @@ def test_outage_of_the_registry_is_no_failure_of_the_record(messaging: InMemoryM
 
 
 def test_dependency_that_is_down_burns_no_attempt(messaging: InMemoryMessaging) -> None:
-    """The record rests as long as the handler said, and is handled once the probe succeeds."""
+    """The record waits as long as the handler said, and is handled once the probe succeeds."""
     down = iter([True])
 
     def handle(order: OrderCreated) -> None:

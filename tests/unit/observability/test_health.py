@@ -98,19 +98,19 @@ def test_meters_see_what_happens() -> None:
 
 
 def test_paused_partitions_say_why() -> None:
-    """Partitions from which nothing is taken rest for a reason."""
+    """The health of a paused partition gives the reason."""
     broker = InMemoryBroker(partitions=1)
     with connect(CATALOG, broker=broker) as messaging:
         consumer = messaging.consumer("billing").handle(OrderCreated, lambda event: None).start()
         until(messaging, messaging.ready)
         consumer.pause()
 
-        def resting() -> list[str]:
-            return [each.resting or "" for each in consumer.health().partitions]
+        def paused() -> list[str]:
+            return [each.paused or "" for each in consumer.health().partitions]
 
-        until(messaging, lambda: resting() == ["paused by the application"])
+        until(messaging, lambda: paused() == ["paused by the application"])
         consumer.resume()
-        until(messaging, lambda: resting() == [""])
+        until(messaging, lambda: paused() == [""])
 
 
 def test_outboxes_are_told() -> None:

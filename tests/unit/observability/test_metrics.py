@@ -131,7 +131,7 @@ def test_partitions(output: tuple[Any, Read]) -> None:
     """Gauges follow the state of connections; what is given up is no longer reported."""
     observe, read = output
     one = PartitionHealth(
-        topic="orders", partition=1, lag=12, in_flight=3, oldest_seconds=90.0, resting="db is down"
+        topic="orders", partition=1, lag=12, in_flight=3, oldest_seconds=90.0, paused="db is down"
     )
     two = PartitionHealth(topic="orders", partition=2)
     consumer = Health(
@@ -154,7 +154,7 @@ def test_partitions(output: tuple[Any, Read]) -> None:
     assert read("sdk_oldest_in_work_seconds", group="billing") == 45
     assert read("sdk_circuit_open", group="billing", dependency="db") == 1
     assert read("sdk_partitions_assigned", **WHERE) == 2
-    assert read("sdk_partitions_resting", **WHERE, reason="db is down") == 1
+    assert read("sdk_partitions_paused", **WHERE, reason="db is down") == 1
     assert read("sdk_consumer_lag_records", **WHERE, partition="1") == 12
     assert read("sdk_consumer_lag_records", **WHERE, partition="2") is None
     assert read("sdk_consumer_in_flight_records", **WHERE, partition="1") == 3
