@@ -124,7 +124,9 @@ class Engine:
                 broker,
                 self._lanes,
                 partitions,
-                lambda partition, record, error: settlement.blame(partition, record, error),
+                lambda partition, record, error: settlement.record_failure(
+                    partition, record, error
+                ),
                 options=options,
                 group=parts.group,
                 clock=parts.clock,

@@ -59,8 +59,7 @@ class ExactlyOnce:
         broker: The client.
         lanes: Where handlers get records from.
         partitions: What is assigned; those that are read again are replaced in it.
-        blame: Counts an attempt of a record that failed, or decides about it: (partition, record,
-            error).
+        record_failure: Called with (partition, record, error); counts a failed attempt or decides.
         options: How much a transaction spans.
         group: Consumer group.
         clock: Tells when a transaction is to be closed.
@@ -73,7 +72,7 @@ class ExactlyOnce:
         broker: BrokerConsumer,
         lanes: Lanes,
         partitions: dict[Place, Partition],
-        blame: Callable[[Partition, ConsumerRecord, SdkError], None],
+        record_failure: Callable[[Partition, ConsumerRecord, SdkError], None],
         *,
         options: ConsumerOptions,
         group: str,
@@ -84,7 +83,7 @@ class ExactlyOnce:
         self._broker = broker
         self._lanes = lanes
         self._partitions = partitions
-        self._blame = blame
+        self._record_failure = record_failure
         self._records = options.transaction_records
         self._seconds = options.transaction_ms / 1000
         self._group = group
@@ -93,28 +92,28 @@ class ExactlyOnce:
         self._opened: float | None = None
         self._closing: float | None = None
         self._span = 0
-        self._doomed: BaseException | None = None
+        self._abort_reason: BaseException | None = None
         self._calls: list[Call] = []
         self._starts: dict[Place, int] = {}
         self._leaving: list[Partition] = []
         self._ready = False
         self._unknown = False
         self._failures = 0
-        self._resume = 0.0
+        self._resume_at = 0.0
         self._fatal: SdkError | None = None
         self.enter, self.leave = transactions.enter, transactions.leave
-        self.calling = transactions.calling
+        self.begin_call = transactions.begin_call
 
-    def called(
+    def end_call(
         self, partition: Partition, records: Sequence[ConsumerRecord], sent: Sequence[Sent]
     ) -> None:
-        """Record that a handler returned, and what it has published."""
+        """Add the records that a handler published; it has returned."""
         if sent:
             self._calls.append(Call(partition, records, sent))
 
-    def doom(self, reason: BaseException) -> None:
-        """Have the open transaction aborted: it contains records that must not become visible."""
-        self._doomed = self._doomed or reason
+    def request_abort(self, reason: BaseException) -> None:
+        """Abort the open transaction at the next tick: its records must not become visible."""
+        self._abort_reason = self._abort_reason or reason
 
     @property
     def poll_seconds(self) -> float:
@@ -125,12 +124,12 @@ class ExactlyOnce:
 
     def room(self) -> int:
         """Return how many more records may be taken now."""
-        if not self._ready or self._closing is not None or self._doomed is not None:
+        if not self._ready or self._closing is not None or self._abort_reason is not None:
             return 0
         return max(0, self._records - self._span)
 
-    def taken(self, count: int) -> None:
-        """Record that records are about to be handled."""
+    def add(self, count: int) -> None:
+        """Count records that are about to be handled."""
         if self._opened is None:
             self._begin(0)
         self._span += count
@@ -148,10 +147,10 @@ class ExactlyOnce:
         if not self._ready:
             self._prepare()
         elif self._opened is not None:
-            if self._doomed is None and self._is_due(self._opened):
+            if self._abort_reason is None and self._is_due(self._opened):
                 self._close(self._opened)
-            if self._doomed is not None and self._handlers_out(_WAIT_SECONDS):
-                self._abort(self._doomed)
+            if self._abort_reason is not None and self._handlers_finished(_WAIT_SECONDS):
+                self._abort(self._abort_reason)
         if self._fatal is not None:
             raise self._fatal
 
@@ -169,19 +168,19 @@ class ExactlyOnce:
             for _ in range(2):  # a handler may have begun at the very moment of the first halt
                 self._lanes.halt(every, even_paused=True)
                 self._lanes.drained(every, timeout)
-                if self._doomed is not None or self._is_settled():
+                if self._abort_reason is not None or self._is_settled():
                     break
-            if self._doomed is None and self._is_settled():
+            if self._abort_reason is None and self._is_settled():
                 self._commit(kept)
             else:
                 reason = TransactionAbortedError("partitions were revoked during a transaction")
-                self._handlers_out(timeout)
-                self._abort(self._doomed or reason)
+                self._handlers_finished(timeout)
+                self._abort(self._abort_reason or reason)
 
     def lost(self) -> None:
         """Abort: partitions were lost."""
         if self._opened is not None and self._fatal is None:
-            self._handlers_out(0)
+            self._handlers_finished(0)
             self._abort(TransactionAbortedError("partitions were lost during a transaction"))
 
     def forget(self, places: Iterable[Place]) -> None:
@@ -209,7 +208,7 @@ class ExactlyOnce:
             if _active(self._leaving):
                 return
             self._leaving.clear()
-        if self._clock.monotonic() < self._resume:
+        if self._clock.monotonic() < self._resume_at:
             return
         try:
             self._transactions.prepare()
@@ -249,10 +248,13 @@ class ExactlyOnce:
         if left > 0 and self._closing is None and self._span >= self._records:
             every = list(self._partitions.values())
             done = self._lanes.wait_until(
-                lambda: self._doomed is not None or not any(each.watermark.count for each in every),
+                lambda: (
+                    self._abort_reason is not None
+                    or not any(each.watermark.count for each in every)
+                ),
                 min(left, _WAIT_SECONDS),
             )
-            return done and self._doomed is None
+            return done and self._abort_reason is None
         return left <= 0 or self._closing is not None
 
     def _is_settled(self) -> bool:
@@ -263,9 +265,9 @@ class ExactlyOnce:
         every = list(self._partitions.values())
         self._lanes.halt(every, even_paused=True)
         self._lanes.wait_until(
-            lambda: self._doomed is not None or self._is_settled(), _WAIT_SECONDS
+            lambda: self._abort_reason is not None or self._is_settled(), _WAIT_SECONDS
         )
-        if self._doomed is not None:
+        if self._abort_reason is not None:
             return
         if self._is_settled():
             self._commit(every)
@@ -273,11 +275,13 @@ class ExactlyOnce:
         now = self._clock.monotonic()
         self._closing = self._closing or now
         if now - opened >= _MOST * self._transactions.timeout:
-            self._blame_overdue()
+            self._abort_overdue()
         elif now - self._closing >= _PATIENCE_SECONDS and not _active(every):
-            self.doom(TransactionAbortedError("a record of the transaction has to be retried"))
+            self.request_abort(
+                TransactionAbortedError("a record of the transaction has to be retried")
+            )
 
-    def _blame_overdue(self) -> None:
+    def _abort_overdue(self) -> None:
         """Abort before the broker does; it counts as an attempt of the unfinished records."""
         seconds = self._transactions.timeout
         for lane in list(self._lanes.in_work):
@@ -292,8 +296,8 @@ class ExactlyOnce:
                     remedy="raise producer.transaction_timeout_ms, or make the handler quicker",
                 )
                 logger.warning("%s", error, extra=record.place)
-                self._blame(lane.partition, record, error)
-        self.doom(TransactionAbortedError("a handler ran for too long"))
+                self._record_failure(lane.partition, record, error)
+        self.request_abort(TransactionAbortedError("a handler ran for too long"))
 
     def _commit(self, keep: Sequence[Partition]) -> None:
         """Commit, and continue with some partitions."""
@@ -301,7 +305,7 @@ class ExactlyOnce:
         started = self._clock.monotonic()
         if not offsets and not self._calls:  # all that was begun is to be tried again
             self._opened, self._closing = started, None
-            self._go_on(keep)
+            self._continue(keep)
             return
         try:
             self._transactions.commit(offsets, self._broker.group_metadata())
@@ -319,9 +323,9 @@ class ExactlyOnce:
         if offsets:
             seconds = self._clock.monotonic() - started
             self._observers.notify(OffsetsCommitted(self._group, tuple(offsets), seconds))
-        self._go_on(keep)
+        self._continue(keep)
 
-    def _go_on(self, partitions: Sequence[Partition]) -> None:
+    def _continue(self, partitions: Sequence[Partition]) -> None:
         """Resume partitions, in a transaction."""
         in_flight = sum(each.watermark.count for each in partitions)
         if in_flight and self._opened is None:
@@ -338,7 +342,7 @@ class ExactlyOnce:
         self._unknown = self._unknown or isinstance(error, TransactionUnknownError)
         self._rolled_back(error)
 
-    def _handlers_out(self, seconds: float) -> bool:
+    def _handlers_finished(self, seconds: float) -> bool:
         """Stop all lanes; return whether the running handlers are done."""
         every = list(self._partitions.values())
         self._lanes.drop(every)
@@ -360,24 +364,24 @@ class ExactlyOnce:
             self._group,
             reason,
         )
-        blamed = False
+        caused = False
         for call in self._calls:
             if (failure := call.failure) is not None:
-                blamed = True
+                caused = True
                 for record in call.records:
-                    self._blame(call.partition, record, failure)
+                    self._record_failure(call.partition, record, failure)
         self._end()
         self._ready = False
-        if isinstance(reason, SdkError) and not blamed:
+        if isinstance(reason, SdkError) and not caused:
             self._pause()
 
     def _pause(self) -> None:
         self._failures += 1
         pause = doubled(_FIRST_PAUSE, self._failures, _LONGEST_PAUSE)
-        self._resume = self._clock.monotonic() + pause
+        self._resume_at = self._clock.monotonic() + pause
 
     def _end(self) -> None:
-        self._opened = self._closing = self._doomed = None
+        self._opened = self._closing = self._abort_reason = None
         self._span = 0
         self._calls = []
 

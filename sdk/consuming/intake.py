@@ -56,7 +56,7 @@ class Intake:
         group: Consumer group.
         clock: Tells when things are due.
         observers: Who learns of rebalances, pauses and lag.
-        measurements: Told of records that came, and reminded to tell; None without meters.
+        measurements: Reports records to meters; None without meters.
 
     Attributes:
         partitions: What is assigned.
@@ -128,7 +128,7 @@ class Intake:
                 self._requests.popleft()()
             self.watch.tick(self.partitions)
             if self._measurements is not None:
-                self._measurements.tell()
+                self._measurements.report()
             self._commits.tick()
             room = self._room()
             if self._rebuilding is not None:
@@ -136,7 +136,7 @@ class Intake:
             self._pause_and_resume()
             records = self._broker.poll(min(_POLL_SECONDS, self._commits.poll_seconds), room)
             if records:
-                self._hand_over(records)
+                self._enqueue(records)
 
     def _subscribe(self) -> None:
         retries = [topic for topic in self._topics if self._retry_topics.is_retry(topic)]
@@ -284,7 +284,7 @@ class Intake:
             self._lanes.recheck()
         return list(gone.values())
 
-    def _hand_over(self, records: Sequence[ConsumerRecord]) -> None:
+    def _enqueue(self, records: Sequence[ConsumerRecord]) -> None:
         batches: list[tuple[Partition, Sequence[ConsumerRecord]]] = []
         no_room = not self._commits.room()
         for run in _runs(records):
@@ -296,7 +296,7 @@ class Intake:
                 continue
             if partition is None or place in self._not_due or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
-            if self._rebuilding is not None and self._rebuilding.takes(run):
+            if self._rebuilding is not None and self._rebuilding.holds_back(run):
                 continue
             if self._retry_topics.is_retry(first.topic):
                 run = self._due(run)
@@ -312,7 +312,7 @@ class Intake:
         if batches:
             if self._measurements is not None:
                 self._measurements.received([(run[0].topic, len(run)) for _, run in batches])
-            self._commits.taken(sum(len(run) for _, run in batches))
+            self._commits.add(sum(len(run) for _, run in batches))
             self._lanes.add(batches)
 
     def _own(self, partition: Partition, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:

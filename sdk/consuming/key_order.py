@@ -198,12 +198,8 @@ class Rebuilding:
             return set()
         return {place for place in owned if place not in self._reading and self._held(place)}
 
-    def takes(self, run: Sequence[ConsumerRecord]) -> bool:
-        """Inspect consecutive records of a partition.
-
-        Returns:
-            Whether they must not be handed over now; they come again.
-        """
+    def holds_back(self, run: Sequence[ConsumerRecord]) -> bool:
+        """Return whether records of a partition must not be handled now; they are read again."""
         if not (self._fresh or self._reading):
             return False
         place = (run[0].topic, run[0].partition)

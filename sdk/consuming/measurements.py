@@ -1,4 +1,4 @@
-"""Measurements: what meters are told of records, by the batch."""
+"""Measurements: what meters receive about records, in batches."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sdk.observers import Observers
 from sdk.records import ConsumerRecord
 
 TOGETHER_SECONDS = 0.005
-"""Records that were handled within so long may be noted as if at the same time."""
+"""Records that were handled within this time are measured as if at the same time."""
 
-_TELL_SECONDS = 0.02
+_REPORT_SECONDS = 0.02
 
 
 class Measurements:
-    """Gathers what was received and handled, and tells meters now and then; thread-safe.
+    """Collects what was received and handled, and reports it to meters; thread-safe.
 
     Args:
         group: Consumer group.
-        observers: The meters among them are told.
-        clock: Tells how old records are.
+        observers: The meters among them are notified.
+        clock: Measures the age of records.
     """
 
     def __init__(self, group: str, observers: Observers, clock: Clock) -> None:
@@ -33,11 +33,11 @@ class Measurements:
         self._clock = clock
         self._handled: deque[tuple[Task, Sequence[ConsumerRecord], Sequence[float], float]]
         self._handled = deque()
-        self._interval = _TELL_SECONDS
+        self._interval = _REPORT_SECONDS
         self._next = 0.0
 
     def received(self, runs: Iterable[tuple[str, int]]) -> None:
-        """Tell of records that came from the broker: topics, and how many at a time."""
+        """Report records that came from the broker, as pairs of topic and count."""
         counts: dict[str, int] = {}
         for topic, count in runs:
             counts[topic] = counts.get(topic, 0) + count
@@ -51,20 +51,20 @@ class Measurements:
         seconds: Sequence[float],
         ago: float = 0.0,
     ) -> None:
-        """Note records of one topic whose handler returned.
+        """Add records of one topic whose handler returned.
 
         Args:
             task: How they were handled.
             records: One or more.
-            seconds: That each was in the handler.
-            ago: Since when the last of them is handled, seconds.
+            seconds: How long the handler took for each.
+            ago: Seconds since the last of them was handled.
         """
         self._handled.append((task, records, seconds, self._clock.time() - ago))
         if time.perf_counter() >= self._next:
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
-        """Tell of what was handled; called now and then, since there may be nothing more."""
+    def report(self) -> None:
+        """Report what was handled; also called between polls, since no more may follow."""
         self._next = time.perf_counter() + self._interval
         gathered: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         while self._handled:
@@ -72,35 +72,35 @@ class Measurements:
                 task, records, seconds, at = self._handled.popleft()
             except IndexError:  # another thread was faster
                 break
-            taken, ages = gathered.setdefault((records[0].topic, task.event), ([], []))
-            taken += seconds
+            durations, ages = gathered.setdefault((records[0].topic, task.event), ([], []))
+            durations += seconds
             ages += [at - stamp / 1000 for each in records if (stamp := each.timestamp) is not None]
-        for (topic, event), (taken, ages) in gathered.items():
-            self._observers.notify(RecordsHandled(self._group, topic, event, taken, ages))
+        for (topic, event), (durations, ages) in gathered.items():
+            self._observers.notify(RecordsHandled(self._group, topic, event, durations, ages))
 
     def close(self) -> None:
-        """Tell of everything, and from now on, of a handler that is overdue, at once."""
+        """Report everything; a handler that returns later is reported at once."""
         self._interval = 0.0
-        self.tell()
+        self.report()
 
 
-class Stretch:
-    """Records of a run that follow each other, are handled in one way, and take little time.
+class MeasuredRun:
+    """Consecutive records of one task that are handled within `TOGETHER_SECONDS`.
 
-    The loop over the run looks at ``late`` and ``task``, and appends to ``seconds``, itself: a call
-    for each record would cost more than all else that meters cost.
+    The loop over the run reads ``deadline`` and ``task``, and appends to ``seconds``, itself: a
+    call for each record would cost more than the rest of the metrics.
 
     Args:
-        measurements: Told of it.
+        measurements: Receives them.
         run: Records of one topic.
 
     Attributes:
-        task: How its records are handled.
-        seconds: That each of them was in its handler.
-        late: When it ends at the latest, by `time.perf_counter`; 0 ends it at once.
+        task: How the records are handled.
+        seconds: How long the handler took for each.
+        deadline: Latest end, by `time.perf_counter`; 0 ends it at once.
     """
 
-    __slots__ = ("_first", "_measurements", "_run", "late", "seconds", "task")
+    __slots__ = ("_first", "_measurements", "_run", "deadline", "seconds", "task")
 
     def __init__(self, measurements: Measurements, run: Sequence[ConsumerRecord]) -> None:
         self._measurements = measurements
@@ -108,26 +108,26 @@ class Stretch:
         self._first = 0
         self.task: Task | None = None
         self.seconds: list[float] = []
-        self.late = 0.0
+        self.deadline = 0.0
 
-    def begin(self, task: Task, position: int, seconds: float) -> None:
-        """Begin anew with a record whose handler has just returned.
+    def start(self, task: Task, position: int, seconds: float) -> None:
+        """Start again with a record whose handler has just returned.
 
         Args:
             task: How it was handled.
-            position: In the run.
-            seconds: That it was in its handler.
+            position: Its position in the run.
+            seconds: How long its handler took.
         """
         self.end(ago=seconds)
         self.task, self._first, self.seconds = task, position, [seconds]
         if seconds < TOGETHER_SECONDS:
-            self.late = time.perf_counter() + TOGETHER_SECONDS
+            self.deadline = time.perf_counter() + TOGETHER_SECONDS
         else:
-            self.late = 0.0
+            self.deadline = 0.0
             self.end()
 
     def end(self, ago: float = 0.0) -> None:
-        """Tell of the stretch, whose last record was handled so many seconds ago."""
+        """Report the records, the last of which was handled ``ago`` seconds ago."""
         if self.task is not None and self.seconds:
             records = self._run[self._first : self._first + len(self.seconds)]
             self._measurements.handled(self.task, records, self.seconds, ago)

@@ -129,8 +129,8 @@ class Commits(Protocol):
     def room(self) -> int:
         """Return how many more records may be taken now."""
 
-    def taken(self, count: int) -> None:
-        """Take note that records are about to be handed over."""
+    def add(self, count: int) -> None:
+        """Count records that are about to be handled."""
 
     def tick(self) -> None:
         """Commit if it is time to.
@@ -143,7 +143,7 @@ class Commits(Protocol):
         """Commit partitions for the last time: they are revoked, or read from another position.
 
         Args:
-            places: Which ones; nothing more of them is handed out.
+            places: The partitions; none of their records is handled any more.
             timeout: Seconds.
         """
 
@@ -154,7 +154,7 @@ class Commits(Protocol):
         """Forget partitions that are no longer ours, or are read from elsewhere."""
 
     def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
-        """Take the answer to a commit that was sent in the background."""
+        """Process the answer to a commit that was sent in the background."""
 
     def close(self) -> None:
         """Release resources, after the last `flush`."""
@@ -203,8 +203,8 @@ class Committer:
         """Return how many more records may be taken now."""
         return sys.maxsize
 
-    def taken(self, count: int) -> None:
-        """Do nothing: records are about to be handled."""
+    def add(self, count: int) -> None:
+        """Do nothing."""
 
     def tick(self) -> None:
         """Commit in the background if it is time to, earlier if the consumer is idle.
@@ -270,7 +270,7 @@ class Committer:
             self._sent.pop(place, None)
 
     def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
-        """Take the answer to a commit that was sent in the background."""
+        """Process the answer to a commit that was sent in the background."""
         self._unanswered = max(0, self._unanswered - len(offsets))
         if error is None:
             self._succeeded(offsets, self._last)

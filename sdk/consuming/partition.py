@@ -74,10 +74,10 @@ class Partition:
         for known in [each for each in self.failed if offset is not None and each < offset]:
             del self.failed[known]
 
-    def owes(self, record: ConsumerRecord) -> bool:
+    def has_pending(self, record: ConsumerRecord) -> bool:
         """Whether an outcome was decided and could not be applied yet."""
         known = self.failed.get(record.offset)
-        return known is not None and known.owed is not None
+        return known is not None and known.pending is not None
 
     def __str__(self) -> str:
         return f"{self.topic} [{self.number}]"
@@ -89,16 +89,16 @@ class Failed:
     Attributes:
         attempts: How many attempts in place have failed.
         due: When the next one may be made, by the clock's monotonic time.
-        owed: What was decided and could not be done yet, such as a forward that failed.
+        pending: What was decided and could not be done yet, such as a forward that failed.
         forwards: How many forwards have failed.
     """
 
-    __slots__ = ("attempts", "due", "forwards", "owed")
+    __slots__ = ("attempts", "due", "forwards", "pending")
 
     def __init__(self) -> None:
         self.attempts = 0
         self.due = 0.0
-        self.owed: Outcome | None = None
+        self.pending: Outcome | None = None
         self.forwards = 0
 
 

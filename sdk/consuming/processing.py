@@ -17,7 +17,7 @@ from attrs import frozen
 
 from sdk.consuming.dispatch import Opened, Task
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.measurements import Measurements, Stretch
+from sdk.consuming.measurements import MeasuredRun, Measurements
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
 from sdk.consuming.transactions import Sent
@@ -52,8 +52,8 @@ class Processor:
         partition, run = lane.partition, lane.run
         done, failed = partition.watermark.done, partition.failed
         transactions = self.settlement.transactions
-        plain = not self.settlement.concerned
-        stretch = None if self.measurements is None else Stretch(self.measurements, run)
+        plain = self.settlement.plain
+        measured = None if self.measurements is None else MeasuredRun(self.measurements, run)
         clock = time.perf_counter
         sent: Sequence[Sent] = ()
         position, due, started = 0, None, 0.0
@@ -67,8 +67,8 @@ class Processor:
                 if plain and task is not None and not failed:
                     handled.set((record, task.event, 0))
                     if transactions is not None:
-                        sent = transactions.calling()
-                    if stretch is not None:
+                        sent = transactions.begin_call()
+                    if measured is not None:
                         started = clock()
                     try:
                         result = task.call(value)
@@ -76,29 +76,29 @@ class Processor:
                             await result
                     except Exception as error:  # noqa: BLE001 - the failure policy decides about it
                         due = await self.settlement.settle(partition, record, task, error, sent)
-                        if stretch is not None:
-                            stretch.late = 0.0
+                        if measured is not None:
+                            measured.deadline = 0.0
                     else:
                         if transactions is not None:
-                            transactions.called(partition, (record,), sent)
+                            transactions.end_call(partition, (record,), sent)
                         done(record.offset)
-                        if stretch is not None:
+                        if measured is not None:
                             ended = clock()
-                            if ended < stretch.late and task is stretch.task:
-                                stretch.seconds.append(ended - started)
+                            if ended < measured.deadline and task is measured.task:
+                                measured.seconds.append(ended - started)
                             else:
-                                stretch.begin(task, position, ended - started)
+                                measured.start(task, position, ended - started)
                 else:
                     due = await self._handle(partition, record, task, value)
-                    if stretch is not None:
-                        stretch.late = 0.0
+                    if measured is not None:
+                        measured.deadline = 0.0
                 if due is not None:
                     break
                 position += 1
         finally:
             self._leave()
-            if stretch is not None:
-                stretch.end()
+            if measured is not None:
+                measured.end()
             self.lanes.give_back(lane, run[position:], due=due)
 
     def _leave(self) -> None:
@@ -144,7 +144,7 @@ class Processor:
 
     def _may_join(self, partition: Partition, record: ConsumerRecord) -> bool:
         """Whether a record may become part of a batch."""
-        if partition.owes(record):
+        if partition.has_pending(record):
             return False
         return self.settlement.order is None or self.settlement.order.behind(record) is None
 
@@ -165,7 +165,7 @@ class Processor:
         self, partition: Partition, record: ConsumerRecord, task: Task | None, value: Any
     ) -> float | None:
         """Handle one record; return when it is due again, if it is not done."""
-        if task is None or partition.owes(record):
+        if task is None or partition.has_pending(record):
             return await self.settlement.settle(partition, record, task, value)
         held = self.settlement.order.behind(record) if self.settlement.order is not None else None
         if held is not None:
@@ -174,7 +174,7 @@ class Processor:
         if due is not None:
             return due
         started = time.perf_counter()
-        sent = self.settlement.calling()
+        sent = self.settlement.begin_call()
         try:
             await self._call(partition, (record,), task, sent, value)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it
@@ -215,7 +215,7 @@ class Processor:
             if result is not None and inspect.isawaitable(result):
                 await result
         if self.settlement.transactions is not None:
-            self.settlement.transactions.called(partition, records, sent)
+            self.settlement.transactions.end_call(partition, records, sent)
 
     async def _handle_batch(
         self, lane: Lane, task: Task | None, gathered: list[tuple[ConsumerRecord, Any]]
@@ -231,7 +231,7 @@ class Processor:
         arguments = map(list, zip(*values, strict=True)) if task.context else (values,)
         started = time.perf_counter()
         errors: dict[int, BaseException] = {}
-        sent = self.settlement.calling()
+        sent = self.settlement.begin_call()
         try:
             await self._call(partition, [record for record, _ in gathered], task, sent, *arguments)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about it

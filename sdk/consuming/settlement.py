@@ -61,18 +61,18 @@ class Settlement:
     """Decides about records, and applies the decisions.
 
     Attributes:
-        lanes: Told when waiting records may be handled again.
+        lanes: The lanes to recheck when waiting records may be handled again.
         policy: Decides about failures.
-        circuits: What the consumer waits for.
-        forwarder: Sends records on; None where no outcome asks for it.
-        deliver: Calls what sends a record, and waits for its delivery.
+        circuits: The dependencies that are down.
+        forwarder: Forwards failed records; None if no outcome needs it.
+        deliver: Calls the function that sends a record, and waits for its delivery.
         stop: Called with the error that stops the consumer.
         group: Consumer group.
         clock: Tells when a record is due again.
-        observers: Who learns what becomes of records.
-        around: What is entered around each call of a handler; None costs nothing.
-        transactions: What handlers publish in; None where offsets are committed by themselves.
-        order: Keeps the order of keys across retry topics; None where it is not kept.
+        observers: Notified of what becomes of records.
+        around: Context managers around each call of a handler; None costs nothing.
+        transactions: Those in which handlers publish; None if offsets are committed alone.
+        order: Keeps the order of keys across retry topics; None if it is not kept.
     """
 
     lanes: Lanes
@@ -89,14 +89,18 @@ class Settlement:
     order: KeyOrder | None = None
 
     @property
-    def concerned(self) -> bool:
-        """Whether a record needs more than a call of its handler."""
-        watched = self.around is not None or self.order is not None
-        return watched or bool(self.observers.each or self.circuits)
+    def plain(self) -> bool:
+        """Whether a record needs nothing but the call of its handler."""
+        return (
+            self.around is None
+            and self.order is None
+            and not self.observers.each
+            and not self.circuits
+        )
 
-    def calling(self) -> Sequence[Sent]:
-        """Return the list of what this thread or task publishes in a transaction from now on."""
-        return () if self.transactions is None else self.transactions.calling()
+    def begin_call(self) -> Sequence[Sent]:
+        """Return a list of what the next call of a handler publishes in a transaction."""
+        return () if self.transactions is None else self.transactions.begin_call()
 
     def finish(
         self, partition: Partition, record: ConsumerRecord, task: Task, started: float
@@ -137,27 +141,29 @@ class Settlement:
         Args:
             partition: Of the record.
             record: The record.
-            task: How it was to be handled; None where it could not be opened, or nobody handles it.
-            result: What was raised, or what is decided already.
-            sent: What its handler had published in a transaction before it raised.
+            task: How it was to be handled; None if it could not be opened or has no handler.
+            result: The exception, or the outcome that is decided already.
+            sent: The records that its handler had published in a transaction before it raised.
 
         Returns:
             When it is due again, by the clock's monotonic time; None if it is done.
         """
-        if self.transactions is not None and self._is_moot(self.transactions, partition, result):
+        if self.transactions is not None and self._is_read_again(
+            self.transactions, partition, result
+        ):
             return math.inf
         known = partition.failed.setdefault(record.offset, Failed())
         attempt = attempt_at(partition, record)
         outcome: Outcome
-        if known.owed is not None:
-            outcome = known.owed
+        if known.pending is not None:
+            outcome = known.pending
         elif isinstance(result, BaseException):
             outcome = self._decide(record, task, result, attempt)
         else:
             outcome = result
         if self.transactions is not None and sent:
             self._postpone(known, record, outcome, attempt)
-            self.transactions.doom(result)
+            self.transactions.request_abort(result)
             return math.inf
         match outcome:
             case Pause():
@@ -179,24 +185,24 @@ class Settlement:
         self._done(partition, record)
         return None
 
-    def blame(self, partition: Partition, record: ConsumerRecord, error: SdkError) -> None:
-        """Decide about a record because of which a transaction is aborted.
+    def record_failure(self, partition: Partition, record: ConsumerRecord, error: SdkError) -> None:
+        """Decide about a record whose failure aborts a transaction.
 
         Args:
             partition: Of the record.
             record: The record; it is read again.
-            error: Why, such as that of a record which its handler has published.
+            error: The failure, such as that of a record that its handler published.
         """
         known = partition.failed.setdefault(record.offset, Failed())
-        if known.owed is None:
+        if known.pending is None:
             attempt = attempt_at(partition, record)
             self._postpone(known, record, self._decide(record, None, error, attempt), attempt)
 
-    def _is_moot(self, transactions: ExactlyOnce, partition: Partition, result: Any) -> bool:
-        """Whether no decision is needed, because the record is read again in any case."""
+    def _is_read_again(self, transactions: ExactlyOnce, partition: Partition, result: Any) -> bool:
+        """Whether no decision is needed, because the record will be read again in any case."""
         error = raised(result)
-        if isinstance(error, TransactionAbortedError):  # as raised by what the handler publishes by
-            transactions.doom(error)
+        if isinstance(error, TransactionAbortedError):  # raised where the handler published
+            transactions.request_abort(error)
         return partition.dropped or isinstance(error, TransactionAbortedError)
 
     def _postpone(
@@ -211,7 +217,7 @@ class Settlement:
             case Stop():
                 self.stop(outcome.error)
             case _:
-                known.owed = outcome
+                known.pending = outcome
 
     def _again(self, known: Failed, record: ConsumerRecord, outcome: Retry, attempt: int) -> float:
         """Count an attempt in place; return when the next one is due."""
@@ -245,7 +251,7 @@ class Settlement:
     ) -> float | None:
         """Forward a record and wait for the acknowledgement; on failure, return when to repeat."""
         assert self.forwarder is not None
-        sent = self.calling()
+        sent = self.begin_call()
         try:
             if isinstance(outcome, Retry):
                 delivery = await self.deliver(partial(self.forwarder.retry, record, outcome))
@@ -255,12 +261,14 @@ class Settlement:
             self.stop(error)
             return math.inf
         except SdkError as error:
-            known.owed = _lighter(outcome) if isinstance(error, MessageTooLargeError) else outcome
+            known.pending = (
+                _without_error(outcome) if isinstance(error, MessageTooLargeError) else outcome
+            )
             known.forwards += 1
             delay = doubled(_SHORTEST_FORWARD_SECONDS, known.forwards, _LONGEST_FORWARD_SECONDS)
             known.due = self.clock.monotonic() + delay
             if self.transactions is not None and sent:
-                self.transactions.doom(error)
+                self.transactions.request_abort(error)
             logger.warning(
                 "a record of %s [%d] at offset %d could not be forwarded; retry in %.1f s: %s",
                 record.topic,
@@ -301,7 +309,7 @@ class Settlement:
             self.observers.notify(RecordSkipped(record, event, self.group, outcome.reason))
 
 
-def _lighter(outcome: Retry | DeadLetter) -> DeadLetter:
+def _without_error(outcome: Retry | DeadLetter) -> DeadLetter:
     """Return the outcome for a record that is too large to be forwarded with its exception."""
     reason = outcome.reason if isinstance(outcome, DeadLetter) else "too large for a retry topic"
     return DeadLetter(reason)

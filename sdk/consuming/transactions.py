@@ -45,8 +45,8 @@ class HandlerTransactions(Protocol):
     def leave(self) -> None:
         """Make it publish outside transactions again."""
 
-    def calling(self) -> Sequence[Sent]:
-        """Return a list of what this thread or task publishes until the next call."""
+    def begin_call(self) -> Sequence[Sent]:
+        """Return a list that receives what this thread or task publishes until the next call."""
 
     def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
         """Commit, with the next offsets to be read; whatever is raised, the transaction has ended.

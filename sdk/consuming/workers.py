@@ -20,8 +20,8 @@ from sdk.consuming.processing import drive
 Open = Callable[[Lane], Iterable[Opened]]
 Work = Callable[[Lane, Iterable[Opened]], Coroutine[Any, Any, None]]
 
-_BREATH_SECONDS = 0.005
-"""After so long, a task lets the others of its event loop run."""
+_YIELD_SECONDS = 0.005
+"""After this time, a task yields to the others of its event loop."""
 
 
 class ThreadWorkers:
@@ -122,7 +122,7 @@ class LoopWorkers:
         while self._opened:
             lane, opened = self._opened.popleft()
             await self._work(lane, opened)
-            if time.monotonic() - began > _BREATH_SECONDS:
+            if time.monotonic() - began > _YIELD_SECONDS:
                 await asyncio.sleep(0)
                 began = time.monotonic()
 

@@ -50,8 +50,8 @@ class JoinedTransactions:
         JOINED.set(None)
         _SENT.set(None)
 
-    def calling(self) -> Sequence[Delivery]:
-        """Return a list of what this thread or task publishes until the next call."""
+    def begin_call(self) -> Sequence[Delivery]:
+        """Return a list that receives what this thread or task publishes until the next call."""
         sent: list[Delivery] = []
         _SENT.set(sent)
         return sent
