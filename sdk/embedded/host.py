@@ -8,10 +8,11 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from attrs import asdict, frozen
+
 from sdk.closing import Closing
 from sdk.embedded.broker import EmbeddedBroker
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.bodies import Body
 from sdk.embedded.registry.routing import Request, Route
 from sdk.embedded.registry.server import RegistryServer
 from sdk.embedded.registry.service import RegistryService
@@ -111,12 +112,12 @@ class HostAdmin:
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
         """Return those of ``topics`` that exist."""
-        found = [_definition(each) for each in self._ask(None)["topics"]]
+        found = [TopicDefinition(**each) for each in self._ask(None)["topics"]]
         return {topic.name: topic for topic in found if topic.name in topics}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
         """Create topics; one that exists already is left as it is."""
-        self._ask({"topics": [_topic_json(topic) for topic in topics]})
+        self._ask(asdict(_Topics(tuple(topics))))
 
     def close(self) -> None:
         """Do nothing: every request opens its own connection."""
@@ -124,7 +125,7 @@ class HostAdmin:
     def _ask(self, question: Mapping[str, Any] | None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the URL is the registry's own
             self._url,
-            data=None if question is None else json.dumps(question).encode(),
+            data=None if question is None else json.dumps(question, default=dict).encode(),
             headers={"Content-Type": "application/json"},
         )
         try:
@@ -153,42 +154,19 @@ def _refusal(error: urllib.error.HTTPError, url: str) -> BrokerError:
     return BrokerError(f"the embedded broker refuses: {message}")
 
 
+@frozen
+class _Topics:
+    topics: tuple[TopicDefinition, ...] = ()
+
+
 def _topic_routes(broker: EmbeddedBroker) -> list[Route]:
     def list_topics(_: Request) -> Any:
-        return {"topics": [_topic_json(topic) for _, topic in sorted(broker.topics().items())]}
+        return asdict(_Topics(tuple(topic for _, topic in sorted(broker.topics().items()))))
 
     def create_topics(request: Request) -> Any:
-        topics = [_read_topic(body) for body in request.body().objects("topics") or ()]
         try:
-            return {"created": broker.create_topics(topics)}
+            return {"created": broker.create_topics(request.body(_Topics).topics)}
         except ConfigurationError as error:
             raise answers.RestError(422, str(error)) from None
 
     return [Route("GET", TOPICS_PATH, list_topics), Route("POST", TOPICS_PATH, create_topics)]
-
-
-def _read_topic(body: Body) -> TopicDefinition:
-    return TopicDefinition(
-        name=body.text("name") or "",
-        partitions=body.integer("partitions"),
-        replication=body.integer("replication"),
-        config=body.mapping("config") or {},
-    )
-
-
-def _definition(values: Mapping[str, Any]) -> TopicDefinition:
-    return TopicDefinition(
-        name=values["name"],
-        partitions=values["partitions"],
-        replication=values["replication"],
-        config=values["config"],
-    )
-
-
-def _topic_json(topic: TopicDefinition) -> dict[str, Any]:
-    return {
-        "name": topic.name,
-        "partitions": topic.partitions,
-        "replication": topic.replication,
-        "config": dict(topic.config),
-    }

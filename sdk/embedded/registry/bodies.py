@@ -1,90 +1,51 @@
-"""Request bodies, read as leniently as the registry's JSON mapper reads them."""
+"""JSON ↔ classes of attrs, as leniently as the registry's JSON mapper reads it."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping
+from functools import cache
+from types import NoneType
+from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+from attrs import Attribute, AttrsInstance, fields, has
 
 from sdk.embedded.registry import answers
 
+A = TypeVar("A", bound=AttrsInstance)
 T = TypeVar("T")
-_INTEGER = re.compile(r"[+-]?\d+")
-_INT_RANGE = range(-(2**31), 2**31)
+_INTEGER: Final = re.compile(r"[+-]?\d+")
+_INT_RANGE: Final = range(-(2**31), 2**31)
 
 
-class Body:
-    """A JSON object; every getter returns None for what is absent or null.
+def read_body(content: bytes, cls: type[A]) -> A:
+    """Read the JSON object of a body; fields that are absent or null have their defaults.
 
     Numbers and booleans are accepted as strings and strings as numbers, as in Jackson; any other
-    wrong type is a `RestError` 400.
+    wrong type is a `RestError` 400. A class may have a method ``validate`` that refuses more.
     """
+    value = _load(content)
+    if value is None:
+        raise answers.missing_body()
+    if not isinstance(value, dict):
+        raise answers.bad_request(f"Cannot deserialize the request from {_kind(value)} value")
+    return _object(value, cls)
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
 
-    @classmethod
-    def read(cls, content: bytes) -> Body:
-        """Read the object in ``content``."""
-        value = _load(content)
-        if value is None:
-            raise answers.missing_body()
-        if not isinstance(value, dict):
-            raise answers.bad_request(f"Cannot deserialize the request from {_kind(value)} value")
-        return cls(value)
+def as_json(value: Any) -> Any:
+    """Return a value as in responses: fields that are null or empty are left out; false stays."""
+    if has(type(value)):
+        found = {key_of(each): as_json(getattr(value, each.name)) for each in fields(type(value))}
+        return {key: each for key, each in found.items() if each not in (None, "", [], {})}
+    return [as_json(each) for each in value] if isinstance(value, tuple) else value
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
 
-    def text(self, key: str) -> str | None:
-        """Return a string."""
-        return self._convert(key, _text)
-
-    def integer(self, key: str) -> int | None:
-        """Return an int of 32 bits."""
-        return self._convert(key, _integer)
-
-    def boolean(self, key: str) -> bool | None:
-        """Return a bool."""
-        return self._convert(key, _boolean)
-
-    def object(self, key: str) -> Body | None:
-        """Return the object at ``key``."""
-        return self._convert(key, _object)
-
-    def objects(self, key: str) -> list[Body] | None:
-        """Return the array of objects at ``key``."""
-        return self._convert(key, lambda value: [_object(item) for item in _list(value)])
-
-    def texts(self, key: str) -> list[str] | None:
-        """Return the array of strings at ``key``."""
-        return self._convert(key, lambda value: [_text(item) for item in _list(value)])
-
-    def mapping(self, key: str) -> dict[str, str] | None:
-        """Return the object of strings at ``key``."""
-        return self._convert(
-            key, lambda value: {name: _text(item) for name, item in _object(value)._values.items()}
-        )
-
-    def listing(self, key: str) -> dict[str, list[str]] | None:
-        """Return the object of string arrays at ``key``."""
-        return self._convert(
-            key,
-            lambda value: {
-                name: [_text(item) for item in _list(items)]
-                for name, items in _object(value)._values.items()
-            },
-        )
-
-    def _convert(self, key: str, convert: Callable[[Any], T]) -> T | None:
-        value = self._values.get(key)
-        if value is None:
-            return None
-        try:
-            return convert(value)
-        except TypeError as error:
-            raise answers.bad_request(f'Cannot deserialize "{key}": {error}') from None
+def key_of(attribute: Attribute[Any]) -> str:
+    """Return the JSON key of a field: its ``key`` in the metadata, else its name in camel case."""
+    first, *others = attribute.name.split("_")
+    key: str = attribute.metadata.get("key", first + "".join(map(str.title, others)))
+    return key
 
 
 def _load(content: bytes) -> Any:
@@ -142,13 +103,43 @@ def _boolean(value: Any) -> bool:
     raise TypeError(f"not a Boolean but {_kind(value)} value")
 
 
-def _list(value: Any) -> list[Any]:
-    if isinstance(value, list):
+def _checked(value: Any, kind: type[T], name: str) -> T:
+    if isinstance(value, kind):
         return value
-    raise TypeError(f"not an Array but {_kind(value)} value")
+    raise TypeError(f"not an {name} but {_kind(value)} value")
 
 
-def _object(value: Any) -> Body:
-    if isinstance(value, dict):
-        return Body(value)
-    raise TypeError(f"not an Object but {_kind(value)} value")
+_SCALARS: Final = {str: _text, int: _integer, bool: _boolean}
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """Return a JSON value as a declared type."""
+    if kind in _SCALARS:
+        return _SCALARS[kind](value)
+    if has(kind):
+        return _object(_checked(value, dict, "Object"), kind)
+    inner = [part for part in get_args(kind) if part not in (NoneType, ...)]
+    if get_origin(kind) is tuple:
+        return tuple(_converted(item, inner[0]) for item in _checked(value, list, "Array"))
+    if get_origin(kind) is Mapping:
+        items = _checked(value, dict, "Object").items()
+        return {name: _converted(item, inner[1]) for name, item in items}
+    return _converted(value, inner[0])
+
+
+def _object(values: dict[str, Any], cls: type[A]) -> A:
+    given = {}
+    for each in fields(cls):
+        key = key_of(each)
+        value = values.get(key) if key else values
+        try:
+            if value is not None:
+                given[each.name] = _converted(value, _hints(cls)[each.name])
+        except TypeError as error:
+            raise answers.bad_request(f'Cannot deserialize "{key}": {error}') from None
+    made = cls(**given)
+    getattr(made, "validate", lambda: None)()
+    return made
+
+
+_hints = cache(get_type_hints)

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Final
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.bodies import Body
 
-CONFLUENT_VERSION = "confluent:version"
+CONFLUENT_VERSION: Final = "confluent:version"
 """Metadata property in which the registry keeps the version number."""
 
-_MIGRATION_MODES = ("UPGRADE", "DOWNGRADE", "UPDOWN")
-_DOMAIN_MODES = ("WRITE", "READ", "WRITEREAD")
+_MIGRATION_MODES: Final = ("UPGRADE", "DOWNGRADE", "UPDOWN")
+_DOMAIN_MODES: Final = ("WRITE", "READ", "WRITEREAD")
+
+
+def _by_key(values: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(values.items()))
+
+
+def _as_set(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _tags(tags: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: _as_set(values) for name, values in sorted(tags.items())}
+
+
+def _kind(kind: str) -> str:
+    return kind or "TRANSFORM"
+
+
+def _mode(mode: str) -> str:
+    return mode or "WRITEREAD"
 
 
 @frozen
 class Reference:
     """Another registered schema whose types a schema uses."""
 
-    name: str | None
-    subject: str | None
-    version: int | None
-
-    @classmethod
-    def read(cls, body: Body) -> Reference:
-        """Read one entry of ``references``."""
-        return cls(body.text("name"), body.text("subject"), body.integer("version"))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the reference as in responses."""
-        return _filled(asdict(self))
+    name: str | None = None
+    subject: str | None = None
+    version: int | None = None
 
     def __str__(self) -> str:
         return f"{{name='{self.name}', subject='{self.subject}', version={self.version}}}"
@@ -48,35 +58,9 @@ class Reference:
 class Metadata:
     """Tags, properties and the names of sensitive properties, all in sorted order."""
 
-    tags: Mapping[str, tuple[str, ...]] = field(factory=dict)
-    properties: Mapping[str, str] = field(factory=dict)
-    sensitive: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, body: Body | None) -> Metadata | None:
-        """Read the object ``metadata``."""
-        if body is None:
-            return None
-        tags = body.listing("tags") or {}
-        return cls(
-            {name: tuple(sorted(set(values))) for name, values in sorted(tags.items())},
-            dict(sorted((body.mapping("properties") or {}).items())),
-            tuple(sorted(set(body.texts("sensitive") or ()))),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the metadata as in responses."""
-        return _filled(asdict(self))
-
-    def with_property(self, name: str, value: str) -> Metadata:
-        """Return a copy with one more property."""
-        properties = dict(sorted({**self.properties, name: value}.items()))
-        return Metadata(self.tags, properties, self.sensitive)
-
-    def without_property(self, name: str) -> Metadata:
-        """Return a copy that lacks a property."""
-        properties = {key: value for key, value in self.properties.items() if key != name}
-        return Metadata(self.tags, properties, self.sensitive)
+    tags: Mapping[str, tuple[str, ...]] = field(factory=dict, converter=_tags)
+    properties: Mapping[str, str] = field(factory=dict, converter=_by_key)
+    sensitive: tuple[str, ...] = field(default=(), converter=_as_set)
 
     def digested(self) -> Iterator[bytes]:
         """Yield what enters the schema's GUID."""
@@ -94,36 +78,19 @@ class Metadata:
 class Rule:
     """One rule of a rule set; the registry keeps rules and leaves running them to clients."""
 
-    name: str | None
-    doc: str | None
-    kind: str
-    mode: str
-    type: str | None
-    tags: tuple[str, ...]
-    params: Mapping[str, str]
-    expr: str | None
-    onSuccess: str | None  # noqa: N815 - the name in JSON
-    onFailure: str | None  # noqa: N815
-    disabled: bool
+    name: str | None = None
+    doc: str | None = None
+    kind: str = field(default="", converter=_kind)
+    mode: str = field(default="", converter=_mode)
+    type: str | None = None
+    tags: tuple[str, ...] = field(default=(), converter=_as_set)
+    params: Mapping[str, str] = field(factory=dict, converter=_by_key)
+    expr: str | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
+    disabled: bool = False
 
-    @classmethod
-    def read(cls, body: Body) -> Rule:
-        """Read one rule."""
-        return cls(
-            name=body.text("name"),
-            doc=body.text("doc"),
-            kind=body.text("kind") or "TRANSFORM",
-            mode=body.text("mode") or "WRITEREAD",
-            type=body.text("type"),
-            tags=tuple(sorted(set(body.texts("tags") or ()))),
-            params=dict(sorted((body.mapping("params") or {}).items())),
-            expr=body.text("expr"),
-            onSuccess=body.text("onSuccess"),
-            onFailure=body.text("onFailure"),
-            disabled=body.boolean("disabled") or False,
-        )
-
-    def validate(self, modes: tuple[str, ...], what: str) -> None:
+    def check(self, modes: tuple[str, ...], what: str) -> None:
         """Refuse a rule without proper name or type, or of another kind's mode."""
         name = self.name
         if name is None:
@@ -147,7 +114,7 @@ class Rule:
         for name, value in self.params.items():
             yield name.encode()
             yield value.encode()
-        for text in (self.expr, self.onSuccess, self.onFailure):
+        for text in (self.expr, self.on_success, self.on_failure):
             if text is not None:
                 yield text.encode()
         if self.disabled:
@@ -161,18 +128,6 @@ class RuleSet:
     migration_rules: tuple[Rule, ...] = ()
     domain_rules: tuple[Rule, ...] = ()
 
-    @classmethod
-    def read(cls, body: Body | None) -> RuleSet | None:
-        """Read the object ``ruleSet`` and check its rules."""
-        if body is None:
-            return None
-        rules = cls(
-            tuple(Rule.read(rule) for rule in body.objects("migrationRules") or ()),
-            tuple(Rule.read(rule) for rule in body.objects("domainRules") or ()),
-        )
-        rules.validate()
-        return rules
-
     def validate(self) -> None:
         """Refuse a rule set with a broken rule or a name used twice."""
         seen: set[str | None] = set()
@@ -181,14 +136,9 @@ class RuleSet:
                 raise answers.invalid_rule_set(f"Found rule with duplicate name '{rule.name}'")
             seen.add(rule.name)
         for rule in self.migration_rules:
-            rule.validate(_MIGRATION_MODES, "Migration")
+            rule.check(_MIGRATION_MODES, "Migration")
         for rule in self.domain_rules:
-            rule.validate(_DOMAIN_MODES, "Domain")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the rules as in responses."""
-        kinds = {"migrationRules": self.migration_rules, "domainRules": self.domain_rules}
-        return _filled({k: [_filled(asdict(rule)) for rule in kinds[k]] for k in kinds})
+            rule.check(_DOMAIN_MODES, "Domain")
 
     def has_type(self, rule_type: str) -> bool:
         """Tell whether a rule of this type is among them."""
@@ -206,9 +156,9 @@ def merge_metadata(old: Metadata | None, new: Metadata | None) -> Metadata | Non
     if old is None or new is None:
         return new if old is None else old
     return Metadata(
-        dict(sorted({**old.tags, **new.tags}.items())),
-        dict(sorted({**old.properties, **new.properties}.items())),
-        tuple(sorted({*old.sensitive, *new.sensitive})),
+        {**old.tags, **new.tags},
+        {**old.properties, **new.properties},
+        (*old.sensitive, *new.sensitive),
     )
 
 
@@ -226,8 +176,3 @@ def _merge_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[Rule, ...]:
     new = tuple(new)
     names = {rule.name for rule in new}
     return (*(rule for rule in old if rule.name not in names), *new)
-
-
-def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is null or empty, as the registry does; false stays."""
-    return {name: value for name, value in values.items() if value not in (None, "", (), [], {})}

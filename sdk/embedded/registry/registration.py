@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from sdk.embedded.registry import answers, compatibility
-from sdk.embedded.registry.bodies import Body
 from sdk.embedded.registry.documents import (
     CONFLUENT_VERSION,
     Metadata,
-    Reference,
-    RuleSet,
     merge_metadata,
     merge_rule_sets,
 )
 from sdk.embedded.registry.schemas import AvroText, Schemas
 from sdk.embedded.registry.scopes import Config, Scopes
-from sdk.embedded.registry.store import AVRO, SchemaDocument, SchemaVersion, Store
+from sdk.embedded.registry.store import SchemaDocument, SchemaVersion, Store
 from sdk.embedded.registry.subjects import QualifiedSubject, context_of
 
 _MAX_RECORD = 1_048_576
@@ -29,28 +26,17 @@ _RECORD_OVERHEAD = 200
 _RESERVED_FIELDS = "confluent:reserved"
 
 
+def _id(number: int) -> int:
+    return max(number, -1)
+
+
 @frozen
 class SchemaRequest:
     """A schema as a client sends it; version 0 and id -1 are left to the registry."""
 
-    document: SchemaDocument
+    document: SchemaDocument = field(factory=SchemaDocument, metadata={"key": ""})
     version: int = 0
-    id: int = -1
-
-    @classmethod
-    def read(cls, body: Body) -> SchemaRequest:
-        """Read a request body."""
-        references = body.objects("references") or []
-        schema_type = body.text("schemaType")
-        document = SchemaDocument(
-            text=body.text("schema"),
-            schema_type=AVRO if schema_type is None else schema_type,
-            references=tuple(Reference.read(reference) for reference in references),
-            metadata=Metadata.read(body.object("metadata")),
-            rule_set=RuleSet.read(body.object("ruleSet")),
-        )
-        version, schema_id = body.integer("version"), body.integer("id")
-        return cls(document, version or 0, -1 if schema_id is None else max(schema_id, -1))
+    id: int = field(default=-1, converter=_id)
 
 
 @frozen
@@ -210,10 +196,8 @@ class Registration:
                 references=latest.document.references,
             )
         document = self._with_metadata(document, config, latest)
-        metadata = document.metadata
-        if version != 0 or (metadata is not None and CONFLUENT_VERSION in metadata.properties):
-            noted = (metadata or Metadata()).with_property(CONFLUENT_VERSION, str(next_version))
-            document = evolve(document, metadata=noted)
+        if version != 0 or _property(document, CONFLUENT_VERSION) is not None:
+            document = _with_note(document, str(next_version))
         return document
 
     @staticmethod
@@ -251,14 +235,15 @@ class Registration:
         parsed: AvroText,
         previous: Sequence[SchemaVersion],
     ) -> list[str]:
-        level = config.level or "BACKWARD"
+        level = config.compatibility or "BACKWARD"
         found: list[str] = []
         if config.validate_fields:
             before = _reserved(previous[-1].document) if previous else []
             found += compatibility.reserved_field_problems(parsed, _reserved(document), before)
-        if config.group is not None:
-            group = _property(document, config.group)
-            previous = [row for row in previous if _property(row.document, config.group) == group]
+        key = config.compatibility_group
+        if key is not None:
+            group = _property(document, key)
+            previous = [row for row in previous if _property(row.document, key) == group]
         found += compatibility.problems(
             level, parsed, [(row.version, self._schemas.stored(row)) for row in previous]
         )
@@ -317,9 +302,13 @@ def _same_but_version_note(document: SchemaDocument, row: SchemaVersion) -> bool
     note, own = _property(row.document, CONFLUENT_VERSION), _property(document, CONFLUENT_VERSION)
     if (note is None) == (own is None) or (own is not None and own != str(row.version)):
         return False
-    return _without_note(document) == _without_note(row.document)
+    return _with_note(document, None) == _with_note(row.document, None)
 
 
-def _without_note(document: SchemaDocument) -> SchemaDocument:
-    metadata = (document.metadata or Metadata()).without_property(CONFLUENT_VERSION)
-    return evolve(document, metadata=metadata)
+def _with_note(document: SchemaDocument, version: str | None) -> SchemaDocument:
+    """Return a schema with the registry's note of a version, or without any."""
+    metadata = document.metadata or Metadata()
+    properties = {k: v for k, v in metadata.properties.items() if k != CONFLUENT_VERSION}
+    if version is not None:
+        properties[CONFLUENT_VERSION] = version
+    return evolve(document, metadata=evolve(metadata, properties=properties))

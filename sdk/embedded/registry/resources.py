@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sdk.embedded.registry import answers
+from sdk.embedded.registry.bodies import as_json
 from sdk.embedded.registry.deletion import Deletion
 from sdk.embedded.registry.registration import Registered, Registration, SchemaRequest
 from sdk.embedded.registry.routing import RawText, Request, route
@@ -57,7 +58,7 @@ class SubjectResources(Resources):
 
     @route("POST", "/subjects/{subject}")
     def _look_up(self, request: Request) -> Any:
-        schema = SchemaRequest.read(request.body())
+        schema = request.body(SchemaRequest)
         subject = self.subject(request)
         deleted = request.flag("deleted")
         row = self._registration.look_up(
@@ -98,7 +99,7 @@ class SubjectResources(Resources):
 
     @route("POST", "/subjects/{subject}/versions")
     def _register(self, request: Request) -> Any:
-        schema = SchemaRequest.read(request.body())
+        schema = request.body(SchemaRequest)
         subject = self.subject(request)
         if not is_valid(subject):
             raise answers.invalid_subject(subject)
@@ -232,15 +233,9 @@ class SchemaResources(Resources):
 
 def document_json(document: SchemaDocument) -> dict[str, Any]:
     """Return a schema as in responses; ``AVRO`` and empty values are omitted."""
-    found: dict[str, Any] = {"guid": document.guid, "schema": document.text}
-    if document.schema_type != AVRO:
-        found["schemaType"] = document.schema_type
-    if document.references:
-        found["references"] = [each.as_json() for each in document.references]
-    if document.metadata is not None and (metadata := document.metadata.as_json()):
-        found["metadata"] = metadata
-    if document.rule_set is not None and (rules := document.rule_set.as_json()):
-        found["ruleSet"] = rules
+    found = {"guid": document.guid, **as_json(document)}
+    if document.schema_type == AVRO:
+        del found["schemaType"]
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from attrs import evolve, field, frozen
 
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.bodies import A, read_body
 from sdk.embedded.registry.store import LATEST
 from sdk.embedded.registry.subjects import EVERY_CONTEXT, normalize_context
 
@@ -75,12 +75,12 @@ class Request:
         size = limit if 0 < limit <= most else most
         return list(items)[offset : offset + size]
 
-    def body(self) -> Body:
-        """Return the JSON object of the body."""
+    def body(self, cls: type[A]) -> A:
+        """Return the JSON object of the body as a class."""
         media_type = self.headers.get("content-type", _READABLE[-1]).partition(";")[0]
         if media_type.strip().lower() not in _READABLE:
             raise answers.unsupported_media_type()
-        return Body.read(self.content)
+        return read_body(self.content, cls)
 
     @property
     def knows_more(self) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from attrs import frozen
+
 from sdk.embedded.registry import answers
+from sdk.embedded.registry.bodies import as_json
 from sdk.embedded.registry.registration import SchemaRequest
 from sdk.embedded.registry.resources import Resources
 from sdk.embedded.registry.routing import NoContent, Request, route
@@ -22,6 +25,16 @@ VERSION: Final = "7.9.10"
 """The release of Confluent's registry whose answers these are."""
 
 _CONTEXT_LIMIT: Final = 2_000
+
+
+@frozen
+class _Level:
+    compatibility: str | None = None
+
+
+@frozen
+class _Mode:
+    mode: str | None = None
 
 
 class ScopeResources(Resources):
@@ -42,14 +55,12 @@ class ScopeResources(Resources):
     @route("PUT", "/config/{subject}")
     def _put_config(self, request: Request) -> Any:
         """The answer repeats the request."""
-        body = request.body()
-        config = Config.read(body)
+        config = request.body(Config)
         subject = _scope(request)
         if subject is not None and not is_valid(subject):
             raise answers.invalid_subject(subject)
         self._scopes.update_config(subject, config)
-        answer = config.as_json("compatibility")
-        return answer | ({"compatibility": body.text("compatibility")} if config.level else {})
+        return config.as_json("compatibility") | as_json(request.body(_Level))
 
     @route("DELETE", "/config")
     @route("DELETE", "/config/{subject}")
@@ -72,7 +83,7 @@ class ScopeResources(Resources):
     @route("PUT", "/mode/{subject}")
     def _put_mode(self, request: Request) -> Any:
         """The answer repeats the request."""
-        mode = request.body().text("mode")
+        mode = request.body(_Mode).mode
         subject = _scope(request)
         if subject is not None and not is_valid(subject):
             raise answers.invalid_subject(subject)
@@ -90,7 +101,7 @@ class ScopeResources(Resources):
 
     @route("POST", "/compatibility/subjects/{subject}/versions/{version}")
     def _compare_with_one(self, request: Request) -> Any:
-        schema = SchemaRequest.read(request.body())
+        schema = request.body(SchemaRequest)
         subject = self.subject(request)
         number = request.version()
         row = self._store.get(subject, number, deleted=False)
@@ -101,7 +112,7 @@ class ScopeResources(Resources):
     @route("POST", "/compatibility/subjects/{subject}/versions")
     def _compare_with_all(self, request: Request) -> Any:
         """What registering would compare."""
-        schema = SchemaRequest.read(request.body())
+        schema = request.body(SchemaRequest)
         subject = self.subject(request)
         rows = [row for row in self._store.versions(subject) if not row.deleted]
         return self._verdict(request, subject, schema, rows)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
 from sdk.avro.resolution.evolution import LEVELS
 from sdk.embedded.registry import answers
-from sdk.embedded.registry.bodies import Body
+from sdk.embedded.registry.bodies import as_json, key_of
 from sdk.embedded.registry.documents import Metadata, RuleSet
 from sdk.embedded.registry.store import Store
 from sdk.embedded.registry.subjects import QualifiedSubject
@@ -22,51 +22,25 @@ Subject = str | None
 """A subject, a context, or None for the whole registry."""
 
 
-def _level(body: Body, key: str) -> str | None:
-    level = body.text(key)
+def _known_level(level: str | None) -> str | None:
     if level is not None and level.upper() not in LEVELS:
         raise answers.invalid_level()
     return None if level is None else level.upper()
-
-
-def _metadata(body: Body, key: str) -> Metadata | None:
-    return Metadata.read(body.object(key))
-
-
-def _rules(body: Body, key: str) -> RuleSet | None:
-    return RuleSet.read(body.object(key))
-
-
-def _key(name: str, read: Callable[[Body, str], Any]) -> dict[str, Any]:
-    return {"key": name, "read": read}
 
 
 @frozen(kw_only=True)
 class Config:
     """What ``/config`` keeps; None means not set."""
 
-    alias: str | None = field(default=None, metadata=_key("alias", Body.text))
-    normalize: bool | None = field(default=None, metadata=_key("normalize", Body.boolean))
-    validate_fields: bool | None = field(
-        default=None, metadata=_key("validateFields", Body.boolean)
-    )
-    level: str | None = field(default=None, metadata=_key("compatibility", _level))
-    group: str | None = field(default=None, metadata=_key("compatibilityGroup", Body.text))
-    default_metadata: Metadata | None = field(
-        default=None, metadata=_key("defaultMetadata", _metadata)
-    )
-    override_metadata: Metadata | None = field(
-        default=None, metadata=_key("overrideMetadata", _metadata)
-    )
-    default_rule_set: RuleSet | None = field(default=None, metadata=_key("defaultRuleSet", _rules))
-    override_rule_set: RuleSet | None = field(
-        default=None, metadata=_key("overrideRuleSet", _rules)
-    )
-
-    @classmethod
-    def read(cls, body: Body) -> Config:
-        """Read a request."""
-        return cls(**{e.name: e.metadata["read"](body, e.metadata["key"]) for e in fields(cls)})
+    alias: str | None = None
+    normalize: bool | None = None
+    validate_fields: bool | None = None
+    compatibility: str | None = field(default=None, converter=_known_level)
+    compatibility_group: str | None = None
+    default_metadata: Metadata | None = None
+    override_metadata: Metadata | None = None
+    default_rule_set: RuleSet | None = None
+    override_rule_set: RuleSet | None = None
 
     def over(self, older: Config) -> Config:
         """Return this on top of an older one: what is not set here stays."""
@@ -79,12 +53,8 @@ class Config:
 
     def as_json(self, level_key: str = "compatibilityLevel") -> dict[str, Any]:
         """Return what is set; requests spell the level differently from answers."""
-        return {
-            level_key if each.name == "level" else each.metadata["key"]: (
-                value.as_json() if isinstance(value, Metadata | RuleSet) else value
-            )
-            for each, value in self._set()
-        }
+        found = {key_of(each): as_json(value) for each, value in self._set()}
+        return {level_key if key == "compatibility" else key: found[key] for key in found}
 
     def _set(self) -> Iterator[tuple[Attribute[Any], Any]]:
         values = ((each, getattr(self, each.name)) for each in fields(Config))
@@ -106,15 +76,17 @@ class Scopes:
         config = self._configs.get(subject)
         if subject is None:
             config = config or Config()
-            return config if config.level else evolve(config, level=DEFAULT_LEVEL)
+            return config if config.compatibility else evolve(config, compatibility=DEFAULT_LEVEL)
         return config
 
     def config_in_scope(self, subject: Subject) -> Config:
         """Return the nearest configuration, its level filled in from further out."""
         found = [config for scope in _outwards(subject) if (config := self._configs.get(scope))]
         nearest = found[0] if found else Config()
-        level = next((config.level for config in found if config.level), DEFAULT_LEVEL)
-        return evolve(nearest, level=level)
+        level = next(
+            (config.compatibility for config in found if config.compatibility), DEFAULT_LEVEL
+        )
+        return evolve(nearest, compatibility=level)
 
     def update_config(self, subject: Subject, config: Config) -> None:
         """Set what ``config`` sets."""

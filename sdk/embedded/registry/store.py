@@ -30,7 +30,7 @@ _LAST = "\U0010ffff"
 class SchemaDocument:
     """A schema with everything that makes its identity; a request may leave out its text."""
 
-    text: str | None
+    text: str | None = field(default=None, metadata={"key": "schema"})
     schema_type: str = AVRO
     references: tuple[Reference, ...] = ()
     metadata: Metadata | None = None
