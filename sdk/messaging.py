@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from sdk.abstractions import (
     AroundHandler,
@@ -38,10 +38,8 @@ from sdk.observability.health import State
 from sdk.observers import Observers
 from sdk.once import Once, locked_cached_property
 from sdk.provisioning import provision
-from sdk.publishing.delivery import Delivery
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
-from sdk.records import ProducerRecord
 from sdk.serializers import Serializers
 from sdk.settings import ConsumerOptions, Settings
 from sdk.settings.secrets import secrets_of
@@ -370,7 +368,7 @@ class Messaging(ClosingDeliveries):
         return DeadLetters(
             topic=topic,
             reader=TopicReader(connect=self._broker.consumer),
-            sender=self.producer,
+            send=self.producer.send,
             admin=self.admin(),
             serializer=self._serializers.values,
             catalog=self.catalog,
@@ -556,7 +554,7 @@ class Messaging(ClosingDeliveries):
 
         counts: Once[str, int | None] = Once()
         return Forwarder(
-            _Sender(self),
+            lambda record: self.producer.send(record),  # made for the first one
             topics,
             group,
             now=self._clock.time,
@@ -635,17 +633,6 @@ class Messaging(ClosingDeliveries):
             spans,
             partial(carry_on, trace_headers=()) if tracing else carry_on,
         )
-
-
-@frozen
-class _Sender:
-    """Sends failed records with the connection's producer, which is made for the first one."""
-
-    messaging: Messaging
-
-    def send(self, record: ProducerRecord) -> Delivery:
-        """Queue a record and return at once."""
-        return self.messaging.producer.send(record)
 
 
 def _tracing(settings: Settings, provider: TracerProvider | None) -> MessageTracing | None:

@@ -194,24 +194,24 @@ class Consumer:
         Args:
             event_class: A generated class; its topics, of all versions, are subscribed to.
             function: Called with each event and, if it has a second parameter, with the
-                `Context`; a coroutine function is awaited. Left out, this is a decorator. When
-                it returns, the event counts as handled.
+                `Context`; a coroutine function is awaited. When it returns, the event counts as
+                handled. Without a function, this is a decorator.
             once: An `sdk.outbox.Inbox`: the function gets a session of the service's database as
-                its last argument, and its work is done once for each event, however often that
-                comes: what it writes and the note of the event are committed together.
-            batch_size: Call it with lists of so many events at most. It may raise
-                `BatchFailed` for some of them; anything else that it raises fails all.
+                its last argument and takes effect once for each event, however often the event is
+                read: its writes and the event's id are committed together.
+            batch_size: Call it with lists of up to this many events. It may raise `BatchFailed`
+                for some of them; any other exception fails all.
             batch_seconds: How long the first event of a batch waits for others, seconds.
             tombstone: Called with each null value of the topics. A tombstone that names its event
                 (``ce_type``) reaches that event's handler, any other those of its whole topic.
             topics: Read these topics instead of those that the event is routed to.
-            pattern: Read the topics whose names this regular expression matches, too.
+            pattern: Also read the topics whose names match this regular expression.
 
         Returns:
             This consumer; as a decorator, the function.
 
         Raises:
-            ConfigurationError: The event has a handler already, or this one cannot be called so.
+            ConfigurationError: The event has a handler already, or the signature does not fit.
             RoutingError: The event has no topic.
         """
         check_event_class(event_class)
@@ -221,16 +221,16 @@ class Consumer:
         if topics is None and pattern is None:
             topics = [topic.name for topic in self._parts.topics.readable(event_class)]
 
-        def add(given: Call) -> None:
-            batches = batch is not None
+        def add(given: _H) -> _H:
+            call: Call = given
             if once is None:
-                called, context = given, asks_for_context(given, event_class, batch=batches)
+                context = asks_for_context(given, event_class, batch=batch is not None)
             else:
-                called, context = once_only(once, given, event_class, batch=batches), True
+                call, context = once_only(once, given, event_class, batch=batch is not None), True
             self._handlers.add(
                 Handler(
                     event_class=event_class,
-                    function=called,
+                    function=call,
                     context=context,
                     batch=batch,
                     tombstone=tombstone,
@@ -238,16 +238,12 @@ class Consumer:
                     pattern=pattern,
                 )
             )
-
-        if function is not None:
-            add(function)
-            return self
-
-        def decorate(given: _H) -> _H:
-            add(given)
             return given
 
-        return decorate
+        if function is None:
+            return add
+        add(function)
+        return self
 
     def run(self) -> None:
         """Consume in this thread until `stop` is called; then leave the group.

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -24,7 +24,7 @@ from sdk.consuming.circuit import Circuits
 from sdk.consuming.dispatch import Dispatch, Opened
 from sdk.consuming.exactly_once import ExactlyOnce
 from sdk.consuming.failures import FailurePolicy
-from sdk.consuming.handlers import Call, Handlers
+from sdk.consuming.handlers import Handlers
 from sdk.consuming.intake import Intake
 from sdk.consuming.key_order import KeyOrder, Rebuilding
 from sdk.consuming.lanes import Lanes
@@ -32,11 +32,14 @@ from sdk.consuming.measurements import Measurements
 from sdk.consuming.offsets import Committer, Place
 from sdk.consuming.partition import Lane, Partition
 from sdk.consuming.processing import Processor
-from sdk.consuming.settlement import Forwards, Settlement
+from sdk.consuming.settlement import Settlement
 from sdk.consuming.transactions import HandlerTransactions
 from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
 from sdk.observers import Observers
 from sdk.settings import ConsumerOptions
+
+if TYPE_CHECKING:
+    from sdk.consuming.forwarding import Forwarder
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +49,16 @@ class ConsumerParts:
     """The collaborators of a consumer.
 
     Attributes:
-        connect: Makes the client, a member of the group.
+        connect: Creates the client, a member of the group.
         serializer: Record values → events.
         topics: Event classes → the topics that they can be read from.
         keys: Record keys → keys, for handlers that ask for them.
         group: Consumer group.
-        observers: Who learns what happens.
-        around: What is entered around each call of a handler.
-        transactions: Makes what handlers publish in, exactly once; None is at least once.
+        observers: Notified of what happens.
+        around: Returns the context manager around each call of a handler.
+        transactions: Creates the transactions of a run, exactly once; None is at least once.
         policy: Decides about failures.
-        forwarder: Sends failed records on; None where nothing is forwarded.
+        forwarder: Forwards failed records; None if nothing is forwarded.
         clock: Tells when things are due.
         options: The ``[consumer]`` table. With batch handlers, partitions are handled in order.
     """
@@ -69,7 +72,7 @@ class ConsumerParts:
     around: AroundHandler | None = None
     transactions: Callable[[], HandlerTransactions] | None = None
     policy: FailurePolicy = field(factory=FailurePolicy)
-    forwarder: Forwards | None = None
+    forwarder: Forwarder | None = None
     clock: Clock = field(factory=SystemClock)
     options: ConsumerOptions = field(factory=ConsumerOptions)
 
@@ -100,7 +103,8 @@ class Engine:
         self._parts = parts
         self._handlers = handlers
         self._loop = loop
-        options = parts.options
+        self.error: BaseException | None = None
+        options, topics = parts.options, parts.policy.topics
         self._pool = ThreadPoolExecutor(options.concurrency, "sdk-handler") if loop else None
         together = options.concurrency == 1 or handlers.batches
         self._lanes = Lanes("partition" if together else options.ordering, parts.clock)
@@ -110,41 +114,16 @@ class Engine:
             else None
         )
         broker = parts.connect()
-        topics = parts.policy.topics
         partitions: dict[Place, Partition] = {}
         order = KeyOrder(topics) if topics.ordered else None
         circuits = Circuits(
             parts.observers.notify, monotonic=parts.clock.monotonic, source=topics.source
         )
-        transactions = (
-            None
-            if parts.transactions is None
-            else ExactlyOnce(
-                parts.transactions(),
-                broker,
-                self._lanes,
-                partitions,
-                lambda partition, record, error: settlement.record_failure(
-                    partition, record, error
-                ),
-                options=options,
-                group=parts.group,
-                clock=parts.clock,
-                observers=parts.observers,
-            )
-        )
+        commits = self._commits(broker, partitions)
         self.intake = Intake(
             broker,
             self._lanes,
-            transactions
-            or Committer(
-                broker,
-                partitions,
-                group=parts.group,
-                clock=parts.clock,
-                observers=parts.observers,
-                interval=options.commit_interval_ms / 1000,
-            ),
+            commits,
             partitions,
             circuits=circuits,
             retry_topics=topics,
@@ -155,7 +134,7 @@ class Engine:
             observers=parts.observers,
             measurements=self._measurements,
         )
-        settlement = Settlement(
+        self._settlement = Settlement(
             lanes=self._lanes,
             policy=parts.policy,
             circuits=circuits,
@@ -166,11 +145,11 @@ class Engine:
             clock=parts.clock,
             observers=parts.observers,
             around=parts.around,
-            transactions=transactions,
+            transactions=commits if isinstance(commits, ExactlyOnce) else None,
             order=order,
         )
         self._processor = Processor(
-            lanes=self._lanes, settlement=settlement, measurements=self._measurements
+            lanes=self._lanes, settlement=self._settlement, measurements=self._measurements
         )
         self._dispatch = Dispatch(
             handlers,
@@ -178,9 +157,33 @@ class Engine:
             parts.keys,
             unknown=options.unknown,
             skipped=skipped,
-            wrap=outside_loop(self._pool) if self._pool else _as_it_is,
+            wrap=outside_loop(self._pool) if self._pool else lambda call: call,
         )
-        self.error: BaseException | None = None
+
+    def _commits(
+        self, broker: BrokerConsumer, partitions: dict[Place, Partition]
+    ) -> ExactlyOnce | Committer:
+        parts = self._parts
+        if parts.transactions is None:
+            return Committer(
+                broker,
+                partitions,
+                group=parts.group,
+                clock=parts.clock,
+                observers=parts.observers,
+                interval=parts.options.commit_interval_ms / 1000,
+            )
+        return ExactlyOnce(
+            parts.transactions(),
+            broker,
+            self._lanes,
+            partitions,
+            lambda *failure: self._settlement.record_failure(*failure),
+            options=parts.options,
+            group=parts.group,
+            clock=parts.clock,
+            observers=parts.observers,
+        )
 
     def stop(self, error: BaseException | None = None) -> None:
         """Finish running handlers, commit, and leave; safe in a signal handler.
@@ -313,10 +316,6 @@ async def _deliver_in_loop(send: Callable[[], Any]) -> Any:
     delivery = await asyncio.to_thread(send)  # it may have to look up partition counts
     await delivery
     return delivery
-
-
-def _as_it_is(call: Call) -> Call:
-    return call
 
 
 def end(ended: asyncio.Future[None]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from attrs import define, field
 
 from sdk.consuming.dead_letters import exception_headers, origin_headers, original_headers
 from sdk.consuming.headers import (
@@ -27,50 +29,36 @@ if TYPE_CHECKING:
     from sdk.publishing.delivery import Delivery
 
 
-class Sender(Protocol):
-    """Sends records as they are, as `Producer.send` does."""
-
-    def send(self, record: ProducerRecord) -> Delivery:
-        """Queue a record and return at once."""
+Send = Callable[[ProducerRecord], "Delivery"]
+"""Queues a record and returns at once, as `Producer.send`."""
 
 
+@define(eq=False, repr=False)
 class Forwarder:
     """Forwards the failed records of one consumer group.
 
     A record is done once its forwarded copy was acknowledged: wait for the delivery.
 
     Args:
-        sender: The producer.
+        send: Sends a record, unchanged.
         topics: Names of the retry and dead-letter topics.
         group: Consumer group.
         now: Seconds since the epoch.
         partitions: Topic → its partition count, or None where it is unknown. A record keeps its
-            partition; where the topic has fewer, its key decides.
+            partition; if the topic has fewer, its key decides.
         secrets: Texts that no header may contain.
         stack_trace_bytes: Longest stack trace in the headers, bytes; 0 sends none.
-        trace: Returns the headers that tell which attempts at a record were made, and failed.
+        trace: Returns the headers with the failed attempts at a record.
     """
 
-    def __init__(
-        self,
-        sender: Sender,
-        topics: RetryTopics,
-        group: str,
-        *,
-        now: Callable[[], float] = time.time,
-        partitions: Callable[[str], int | None] = lambda _: None,
-        secrets: Iterable[str] = (),
-        stack_trace_bytes: int = 8192,
-        trace: Callable[[ConsumerRecord], list[Header]] = lambda _: [],
-    ) -> None:
-        self._trace = trace
-        self._sender = sender
-        self._topics = topics
-        self._group = group
-        self._now = now
-        self._partitions = partitions
-        self._secrets = tuple(secrets)
-        self._stack_trace_bytes = stack_trace_bytes
+    _send: Send
+    _topics: RetryTopics
+    _group: str
+    _now: Callable[[], float] = field(default=time.time, kw_only=True)
+    _partitions: Callable[[str], int | None] = field(default=lambda _: None, kw_only=True)
+    _secrets: tuple[str, ...] = field(default=(), kw_only=True)
+    _stack_trace_bytes: int = field(default=8192, kw_only=True)
+    _trace: Callable[[ConsumerRecord], list[Header]] = field(default=lambda _: [], kw_only=True)
 
     def retry(self, record: ConsumerRecord, outcome: Retry) -> Delivery:
         """Forward a record to the retry topic ``outcome.topic``, due after ``outcome.delay``.
@@ -91,7 +79,7 @@ class Forwarder:
             (ATTEMPTS, int32(min(attempt, 2**31 - 1))),
             (BACKOFF_TIMESTAMP, big_integer(math.ceil(due * 1000))),  # never due early
         ]
-        return self._send(record, outcome.topic, outcome.error, RETRY_NAMES, marks)
+        return self._forward(record, outcome.topic, outcome.error, RETRY_NAMES, marks)
 
     def dead_letter(self, record: ConsumerRecord, outcome: DeadLetter) -> Delivery:
         """Forward a record to the dead-letter topic of its source.
@@ -108,9 +96,9 @@ class Forwarder:
             marks.append((ATTEMPTS, int32(attempt_of(record))))
         topic = self._topics.dead_letter(record.topic)
         timestamp = original_timestamp(record)
-        return self._send(record, topic, outcome.error, DEAD_LETTER_NAMES, marks, timestamp)
+        return self._forward(record, topic, outcome.error, DEAD_LETTER_NAMES, marks, timestamp)
 
-    def _send(
+    def _forward(
         self,
         record: ConsumerRecord,
         topic: str,
@@ -135,14 +123,14 @@ class Forwarder:
             )
 
         try:
-            return self._sender.send(forwarded(self._stack_trace_bytes))
+            return self._send(forwarded(self._stack_trace_bytes))
         except MessageTooLargeError:
             # A record as large as the client takes has no room for a stack trace.
-            return self._sender.send(forwarded(0))
+            return self._send(forwarded(0))
         except SerializationError:
             # Others can send header names that our client cannot.
             sent = forwarded(self._stack_trace_bytes)
-            return self._sender.send(sent._replace(headers=_sendable(sent.headers)))
+            return self._send(sent._replace(headers=_sendable(sent.headers)))
 
 
 def _sendable(headers: Iterable[Header]) -> tuple[Header, ...]:

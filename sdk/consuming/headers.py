@@ -1,24 +1,23 @@
 """Spring for Apache Kafka's headers of retried and dead-lettered records: names and encodings.
 
 Retry topics carry ``retry_topic-*``, ``kafka_original-*`` and ``kafka_exception-*``; dead-letter
-topics ``kafka_dlt-original-*`` and ``kafka_dlt-exception-*``. The consumer group alone has the same
-name in both. Partitions and attempts are four
-bytes, offsets and timestamps eight, all big-endian; the timestamps of ``retry_topic-*`` are what
-Java's ``BigInteger.toByteArray`` returns: as few bytes as two's complement allows.
+topics ``kafka_dlt-original-*`` and ``kafka_dlt-exception-*``. Only the consumer group has the same
+name in both. Partitions and attempts are four bytes, offsets and timestamps eight, all big-endian;
+the timestamps of ``retry_topic-*`` are what Java's ``BigInteger.toByteArray`` returns: as few bytes
+as two's complement allows.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from sdk.records import Header
 
 ATTEMPTS: Final = "retry_topic-attempts"
 ORIGINAL_TIMESTAMP: Final = "retry_topic-original-timestamp"
 BACKOFF_TIMESTAMP: Final = "retry_topic-backoff-timestamp"
-RETRY_HEADERS: Final = frozenset({ATTEMPTS, ORIGINAL_TIMESTAMP, BACKOFF_TIMESTAMP})
 
 ATTEMPT_SPANS: Final = "sdk_attempt-spans"
 """Trace contexts of the first and the last attempt at a forwarded record, as in ``traceparent``."""
@@ -27,98 +26,65 @@ REPLAY_COUNT: Final = "sdk_replay-count"
 """How often the record has been replayed from a dead-letter topic, in decimal digits."""
 
 
-@frozen
+@frozen(kw_only=True)
 class HeaderNames:
-    """The names that one kind of topic uses.
+    """The header names of retry topics, or of dead-letter topics.
 
-    Args:
-        prefix: What all of them start with.
+    Attributes:
+        topic: Topic in which the record failed first (UTF-8).
+        partition: Its partition (int32).
+        offset: Its offset (int64).
+        timestamp: Its timestamp, milliseconds since the epoch (int64).
+        timestamp_type: ``CreateTime``, ``LogAppendTime`` or ``NoTimestampType``.
+        group: Consumer group whose handler failed (UTF-8); Spring has one name for both.
+        exception: Qualified name of the exception's class.
+        cause: Qualified name of the class of the exception's cause.
+        message: The exception's message.
+        stack_trace: The exception's stack trace.
     """
 
-    prefix: str
+    topic: str
+    partition: str
+    offset: str
+    timestamp: str
+    timestamp_type: str
+    group: str = "kafka_dlt-original-consumer-group"
+    exception: str
+    cause: str
+    message: str
+    stack_trace: str
 
-    @property
-    def topic(self) -> str:
-        """Topic in which the record failed first (UTF-8)."""
-        return f"{self.prefix}original-topic"
-
-    @property
-    def partition(self) -> str:
-        """Its partition (int32)."""
-        return f"{self.prefix}original-partition"
-
-    @property
-    def offset(self) -> str:
-        """Its offset (int64)."""
-        return f"{self.prefix}original-offset"
-
-    @property
-    def timestamp(self) -> str:
-        """Its timestamp, milliseconds since the epoch (int64)."""
-        return f"{self.prefix}original-timestamp"
-
-    @property
-    def timestamp_type(self) -> str:
-        """``CreateTime``, ``LogAppendTime`` or ``NoTimestampType``."""
-        return f"{self.prefix}original-timestamp-type"
-
-    @property
-    def group(self) -> str:
-        """Consumer group whose handler failed (UTF-8); Spring has one name for both."""
-        return "kafka_dlt-original-consumer-group"
-
-    @property
-    def exception(self) -> str:
-        """Qualified name of the exception's class."""
-        return f"{self.prefix}exception-fqcn"
-
-    @property
-    def cause(self) -> str:
-        """Qualified name of the class of the exception's cause."""
-        return f"{self.prefix}exception-cause-fqcn"
-
-    @property
-    def message(self) -> str:
-        """The exception's message."""
-        return f"{self.prefix}exception-message"
-
-    @property
-    def stack_trace(self) -> str:
-        """The exception's stack trace."""
-        return f"{self.prefix}exception-stacktrace"
-
-    @property
-    def originals(self) -> frozenset[str]:
-        """The names of headers with the origin."""
-        return frozenset(
-            {
-                self.topic,
-                self.partition,
-                self.offset,
-                self.timestamp,
-                self.timestamp_type,
-                self.group,
-            }
+    @classmethod
+    def prefixed(cls, prefix: str) -> HeaderNames:
+        """Return the names that start with a prefix."""
+        return cls(
+            topic=f"{prefix}original-topic",
+            partition=f"{prefix}original-partition",
+            offset=f"{prefix}original-offset",
+            timestamp=f"{prefix}original-timestamp",
+            timestamp_type=f"{prefix}original-timestamp-type",
+            exception=f"{prefix}exception-fqcn",
+            cause=f"{prefix}exception-cause-fqcn",
+            message=f"{prefix}exception-message",
+            stack_trace=f"{prefix}exception-stacktrace",
         )
 
-    @property
-    def exceptions(self) -> frozenset[str]:
-        """The names of headers with the failure, those of failed keys included."""
-        value = {self.exception, self.cause, self.message, self.stack_trace}
-        key = {f"{self.prefix}key-exception-{part}" for part in ("fqcn", "message", "stacktrace")}
-        return frozenset(value | key)
 
+RETRY_NAMES: Final = HeaderNames.prefixed("kafka_")
+DEAD_LETTER_NAMES: Final = HeaderNames.prefixed("kafka_dlt-")
 
-RETRY_NAMES: Final = HeaderNames("kafka_")
-DEAD_LETTER_NAMES: Final = HeaderNames("kafka_dlt-")
-
-FAILURE_HEADERS: Final = (
-    RETRY_HEADERS
-    | {ATTEMPT_SPANS}
-    | RETRY_NAMES.originals
-    | RETRY_NAMES.exceptions
-    | DEAD_LETTER_NAMES.originals
-    | DEAD_LETTER_NAMES.exceptions
+FAILURE_HEADERS: Final = frozenset(
+    {
+        *(ATTEMPTS, ORIGINAL_TIMESTAMP, BACKOFF_TIMESTAMP, ATTEMPT_SPANS),
+        *astuple(RETRY_NAMES),
+        *astuple(DEAD_LETTER_NAMES),
+        # Spring's headers of keys that could not be read.
+        *(
+            f"{prefix}key-exception-{part}"
+            for prefix in ("kafka_", "kafka_dlt-")
+            for part in ("fqcn", "message", "stacktrace")
+        ),
+    }
 )
 """Every header that a retry or a dead letter adds to those of the original record."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
+
+from attrs import define, field
 
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
@@ -160,6 +163,7 @@ class Commits(Protocol):
         """Release resources, after the last `flush`."""
 
 
+@define(eq=False, repr=False)
 class Committer:
     """Commits watermarks in the background, and waits only when partitions are revoked.
 
@@ -167,32 +171,22 @@ class Committer:
         broker: The client.
         partitions: What is assigned.
         group: Consumer group.
-        clock: Tells when it is time again.
-        observers: Who learns of commits.
+        clock: Tells when the next commit is due.
+        observers: Notified of commits.
         interval: Seconds between two commits of a consumer that is busy.
     """
 
-    def __init__(
-        self,
-        broker: BrokerConsumer,
-        partitions: Mapping[Place, Assigned],
-        *,
-        group: str,
-        clock: Clock,
-        observers: Observers,
-        interval: float,
-    ) -> None:
-        self._broker = broker
-        self._partitions = partitions
-        self._group = group
-        self._clock = clock
-        self._observers = observers
-        self._interval = interval
-        self._sent: dict[Place, int] = {}
-        self._unanswered = 0
-        self._last = -interval
-        self._failing = False
-        self._refusal: SdkError | None = None
+    _broker: BrokerConsumer
+    _partitions: Mapping[Place, Assigned]
+    _group: str = field(kw_only=True)
+    _clock: Clock = field(kw_only=True)
+    _observers: Observers = field(kw_only=True)
+    _interval: float = field(kw_only=True)
+    _sent: dict[Place, int] = field(factory=dict, init=False)
+    _unanswered: int = field(default=0, init=False)
+    _last: float = field(default=-math.inf, init=False)
+    _failing: bool = field(default=False, init=False)
+    _refusal: SdkError | None = field(default=None, init=False)
 
     @property
     def poll_seconds(self) -> float:

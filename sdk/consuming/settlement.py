@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -40,20 +40,13 @@ from sdk.observers import Observers
 from sdk.records import ConsumerRecord
 from sdk.retry import doubled
 
+if TYPE_CHECKING:
+    from sdk.consuming.forwarding import Forwarder
+
 logger = logging.getLogger(__name__)
 
 _SHORTEST_FORWARD_SECONDS = 0.5
 _LONGEST_FORWARD_SECONDS = 30.0
-
-
-class Forwards(Protocol):
-    """Forwards records to other topics, unchanged."""
-
-    def retry(self, record: ConsumerRecord, outcome: Retry) -> Any:
-        """Send a record to a retry topic; return the delivery."""
-
-    def dead_letter(self, record: ConsumerRecord, outcome: DeadLetter) -> Any:
-        """Send a record to the dead-letter topic; return the delivery."""
 
 
 @frozen(kw_only=True)
@@ -78,7 +71,7 @@ class Settlement:
     lanes: Lanes
     policy: FailurePolicy
     circuits: Circuits
-    forwarder: Forwards | None
+    forwarder: Forwarder | None
     deliver: Callable[[Callable[[], Any]], Awaitable[Any]]
     stop: Callable[[BaseException], None]
     group: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from attrs import define, field
+
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.lanes import Lanes
@@ -20,42 +22,33 @@ logger = logging.getLogger(__name__)
 _SECONDS = 1.0
 
 
+@define(eq=False, repr=False)
 class Watch:
     """Measures running handlers and the lag once a second.
 
     Args:
         broker: The client.
-        lanes: Those that are in work.
+        lanes: The lanes of the consumer.
         group: Consumer group.
-        clock: Tells when to look again.
-        observers: Who learns of the lag.
+        clock: Tells when to measure again.
+        observers: Notified of the lag.
         limit: Seconds for which one record may be in work.
 
     Attributes:
-        overdue: Records that have been in work for longer, in words.
-        lag: How far behind the end each partition is, as measured last.
+        overdue: Descriptions of the records that have been in work for longer.
+        lag: Records between the position and the end of each partition, as measured last.
     """
 
-    def __init__(
-        self,
-        broker: BrokerConsumer,
-        lanes: Lanes,
-        *,
-        group: str,
-        clock: Clock,
-        observers: Observers,
-        limit: float,
-    ) -> None:
-        self._broker = broker
-        self._lanes = lanes
-        self._group = group
-        self._clock = clock
-        self._observers = observers
-        self._limit = limit
-        self._seen: dict[Lane, tuple[ConsumerRecord, float]] = {}
-        self._next = 0.0
-        self.overdue: tuple[str, ...] = ()
-        self.lag: dict[Place, int] = {}
+    _broker: BrokerConsumer
+    _lanes: Lanes
+    _group: str = field(kw_only=True)
+    _clock: Clock = field(kw_only=True)
+    _observers: Observers = field(kw_only=True)
+    _limit: float = field(kw_only=True)
+    _seen: dict[Lane, tuple[ConsumerRecord, float]] = field(factory=dict, init=False)
+    _next: float = field(default=0.0, init=False)
+    overdue: tuple[str, ...] = field(default=(), init=False)
+    lag: dict[Place, int] = field(factory=dict, init=False)
 
     def tick(self, partitions: Mapping[Place, Partition]) -> None:
         """Measure if it is time to.

@@ -43,7 +43,6 @@ class ThreadWorkers:
         self._name = name
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self.errors: list[BaseException] = []
         lanes.more_workers = self._start_another
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ from attrs import Factory, define, frozen
 from sdk.abstractions import BrokerAdmin, MessageSerializer
 from sdk.cloud_events import TYPE
 from sdk.consuming.dead_letters import original_headers, reason_of, replays_of
-from sdk.consuming.forwarding import Sender
+from sdk.consuming.forwarding import Send
 from sdk.consuming.headers import ORIGINAL_TIMESTAMP, REPLAY_COUNT, big_integer
 from sdk.consuming.retry_topics import original_timestamp
 from sdk.errors import ConfigurationError, SdkError
@@ -63,7 +63,7 @@ class DeadLetters:
     Attributes:
         topic: The dead-letter topic.
         reader: Reads topics.
-        sender: Sends records as they are.
+        send: Sends a record, unchanged.
         admin: Tells which topics exist, and makes them.
         serializer: Opens record values.
         catalog: The events that this service knows.
@@ -73,7 +73,7 @@ class DeadLetters:
 
     topic: str
     reader: TopicReader
-    sender: Sender
+    send: Send
     admin: BrokerAdmin
     serializer: MessageSerializer
     catalog: Catalog
@@ -223,7 +223,7 @@ class DeadLetters:
         for batch in _batches(pending, _BATCH if rate is None else max(1, min(_BATCH, int(rate)))):
             if rate is not None:
                 self.sleep(max(0.0, started + count / rate - self.monotonic()))
-            deliveries = [self.sender.send(sent) for _, sent in batch]
+            deliveries = [self.send(sent) for _, sent in batch]
             for delivery in deliveries:
                 delivery.result()
             ledger.settle((letter.identity for letter, _ in batch), state)
@@ -234,7 +234,7 @@ class DeadLetters:
         return report
 
     def _ledger(self) -> Ledger:
-        return Ledger(self.topic, self.reader, self.sender, self.admin)
+        return Ledger(self.topic, self.reader, self.send, self.admin)
 
     def _make_parked_topic(self) -> None:
         found = self.admin.describe([self.topic, self.parked_topic])

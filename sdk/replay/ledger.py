@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sdk.abstractions import BrokerAdmin
-from sdk.consuming.forwarding import Sender
+from sdk.consuming.forwarding import Send
 from sdk.records import ProducerRecord
 from sdk.replay.reading import TopicReader
 from sdk.topics import SETTLED_SUFFIX, TopicDefinition
@@ -25,16 +25,16 @@ class Ledger:
     Args:
         dead_letter_topic: The topic.
         reader: Reads the ledger.
-        sender: Writes to it.
+        send: Sends a record to it.
         admin: Makes it when it is first needed.
     """
 
     def __init__(
-        self, dead_letter_topic: str, reader: TopicReader, sender: Sender, admin: BrokerAdmin
+        self, dead_letter_topic: str, reader: TopicReader, send: Send, admin: BrokerAdmin
     ) -> None:
         self.topic = f"{dead_letter_topic}{SETTLED_SUFFIX}"
         self._reader = reader
-        self._sender = sender
+        self._send = send
         self._admin = admin
 
     def read(self) -> dict[str, str]:
@@ -74,7 +74,7 @@ class Ledger:
             SdkError: As `Delivery.result`.
         """
         sent = [
-            self._sender.send(ProducerRecord(self.topic, state.encode(), identity.encode()))
+            self._send(ProducerRecord(self.topic, state.encode(), identity.encode()))
             for identity in identities
         ]
         for delivery in sent:

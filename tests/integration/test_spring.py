@@ -69,7 +69,7 @@ def springs(peer: JavaPeer, operation: str, at: ConsumerRecord) -> ProducerRecor
 def ours(at: ConsumerRecord, outcome: Retry | DeadLetter) -> ProducerRecord:
     """Return what we send for a record that failed."""
     outbox = Outbox()
-    forwarder = Forwarder(outbox, TOPICS, "billing", now=lambda: NOW)
+    forwarder = Forwarder(outbox.send, TOPICS, "billing", now=lambda: NOW)
     if isinstance(outcome, Retry):
         forwarder.retry(at, outcome)
     else:

@@ -33,7 +33,7 @@ class BadOrder(ValueError):
 
 def forwarder(outbox: Outbox, **options: object) -> Forwarder:
     """Return a forwarder of the group ``billing`` at a fixed time."""
-    return Forwarder(outbox, TOPICS, "billing", now=lambda: NOW, **options)  # type: ignore[arg-type]
+    return Forwarder(outbox.send, TOPICS, "billing", now=lambda: NOW, **options)  # type: ignore[arg-type]
 
 
 def retried(

@@ -96,7 +96,7 @@ class Model:
     def forward(self, at: ConsumerRecord, outcome: Retry) -> None:
         """Append a record to a retry topic."""
         outbox = Outbox()
-        Forwarder(outbox, TOPICS, "billing").retry(at, outcome)
+        Forwarder(outbox.send, TOPICS, "billing").retry(at, outcome)
         log = self.logs[outbox.sent[0].topic]
         log.append(consumed(outbox.sent[0], offset=len(log)))
         self.order.in_retry(at, outbox.sent[0].topic)

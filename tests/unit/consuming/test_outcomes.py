@@ -57,7 +57,7 @@ def forwarding(shop: Shop, *delays_ms: int, **options: Any) -> dict[str, Any]:
             retry=RetryOptions(retry_count=0), topics=topics, dead_letters=True
         ),
         "forwarder": Forwarder(
-            shop.producer(), topics, "billing", **({"now": clock.time} if clock else {})
+            shop.producer().send, topics, "billing", **({"now": clock.time} if clock else {})
         ),
         **options,
     }

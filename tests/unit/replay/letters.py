@@ -44,7 +44,7 @@ def fail(
     error = options.get("error", BadOrder("no lines"))
     failed = HandlerError("the handler raised")
     failed.__cause__ = error
-    forwarder = Forwarder(messaging.producer, RetryTopics(), options.get("group", "billing"))
+    forwarder = Forwarder(messaging.producer.send, RetryTopics(), options.get("group", "billing"))
     originals = []
     for order in orders:
         report = messaging.producer.produce(

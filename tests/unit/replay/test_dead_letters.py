@@ -118,7 +118,7 @@ def test_a_replay_that_was_interrupted_goes_on(
     fail(messaging, broker, *(f"o-{number}" for number in range(5)))
     sender = _Failing(messaging, fail_after=6)
     with pytest.raises(BrokerUnavailableError):
-        evolve(letters, sender=sender).replay(Selection(), rate=1)
+        evolve(letters, send=sender.send).replay(Selection(), rate=1)
     sent = len(broker.records(TOPIC)) - 5
     assert 0 < sent < 5
     letters.replay(Selection())
@@ -153,7 +153,7 @@ def test_a_ceiling_ends_what_goes_round_in_circles(
 
 
 def _fail_again(messaging: Messaging, record: ConsumerRecord) -> None:
-    forwarder = Forwarder(messaging.producer, RetryTopics(), "billing")
+    forwarder = Forwarder(messaging.producer.send, RetryTopics(), "billing")
     forwarder.dead_letter(record, DeadLetter("handler", BadOrder("again"))).result(5)
 
 
