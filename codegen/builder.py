@@ -116,7 +116,7 @@ class _Builder:
         named = [name for name in ordered if self._has_class(unit, nodes[name])]
         if not unit.has_class:
             named.insert(0, unit.root.full_name)
-        classes = class_names(named, ())
+        classes = class_names(named)
         homes: dict[str, ClassHome] = {}
         for reference in unit.references:
             homes.update(self.built[reference.root.key].homes)
@@ -245,7 +245,7 @@ def _rank(full_name: str, roots: list[str], spaces: Container[str]) -> int:
     return len(roots) + (full_name.rpartition(".")[0] not in spaces)
 
 
-def _spelling(node: NamedSchema, taken: Container[str]) -> dict[str, str]:
+def _spelling(node: NamedSchema, taken: Iterable[str]) -> dict[str, str]:
     """Return how Python spells the fields of a record or the symbols of an enum."""
     if isinstance(node, RecordSchema):
         names = [each.name for each in node.fields]

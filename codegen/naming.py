@@ -10,7 +10,7 @@ import builtins
 import keyword
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from enum import Enum
 from typing import Final
 
@@ -43,10 +43,9 @@ _VERSION: Final = re.compile(r"v[0-9]+")
 _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def attribute_names(names: Iterable[str], taken: Container[str]) -> list[str]:
+def attribute_names(names: Iterable[str], taken: Iterable[str]) -> list[str]:
     """Return the attribute of each field of a record."""
-    reserved = _Reserved(_FIELD_RESERVED, taken)
-    return _distinct((_plain(name) for name in names), reserved)
+    return _distinct(map(_plain, names), _FIELD_RESERVED | {*taken})
 
 
 def member_names(symbols: Iterable[str]) -> list[str]:
@@ -54,17 +53,17 @@ def member_names(symbols: Iterable[str]) -> list[str]:
     return _distinct(map(_member, symbols), _ENUM_RESERVED)
 
 
-def class_names(full_names: Iterable[str], taken: Container[str]) -> dict[str, str]:
+def class_names(full_names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Return the class of each named type of a module.
 
     The first type of a short name keeps it; the name of a later one includes as much of its
-    namespace as needed.
+    namespace as needed. None is called as a version's module: ``v1``, ``v2`` …
     """
-    reserved = _Reserved(_TYPE_RESERVED, _VersionNames(), taken)
+    used = {*_TYPE_RESERVED, *taken}
     chosen: dict[str, str] = {}
-    used: set[str] = set()
     for full_name in full_names:
-        name = _free(_class_candidates(full_name), _Reserved(reserved, used))
+        free = (each for each in _class_candidates(full_name) if each not in used)
+        name = next(each for each in free if not _VERSION.fullmatch(each))
         used.add(name)
         chosen[full_name] = name
     return chosen
@@ -101,23 +100,6 @@ def distinct_paths(wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str
     return chosen
 
 
-class _Reserved(Container[str]):
-    """The union of some containers, without copying them."""
-
-    def __init__(self, *parts: Container[str]) -> None:
-        self._parts = parts
-
-    def __contains__(self, name: object) -> bool:
-        return any(name in part for part in self._parts)
-
-
-class _VersionNames(Container[str]):
-    """``v1``, ``v2`` …: the modules of a package that also exports classes."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _VERSION.fullmatch(name) is not None
-
-
 def _plain(name: str) -> str:
     """Return an identifier that spells a name, though it may be a reserved one.
 
@@ -147,39 +129,31 @@ def _member(symbol: str) -> str:
     return name if name.isidentifier() else f"n{name}"
 
 
-def _class_candidates(full_name: str) -> Iterable[str]:
+def _class_candidates(full_name: str) -> Iterator[str]:
     name = _plain(short_name(full_name))
     yield name
     prefix = ""
     for part in reversed(full_name.split(".")[:-1]):
         prefix = "".join(word[:1].upper() + word[1:] for word in _plain(part).split("_")) + prefix
         yield _plain(prefix + name[:1].upper() + name[1:])
-    yield name
+    while name := f"{name}_":
+        yield name
 
 
-def _distinct(names: Iterable[str], reserved: Container[str]) -> list[str]:
+def _distinct(names: Iterable[str], reserved: Set[str]) -> list[str]:
     """Return names that are all different; those that are free as they stand keep their name."""
     wanted = list(names)
-    used = {name for name in wanted if name not in reserved}
-    chosen: list[str] = []
-    seen: set[str] = set()
+    taken = {*reserved, *wanted}
+    chosen: dict[str, None] = {}
     for name in wanted:
-        if name in reserved or name in seen:
-            name = _suffixed(name, _Reserved(reserved, used, seen))
-        seen.add(name)
-        chosen.append(name)
-    return chosen
+        if name in reserved or name in chosen:
+            name = _suffixed(name, taken)
+            taken.add(name)
+        chosen[name] = None
+    return list(chosen)
 
 
-def _free(candidates: Iterable[str], reserved: Container[str]) -> str:
-    last = ""
-    for last in candidates:
-        if last not in reserved:
-            return last
-    return _suffixed(last, reserved)
-
-
-def _suffixed(name: str, reserved: Container[str]) -> str:
+def _suffixed(name: str, reserved: Set[str]) -> str:
     while name in reserved:
         name = f"{name}_"
     return name

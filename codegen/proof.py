@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from codegen.findings import Finding
 from codegen.linker import Unit
-from sdk.avro.resolution.evolution import VersionCheck, check_level
+from sdk.avro.resolution.evolution import comparisons, compatibility
 
 
 def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
@@ -24,42 +24,39 @@ def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
         config = family[-1].root.config
         level = config.compatibility if config is not None else "BACKWARD_TRANSITIVE"
         for position, unit in enumerate(family[1:], start=1):
-            earlier = [(each.root.version, each.schema) for each in family[:position]]
-            for check in check_level(level, unit.schema, earlier):
-                if not check.result.ok:
-                    old = next(each for each in family if each.root.version == check.version)
-                    yield from _refusals(unit, old, level, check)
+            for old, directions in comparisons(level, family[:position]):
+                for direction in directions:
+                    pair = (unit, old) if direction == "backward" else (old, unit)
+                    yield from _refusals(*pair, level, newer=unit)
 
 
-def _refusals(new: Unit, old: Unit, level: str, check: VersionCheck) -> Iterator[Finding]:
-    reader, writer = (new, old) if check.direction == "backward" else (old, new)
+def _refusals(reader: Unit, writer: Unit, level: str, *, newer: Unit) -> Iterator[Finding]:
+    result = compatibility(reader.schema, writer.schema)
+    if result.ok:
+        return
     pair = f"v{reader.root.version} cannot read v{writer.root.version}, which {level} requires"
     verdict = "; ".join(
         f"{who} {'accepts' if accepts else 'rejects'} it"
         for who, accepts in (
-            ("the registry", check.result.registry_accepts),
-            ("our reader", check.result.reader_accepts),
+            ("the registry", result.registry_accepts),
+            ("our reader", result.reader_accepts),
         )
     )
     reasons = [
         (each.location, f"{each.rule} {each.name}: {each.describe(_name(reader), _name(writer))}")
-        for each in check.result.registry
+        for each in result.registry
     ]
     known = {location.rstrip("/") for location, _ in reasons}
     reasons += [
         (each.path, f"{each.rule} {each.name}: {each.message}")
-        for each in check.result.errors
+        for each in result.errors
         if each.path not in known
     ]
     for pointer, reason in reasons:
-        place = reader.root.finding(pointer.rstrip("/"), "", "")
-        yield Finding(
-            place.file,
-            place.line,
-            place.column,
-            place.pointer,
+        yield reader.root.finding(
+            pointer.rstrip("/"),
             f"{pair}: {reason} ({verdict})",
-            f"change v{new.root.version} so that both accept it: give new fields defaults, keep "
+            f"change v{newer.root.version} so that both accept it: give new fields defaults, keep "
             "old types and symbols; or set another compatibility level in event.toml",
         )
 

@@ -89,7 +89,7 @@ def test_members_are_members_to_type_checkers_too() -> None:
 
 def test_types_of_one_short_name_are_told_apart_by_namespace() -> None:
     """The first keeps the short name, the others take as much namespace as they need."""
-    assert class_names(["a.Money", "b.Money", "c.b.Money"], ()) == {
+    assert class_names(["a.Money", "b.Money", "c.b.Money"]) == {
         "a.Money": "Money",
         "b.Money": "BMoney",
         "c.b.Money": "CBMoney",
@@ -98,7 +98,7 @@ def test_types_of_one_short_name_are_told_apart_by_namespace() -> None:
 
 def test_types_do_not_hide_builtins_or_what_the_module_imports() -> None:
     """A record may be called list, Enum or v1."""
-    chosen = class_names(["list", "Enum", "Exception", "v1", "None"], ())
+    chosen = class_names(["list", "Enum", "Exception", "v1", "None"])
     assert list(chosen.values()) == ["list_", "Enum_", "Exception_", "v1_", "None_"]
 
 

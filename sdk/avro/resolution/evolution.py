@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from sdk.avro.contracts import contract_schema, info_of
 from sdk.avro.resolution.reader_need import Finding, reader_findings
 from sdk.avro.resolution.registry_rule import Incompatibility, incompatibilities
 from sdk.avro.schema.model import Schema
 from sdk.avro.schema.parsing import parse_schema
-from sdk.errors import ConfigurationError
 
 LEVELS: Final = (
     "NONE",
@@ -67,39 +66,6 @@ class Compatibility:
         return self.ok
 
 
-@frozen
-class VersionCheck:
-    """One comparison that a compatibility level asks for.
-
-    Attributes:
-        version: The earlier version's number.
-        direction: ``backward``: the new schema reads the earlier one's data; ``forward``: the
-            other way round.
-        result: Both verdicts.
-    """
-
-    version: int
-    direction: Direction
-    result: Compatibility = field(repr=False)
-
-    def reasons(self) -> tuple[str, ...]:
-        """Say in words why the pair is refused; empty if it is not."""
-        reader, writer = ("new", f"v{self.version}")
-        if self.direction == "forward":
-            reader, writer = writer, reader
-        return (
-            *(
-                f"{each.rule} {each.name} at {each.location}: {each.describe(reader, writer)}"
-                f" [{each.message}]"
-                for each in self.result.registry
-            ),
-            *(
-                f"{each.rule} {each.name} at {each.path or '/'}: {each.message}"
-                for each in self.result.errors
-            ),
-        )
-
-
 def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
     """Tell whether data of one schema can be read with another.
 
@@ -118,41 +84,15 @@ def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
     return Compatibility(incompatibilities(new, old), reader_findings(new, old))
 
 
-def check_level(
-    level: str, new: SchemaSource, previous: Sequence[tuple[int, SchemaSource]]
-) -> tuple[VersionCheck, ...]:
-    """Make every comparison that a level asks for, newest version first.
+def comparisons(level: str, previous: Sequence[T]) -> Iterator[tuple[T, tuple[Direction, ...]]]:
+    """Yield the earlier versions that a level compares, newest first, each with the directions.
 
-    A registry stops at the first version that fails; this checks all of them.
+    Backward means that the new schema reads the earlier one's data; of FULL, forward comes first.
 
     Args:
-        level: One of `LEVELS`; upper case.
-        new: The schema that is to become the next version.
-        previous: Number and schema of the earlier versions, oldest first.
-
-    Returns:
-        One check for each version and direction compared; of FULL, forward comes first.
-
-    Raises:
-        ConfigurationError: There is no such level.
-        InvalidSchemaError: A schema is not valid Avro.
+        level: One of `LEVELS`.
+        previous: The earlier versions, oldest first.
     """
-    if level not in LEVELS:
-        raise ConfigurationError(
-            f"no compatibility level is called {level!r}", remedy=f"use one of {', '.join(LEVELS)}"
-        )
-    schema = as_schema(new)
-    checks: list[VersionCheck] = []
-    for (version, source), directions in comparisons(level, previous):
-        old = as_schema(source)
-        for direction in directions:
-            reader, writer = (old, schema) if direction == "forward" else (schema, old)
-            checks.append(VersionCheck(version, direction, compatibility(reader, writer)))
-    return tuple(checks)
-
-
-def comparisons(level: str, previous: Sequence[T]) -> Iterator[tuple[T, tuple[Direction, ...]]]:
-    """Yield the earlier versions that a level compares, newest first, each with the directions."""
     kind, _, transitive = level.partition("_")
     directions = tuple(each for each in _DIRECTIONS if kind in (each.upper(), "FULL"))
     if directions:
