@@ -15,8 +15,8 @@ from codegen.idl import read_idl
 from codegen.idl_tokens import IdlSyntaxError, syntax_finding
 from codegen.names import definitions, in_namespace, inlined
 from codegen.naming import module_name, type_module_name
-from codegen.sources import NAMED_KINDS, EventConfig, Root, SchemaFile
-from sdk.avro.schema import short_name
+from codegen.sources import EventConfig, Root, SchemaFile
+from sdk.avro.schema import NAMED_KINDS, short_name
 from sdk.avro.schema.json_text import JsonDocument, is_deeper, locate, read_json, without_comments
 from sdk.avro.schema.json_text import pointer as pointer_of
 from sdk.avro.schema.names import declared_name

@@ -7,8 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codegen.sources import NAMED_KINDS
-from sdk.avro.schema import PRIMITIVES
+from sdk.avro.schema import NAMED_KINDS, PRIMITIVES
 from sdk.avro.schema.names import declared_name
 from sdk.avro.schema.names import full_name as qualified
 
@@ -25,8 +24,8 @@ def scan(value: Any) -> Names:
     """Find the names that a schema defines and uses, by the scoping rules of Avro."""
     defined: dict[str, None] = {}
     used: list[tuple[str, str, str]] = []
-    for name, written, pointer, is_definition in _walk(value, "", ""):
-        if is_definition:
+    for name, written, pointer, definition in _walk(value, "", ""):
+        if definition is not None:
             defined.setdefault(name)
         else:
             used.append((name, written, pointer))
@@ -36,16 +35,17 @@ def scan(value: Any) -> Names:
     )
 
 
-def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, bool]]:
+def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, Any]]:
+    """Yield each name: in full, as written, its JSON pointer, and what it defines if it does."""
     kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(value, str):
         if value not in PRIMITIVES:
-            yield qualified(value, namespace), value, path, False
+            yield qualified(value, namespace), value, path, None
     elif kind in NAMED_KINDS:
         name = declared_name(value, namespace)
-        yield name, name, path, True
+        yield name, name, path, value
     elif isinstance(kind, str) and kind not in (*PRIMITIVES, "array", "map"):
-        yield qualified(kind, namespace), kind, f"{path}/type", False
+        yield qualified(kind, namespace), kind, f"{path}/type", None
     for step, inner, space in _inner(value, namespace):
         yield from _walk(inner, space, path + step)
 
@@ -86,18 +86,13 @@ def _rebuilt(value: Any, namespace: str, change: Callable[[Any, str], Any]) -> A
 
 def definition_pointer(value: Any, full_name: str) -> str | None:
     """Return the JSON pointer of the definition of a named type, if a schema has one."""
-    for name, _, pointer, is_definition in _walk(value, "", ""):
-        if is_definition and name == full_name:
-            return pointer
-    return None
+    found = (path for name, _, path, made in _walk(value, "", "") if made and name == full_name)
+    return next(found, None)
 
 
-def definitions(value: Any, namespace: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def definitions(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield full name and definition of each named type that a schema defines."""
-    if isinstance(value, dict) and value.get("type") in NAMED_KINDS:
-        yield declared_name(value, namespace), value
-    for _, inner, space in _inner(value, namespace):
-        yield from definitions(inner, space)
+    return ((name, made) for name, _, _, made in _walk(value, "", "") if made)
 
 
 def inlined(value: Any, members: Mapping[str, Any]) -> Any:

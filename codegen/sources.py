@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field, frozen
 
 from codegen.findings import Finding
-
-NAMED_KINDS: Final = ("record", "error", "enum", "fixed")
+from sdk.avro.schema import NAMED_KINDS
 
 Key = tuple[str, int]
 """Full name and version: what identifies a root."""

@@ -2,6 +2,7 @@
 
 from sdk.avro.schema.defects import Defect
 from sdk.avro.schema.model import (
+    NAMED_KINDS,
     NO_DEFAULT,
     PRIMITIVES,
     ArraySchema,
@@ -22,6 +23,7 @@ from sdk.avro.schema.model import (
 from sdk.avro.schema.parsing import Reference, check_schema, parse_schema
 
 __all__ = [
+    "NAMED_KINDS",
     "NO_DEFAULT",
     "PRIMITIVES",
     "ArraySchema",

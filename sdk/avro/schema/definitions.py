@@ -20,7 +20,6 @@ from sdk.avro.schema.model import (
 )
 from sdk.avro.schema.names import NAME_REMEDY, is_name, read_aliases
 
-NAMED_KINDS: Final = ("record", "error", "enum", "fixed")
 MAX_FIXED_SIZE: Final = 2**31 - 1 - 8
 
 _SCHEMA_KEYS = frozenset(

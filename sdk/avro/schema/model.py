@@ -131,6 +131,7 @@ Schema = PrimitiveSchema | ArraySchema | MapSchema | UnionSchema | NamedSchema
 PRIMITIVES: Final = frozenset(
     ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 )
+NAMED_KINDS: Final = ("record", "error", "enum", "fixed")
 
 
 def short_name(full_name: str) -> str:

@@ -19,6 +19,7 @@ from sdk.avro.schema.defects import Defect, Defects, shown
 from sdk.avro.schema.equality import same_definition
 from sdk.avro.schema.json_text import is_deeper, pointer, read_json
 from sdk.avro.schema.model import (
+    NAMED_KINDS,
     NO_DEFAULT,
     PRIMITIVES,
     ArraySchema,
@@ -186,7 +187,7 @@ class _Parser:
                 self.declare(source.get("items"), namespace, depth + 1)
             elif kind == "map":
                 self.declare(source.get("values"), namespace, depth + 1)
-            elif kind in definitions.NAMED_KINDS:
+            elif kind in NAMED_KINDS:
                 name = declared_name(source, namespace)
                 if name not in self.known and name not in self.declared:
                     self.declared[name] = definitions.empty_node(kind, name)
@@ -222,7 +223,7 @@ class _Parser:
             return PrimitiveSchema(kind, logical, props)
         if kind in ("array", "map"):
             return self.container(source, kind, namespace, path, depth)
-        if kind in definitions.NAMED_KINDS:
+        if kind in NAMED_KINDS:
             return self.named(source, kind, namespace, path, depth)
         return self.reference(kind, namespace, f"{path}/type")
 
@@ -235,7 +236,7 @@ class _Parser:
             found = self.known.get(candidate) or self.declared.get(candidate)
             if found is not None:
                 return found
-        if name in (*definitions.NAMED_KINDS, "array", "map"):
+        if name in (*NAMED_KINDS, "array", "map"):
             remedy = f'define it in place, as an object: {{"type": "{name}", …}}'
         else:
             remedy = "define the type, or give the schema that defines it as a reference"
