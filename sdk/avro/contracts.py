@@ -1,36 +1,14 @@
-"""The contract that a generated class carries, as far as its schema goes."""
+"""The schemas behind the contract of a generated class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
+from sdk.avro.event_info import EventInfo
 from sdk.avro.schema.model import NamedSchema, Schema, named_types
 from sdk.avro.schema.parsing import parse_schema
 from sdk.errors import SchemaError
-
-
-class EventInfo(Protocol):
-    """What is needed of ``cls.__event__`` (see `sdk.events.EventInfo`)."""
-
-    @property
-    def full_name(self) -> str:
-        """Avro full name."""
-
-    @property
-    def schema(self) -> str:
-        """JSON text."""
-
-    @property
-    def references(self) -> tuple[Any, ...]:
-        """Contracts of the types that the schema names but does not define."""
-
-    @property
-    def types(self) -> Mapping[str, type[Any]]:
-        """Avro full name → class of what the schema defines."""
-
-
-InfoT = TypeVar("InfoT", bound=EventInfo)
 
 
 def info_of(cls: type[Any]) -> EventInfo:
@@ -52,7 +30,7 @@ def contract_schema(info: EventInfo) -> Schema:
     return parse_schema(info.schema, references=references)
 
 
-def dependencies(info: InfoT, seen: set[str] | None = None) -> Iterator[InfoT]:
+def dependencies(info: EventInfo, seen: set[str] | None = None) -> Iterator[EventInfo]:
     """Yield the contracts that one refers to, each once, those that others need first."""
     seen = set() if seen is None else seen
     for each in info.references:

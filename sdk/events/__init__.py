@@ -8,6 +8,7 @@ guarantees.
 from __future__ import annotations
 
 from sdk.avro.duration import Duration as Duration
+from sdk.avro.event_info import EventInfo as EventInfo
 from sdk.events.catalog import Catalog as Catalog
 from sdk.events.catalog import CatalogEntry as CatalogEntry
 from sdk.events.catalog import find_catalog as find_catalog
@@ -27,5 +28,4 @@ from sdk.events.fields import to_millis as to_millis
 from sdk.events.fields import to_tuple as to_tuple
 from sdk.events.info import E as E
 from sdk.events.info import Event as Event
-from sdk.events.info import EventInfo as EventInfo
 from sdk.lazy import lazy_names as lazy_names
