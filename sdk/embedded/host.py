@@ -25,7 +25,7 @@ TOPICS_PATH: Final = "/_embedded/topics"
 _SECONDS: Final = 10.0
 
 
-class EmbeddedRegistry(Closing):
+class EmbeddedRegistry(RegistryServer):
     """A schema registry inside this process, which clients of any process may reach.
 
     Args:
@@ -44,17 +44,7 @@ class EmbeddedRegistry(Closing):
         service: RegistryService | None = None,
     ) -> None:
         routes = [] if broker is None else _topic_routes(broker)
-        self._service = service or RegistryService(routes)
-        self._server = RegistryServer(self._service, port)
-
-    @property
-    def url(self) -> str:
-        """Base URL for clients."""
-        return self._server.url
-
-    def close(self) -> None:
-        """Stop serving; all registered schemas are lost."""
-        self._server.close()
+        super().__init__(service or RegistryService(routes), port)
 
 
 class Embedded(Closing):

@@ -13,6 +13,7 @@ import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
 
+from sdk.closing import Closing
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.routing import NoContent, RawText, Request, negotiate
 from sdk.embedded.registry.service import RegistryService
@@ -27,7 +28,7 @@ _CHUNK_LINE: Final = 1_024
 logger = logging.getLogger("sdk.embedded")
 
 
-class RegistryServer:
+class RegistryServer(Closing):
     """Serves a registry on a loopback port in a background thread."""
 
     def __init__(self, registry: RegistryService, port: int = 0) -> None:
@@ -51,7 +52,7 @@ class RegistryServer:
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def close(self) -> None:
-        """Stop serving and drop the connections that clients keep open."""
+        """Stop serving and drop the connections of clients; all registered schemas are lost."""
         _servers.discard(self)
         self._server.shutdown()
         self._server.server_close()
