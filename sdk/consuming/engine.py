@@ -121,10 +121,10 @@ class Engine:
         )
         commits = self._commits(broker, partitions)
         self.intake = Intake(
-            broker,
-            self._lanes,
-            commits,
-            partitions,
+            broker=broker,
+            lanes=self._lanes,
+            commits=commits,
+            partitions=partitions,
             circuits=circuits,
             retry_topics=topics,
             rebuilding=None if order is None else Rebuilding(order, topics, broker, parts.clock),

@@ -88,7 +88,8 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
                 lag=intake.watch.lag.get((topic, number)),
                 in_flight=partition.watermark.count,
                 oldest_seconds=_age(_oldest(partition), now),
-                paused=intake.paused.get((topic, number)) or intake.circuits.reason(topic, number),
+                paused=intake.pauses.reasons.get((topic, number))
+                or intake.circuits.reason(topic, number),
             )
             for (topic, number), partition in list(intake.partitions.items())
         ),

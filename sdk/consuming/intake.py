@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
+from attrs import define, field
+
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
@@ -16,6 +18,7 @@ from sdk.consuming.lanes import Lanes
 from sdk.consuming.measurements import Measurements
 from sdk.consuming.offsets import Commits, Place, as_partitions
 from sdk.consuming.partition import Partition
+from sdk.consuming.pauses import Pauses
 from sdk.consuming.retry_topics import RetryTopics, due_at
 from sdk.consuming.watch import Watch, describe
 from sdk.errors import SdkError
@@ -23,8 +26,6 @@ from sdk.happenings import (
     Happening,
     PartitionsAssigned,
     PartitionsLost,
-    PartitionsPaused,
-    PartitionsResumed,
     PartitionsRevoked,
     RecordReceived,
     RecordSkipped,
@@ -41,77 +42,64 @@ _ROOM_SECONDS = 0.2
 _ASK_SECONDS = 10.0
 
 
+@define(eq=False, repr=False, kw_only=True)
 class Intake:
     """One membership in a consumer group; a `ConsumerListener` of its client.
 
     Args:
         broker: The client.
-        lanes: Where records go.
-        commits: Commits what is done.
-        partitions: What is assigned; the intake fills it.
-        circuits: What the consumer waits for.
-        retry_topics: Which topics hold records that are not due yet.
-        rebuilding: Reads retry topics through where the order of keys is kept across them.
-        options: How much is taken on, and for how long.
+        lanes: Receives the records.
+        commits: Commits the offsets of records that are done.
+        partitions: The assigned partitions; the intake fills it.
+        circuits: The dependencies that are down.
+        retry_topics: Tells retry topics from others.
+        rebuilding: Reads retry topics first, if the order of keys is kept across them.
+        options: The limits of records in flight, and time-outs.
         group: Consumer group.
-        clock: Tells when things are due.
-        observers: Who learns of rebalances, pauses and lag.
+        clock: Tells when retries are due.
+        observers: Notified of rebalances, pauses and lag.
         measurements: Reports records to meters; None without meters.
 
     Attributes:
-        partitions: What is assigned.
+        partitions: The assigned partitions.
         joined: Whether the group has answered.
-        watch: Knows which records are overdue, and the lag.
-        circuits: What the consumer waits for.
-        paused: Why the client delivers nothing of some partitions.
+        watch: Measures running handlers and the lag.
+        circuits: The dependencies that are down.
+        pauses: Which partitions are paused, and why.
         stopping: Set to leave the group.
     """
 
-    def __init__(
-        self,
-        broker: BrokerConsumer,
-        lanes: Lanes,
-        commits: Commits,
-        partitions: dict[Place, Partition],
-        *,
-        circuits: Circuits,
-        retry_topics: RetryTopics,
-        rebuilding: Rebuilding | None,
-        options: ConsumerOptions,
-        group: str,
-        clock: Clock,
-        observers: Observers,
-        measurements: Measurements | None,
-    ) -> None:
-        self._broker = broker
-        self._lanes = lanes
-        self._measurements = measurements
-        self._commits = commits
-        self.circuits = circuits
-        self._retry_topics = retry_topics
-        self._rebuilding = rebuilding
-        self._options = options
-        self._drain_seconds = options.drain_timeout_ms / 1000
-        self._group = group
-        self._clock = clock
-        self._observers = observers
-        self._topics: set[str] = set()
-        self._pattern: str | None = None
-        self._requests: deque[Callable[[], None]] = deque()
-        self._not_due: dict[Place, float] = {}
-        self.paused: dict[Place, str] = {}
-        self._wanted_paused: set[Place] = set()
-        self._full = False
-        self.partitions = partitions
-        self.joined = False
-        self.stopping = False
+    _broker: BrokerConsumer
+    _lanes: Lanes
+    _commits: Commits
+    partitions: dict[Place, Partition]
+    circuits: Circuits
+    _retry_topics: RetryTopics
+    _rebuilding: Rebuilding | None
+    _options: ConsumerOptions
+    _group: str
+    _clock: Clock
+    _observers: Observers
+    _measurements: Measurements | None
+    joined: bool = field(default=False, init=False)
+    stopping: bool = field(default=False, init=False)
+    watch: Watch = field(init=False)
+    pauses: Pauses = field(init=False)
+    _topics: set[str] = field(factory=set, init=False)
+    _pattern: str | None = field(default=None, init=False)
+    _requests: deque[Callable[[], None]] = field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
         self.watch = Watch(
-            broker,
-            lanes,
-            group=group,
-            clock=clock,
-            observers=observers,
-            limit=options.handler_limit_ms / 1000,
+            self._broker,
+            self._lanes,
+            group=self._group,
+            clock=self._clock,
+            observers=self._observers,
+            limit=self._options.handler_limit_ms / 1000,
+        )
+        self.pauses = Pauses(
+            broker=self._broker, group=self._group, clock=self._clock, observers=self._observers
         )
 
     def run(self, topics: Sequence[str], pattern: str | None) -> None:
@@ -131,9 +119,11 @@ class Intake:
                 self._measurements.report()
             self._commits.tick()
             room = self._room()
+            rebuilt: set[Place] = set()
             if self._rebuilding is not None:
                 self._rebuilding.tick(self.partitions.keys())
-            self._pause_and_resume()
+                rebuilt = self._rebuilding.paused(self.partitions)
+            self.pauses.apply(self.partitions, rebuilt)
             records = self._broker.poll(min(_POLL_SECONDS, self._commits.poll_seconds), room)
             if records:
                 self._enqueue(records)
@@ -160,7 +150,7 @@ class Intake:
     def pause(self, places: Iterable[Place], *, paused: bool) -> None:
         """Pause or resume partitions; called through `request`."""
         for place in places:
-            (self._wanted_paused.add if paused else self._wanted_paused.discard)(place)
+            (self.pauses.requested.add if paused else self.pauses.requested.discard)(place)
             partition = self.partitions.get(place)
             if partition is not None:
                 (self._lanes.pause if paused else self._lanes.resume)(partition)
@@ -187,7 +177,7 @@ class Intake:
             place = (target.topic, target.partition)
             old = self.partitions[place]
             self._lanes.drop([old])
-            self._not_due.pop(place, None)
+            self.pauses.end_delay(place)
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
 
@@ -243,7 +233,7 @@ class Intake:
 
     def _partition(self, place: Place) -> Partition:
         partition = Partition(*place)
-        if place in self._wanted_paused:
+        if place in self.pauses.requested:
             self._lanes.pause(partition)
         return partition
 
@@ -256,7 +246,7 @@ class Intake:
         """Wait for the running handlers of partitions, and commit."""
         given_up = {place: self.partitions[place] for place in places}
         self._lanes.halt(given_up.values())
-        if not self._lanes.drained(given_up.values(), self._drain_seconds):
+        if not self._lanes.drained(given_up.values(), self._options.drain_timeout_ms / 1000):
             for lane in list(self._lanes.in_work):
                 record = lane.current
                 if record is not None and lane.partition in given_up.values():
@@ -266,7 +256,7 @@ class Intake:
                         describe(record),
                         extra=record.place,
                     )
-        self._commits.flush(given_up, self._drain_seconds)
+        self._commits.flush(given_up, self._options.drain_timeout_ms / 1000)
 
     def _forget(self, places: Iterable[Place]) -> list[Partition]:
         gone = {
@@ -275,8 +265,7 @@ class Intake:
         self._lanes.drop(gone.values())
         self._commits.forget(gone)
         for place in gone:
-            self._not_due.pop(place, None)
-            self.paused.pop(place, None)
+            self.pauses.forget(place)
             self.watch.lag.pop(place, None)
         if self._rebuilding is not None:
             self._rebuilding.forget(gone.keys())
@@ -294,7 +283,7 @@ class Intake:
             if no_room and partition is not None:  # it was assigned within the poll
                 self._read_again(first)
                 continue
-            if partition is None or place in self._not_due or not self._is_read(first.topic):
+            if partition is None or self.pauses.is_delayed(place) or not self._is_read(first.topic):
                 continue  # it was revoked within the poll, or is read again from an earlier record
             if self._rebuilding is not None and self._rebuilding.holds_back(run):
                 continue
@@ -334,8 +323,7 @@ class Intake:
         for index, record in enumerate(run):
             due = due_at(record)
             if due is not None and due > now:
-                place = (record.topic, record.partition)
-                self._not_due[place] = self._clock.monotonic() + due - now
+                self.pauses.delay((record.topic, record.partition), due - now)
                 self._read_again(record)
                 return run[:index]
         return run
@@ -356,51 +344,20 @@ class Intake:
         """Return how many records may be read now; waits a moment if there is no room."""
         room = self._commits.room()
         if not room:
-            self._full = True
+            self.pauses.full = True
         elif self._over(1.0):
             # Most often room comes at once, while a pause throws away what was fetched.
-            self._full = not self._lanes.wait_until(
+            self.pauses.full = not self._lanes.wait_until(
                 lambda: self.stopping or not self._over(0.5), _ROOM_SECONDS
             )
-        elif self._full and not self._over(0.5):
-            self._full = False
+        elif self.pauses.full and not self._over(0.5):
+            self.pauses.full = False
         return min(self._options.max_poll_records, max(1, room))
 
-    def _pause_and_resume(self) -> None:
-        """Make the client deliver only the wanted partitions."""
-        held = self._rebuilding.paused(self.partitions) if self._rebuilding is not None else set()
-        if not (self._full or self._not_due or self._wanted_paused or self.paused or held):
-            return
-        now = self._clock.monotonic()
-        for place in [place for place, due in self._not_due.items() if due <= now]:
-            del self._not_due[place]
-        wanted = {
-            place: reason
-            for reason, places in (
-                ("key order is being rebuilt", held),
-                ("retry not due", self._not_due),
-                ("paused by the application", self._wanted_paused),
-                ("in-flight limit reached", self.partitions if self._full else ()),
-            )
-            for place in places
-            if place in self.partitions
-        }
-        paused, resumed = wanted.keys() - self.paused.keys(), self.paused.keys() - wanted.keys()
-        if paused:
-            self._broker.pause(as_partitions(paused))
-            for reason in {wanted[place] for place in paused}:
-                concerned = [place for place in paused if wanted[place] == reason]
-                self._notify(PartitionsPaused, as_partitions(concerned), reason)
-        if resumed:
-            self._broker.resume(as_partitions(resumed))
-            self._notify(PartitionsResumed, as_partitions(resumed))
-        self.paused = wanted
-
     def _notify(
-        self, happening: Callable[..., Happening], partitions: Sequence[TopicPartition], *more: str
+        self, happening: Callable[..., Happening], partitions: Sequence[TopicPartition]
     ) -> None:
-        if self._observers:
-            self._observers.notify(happening(self._group, tuple(partitions), *more))
+        self._observers.notify(happening(self._group, tuple(partitions)))
 
 
 def _runs(records: Sequence[ConsumerRecord]) -> Iterable[Sequence[ConsumerRecord]]:

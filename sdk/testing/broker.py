@@ -30,12 +30,12 @@ from sdk.testing.faults import Faults, Operation
 from sdk.testing.groups import Group
 from sdk.testing.log import Log, OpenTransaction
 from sdk.testing.producer import InMemoryProducer
-from sdk.testing.reading import EventReader
 from sdk.testing.topics import Topic
 from sdk.topics import TopicDefinition
 
 if TYPE_CHECKING:
     from sdk.embedded.registry.service import RegistryService
+    from sdk.messaging import Messaging
     from sdk.testing.transactions import InMemoryTransactionalProducer
 
 
@@ -83,7 +83,7 @@ class InMemoryBroker:
         self._held: deque[_Held] | None = None
         self._transactional: dict[str, InMemoryTransactionalProducer] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._reader: EventReader | None = None
+        self._messaging: Messaging | None = None
 
     # Clients
 
@@ -151,16 +151,21 @@ class InMemoryBroker:
             ConfigurationError: The broker is not connected (`sdk.testing.connect`).
             DeserializationError: A record in the topic is not an event.
         """
-        if self._reader is None:
+        messaging = self._messaging
+        if messaging is None:
             raise ConfigurationError(
                 "the broker holds bytes and knows no schemas",
                 remedy="pass it to sdk.testing.connect, which can decode events",
             )
-        topics = self._reader.topics(event_class) if topic is None else (topic,)
-        return self._reader.read(
-            event_class,
-            (each for name in topics for each in self.records(name, uncommitted=uncommitted)),
-        )
+        topics = [each.name for each in messaging.topics.readable(event_class)]
+        opened = [
+            messaging.serializer.open(record)
+            for name in (topics if topic is None else [topic])
+            for record in self.records(name, uncommitted=uncommitted)
+            if record.value is not None
+        ]
+        wanted = event_class.__event__.full_name
+        return [each.read(event_class) for each in opened if each.full_name == wanted]
 
     def committed(self, group_id: str) -> dict[tuple[str, int], int]:
         """Return the offsets that a group has committed, by (topic, partition)."""
@@ -267,9 +272,9 @@ class InMemoryBroker:
         with self.changed:
             return [each for each in self._written if self._is_committed(each)]
 
-    def read_with(self, reader: EventReader) -> None:
-        """Decode events with ``reader`` from now on."""
-        self._reader = reader
+    def connect(self, messaging: Messaging) -> None:
+        """Decode events as this connection does."""
+        self._messaging = messaging
 
     def take_over(self, producer: InMemoryTransactionalProducer) -> None:
         """Give a transactional id to a client; an older one is fenced."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from sdk.abstractions import (
     TransactionalProducer,
 )
 from sdk.embedded import EmbeddedRegistry
+from sdk.errors import SdkError
 from sdk.events import Catalog, Event, find_catalog
 from sdk.happenings import Happening
 from sdk.messaging import Messaging
@@ -27,7 +29,6 @@ from sdk.settings import KafkaOptions, RetryOptions, Settings, load_settings
 from sdk.settings.checking import EMBEDDED
 from sdk.testing.broker import InMemoryBroker
 from sdk.testing.clock import VirtualClock
-from sdk.testing.reading import EventReader
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -41,7 +42,7 @@ class InMemoryMessaging(Messaging):
     """A connection whose Kafka is in memory; made by `connect`.
 
     Attributes:
-        broker: What holds the records.
+        broker: The broker in memory.
         happenings: Everything that observers were called with, in order.
     """
 
@@ -62,6 +63,13 @@ class InMemoryMessaging(Messaging):
             return None
         opened = self.serializer.open(record)
         return opened.read(classes.get(opened.full_name) or self.catalog.find(opened.full_name))
+
+    def remember_schemas(self) -> None:
+        """Look up the schemas of all records: tests often read events after the connection."""
+        for record in self.broker.everything():
+            if record.value is not None:
+                with suppress(SdkError):
+                    self.serializer.open(record)
 
 
 @frozen
@@ -114,11 +122,11 @@ def connect(
     Args:
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
-        broker: Where records go, to be looked into by the test; by default a new one with a
+        broker: The broker in memory, which the test may inspect; by default a new one with a
             virtual clock.
         settings: Path or paths of settings files, or settings made by hand; by default what
-            `sdk.connect` would load, and defaults where there is nothing to load.
-        environment: Whose settings; by default the variable ``SDK_ENV``, else ``embedded``.
+            `sdk.connect` would load, and defaults if there is nothing to load.
+        environment: Its name; by default the variable ``SDK_ENV``, else ``embedded``.
         uses: As for `sdk.connect`.
         observers: Called with what happens to messages.
         interceptors: As for `sdk.connect`.
@@ -155,11 +163,9 @@ def connect(
     messaging.broker, messaging.happenings = kept, happenings
     for definition in messaging.topics.definitions():
         kept.define(definition)
-    reader = EventReader(lambda: messaging.serializer, messaging.topics)
-    kept.read_with(reader)
+    kept.connect(messaging)
     messaging.closes(registry.close)
-    # Assertions often follow the with block, when the registry is closed.
-    messaging.closes(lambda: reader.remember(kept.everything()))
+    messaging.closes(messaging.remember_schemas)
     return messaging
 
 
