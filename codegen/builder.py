@@ -77,11 +77,8 @@ class _Builder:
     def build(self, progress: Progress) -> Contracts:
         self.packages = distinct_paths({u.root.full_name: u.root.package for u in self.units})
         for unit in self.units:
-            for node in unit.own:
-                if isinstance(node, RecordSchema):
-                    for each in node.fields:
-                        self.told.update(fixed.name for fixed in told_apart(each.schema))
-            self.told.update(fixed.name for fixed in told_apart(unit.schema))
+            for part in (unit.schema, *(part for node in unit.own for part in children(node))):
+                self.told.update(fixed.name for fixed in told_apart(part))
         self.by_key = {unit.root.key: unit for unit in self.units}
         modules: list[ModuleModel | ForwardModel] = []
         for unit in progress.track("building", self.units):

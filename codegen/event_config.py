@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 from attrs import define, field
@@ -13,6 +12,7 @@ from attrs import define, field
 from codegen.findings import Finding
 from codegen.sources import EventConfig, SchemaFile
 from sdk.avro.resolution.evolution import LEVELS
+from sdk.errors import suggest
 
 _PLACE: Final = re.compile(r"at line (\d+), column (\d+)")
 
@@ -56,11 +56,10 @@ class _Reader:
         self._known(table, ("key", "owner", "compatibility", "versions"), "")
         compatibility = self._text(table, "compatibility") or "BACKWARD_TRANSITIVE"
         if compatibility not in LEVELS:
-            near = get_close_matches(compatibility.upper(), LEVELS, n=1)
             self._refuse(
                 "/compatibility",
                 f"{compatibility!r} is not a compatibility level",
-                f"did you mean {near[0]}?" if near else f"use one of {', '.join(LEVELS)}",
+                suggest(compatibility.upper(), LEVELS, f"use one of {', '.join(LEVELS)}"),
             )
             compatibility = "BACKWARD_TRANSITIVE"
         references: dict[int, Mapping[str, int]] = {}
@@ -124,12 +123,8 @@ class _Reader:
     def _known(self, table: Mapping[str, Any], keys: tuple[str, ...], path: str) -> None:
         for key in table:
             if key not in keys:
-                near = get_close_matches(key, keys, n=1)
-                self._refuse(
-                    f"{path}/{key}",
-                    f"unknown key {key!r}",
-                    f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(keys)}",
-                )
+                remedy = suggest(key, keys, f"known keys: {', '.join(keys)}")
+                self._refuse(f"{path}/{key}", f"unknown key {key!r}", remedy)
 
     def _refuse(self, pointer: str, reason: str, remedy: str) -> None:
         self.findings.append(self.file.finding(pointer, reason, remedy))

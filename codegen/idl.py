@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from attrs import define, field
 
@@ -17,11 +19,15 @@ _LOGICAL: Final = {
     "local_timestamp_ms": ("long", "local-timestamp-millis"),
     "uuid": ("string", "uuid"),
 }
-_SPECIAL: Final = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
+_WORDS: Final = {"true": True, "false": False, "null": None}
+_CONTAINERS: Final = {"array": "items", "map": "values"}
+_SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 _RESERVED: Final = frozenset(
     ("type", "name", "doc", "fields", "symbols", "size", "items", "values", "default")
 )
 _MAX_DEPTH: Final = 200
+
+T = TypeVar("T")
 
 
 @define
@@ -64,13 +70,14 @@ class _Parser:
     depth: int = 0
 
     def file(self) -> IdlFile:
-        doc, properties = self._doc(), self._properties()
+        doc, properties = self.token.doc, self._properties()
         if self._take("protocol"):
             self.result.namespace = self._protocol_namespace(properties)
             self._expect("{")
             while not self._take("}"):
                 self._member()
-            self._end()
+            if self.token.kind != "end":
+                raise self._unexpected("the end of the file")
             return self.result
         if (not properties and doc is None) or self.token.text in ("namespace", "schema"):
             if self._take("namespace"):
@@ -89,10 +96,6 @@ class _Parser:
     def token(self) -> Token:
         return self.queue[self.position]
 
-    def _end(self) -> None:
-        if self.token.kind != "end":
-            raise self._unexpected("the end of the file")
-
     def _protocol_namespace(self, properties: dict[str, Any]) -> str:
         name = self._name()
         given = properties.get("namespace")
@@ -106,7 +109,7 @@ class _Parser:
             self._literal("text")
             self._expect(";")
             return
-        doc, properties = self._doc(), self._properties()
+        doc, properties = self.token.doc, self._properties()
         if self.token.text in ("record", "error", "enum", "fixed") and self._ahead().kind == "name":
             self._named(doc, properties)
         elif messages:
@@ -140,12 +143,7 @@ class _Parser:
 
     def _enum(self, made: dict[str, Any]) -> None:
         self._expect("{")
-        symbols: list[str] = []
-        while not self._take("}"):
-            symbols.append(self._name())
-            if not self._take(",") and self.token.text != "}":
-                raise self._unexpected("',' or '}'")
-        made["symbols"] = symbols
+        made["symbols"] = self._several(self._name, "}")
         if self._take("="):
             made["default"] = self._name()
             self._expect(";")
@@ -161,9 +159,10 @@ class _Parser:
         fields: list[dict[str, Any]] = []
         made["fields"] = fields
         while not self._take("}"):
-            doc = self._doc()
+            doc = self.token.doc
             start = self.token
-            nullable, kind = self._field_type()
+            kind = self._full_type(in_field=True)
+            nullable = self._take("?")
             while True:
                 fields.append(self._variable(doc, kind, nullable, start))
                 if not self._take(","):
@@ -171,7 +170,7 @@ class _Parser:
             self._expect(";")
 
     def _variable(self, doc: str | None, kind: Any, nullable: bool, start: Token) -> dict[str, Any]:
-        doc = self._doc() or doc
+        doc = self.token.doc or doc
         properties = self._properties()
         named = self.token
         made: dict[str, Any] = {"name": self._name(), "type": kind}
@@ -187,11 +186,6 @@ class _Parser:
             made["type"] = ["null", kind] if first_null else [kind, "null"]
         made.update(properties)
         return made
-
-    def _field_type(self) -> tuple[bool, Any]:
-        """Return a field's type, and whether ``?`` makes it nullable."""
-        made = self._full_type(in_field=True)
-        return self._take("?"), made
 
     def _full_type(self, *, in_field: bool = False) -> Any:
         self.depth += 1
@@ -210,21 +204,12 @@ class _Parser:
     def _plain_type(self, properties: dict[str, Any]) -> Any:
         start = self.token
         name = self._name()
-        if name == "array" and self._take("<"):
-            made: dict[str, Any] = {"type": "array", "items": self._full_type()}
-            self._expect(">")
-            return {**made, **properties}
-        if name == "map" and self._take("<"):
-            made = {"type": "map", "values": self._full_type()}
+        if name in _CONTAINERS and self._take("<"):
+            made: dict[str, Any] = {"type": name, _CONTAINERS[name]: self._full_type()}
             self._expect(">")
             return {**made, **properties}
         if name == "union" and self._take("{"):
-            branches = []
-            while not self._take("}"):
-                branches.append(self._full_type())
-                if not self._take(",") and self.token.text != "}":
-                    raise self._unexpected("',' or '}'")
-            return branches
+            return self._several(self._full_type, "}")
         if start.text.startswith("`"):
             return name
         if name == "decimal" and self._take("("):
@@ -275,31 +260,30 @@ class _Parser:
         if token.kind == "number":
             return self._number(token)
         if token.kind == "name":
-            if token.text in ("true", "false", "null"):
-                return {"true": True, "false": False, "null": None}[token.text]
+            if token.text in _WORDS:
+                return _WORDS[token.text]
             if token.text in _SPECIAL:
                 return token.text
         if token.text == "[":
-            items: list[Any] = []
-            while not self._take("]"):
-                items.append(self._json(depth + 1))
-                if not self._take(",") and self.token.text != "]":
-                    raise self._unexpected("',' or ']'")
-            return items
+            return self._several(partial(self._json, depth + 1), "]")
         if token.text == "{":
-            return self._json_object(depth + 1)
+            return dict(self._several(partial(self._json_pair, depth + 1), "}"))
         self.position -= 1
         raise self._unexpected("a JSON value")
 
-    def _json_object(self, depth: int) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        while not self._take("}"):
-            key = self._string(self._literal("text"))
-            self._expect(":")
-            made[key] = self._json(depth)
-            if not self._take(",") and self.token.text != "}":
-                raise self._unexpected("',' or '}'")
-        return made
+    def _json_pair(self, depth: int) -> tuple[str, Any]:
+        key = self._string(self._literal("text"))
+        self._expect(":")
+        return key, self._json(depth)
+
+    def _several(self, read: Callable[[], T], end: str) -> list[T]:
+        """Read what is separated by commas, up to a bracket."""
+        found: list[T] = []
+        while not self._take(end):
+            found.append(read())
+            if not self._take(",") and self.token.text != end:
+                raise self._unexpected(f"',' or '{end}'")
+        return found
 
     def _string(self, token: Token) -> str:
         body = token.text[1:-1]
@@ -326,9 +310,6 @@ class _Parser:
             return int(bare, 8) if octal else int(bare)
         except ValueError as error:
             raise IdlSyntaxError(f"{token.text} is not a number", token.offset) from error
-
-    def _doc(self) -> str | None:
-        return self.token.doc
 
     def _name(self) -> str:
         return self._literal("name").text.replace("`", "")

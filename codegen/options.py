@@ -7,13 +7,12 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, suggest
 
 _DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None, "strict": False}
 
@@ -127,10 +126,9 @@ def _table(project: Path | None) -> Mapping[str, Any]:
         ) from error
     for key, value in table.items():
         if key not in _DEFAULTS:
-            near = get_close_matches(key, _DEFAULTS, n=1)
             raise ConfigurationError(
                 f"{project}: unknown key {key!r} in [tool.sdk.codegen]",
-                remedy=f"did you mean {near[0]!r}?" if near else f"use {', '.join(_DEFAULTS)}",
+                remedy=suggest(key, _DEFAULTS, f"use {', '.join(_DEFAULTS)}"),
             )
         wanted = bool if key == "strict" else str
         if not isinstance(value, wanted) or value == "":

@@ -38,8 +38,15 @@ path, byte offset) as attributes, and a remedy. Messages never contain secrets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a remedy for a mistyped name, or ``otherwise`` if no known name is similar."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 class SdkError(Exception):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 from attrs import frozen
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, suggest
 
 
 @frozen
@@ -72,13 +71,15 @@ class Catalog:
             raise ConfigurationError(
                 f"event name {name!r} fits {' and '.join(found)}", remedy="use the full name"
             )
-        near = get_close_matches(name, [*self._entries, *self._short_names()], n=1)
+        shorts = [known.rpartition(".")[2] for known in self._entries]
         raise ConfigurationError(
             f"no event is called {name!r}",
-            remedy=f"did you mean {near[0]!r}?"
-            if near
-            else "generate its class first; a record that other schemas name is an event "
-            "if an event.toml stands beside it",
+            remedy=suggest(
+                name,
+                [*self._entries, *shorts],
+                "generate its class first; a record that other schemas name is an event "
+                "if an event.toml stands beside it",
+            ),
         )
 
     def find(self, name: str, version: int | None = None) -> type[Any]:
@@ -105,9 +106,6 @@ class Catalog:
         """
         versions = self._entries[self.full_name(name)]
         return tuple(versions[version].load() for version in sorted(versions))
-
-    def _short_names(self) -> list[str]:
-        return [full_name.rpartition(".")[2] for full_name in self._entries]
 
 
 def find_catalog(contracts: str | ModuleType | Catalog | None) -> Catalog:

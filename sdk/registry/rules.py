@@ -28,7 +28,14 @@ from confluent_kafka.schema_registry.serde import RuleExecutor
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from sdk.avro.schema import parse_schema
-from sdk.avro.schema.model import RecordSchema, Schema, UnionSchema, children
+from sdk.avro.schema.model import (
+    RecordSchema,
+    Schema,
+    UnionSchema,
+    children,
+    inside,
+    named_types,
+)
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
@@ -267,18 +274,11 @@ def _client_version() -> tuple[int, ...]:
 
 def _needs_tuples(schema: Schema) -> bool:
     """Return whether a union has several records, which plain values cannot distinguish."""
-    seen: set[int] = set()
-    pending = [schema]
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        branches = node.branches if isinstance(node, UnionSchema) else ()
-        if sum(isinstance(branch, RecordSchema) for branch in branches) > 1:
-            return True
-        pending.extend(children(node))
-    return False
+    parts = [schema, *(part for each in named_types(schema) for part in children(each))]
+    unions = (each for part in parts for each in inside(part) if isinstance(each, UnionSchema))
+    return any(
+        sum(isinstance(branch, RecordSchema) for branch in union.branches) > 1 for union in unions
+    )
 
 
 def _failure(

@@ -10,10 +10,10 @@ from attrs import define
 from sdk.abstractions import E
 from sdk.avro import from_json, to_json
 from sdk.cloud_events import EVENT_VERSION, TYPE
-from sdk.errors import DeserializationError, SdkError, SerializationError
+from sdk.errors import SdkError, SerializationError
 from sdk.events import Event, EventInfo
 from sdk.records import ConsumerRecord, Header
-from sdk.serialization.framing import place
+from sdk.serialization.framing import place, poison
 
 
 @define(eq=False)
@@ -30,7 +30,9 @@ class JsonIncoming:
         contract: EventInfo = event_class.__event__
         same_version = record.header(EVENT_VERSION) == str(contract.version).encode()
         if record.value is None:
-            raise _poison(record, "a tombstone carries no event", contract)
+            tombstone = poison("a tombstone carries no event", record)
+            tombstone.event = contract.full_name
+            raise tombstone
         try:
             return from_json(event_class, record.value, ignore_unknown=not same_version)
         except SdkError as error:
@@ -71,7 +73,7 @@ class JsonMessageSerializer:
         except UnicodeDecodeError:
             name = ""
         if not name:
-            raise _poison(record, f"there is no {TYPE} header")
+            raise poison(f"there is no {TYPE} header", record)
         return JsonIncoming(name, record)
 
     def ready(self, event_class: type[Event], topic: str) -> bool:
@@ -89,16 +91,3 @@ def _contract(event_class: type[Any]) -> EventInfo:
     if not isinstance(contract, EventInfo):
         raise SerializationError(f"{event_class.__qualname__} is not a generated event class")
     return contract
-
-
-def _poison(
-    record: ConsumerRecord, message: str, contract: EventInfo | None = None, path: str = ""
-) -> DeserializationError:
-    return DeserializationError(
-        message,
-        event=None if contract is None else contract.full_name,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        path=path or None,
-    )

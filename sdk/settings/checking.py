@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from string import Formatter
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, suggest
 
 T = TypeVar("T")
 
@@ -58,12 +57,6 @@ PLACEHOLDERS = (
     "version",
 )
 """What a topic template may contain."""
-
-
-def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a suggestion for a mistyped name, or ``otherwise`` if nothing is similar."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def between(low: float, high: float) -> Validator:

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import evolve, frozen
 
-from sdk.errors import ConfigurationError
-from sdk.settings.checking import EMBEDDED, Finding, SettingPath, parse_json, suggest
+from sdk.errors import ConfigurationError, suggest
+from sdk.settings.checking import EMBEDDED, Finding, SettingPath, parse_json
 from sdk.settings.librdkafka import gather_passthrough
 from sdk.settings.options import Settings
 from sdk.settings.structuring import MISSING, key_paths, keys_of, structure

@@ -18,14 +18,13 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, suggest
 from sdk.settings.checking import (
     Finding,
     Scalar,
     SettingPath,
     WrittenOut,
     parse_json,
-    suggest,
     texts,
 )
 

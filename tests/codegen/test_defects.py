@@ -169,7 +169,7 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "key = 5"}, "which is not text"),
         (
             {"shop/R/v1.avsc": "{}", "shop/R/event.toml": 'compatibility = "backwards"'},
-            "did you mean BACKWARD",
+            "did you mean 'BACKWARD'",
         ),
         ({"shop/R/v1.avsc": "{}", "shop/R/event.toml": "[versions.one]\n"}, "not a version table"),
         (
