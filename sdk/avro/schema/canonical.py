@@ -20,7 +20,7 @@ from sdk.avro.schema.model import (
     UnionSchema,
     logical_of,
 )
-from sdk.avro.schema.printing import Piece, render
+from sdk.avro.schema.printing import Piece, joined, render
 
 _EMPTY: Final = 0xC15D213AA4D7A795
 
@@ -107,7 +107,7 @@ def _crc64_table() -> tuple[int, ...]:
 def _canonical(schema: Schema) -> list[Piece]:
     match schema:
         case UnionSchema():
-            return _union(schema)
+            return ["[", *joined([(branch, "")] for branch in schema.branches), "]"]
         case ArraySchema():
             return ['{"type":"array","items":', (schema.items, ""), "}"]
         case MapSchema():
@@ -118,11 +118,11 @@ def _canonical(schema: Schema) -> list[Piece]:
         case FixedSchema():
             return [f'{{"name":"{schema.name}","type":"fixed","size":{schema.size}}}']
         case RecordSchema():
-            pieces: list[Piece] = [f'{{"name":"{schema.name}","type":"record","fields":[']
-            for index, each in enumerate(schema.fields):
-                comma = "," if index else ""
-                pieces += [f'{comma}{{"name":"{each.name}","type":', (each.schema, ""), "}"]
-            return [*pieces, "]}"]
+            fields = joined(
+                [f'{{"name":"{each.name}","type":', (each.schema, ""), "}"]
+                for each in schema.fields
+            )
+            return [f'{{"name":"{schema.name}","type":"record","fields":[', *fields, "]}"]
     return [f'"{schema.type}"']
 
 
@@ -142,11 +142,3 @@ def _codec_relevant(schema: Schema) -> list[Piece]:
             extra += [each.aliases, [] if each.default is NO_DEFAULT else [each.default]]
     text = json.dumps(extra, sort_keys=True) if extra != [()] else ""
     return [*_meaningful(schema), text]
-
-
-def _union(schema: UnionSchema) -> list[Piece]:
-    pieces: list[Piece] = ["["]
-    for index, branch in enumerate(schema.branches):
-        pieces += [","] if index else []
-        pieces.append((branch, ""))
-    return [*pieces, "]"]

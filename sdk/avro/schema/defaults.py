@@ -20,9 +20,14 @@ from sdk.avro.schema.model import (
     UnionSchema,
 )
 
-_RANGES: Final[Mapping[str, tuple[int, int]]] = {
-    "int": (-(2**31), 2**31 - 1),
-    "long": (-(2**63), 2**63 - 1),
+_RANGES: Final = {"int": range(-(2**31), 2**31), "long": range(-(2**63), 2**63)}
+_CLASSES: Final[Mapping[str, Any]] = {
+    "null": type(None),
+    "boolean": bool,
+    "int": int,
+    "long": int,
+    "float": int | float,
+    "double": int | float,
 }
 _TEXTS: Final = ("string", "bytes", "enum", "fixed")
 """Types whose defaults are JSON text."""
@@ -153,28 +158,18 @@ class _Checker:
 
 def _scalar_problem(schema: Schema, value: Any) -> str | None:
     kind = schema.type
-    if kind in _RANGES:
-        low, high = _RANGES[kind]
-        if isinstance(value, int) and not isinstance(value, bool):
-            if low <= value <= high:
-                return None
-            return f"default {shown(value)} is out of range for {kind}"
-    elif kind == "null":
-        if value is None:
-            return None
-    elif kind == "boolean":
-        if isinstance(value, bool):
-            return None
-    elif kind in ("float", "double"):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return None
-    elif isinstance(value, str):
+    if kind in _TEXTS and isinstance(value, str):
         return _text_problem(schema, value)
-    return f"default {shown(value)} is not of type {kind}"
+    fits = isinstance(value, _CLASSES.get(kind, ()))
+    if not fits or (isinstance(value, bool) and kind != "boolean"):
+        return f"default {shown(value)} is not of type {kind}"
+    if kind in _RANGES and value not in _RANGES[kind]:
+        return f"default {shown(value)} is out of range for {kind}"
+    return None
 
 
 def _text_problem(schema: Schema, value: str) -> str | None:
-    """Check a default that JSON writes as text; only bytes, fixed, string and enum come here."""
+    """Check the default of a string, bytes, an enum or a fixed."""
     if isinstance(schema, EnumSchema):
         if value in schema.symbols:
             return None
@@ -183,6 +178,4 @@ def _text_problem(schema: Schema, value: str) -> str | None:
         return f"default {shown(value)} has characters beyond U+00FF, which are not bytes"
     if isinstance(schema, FixedSchema) and len(value) != schema.size:
         return f"default has {len(value)} bytes, fixed {schema.name} has {schema.size}"
-    if schema.type in ("string", "bytes", "fixed"):
-        return None
-    return f"default {shown(value)} is not of type {schema.type}"
+    return None

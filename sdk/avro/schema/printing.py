@@ -60,16 +60,20 @@ def render(schema: Schema, pieces: Callable[[Schema, str], list[Piece]]) -> str:
     return "".join(text)
 
 
+def joined(parts: Iterable[list[Piece]]) -> list[Piece]:
+    """Return the pieces of several parts with commas between these."""
+    pieces: list[Piece] = []
+    for part in parts:
+        pieces += [",", *part] if pieces else part
+    return pieces
+
+
 def _pieces(schema: Schema, namespace: str, written: set[str]) -> list[Piece]:
     match schema:
         case PrimitiveSchema():
             return [_primitive(schema)]
         case UnionSchema():
-            pieces: list[Piece] = ["["]
-            for index, branch in enumerate(schema.branches):
-                pieces += [","] if index else []
-                pieces.append((branch, namespace))
-            return [*pieces, "]"]
+            return ["[", *joined([(branch, namespace)] for branch in schema.branches), "]"]
         case ArraySchema():
             return ['{"type":"array","items":', (schema.items, namespace), _tail(schema.props)]
         case MapSchema():
@@ -97,11 +101,7 @@ def _named(schema: NamedSchema, namespace: str) -> list[Piece]:
         case FixedSchema():
             pieces.append(f',"size":{schema.size}')
         case RecordSchema():
-            pieces.append(',"fields":[')
-            for index, each in enumerate(schema.fields):
-                pieces += [","] if index else []
-                pieces += _field(each, own)
-            pieces.append("]")
+            pieces += [',"fields":[', *joined(_field(each, own) for each in schema.fields), "]"]
     aliases = [_reference(alias, own) for alias in schema.aliases]
     return [*pieces, _tail(schema.props, aliases)]
 
