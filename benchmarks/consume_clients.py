@@ -289,7 +289,7 @@ def costs(_options: argparse.Namespace) -> dict[str, float]:
 
     def watermark() -> None:
         mark = Watermark()
-        mark.take(batch)
+        mark.add(batch)
         done = mark.done
         for record in batch:
             done(record.offset)

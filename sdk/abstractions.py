@@ -1,4 +1,4 @@
-"""The seams: what the producer and the consumer need from serializers, topics and brokers."""
+"""The interfaces of serializers, topics, brokers and observers."""
 
 from __future__ import annotations
 
@@ -128,11 +128,11 @@ StandardHeaders = Callable[[type[Any], object], list[Header]]
 
 
 class AroundHandler(Protocol):
-    """Returns what is entered around each call of a handler, such as a span or a unit of work.
+    """Returns a context manager for each call of a handler, such as a span or a unit of work.
 
-    It is entered and left in the thread or task of the handler, which sees the context variables
-    that it sets. On leaving it is given what the handler raised, and must let that pass. What it
-    raises itself counts as raised by the handler.
+    It is entered and exited in the thread or task of the handler, which sees the context variables
+    that it sets. It must not suppress the exception of the handler. An exception of its own counts
+    as raised by the handler.
     """
 
     def __call__(
@@ -141,16 +141,16 @@ class AroundHandler(Protocol):
         """Return a context manager for one call.
 
         Args:
-            records: What the handler is called with: one record, or those of a batch.
+            records: The record of the event, or those of a batch.
             event: Full name of the event; None for a record that cannot be opened, whose error
                 is raised where its handler would have been called.
             group: Consumer group.
-            attempt: Which attempt at the first of the records it is, from 1; retry topics count.
+            attempt: Number of the attempt at the first record, from 1, including retry topics.
         """
 
 
 Interceptor = Callable[[ProducerRecord], ProducerRecord]
-"""Sees each record that was made of an event before it is sent, and may return another one."""
+"""Called with each record of an event before it is sent; returns the record to send."""
 
 
 TokenSource = Callable[[], tuple[str, float | datetime]]
@@ -163,20 +163,21 @@ error."""
 
 
 class Tracing(Protocol):
-    """Follows records from publisher to publisher; ``sdk.observability.tracing`` has one."""
+    """Traces published records; implemented in ``sdk.observability.tracing``."""
 
     def inject(self, record: ProducerRecord) -> ProducerRecord:
         """Return a record, which may be stored before it is sent, with the current context."""
 
     def send(self, record: ProducerRecord, *, raw: bool) -> tuple[ProducerRecord, OnDelivery]:
-        """Begin to follow a record that is about to be queued.
+        """Begin the span of a record that is about to be queued.
 
         Args:
-            record: What is sent.
-            raw: It stays as it is.
+            record: The record.
+            raw: Whether its headers must not change.
 
         Returns:
-            The record, which may carry a context now, and what to call with the outcome.
+            The record, possibly with the context of the span, and a function to call with the
+            outcome.
         """
 
 
@@ -213,7 +214,7 @@ class BrokerProducer(Protocol):
         """
 
     def connection_error(self) -> SdkError | None:
-        """Return what keeps the client from reaching Kafka at present, if it knows."""
+        """Return why the client cannot reach Kafka now, or None."""
 
 
 class TransactionalProducer(BrokerProducer, Protocol):
@@ -229,10 +230,10 @@ class TransactionalProducer(BrokerProducer, Protocol):
         """Name under which the broker knows this client and all that ran before it."""
 
     def init_transactions(self, timeout: float) -> None:
-        """Take the transactional id over, once, before the first `begin`.
+        """Take over the transactional id, once, before the first `begin`.
 
-        An older client with this id is fenced, and its open transaction is aborted; one that it
-        was committing is waited for.
+        An older client with this id is fenced and its open transaction aborted; a commit that it
+        had begun is completed first.
 
         Raises:
             FencedError: A newer client has the id already.
@@ -250,11 +251,11 @@ class TransactionalProducer(BrokerProducer, Protocol):
     def send_offsets(
         self, offsets: Sequence[TopicPartition], group: object, timeout: float
     ) -> None:
-        """Let the next offsets to be read be committed with the transaction.
+        """Commit the next offsets to be read with the transaction.
 
         Args:
             offsets: The next offset to be read of each partition.
-            group: What `BrokerConsumer.group_metadata` of their consumer returned just now.
+            group: The current `BrokerConsumer.group_metadata` of their consumer.
             timeout: Seconds.
 
         Raises:
@@ -276,7 +277,7 @@ class TransactionalProducer(BrokerProducer, Protocol):
         """
 
     def abort(self, timeout: float) -> None:
-        """Drop the transaction's records and offsets; those that are still queued fail.
+        """Abort the transaction; records that are still queued fail.
 
         Raises:
             FencedError: A newer client has the id, and the transaction is aborted already.
@@ -291,7 +292,7 @@ class ConsumerListener(Protocol):
         """The group has given us these partitions, beside those that we have."""
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """These partitions are ours until this returns: the last moment to commit."""
+        """These partitions stay assigned until this returns: the last moment to commit."""
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions belong to another member already; commits would be refused."""
@@ -315,10 +316,10 @@ class BrokerConsumer(Protocol):
 
         Args:
             topics: Topic names.
-            listener: Learns of rebalances and of commits.
+            listener: Notified of rebalances and of commits.
             pattern: Regular expression that is searched from the start of a topic name.
-            from_beginning: Topics, such as retry topics, of which nothing may be missed: without
-                a committed offset they are read from their beginning, whatever the setting says.
+            from_beginning: Topics, such as retry topics, that are read from their beginning
+                without a committed offset, whatever the setting.
         """
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
@@ -357,7 +358,7 @@ class BrokerConsumer(Protocol):
         """
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on reading from ``partition.offset``, which may be `BEGINNING` or `END`.
+        """Continue reading at ``partition.offset``, which may be `BEGINNING` or `END`.
 
         Raises:
             BrokerError: The partition is not assigned to this client.
@@ -407,14 +408,14 @@ class BrokerConsumer(Protocol):
         """
 
     def group_metadata(self) -> object:
-        """Return who this client is in its group, for `TransactionalProducer.send_offsets`."""
+        """Return this client's group metadata, for `TransactionalProducer.send_offsets`."""
 
     def close(self) -> None:
         """Leave the group and release the client."""
 
 
 class Broker(Protocol):
-    """Makes the clients of one Kafka; ``sdk.testing.InMemoryBroker`` is one as well."""
+    """Creates the clients of one Kafka cluster, as ``sdk.testing.InMemoryBroker`` does."""
 
     def producer(self) -> BrokerProducer:
         """Return a new producing client."""
@@ -439,7 +440,7 @@ class Broker(Protocol):
         Args:
             group_id: Consumer group.
             read_committed: Whether records of open and aborted transactions are left out; by
-                default what the setting ``consumer.isolation_level`` says.
+                default as in the setting ``consumer.isolation_level``.
         """
 
     def admin(self) -> BrokerAdmin:
@@ -460,19 +461,19 @@ class BrokerAdmin(Protocol):
 
 
 class Observer(Protocol):
-    """Sees what happens to messages; the seam for metrics and tracing. Any function will do.
+    """A function that is called with each happening; metrics and tracing are observers.
 
     It is called in the thread where something happens and must be quick; an exception is logged and
     ignored. `sdk.happenings` lists its possible arguments.
     """
 
     def __call__(self, happening: Happening, /) -> None:
-        """Take note of a happening."""
+        """Observe a happening."""
 
 
 @runtime_checkable
 class Meter(Observer, Protocol):
-    """An observer that counts: what is frequent is summed up for it, so that it costs little.
+    """An observer that counts: frequent happenings reach it in batches, which costs little.
 
     If all observers are meters, they are not called for each successful record.
     """

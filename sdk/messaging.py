@@ -79,7 +79,7 @@ def connect(
 
     Args:
         environment: Name of the environment; by default the variable ``SDK_ENV``.
-        settings: Path or paths of settings files, or settings made by hand.
+        settings: Path or paths of settings files, or options made in code.
         contracts: The generated contracts package (module or its name), or a catalog; by default
             what the setting ``contracts`` names.
         uses: The events that this service publishes or handles, as classes or names. Limits the
@@ -100,20 +100,8 @@ def connect(
         ConfigurationError: A setting is wrong; no client has been built.
         BrokerError: Topics could not be provisioned, because Kafka gave no usable answer.
     """
-    if isinstance(settings, Settings):  # made by hand: dynaconf is not needed
-        loaded = settings
-    else:
-        from sdk.settings import load_settings
-
-        loaded = load_settings(environment, settings=settings)
-    if loaded.logging.configure:
-        from sdk.observability.logging import configure_logging
-
-        configure_logging(
-            loaded.logging,
-            service=(loaded.source or "").rstrip("/").rpartition("/")[2] or None,
-            environment=loaded.environment,
-        )
+    loaded = settings if isinstance(settings, Settings) else _load(environment, settings)
+    _configure_logging(loaded)
     loaded.check_files()
     if loaded.metrics.enabled:
         from sdk.observability.metrics import meter
@@ -137,6 +125,24 @@ def connect(
         messaging.close()
         raise
     return messaging
+
+
+def _load(environment: str | None, paths: SettingsPaths | None) -> Settings:
+    from sdk.settings import load_settings  # dynaconf, which options made in code do not need
+
+    return load_settings(environment, settings=paths)
+
+
+def _configure_logging(settings: Settings) -> None:
+    if not settings.logging.configure:
+        return
+    from sdk.observability.logging import configure_logging
+
+    configure_logging(
+        settings.logging,
+        service=(settings.source or "").rstrip("/").rpartition("/")[2] or None,
+        environment=settings.environment,
+    )
 
 
 class Messaging(ClosingDeliveries):
@@ -232,7 +238,7 @@ class Messaging(ClosingDeliveries):
 
     @locked_cached_property
     def producer(self) -> Producer:
-        """The long-lived producer, made when first asked for.
+        """The long-lived producer, created at first use.
 
         Raises:
             ConfigurationError: librdkafka refuses a setting.
@@ -258,8 +264,8 @@ class Messaging(ClosingDeliveries):
     def transaction(self) -> Transaction:
         """Return a new transaction: ``with`` or ``async with``, see `Transaction`.
 
-        All transactions use one long-lived producer, one after another. It has the setting
-        ``producer.transactional_id`` and is made for the first transaction.
+        All transactions use one long-lived producer, one after another. It has the id of the
+        setting ``producer.transactional_id`` and is created for the first transaction.
 
         Raises:
             ConfigurationError: The setting is missing.
@@ -307,7 +313,7 @@ class Messaging(ClosingDeliveries):
                 isolate transactions.
             ClosedError: The connection was closed, or belongs to the parent process.
         """
-        # what only publishes starts without all that consuming takes
+        # Imported here, so that a service that only publishes starts sooner.
         from sdk.consuming.consumer import Consumer
         from sdk.consuming.engine import ConsumerParts
         from sdk.consuming.failures import FailurePolicy
@@ -432,7 +438,7 @@ class Messaging(ClosingDeliveries):
         return next(iter(self._observers.meters), None)
 
     def live(self) -> bool:
-        """Return whether a restart would change nothing: no error has ended a consumer."""
+        """Return whether no restart is needed: no error has ended a consumer."""
         return self.state().live
 
     def ready(self) -> bool:

@@ -109,7 +109,7 @@ def show(
     type=click.IntRange(1),
     default=CEILING,
     show_default=True,
-    help="Leave what was replayed so often already.",
+    help="Leave dead letters that were replayed this often.",
 )
 @click.option(
     "--repair",
@@ -195,7 +195,9 @@ def _run(
         return
     planned = plan()
     if planned.sent and not yes:
-        click.confirm(f"{planned.sent} dead letters will be {doing}. Go on?", abort=True, err=True)
+        click.confirm(
+            f"{planned.sent} dead letters will be {doing}. Continue?", abort=True, err=True
+        )
     with click.progressbar(length=planned.sent, file=sys.stderr) as bar:
         report = work(bar.update)
     _tell(report, doing, as_json)
@@ -210,7 +212,7 @@ def _tell(report: Report, doing: str, as_json: bool) -> None:
         click.echo(f"{report.sent} {doing.replace('_', ' ')}")
         for count, why in (
             (report.exhausted, "left: replayed too often; park them, or raise --ceiling"),
-            (report.homeless, "left: no header names their source topic; use --to"),
+            (report.without_source, "left: no header names their source topic; use --to"),
             (report.unrepaired, "left by the repairing function"),
         ):
             if count:

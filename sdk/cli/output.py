@@ -110,7 +110,7 @@ def summary(report: Report, doing: str) -> dict[str, Any]:
     return {
         doing: report.sent,
         "exhausted": report.exhausted,
-        "homeless": report.homeless,
+        "without_source": report.without_source,
         "unrepaired": report.unrepaired,
         "histogram": [
             {"event": event, "error": error, "count": count}

@@ -38,11 +38,11 @@ class _Circuit:
 
     Attributes:
         dependency: Its name.
-        until: When the next probe may go, on the monotonic clock.
-        failures: Failed probes, the failure that opened it included.
+        until: When the next probe may be tried, on the monotonic clock.
+        failures: Failed probes, including the failure that opened it.
         topics: Source topics that are paused.
         place: The one partition that is paused, or None.
-        probe: The record that goes first, while it is being handled.
+        probe: The record that is tried first, while it is being handled.
     """
 
     dependency: str
@@ -54,12 +54,12 @@ class _Circuit:
 
 
 class Circuits:
-    """The open circuits of one consumer; false while there are none.
+    """The open circuits of one consumer; false if there are none.
 
     Args:
         notify: Called with `CircuitOpened` and `CircuitClosed`.
-        monotonic: Seconds of a clock that never goes back.
-        source: Topic → the topic whose retries it holds, as `RetryTopics.source`.
+        monotonic: Monotonic clock, seconds.
+        source: Retry topic → source topic, as `RetryTopics.source`.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Circuits:
         """Open the circuit of a record that cannot be handled now, or keep it open.
 
         Args:
-            record: The record; it is to be handed over again when `wait` allows.
-            error: `DependencyDown` or `RegistryUnavailableError`; its ``retry_after`` counts.
+            record: The record; it is handled again when `wait` allows.
+            error: `DependencyDown`, with its ``retry_after``, or `RegistryUnavailableError`.
         """
         dependency = error.dependency if isinstance(error, DependencyDown) else REGISTRY
         place = None if isinstance(error, DependencyDown) else (record.topic, record.partition)
@@ -111,35 +111,35 @@ class Circuits:
         self._notify(CircuitOpened(dependency, seconds))
 
     def wait(self, record: ConsumerRecord) -> float:
-        """Return how long a record must wait before it may be handed over.
+        """Return how long a record must wait before it may be handled.
 
         Returns:
-            0 to hand it over, as the probe where a circuit is open for it; seconds after which to
-            ask again; infinity while another record is the probe: ask when `settled` or
+            0 to handle it, as the probe if a circuit is open for it; seconds after which to call
+            again; infinity while another record is the probe: call again when `settled` or
             `released` has returned True.
         """
         if not self._open:
             return 0.0
         identity = _identity(record)
         with self._lock:
-            concerned = [
+            covering = [
                 circuit
                 for circuit in self._open.values()
                 if self._covers(circuit, record.topic, record.partition)
             ]
             now = self._monotonic()
-            waits = [_before(circuit, identity, now) for circuit in concerned]
+            waits = [_before(circuit, identity, now) for circuit in covering]
             if any(waits):
                 return max(waits)
-            for circuit in concerned:
+            for circuit in covering:
                 circuit.probe = identity
             return 0.0
 
     def settled(self, record: ConsumerRecord) -> bool:
-        """Handle the end of a record: it was handled, or failed for another reason.
+        """Close the circuits of a probe that was handled, or failed for another reason.
 
         Returns:
-            Whether circuits closed, so that records which wait may be handed over.
+            Whether circuits closed, so that waiting records may be handled.
         """
         if not self._open:
             return False
@@ -157,7 +157,7 @@ class Circuits:
         """Forget revoked partitions, their probes and pauses.
 
         Returns:
-            Whether records which wait may ask again.
+            Whether waiting records may call `wait` again.
         """
         gone = {(partition.topic, partition.partition) for partition in partitions}
         with self._lock:
@@ -177,7 +177,7 @@ class Circuits:
         return None
 
     def waits(self) -> dict[str, float]:
-        """Return the dependencies that are down, each with the seconds until a record tries."""
+        """Return the dependencies that are down, each with the seconds until the next probe."""
         now = self._monotonic()
         return {
             circuit.dependency: max(0.0, circuit.until - now)

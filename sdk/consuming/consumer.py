@@ -249,7 +249,7 @@ class Consumer:
         """Consume in this thread until `stop` is called; then leave the group.
 
         In the main thread, SIGTERM and SIGINT stop it as well, unless they have handlers already:
-        the first one finishes the records in hand and commits, the second interrupts at once.
+        the first one finishes running handlers and commits, the second interrupts at once.
 
         Raises:
             DeserializationError: A record can never be read; nothing past it was committed.
@@ -270,7 +270,7 @@ class Consumer:
         """Consume until `stop` is called or this task is cancelled; coroutines run in this loop.
 
         Handlers that are plain functions run in threads. A cancelled task ends when the group has
-        been left; a second cancellation interrupts the coroutines in hand.
+        been left; a second cancellation interrupts running coroutines.
 
         Raises:
             SdkError: As `run`.
@@ -324,7 +324,7 @@ class Consumer:
         """Stop, and wait until the group has been left.
 
         Args:
-            timeout: Seconds; None waits for the handlers in hand, however long they take.
+            timeout: Seconds; None waits for running handlers, however long they take.
         """
         self.stop()
         if self._running.acquire(timeout=-1 if timeout is None else timeout):
@@ -438,7 +438,7 @@ class Consumer:
         if error is None or not isinstance(error, Exception):
             logger.info("group %s: the consumer has stopped and left its group", group)
         else:
-            # A handler's own error needs its traceback; ours say everything in a line.
+            # The error of a handler needs its traceback; those of the SDK do not.
             cause = error.__cause__ if isinstance(error, HandlerError) else error
             trace = None if isinstance(error, SdkError) and cause is error else cause
             logger.error(

@@ -51,7 +51,7 @@ class Context:
 
     @property
     def key(self) -> object:
-        """The key as it was written: text where it is valid text, else bytes; None if absent.
+        """The key as it was written: text if it is valid UTF-8, else bytes; None if absent.
 
         Raises:
             DeserializationError: The key names a schema that it does not fit.

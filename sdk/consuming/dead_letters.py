@@ -1,8 +1,8 @@
 """Dead letters: the headers with the origin of a record and its failure.
 
-They are Spring for Apache Kafka's, `sdk.consuming.headers` names them. The first origin and the
-last exception are kept, however often a record fails. Headers are read tolerantly, those of Spring
-Cloud Stream and SmallRye too, because they may be anybody's.
+They are those of Spring for Apache Kafka; `sdk.consuming.headers` names them. The first origin and
+the last exception are kept, however often a record fails. Malformed headers are accepted, and those
+of Spring Cloud Stream and SmallRye are read too.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> li
     Args:
         record: From its source topic or from a retry topic, whose headers name the origin.
         group: Consumer group.
-        names: What the headers are called; each that the record has already stays as it is.
+        names: The names of the headers; those that the record has already are kept.
     """
     timestamp = original_timestamp(record)
     fresh = (
@@ -123,8 +123,8 @@ def exception_headers(
     """Return the headers with the failure of a record.
 
     Args:
-        error: The exception; of a `HandlerError`, what the handler raised is shown.
-        names: What the headers are called.
+        error: The exception; for a `HandlerError`, that of the handler.
+        names: The names of the headers.
         secrets: Texts that must not be sent.
         stack_trace_bytes: Longest stack trace, bytes; 0 sends none.
     """
@@ -152,7 +152,7 @@ def qualified_name(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a defect of somebody's __str__ must not lose the record
+    except Exception:  # noqa: BLE001 - a defective __str__ must not lose the record
         return "<the exception's message cannot be shown>"
 
 
@@ -228,7 +228,7 @@ _ELSEWHERE = {
     "message": (f"{_KEY}message", "x-exception-message", "dead-letter-reason"),
     "stack_trace": (f"{_KEY}stacktrace", "x-exception-stacktrace"),
 }
-"""What other frameworks call the same things."""
+"""The names of other frameworks."""
 
 
 def _found(headers: dict[str, bytes | None], attribute: str) -> tuple[bytes | None, bool]:

@@ -22,7 +22,7 @@ from sdk.records import ConsumerRecord, Tombstone
 logger = logging.getLogger(__name__)
 
 _SUSPICIOUS = 100
-"""After so many events of a topic without one that is handled, the log says so."""
+"""Unhandled events of a topic after which a warning is logged."""
 
 
 @frozen(eq=False)
@@ -31,9 +31,9 @@ class Task:
 
     Attributes:
         event: Full name of the event.
-        call: Called with what was read; may return an awaitable.
+        call: Called with the event; may return an awaitable.
         batch: Set if it is called with lists.
-        context: Whether batches are called with the contexts too.
+        context: Whether a batch handler also gets the contexts.
     """
 
     event: str
@@ -43,22 +43,23 @@ class Task:
 
 
 Opened = tuple[ConsumerRecord, Task | None, Any]
-"""A record, how it is handled, and what with; without a task an `Outcome`, or why it is poison."""
+"""(record, task, its argument); without a task, the argument is an `Outcome` or an exception."""
 
 
 class Dispatch:
     """Opens records and finds their handlers.
 
     Args:
-        handlers: Of the consumer.
+        handlers: The handlers of the consumer.
         serializer: Opens record values.
-        keys: Reads record keys for those handlers that ask for them.
+        keys: Reads record keys for handlers with a context.
         unknown: ``skip``, ``dead_letter`` or ``stop``: what becomes of events without a handler.
-        wrap: Given each handler, returns what is called instead; an event loop, for example,
-            must not be blocked by plain functions.
+        skipped: Counts the events without a handler.
+        wrap: Returns the function to call instead of a handler; plain functions, for example,
+            must not block an event loop.
 
     Attributes:
-        skipped: How many events of each full name came for which there is no handler.
+        skipped: The number of events without a handler, by full name.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Dispatch:
                 incoming = open_record(record)
                 found = tasks.get(incoming.full_name)
                 if found is None:
-                    opened: Opened = record, None, self._pass_over(incoming.full_name, record)
+                    opened: Opened = record, None, self._unhandled_event(incoming.full_name, record)
                 else:
                     event_class, context, task = found
                     event: Any = incoming.read(event_class)
@@ -144,7 +145,7 @@ class Dispatch:
                     extra={"topic": topic},
                 )
 
-    def _pass_over(self, name: str, record: ConsumerRecord) -> Outcome:
+    def _unhandled_event(self, name: str, record: ConsumerRecord) -> Outcome:
         self.skipped[name] += 1
         self._unhandled[record.topic] += 1
         if self._unhandled[record.topic] == _SUSPICIOUS:
@@ -165,36 +166,41 @@ class Dispatch:
 
     def _report(self, name: str, record: ConsumerRecord) -> None:
         short = name.rpartition(".")[2]
-        near = [known for known in self._handlers.names if known.rpartition(".")[2] == short]
-        if near:
+        similar = [known for known in self._handlers.names if known.rpartition(".")[2] == short]
+        if similar:
             logger.warning(
                 "%s on %s is not handled, though %s is: the writer's namespace differs; if it is"
                 " the same event, add an alias to the schema",
                 name,
                 record.topic,
-                near[0],
+                similar[0],
                 extra=record.place,
             )
         else:
-            told = "no handler for %s on %s: %s"
-            logger.info(told, name, record.topic, self._unknown, extra=record.place)
+            logger.info(
+                "no handler for %s on %s: %s",
+                name,
+                record.topic,
+                self._unknown,
+                extra=record.place,
+            )
 
     def _tombstone(self, record: ConsumerRecord) -> Opened:
         event = (record.header(TYPE) or b"").decode(errors="replace")
-        concerned = self._handlers.of_tombstone(record.topic, event)
-        if not concerned:
+        handlers = self._handlers.of_tombstone(record.topic, event)
+        if not handlers:
             return record, None, Skip("tombstone without a handler")
         calls = [
             (
                 self._tombstones[id(handler)],
                 Tombstone(event_class=handler.event_class, key=record.key, record=record),
             )
-            for handler in concerned
+            for handler in handlers
         ]
         if len(calls) == 1:
             call, tombstone = calls[0]
-            return record, Task(concerned[0].full_name, call), tombstone
-        return record, Task(concerned[0].full_name, _call_each), calls
+            return record, Task(handlers[0].full_name, call), tombstone
+        return record, Task(handlers[0].full_name, _call_each), calls
 
 
 async def _call_each(calls: Sequence[tuple[Call, Tombstone]]) -> None:

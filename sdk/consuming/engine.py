@@ -78,19 +78,19 @@ class ConsumerParts:
 
 
 class Engine:
-    """One run of a consumer: an intake, and workers that handle what it takes.
+    """One run of a consumer: an intake, and workers that handle its records.
 
     Args:
         parts: The collaborators.
-        handlers: What is called.
+        handlers: The handlers.
         skipped: Counts events without a handler, by full name.
-        loop: Where coroutine handlers run; None if all handlers are plain functions.
+        loop: Runs coroutine handlers; None if all handlers are plain functions.
 
     Raises:
         ConfigurationError: The client refuses a setting.
 
     Attributes:
-        error: What stopped it, or None.
+        error: The error that stopped it, or None.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Engine:
         """Finish running handlers, commit, and leave; safe in a signal handler.
 
         Args:
-            error: What makes it stop; the first one counts.
+            error: Why it stops; only the first one is kept.
         """
         if self.error is None:
             self.error = error
@@ -200,7 +200,7 @@ class Engine:
         """Run in this thread, which is one of the workers, until `stop` is called.
 
         Raises:
-            BaseException: What stopped it.
+            BaseException: The error that stopped it.
         """
         workers = ThreadWorkers(
             self._lanes, self._open, self._work, self._parts.options.concurrency, "sdk-worker"
@@ -208,7 +208,7 @@ class Engine:
         intake = self._start(self._take_in, "sdk-intake")
         try:
             workers.run()
-        except BaseException as error:  # noqa: BLE001 - it is raised below, once all is left
+        except BaseException as error:  # noqa: BLE001 - raised below, after leaving the group
             self.stop(error)
         intake.join()
         workers.join(self._parts.options.drain_timeout_ms / 1000)
@@ -222,7 +222,7 @@ class Engine:
         the handlers.
 
         Raises:
-            BaseException: What stopped it.
+            BaseException: The error that stopped it.
         """
         loop = asyncio.get_running_loop()
         workers = LoopWorkers(
@@ -273,7 +273,7 @@ class Engine:
         work = self._processor.work_in_batches if self._handlers.batches else self._processor.work
         try:
             await work(lane, opened)
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not end a worker unseen
+        except Exception as error:  # noqa: BLE001 - a defect must not end a worker silently
             self.stop(error)
 
     def _start(self, target: Callable[[], None], name: str) -> threading.Thread:
@@ -285,7 +285,7 @@ class Engine:
 async def outlast(
     ended: asyncio.Future[None], stop: Callable[[], None], cancel: Callable[[], None]
 ) -> None:
-    """Wait for the end of a run that a cancellation stops, but does not abandon.
+    """Wait for the end of a run; a cancellation stops it and is raised at its end.
 
     Args:
         ended: Done at its end.

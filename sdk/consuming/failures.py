@@ -9,8 +9,8 @@
     refused                credentials, permissions or settings are wrong      stop
     fenced                 another instance has taken over, or we are closed   stop
 
-A retry is made in place first, then by way of the retry topics, and what fails after the last one
-is a dead letter. Without dead letters, the consumer stops instead: nothing is lost either way.
+A record is retried in place first, then through the retry topics; if it still fails, it becomes a
+dead letter. Without dead letters, the consumer stops instead: nothing is lost either way.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ TABLE: Mapping[Failure, Decision] = {
 }
 
 _RULED = frozenset({Failure.POISON, Failure.HANDLER, Failure.TRANSIENT})
-"""What rules may decide; an outage, a refusal or a fence is never the record's fault."""
+"""What rules may decide; an outage, a refusal or a fence is not caused by the record."""
 
 FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
-"""What no repetition of a request to Kafka mends: the consumer stops."""
+"""Errors of requests to Kafka that retrying cannot resolve: the consumer stops."""
 
 _EVERYWHERE: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
     (Failure.DEPENDENCY_DOWN, (DependencyDown,)),
@@ -127,7 +127,7 @@ def classify(error: BaseException) -> Failure:
     """Return the class of a failure.
 
     Args:
-        error: What opening a record raised, or a `HandlerError` whose cause the handler raised.
+        error: The exception of opening a record, or a `HandlerError` with the handler's as cause.
     """
     cause = raised(error)
     places = _IN_HANDLERS if isinstance(error, HandlerError) else _BEFORE_HANDLERS + _IN_HANDLERS
@@ -142,7 +142,7 @@ class Rule:
     """A service's own decision.
 
     Attributes:
-        match: Which failures it is for.
+        match: The failures that it applies to.
         decision: ``retry``, ``dead_letter``, ``stop`` or ``skip``.
     """
 
@@ -191,8 +191,8 @@ class FailurePolicy:
             decides, before the settings and the table; not for outages, refusals and fences.
         table: Failure → decision.
         retry: Further attempts in place.
-        topics: The retry topics, if there are any.
-        dead_letters: Whether there are dead letters; the consumer stops instead where not.
+        topics: The retry topics.
+        dead_letters: Whether there are dead letters; otherwise the consumer stops.
         uniform: Returns a random number from 0 up to 1.
     """
 
@@ -227,7 +227,7 @@ class FailurePolicy:
         """Return the outcome for a record.
 
         Args:
-            error: What opening it raised, or the `HandlerError` of its handler.
+            error: The exception of opening it, or the `HandlerError` of its handler.
             record: The record.
             attempt: Number of the attempt that failed: `attempt_of` the record for the first
                 since it was read, one more for each attempt in place.

@@ -37,7 +37,7 @@ Send = Callable[[ProducerRecord], "Delivery"]
 class Forwarder:
     """Forwards the failed records of one consumer group.
 
-    A record is done once its forwarded copy was acknowledged: wait for the delivery.
+    A record is done once the broker has acknowledged its copy: wait for the delivery.
 
     Args:
         send: Sends a record, unchanged.
@@ -108,7 +108,7 @@ class Forwarder:
         timestamp: int | None = None,
     ) -> Delivery:
         if timestamp is not None and timestamp < 1:
-            timestamp = None  # which no client can send; a header keeps it
+            timestamp = None  # no client can send it; a header keeps it
         count = self._partitions(topic)
         partition = record.partition if count is None or record.partition < count else None
 
@@ -125,7 +125,7 @@ class Forwarder:
         try:
             return self._send(forwarded(self._stack_trace_bytes))
         except MessageTooLargeError:
-            # A record as large as the client takes has no room for a stack trace.
+            # A record of the maximum size has no room for a stack trace.
             return self._send(forwarded(0))
         except SerializationError:
             # Others can send header names that our client cannot.

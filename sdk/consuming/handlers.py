@@ -18,7 +18,7 @@ from sdk.events import Event
 from sdk.records import Tombstone
 
 Call = Callable[..., Any]
-"""What a service gives as a handler."""
+"""A handler as a service passes it."""
 
 _FORMS = "(event), (event, context), or the same as a coroutine function"
 _ONCE_FORMS = "(event, session), (event, context, session), or the same as a coroutine function"
@@ -69,10 +69,10 @@ class Batch:
 
     @classmethod
     def checked(cls, size: int, seconds: float) -> Batch:
-        """Return these bounds.
+        """Return these limits.
 
         Raises:
-            ConfigurationError: They leave no room for an event, or no time.
+            ConfigurationError: The size is below 1, or the time is negative.
         """
         if size < 1 or seconds < 0:
             raise ConfigurationError(
@@ -88,11 +88,11 @@ class Handler:
 
     Attributes:
         event_class: The class that its events are read as, whatever version wrote them.
-        function: What is called.
-        context: Whether it asks for the context beside the event.
+        function: Called with the event.
+        context: Whether it gets the context as second argument.
         batch: Set if it takes lists of events.
-        tombstone: What is called with null values, if anything.
-        topics: Topics that are subscribed to for it.
+        tombstone: Called with null values.
+        topics: The topics it is subscribed to.
         pattern: Pattern of further topics.
     """
 
@@ -110,14 +110,14 @@ class Handler:
         return self.event_class.__event__.full_name
 
     def reads(self, topic: str) -> bool:
-        """Whether the handler is for a topic."""
+        """Whether a topic is subscribed to for it."""
         return topic in self.topics or (
             self.pattern is not None and re.match(self.pattern, topic) is not None
         )
 
 
 class Handlers:
-    """The handlers of a consumer, by the full names of their events and aliases."""
+    """The handlers of a consumer, by the full names and aliases of their events."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Handler] = {}
@@ -135,14 +135,14 @@ class Handlers:
 
     @property
     def topics(self) -> list[str]:
-        """Every topic to subscribe to, sorted."""
+        """The topics to subscribe to, sorted."""
         return sorted({topic for handler in self for topic in handler.topics})
 
     @property
     def pattern(self) -> str | None:
-        """One pattern for those of all handlers."""
+        """One pattern that matches those of all handlers."""
         patterns = {handler.pattern.removeprefix("^") for handler in self if handler.pattern}
-        # librdkafka takes POSIX patterns, which know no groups but these.
+        # librdkafka uses POSIX patterns, which have no other kind of group.
         return f"({'|'.join(sorted(patterns))})" if patterns else None
 
     @property
@@ -178,26 +178,26 @@ class Handlers:
         self._by_name.update(dict.fromkeys(names, handler))
 
     def of_tombstone(self, topic: str, event: str) -> list[Handler]:
-        """Return the handlers that a null value concerns.
+        """Return the handlers of a null value.
 
         Args:
-            topic: Where it stood.
-            event: Full name that it carries; empty where it does not say.
+            topic: Its topic.
+            event: The full name that it carries, or an empty text.
         """
         if event:
             named = self._by_name.get(event)
-            concerned: Iterable[Handler] = () if named is None else (named,)
+            handlers: Iterable[Handler] = () if named is None else (named,)
         else:
-            concerned = self
+            handlers = self
         return [
             handler
-            for handler in concerned
+            for handler in handlers
             if handler.tombstone is not None and (event or handler.reads(topic))
         ]
 
 
 def check_event_class(event_class: Any) -> None:
-    """Raise an error for anything but a generated event class.
+    """Check that something is a generated event class.
 
     Raises:
         ConfigurationError: It is not.
@@ -215,13 +215,13 @@ def asks_for_context(
     """Check the signature of a handler; return whether it takes the context.
 
     Args:
-        function: What is to be called.
-        event_class: What it is to be called with.
-        batch: Whether it is to be called with lists of events, and of contexts.
+        function: The handler.
+        event_class: The class of its events.
+        batch: Whether it is called with lists of events, and of contexts.
         session: Whether a session of the service's database is its last argument.
 
     Raises:
-        ConfigurationError: It cannot be called so.
+        ConfigurationError: Its signature does not fit.
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if not callable(function):
@@ -286,7 +286,7 @@ def _hints(function: Any) -> dict[str, Any]:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     try:
         return typing.get_type_hints(target)
-    except Exception:  # noqa: BLE001 - names that cannot be resolved here are the checkers' business
+    except Exception:  # noqa: BLE001 - names that cannot be resolved here are left to type checkers
         return {}
 
 

@@ -291,7 +291,7 @@ class Intake:
                 run = self._due(run)
                 if not run:
                     continue
-            partition.watermark.take(run)
+            partition.watermark.add(run)
             if self._retry_topics.is_retry(first.topic):
                 run = self._own(partition, run)
             batches.append((partition, run))

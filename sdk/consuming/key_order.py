@@ -1,13 +1,13 @@
 """Keeps the order of keys across retry topics: later records of a key wait.
 
-With ``[consumer.retry_topics] ordered = true`` a record is handed over only if no earlier record of
-its key, from the same source partition, is still in a retry topic; otherwise it is forwarded to the
-retry topic in which the earliest one stands, and so comes after it. "Earlier" is the offset in the
-source partition, which the headers keep, so the order does not depend on who forwarded what when.
+With ``[consumer.retry_topics] ordered = true`` a record is handled only if no earlier record with
+its key and source partition is in a retry topic; otherwise it follows the earliest one into its
+retry topic. Records are compared by their offset in the source partition, which the headers keep,
+so the order does not depend on when they were forwarded.
 
-The state is what stands in the retry topics, and is read from them: when partitions are assigned,
-`Rebuilding` reads their retry topics from the committed offsets to their ends and back, before
-anything of those partitions is handed over. That needs a source partition and the same partition of
+The retry topics are the state: when partitions are assigned, `Rebuilding` reads their retry topics
+from the committed offsets to their ends and seeks back, before any record of those partitions is
+handled. That needs a source partition and the same partition of
 its retry topics to have one owner: equal partition counts, and the assignor ``range``, which
 ``ordered = true`` sets.
 """
@@ -42,7 +42,7 @@ class KeyOrder:
     """The records of one consumer that are in retry topics, by key; thread-safe.
 
     Args:
-        topics: Which topics are retry topics.
+        topics: Tells retry topics from others.
     """
 
     def __init__(self, topics: RetryTopics) -> None:
@@ -57,9 +57,9 @@ class KeyOrder:
         """Return the outcome for a record that may not be handled yet.
 
         Returns:
-            Where it must queue; `DONE` for a record of a source topic that stands in a retry topic
-            already, because it was forwarded before a restart and read again; or None if it may
-            be handed over.
+            The retry topic that it must follow into; `DONE` for a record of a source topic that
+            is in a retry topic already, because it was forwarded before a restart and read again;
+            or None if it may be handled.
         """
         if not self._waiting:
             return None
@@ -93,7 +93,7 @@ class KeyOrder:
                     del self._waiting[key]
 
     def forget(self, places: Iterable[Place]) -> None:
-        """Take note that partitions are no longer ours."""
+        """Forget partitions that are no longer assigned."""
         gone = {(self._topics.source(topic), number) for topic, number in places}
         with self._lock:
             for key in [key for key in self._waiting if key[:2] in gone]:
@@ -114,9 +114,9 @@ class _Reading:
     """A partition of a retry topic that is being read to its end.
 
     Attributes:
-        start: Where the group goes on in it; None until that is known.
-        end: Where it ended when it was assigned.
-        heard: When its last record came.
+        start: The offset at which the group continues; None until it is known.
+        end: The end of the partition when it was assigned.
+        heard: When its last record was read.
     """
 
     start: int | None
@@ -128,10 +128,10 @@ class Rebuilding:
     """Finds the records in the retry topics of partitions that were just assigned.
 
     Args:
-        order: Is told of them.
-        topics: Which topics are retry topics.
-        broker: The client of the group; used by its one thread.
-        clock: Tells when nothing more is to be expected of a partition.
+        order: Receives them.
+        topics: Tells retry topics from others.
+        broker: The client of the group.
+        clock: Measures for how long a partition has been silent.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Rebuilding:
             owned: All partitions that are assigned.
 
         Raises:
-            ConfigurationError: The partitions of a topic and of its retry topics are not all ours.
+            ConfigurationError: A partition and those of its retry topics have several owners.
             BrokerError: Kafka refuses us.
         """
         now = self._clock.monotonic()
@@ -193,7 +193,7 @@ class Rebuilding:
         self._fresh.clear()
 
     def paused(self, owned: Iterable[Place]) -> set[Place]:
-        """Return which partitions must not be read meanwhile."""
+        """Return the partitions that must not be read until their retry topics were read."""
         if not (self._fresh or self._reading):
             return set()
         return {place for place in owned if place not in self._reading and self._held(place)}

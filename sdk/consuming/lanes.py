@@ -1,9 +1,8 @@
 """Lanes: sequences of records that must be handled in order; lanes run concurrently.
 
 A lane holds the records of one key, or of one partition, in order. It exists while it has records;
-whoever takes it has it alone until it is given back. The intake adds records by the batch, and
-workers take a lane with all that has gathered in it, so that neither locks nor wake-ups are paid
-for once a record.
+one worker at a time takes it and gives it back. The intake adds records in batches, and a worker
+takes a lane with all its records, so that locks and wake-ups are not needed for each record.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from sdk.consuming.partition import Lane, Partition
 from sdk.records import ConsumerRecord
 
 _RUN = 500
-"""Most records of a lane that are worked on before it is given back."""
+"""Most records that a worker handles before it gives the lane back."""
 
 
 class Lanes:
@@ -32,8 +31,8 @@ class Lanes:
         clock: Tells when a parked lane is due.
 
     Attributes:
-        in_work: Lanes that were taken and not yet given back.
-        more_workers: Called when there is work and nobody idle.
+        in_work: The lanes of workers.
+        more_workers: Called if there is work and no idle worker.
     """
 
     def __init__(self, ordering: str, clock: Clock) -> None:
@@ -67,10 +66,7 @@ class Lanes:
             wake()
 
     def take(self) -> Lane | None:
-        """Return a lane to work on, alone, until it is given back; None once all is closed.
-
-        What is to be done is in ``lane.run``.
-        """
+        """Wait for a lane and return it; its records are in ``lane.run``. None if closed."""
         with self._lock:
             while not self._closed:
                 lane = self._next()
@@ -83,7 +79,7 @@ class Lanes:
             lane.partition.active += 1
             self.in_work.add(lane)
             if self._parked and self._timer is None and self._idle:
-                self._ready_changed.notify()  # somebody else must keep the time now
+                self._ready_changed.notify()  # another worker must watch the time now
             wake = self._wake()
         if wake is not None:
             wake()
@@ -100,11 +96,11 @@ class Lanes:
         """Return a lane after work.
 
         Args:
-            lane: What `take` returned.
-            rest: Records that are not done, and come before all that came meanwhile.
-            due: When to go on, by the clock's monotonic time; None is at once, and infinity is
+            lane: The lane that `take` returned.
+            rest: Records that are not done; they precede those added since.
+            due: When to continue, by the clock's monotonic time; None is at once, and infinity is
                 when `recheck` is called.
-            wanted: Go on before that when the lane holds so many records; 0 waits in any case.
+            wanted: Number of records at which the lane continues earlier; 0 is never.
         """
         partition = lane.partition
         with self._lock:
@@ -129,24 +125,24 @@ class Lanes:
                 self._given_back.notify_all()
 
     def halt(self, partitions: Iterable[Partition], *, even_paused: bool = False) -> None:
-        """Handle no more records of partitions than those that close the gaps below done ones.
+        """Handle only the records of partitions that close gaps below records that are done.
 
         Takes no lock, so that a signal handler may call it.
 
         Args:
-            partitions: Which ones; of those that are paused, nothing more is handed out.
+            partitions: The partitions; no more records of paused ones are handled.
             even_paused: Close the gaps of paused ones as well.
         """
         in_work = list(self.in_work)
         for partition in partitions:
             if partition.dropped or (partition.paused and not even_paused):
                 continue
-            in_hand = [
+            current = [
                 record.offset
                 for lane in in_work
                 if lane.partition is partition and (record := lane.current) is not None
             ]
-            partition.until = max([partition.watermark.reached, *in_hand])
+            partition.until = max([partition.watermark.reached, *current])
             partition.halted = True
 
     def release(self, partition: Partition) -> None:
@@ -161,7 +157,7 @@ class Lanes:
             wake()
 
     def drop(self, partitions: Iterable[Partition]) -> None:
-        """Forget the queued records of partitions; running handlers are the last."""
+        """Forget the queued records of partitions; running handlers finish."""
         with self._lock:
             for partition in partitions:
                 partition.dropped = partition.halted = True
@@ -202,7 +198,7 @@ class Lanes:
         with self._lock:
             self._watching += 1
             try:
-                # Real time: it is real handlers that are waited for.
+                # Real time, because handlers take real time.
                 return self._given_back.wait_for(condition, timeout)
             finally:
                 self._watching -= 1
@@ -215,7 +211,7 @@ class Lanes:
         return self.wait_until(lambda: not any(map(_has_work, partitions)), timeout)
 
     def close(self) -> None:
-        """Stop; running handlers are the last."""
+        """Stop; running handlers finish."""
         with self._lock:
             self._closed = True
             self._ready.clear()
@@ -240,7 +236,7 @@ class Lanes:
         return None
 
     def _wait_for_lane(self) -> None:
-        # One of those that wait keeps the time, so that not all wake up for one parked lane.
+        # One idle worker watches the time, so that not all wake up for one parked lane.
         due = self._parked[0][0] if self._parked and self._parked[0][0] < math.inf else None
         timing = due is not None and (self._timer is None or due < self._timer)
         if timing:
@@ -258,7 +254,7 @@ class Lanes:
     def _wake(self) -> Callable[[], None] | None:
         """Wake a worker if there is work, or return a function that starts another one.
 
-        Each that wakes up wakes the next: as many run as there is work and processor time for.
+        Each worker that wakes up wakes the next, as long as there is work.
         """
         if not self._ready or self._woken:
             return None

@@ -26,20 +26,20 @@ _IDLE_SECONDS = 0.1
 """Shortest time between two commits of a consumer that has nothing left to do."""
 
 _GAPS = 1_000
-"""So many gaps between offsets are kept before those that lie behind are dropped."""
+"""Gaps between offsets that are kept before those of finished records are dropped."""
 
 _ANSWER_SECONDS = 60.0
-"""After so long without an answer, the next commit is sent all the same."""
+"""The next commit is sent after this time even if the last one was not answered."""
 
 
 class Watermark:
     """How far one assignment of a partition is done: up to the first record that is not.
 
-    One thread takes records in order, others finish them in any order. Losing the partition
-    means to forget its watermark: what is finished late changes nothing that is committed.
+    One thread adds records in order, others finish them in any order. The watermark of a lost
+    partition is forgotten, so that a record that is finished late changes no committed offset.
 
     Attributes:
-        first: Offset of the first record that was taken; None before that.
+        first: Offset of the first record that was added; None before that.
         done: Called with the offset of each record that is done, once. It is a dictionary's own
             method, because it is called once a record.
     """
@@ -54,8 +54,8 @@ class Watermark:
         self._largest = 0
         self.done: Callable[[int], int] = self._pending.pop
 
-    def take(self, records: Sequence[ConsumerRecord]) -> None:
-        """Add records that follow the ones taken before."""
+    def add(self, records: Sequence[ConsumerRecord]) -> None:
+        """Add records that follow the ones added before."""
         sizes = {record.offset: len(record.value or b"") for record in records}
         self._largest = max(self._largest, *sizes.values())
         self._pending.update(sizes)
@@ -77,10 +77,10 @@ class Watermark:
 
     @property
     def offset(self) -> int | None:
-        """The next offset to be read: the first one that is not done; None before any was taken."""
+        """The next offset to be read: the first that is not done; None before any was added."""
         while True:
             try:
-                # Offsets stand in the order in which they were taken.
+                # A dictionary keeps the order in which offsets were added.
                 return next(iter(self._pending), self._next)
             except RuntimeError:
                 continue  # another thread has finished a record just now
@@ -93,7 +93,7 @@ class Watermark:
 
     @property
     def reached(self) -> int:
-        """The highest offset that is done; one before the first that was taken if none is."""
+        """The highest offset that is done; one before the first that was added if none is."""
         offset = -1 if self._next is None else self._next - 1
         while offset in self._pending:
             offset = self._before.get(offset, offset - 1)
@@ -108,7 +108,7 @@ class Watermark:
         """Return the size of the values of those records, bytes.
 
         Args:
-            limit: Below it a rough figure will do, which is never too small.
+            limit: Below it, an estimate that is never too small is returned.
         """
         most = len(self._pending) * self._largest
         return most if most < limit else sum(self._pending.copy().values())
@@ -130,7 +130,7 @@ class Commits(Protocol):
         """How long a poll may wait before the next `tick`."""
 
     def room(self) -> int:
-        """Return how many more records may be taken now."""
+        """Return how many more records may be read now."""
 
     def add(self, count: int) -> None:
         """Count records that are about to be handled."""
@@ -154,7 +154,7 @@ class Commits(Protocol):
         """Handle the loss of partitions to another member."""
 
     def forget(self, places: Iterable[Place]) -> None:
-        """Forget partitions that are no longer ours, or are read from elsewhere."""
+        """Forget partitions that were revoked, or are read from another position."""
 
     def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
         """Process the answer to a commit that was sent in the background."""
@@ -194,7 +194,7 @@ class Committer:
         return _IDLE_SECONDS
 
     def room(self) -> int:
-        """Return how many more records may be taken now."""
+        """Return how many more records may be read now."""
         return sys.maxsize
 
     def add(self, count: int) -> None:
@@ -233,7 +233,7 @@ class Committer:
         """Commit, and wait for the answer: the last commit of these partitions.
 
         Args:
-            places: Partitions that are given up.
+            places: The partitions.
             timeout: Seconds.
         """
         given_up = list(places)
@@ -256,10 +256,10 @@ class Committer:
         self.forget(given_up)
 
     def lost(self) -> None:
-        """Handle the loss of partitions to another member: they are not committed."""
+        """Do nothing: lost partitions are not committed."""
 
     def forget(self, places: Iterable[Place]) -> None:
-        """Forget partitions that are no longer ours, or are read from elsewhere."""
+        """Forget partitions that were revoked, or are read from another position."""
         for place in places:
             self._sent.pop(place, None)
 

@@ -67,23 +67,23 @@ class Once(Protocol[_S_co]):
         """Record events and call a function in one transaction; await it if asynchronous.
 
         Args:
-            records: Those that have come.
-            work: Called with the session and the positions of those that have not come before;
-                not called if there are none. What it raises rolls everything back.
+            records: The records of the events.
+            work: Called with the session and the positions of new events; not called if there are
+                none. An exception rolls everything back.
         """
 
 
 def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch: bool) -> Call:
-    """Return a handler, of event and context, that calls ``function`` once for each event.
+    """Return a handler with event and context that calls ``function`` once for each event.
 
     Args:
-        once: Notes what was handled.
+        once: Records which events were handled.
         function: (event, session) or (event, context, session), or the same with lists.
-        event_class: What is handled.
+        event_class: The class of its events.
         batch: Whether it takes lists.
 
     Raises:
-        ConfigurationError: It cannot be called so, or only one of it and the sessions is awaited.
+        ConfigurationError: Its signature does not fit, or only one of it and the sessions is async.
     """
     asks = asks_for_context(function, event_class, batch=batch, session=True)
     if is_coroutine_function(function) != once.asynchronous:

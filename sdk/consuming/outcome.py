@@ -1,4 +1,4 @@
-"""The outcomes of a record, which connect deciding and doing.
+"""The outcomes of a record: what the failure policy decides and the consumer does.
 
 A record is done when its handler returned, when its forward was acknowledged, or when a rule
 skipped it; only then may its offset be committed.
@@ -20,9 +20,9 @@ class Retry:
 
     Attributes:
         delay: Seconds to wait before that.
-        topic: Retry topic that the record is forwarded to; None hands it over again in place.
-        error: Why; None where the record has not failed itself but follows an earlier one of its
-            key into the retry topic.
+        topic: Retry topic that the record is forwarded to; None retries in place.
+        error: Why; None if the record has not failed itself but follows an earlier one of its key
+            into the retry topic.
     """
 
     delay: float
@@ -32,7 +32,7 @@ class Retry:
 
 @frozen
 class Pause:
-    """A dependency is down: the record waits, and no attempt is counted.
+    """A dependency is down: partitions are paused, and no attempt is counted.
 
     `sdk.consuming.circuit.Circuits` decides which partitions are paused, for how long, and which
     record is tried first.
@@ -59,7 +59,7 @@ class DeadLetter:
 
 @frozen
 class Skip:
-    """The record counts as done without having been handled.
+    """The record counts as done without being handled.
 
     Attributes:
         reason: Why, such as ``no handler``.

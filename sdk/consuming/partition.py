@@ -17,15 +17,15 @@ class Partition:
         topic: Topic name.
         number: Partition number.
         watermark: How far it is done.
-        halted: Nothing past ``until`` may be handled: it is given up or paused, or was dropped.
-            Looked at before every record.
-        until: Offset of the last record that is still handled, so that what is done out of order
-            is done without a gap; -1 is none.
-        dropped: It is no longer ours, or is read from elsewhere.
-        paused: Somebody has called `Consumer.pause`.
+        halted: Nothing past ``until`` may be handled: it is being revoked, is paused, or was
+            dropped. Checked before every record.
+        until: Offset of the last record that is still handled, which closes the gaps below
+            records that are done; -1 is none.
+        dropped: It was revoked, or is read from another position.
+        paused: The application has paused it.
         active: How many of its lanes are being worked on.
-        lanes: What orders its records → their lane.
-        failed: Offset → what is known of a record that failed and is to be tried again.
+        lanes: Key of the lane → lane.
+        failed: Offset → the state of a record that failed and is tried again.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Partition:
             del self.failed[known]
 
     def has_pending(self, record: ConsumerRecord) -> bool:
-        """Whether an outcome was decided and could not be applied yet."""
+        """Whether an outcome was decided and has not been applied yet."""
         known = self.failed.get(record.offset)
         return known is not None and known.pending is not None
 
@@ -89,7 +89,7 @@ class Failed:
     Attributes:
         attempts: How many attempts in place have failed.
         due: When the next one may be made, by the clock's monotonic time.
-        pending: What was decided and could not be done yet, such as a forward that failed.
+        pending: The outcome that has not been applied yet, such as a forward that failed.
         forwards: How many forwards have failed.
     """
 
@@ -106,12 +106,13 @@ class Lane:
     """Records to be handled one after the other.
 
     Attributes:
-        partition: Where they come from.
-        key: Of this lane within its partition.
-        records: Not yet taken by a worker.
-        run: Taken by the worker that has the lane.
-        current: What a worker has in hand.
-        wanted: A parked lane is ready early when it holds so many records; 0 is never.
+        partition: Their partition.
+        key: Key of the lane within its partition.
+        records: Those that wait.
+        run: Those of the worker that has the lane.
+        current: The one that is being handled.
+        parked: Whether the lane waits for a time.
+        wanted: A parked lane is ready early when it holds this many records; 0 is never.
         since: When an incomplete batch began to wait, by the clock's monotonic time.
     """
 

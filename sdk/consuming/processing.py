@@ -1,6 +1,6 @@
 """Processing: the records of a lane → their handlers → their outcomes.
 
-Written once, as coroutines. An event loop runs them as they are; worker threads by `drive`, since
+Written once, as coroutines. An event loop runs them directly, worker threads by `drive`, because
 plain functions never suspend them.
 """
 
@@ -33,9 +33,9 @@ class Processor:
     """Handles the records of lanes and applies the decisions about them.
 
     Attributes:
-        lanes: Where lanes are given back to.
-        settlement: Does what becomes of records, handled or not.
-        measurements: Told of records whose handler returned; None without meters.
+        lanes: The lanes of the consumer.
+        settlement: Applies the outcomes of records.
+        measurements: Receives records whose handler returned; None without meters.
     """
 
     lanes: Lanes
@@ -46,8 +46,8 @@ class Processor:
         """Handle the run of a lane, in order, and give the lane back.
 
         Args:
-            lane: Taken from the lanes.
-            opened: Its run, opened.
+            lane: The lane.
+            opened: The opened records of its run.
         """
         partition, run = lane.partition, lane.run
         done, failed = partition.watermark.done, partition.failed
@@ -108,7 +108,7 @@ class Processor:
             self.settlement.transactions.leave()
 
     async def work_in_batches(self, lane: Lane, opened: Iterable[Opened]) -> None:
-        """As `work`, where some handlers take batches: of consecutive events of their class."""
+        """As `work`, with handlers that take batches of consecutive events of their class."""
         partition, run = lane.partition, lane.run
         gathered: list[tuple[ConsumerRecord, Any]] = []
         kept: list[ConsumerRecord] = []
@@ -201,7 +201,7 @@ class Processor:
         sent: Sequence[Sent],
         *arguments: Any,
     ) -> None:
-        """Call a handler, and await what it returns; what it publishes is in ``sent`` then."""
+        """Call a handler, and await its result; ``sent`` then has the records it published."""
         first = records[0]
         known = partition.failed.get(first.offset)
         handled.set((first, task.event, 0 if known is None else known.attempts))
@@ -259,7 +259,7 @@ class Processor:
 
 
 def drive(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in a thread without an event loop; what it awaits must be there already."""
+    """Run a coroutine that never suspends, in a thread without an event loop."""
     try:
         coroutine.send(None)
         while True:

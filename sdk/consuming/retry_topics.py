@@ -1,7 +1,7 @@
 """Retry topics: their names, and the headers of their records.
 
-Names and headers follow Spring for Apache Kafka, so that Java services on its conventions can read
-our retries, and we theirs. What a header says is never trusted to be well-formed.
+Names and headers follow Spring for Apache Kafka, so that Java services can read our retries, and we
+theirs. Malformed headers are accepted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RetryTopics:
         retry_group: Consumer group, if the retry topics carry its name.
         dead_letter_group: Consumer group, if the dead-letter topics carry its name.
         ordered: Whether later records of a key wait behind the one that is being retried.
-        group: The consumer group; retries of other groups, which share the topics, are passed over.
+        group: The consumer group; retries of other groups, which share the topics, are skipped.
 
     Attributes:
         ordered: As given.
@@ -99,10 +99,10 @@ class RetryTopics:
         return topic
 
     def next(self, record: ConsumerRecord) -> tuple[str, float] | None:
-        """Return where a failed record is tried next.
+        """Return the retry topic of the next attempt at a failed record.
 
         Returns:
-            Retry topic and delay in seconds, or None if no further attempt is left.
+            Retry topic and delay in seconds, or None if no attempt is left.
         """
         attempt = attempt_of(record)
         if attempt > len(self._stages):
@@ -113,7 +113,7 @@ class RetryTopics:
     def definitions(
         self, sources: Iterable[TopicDefinition], options: ConsumerOptions
     ) -> list[TopicDefinition]:
-        """Return the retry and dead-letter topics that source topics need, as they should be.
+        """Return the definitions of the retry and dead-letter topics of source topics.
 
         Each has its source's partition count and replication factor, so that a record keeps its
         partition.
@@ -137,7 +137,7 @@ class RetryTopics:
 def attempt_of(record: ConsumerRecord) -> int:
     """Return the number of the delivery: 1 on the source topic, more in a retry topic.
 
-    As Spring does, one byte is accepted beside four, and what is malformed counts as 1.
+    As in Spring, one byte is accepted as well as four, and a malformed header counts as 1.
     """
     data = record.header(ATTEMPTS) if record.headers else None
     if data is None or len(data) not in (1, 4):
@@ -149,7 +149,7 @@ def due_at(record: ConsumerRecord) -> float | None:
     """Return when a record of a retry topic may be handled, seconds since the epoch.
 
     Returns:
-        None for a record that says nothing, or nothing readable: it is due now.
+        None without a valid header: the record is due now.
     """
     milliseconds = read_integer(record.header(BACKOFF_TIMESTAMP))
     return None if milliseconds is None else milliseconds / 1000

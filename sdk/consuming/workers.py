@@ -28,11 +28,11 @@ class ThreadWorkers:
     """Threads that handle lanes: the caller's, and others as needed.
 
     Args:
-        lanes: What to work on.
+        lanes: The lanes to handle.
         open_run: Opens the run of a lane.
-        work: Handles it.
-        count: Most threads, the caller's included.
-        name: Of the threads.
+        work: Handles the opened run.
+        count: Most threads, including the caller's.
+        name: Prefix of the threads' names.
     """
 
     def __init__(self, lanes: Lanes, open_run: Open, work: Work, count: int, name: str) -> None:

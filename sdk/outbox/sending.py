@@ -37,7 +37,7 @@ _FIRST_REPORT_SECONDS = 5.0
 _LONGEST_SILENCE = 300.0
 
 _Lane = tuple[str, bytes | None]
-"""Topic and key: what is in order."""
+"""(topic, key): rows of one lane are sent in order."""
 
 
 @frozen
@@ -89,7 +89,7 @@ class Sender:
         sent, unsent = Sent(), dict[_Lane, SdkError]()
         pending = self._queue(rows, sent, unsent)
         self._wait(pending, meanwhile)
-        well, failed = set[str](), dict[_Lane, SdkError]()
+        working, failed = set[str](), dict[_Lane, SdkError]()
         for position, lane, delivery in pending:
             try:
                 delivery.result(0)
@@ -102,10 +102,10 @@ class Sender:
             else:
                 if lane not in failed:
                     sent.acknowledged.append(position)
-                    well.add(lane[0])
+                    working.add(lane[0])
         failed.update(unsent)
         if (failed or self._pauses) and not self._stopped.is_set():
-            self._settle(well, failed)
+            self._settle(working, failed)
         return sent
 
     def _queue(
@@ -158,14 +158,14 @@ class Sender:
                         report = min(report * 2, report + _LONGEST_SILENCE)
                     meanwhile()
 
-    def _settle(self, well: set[str], failed: dict[_Lane, SdkError]) -> None:
+    def _settle(self, working: set[str], failed: dict[_Lane, SdkError]) -> None:
         """Pause the topics of which every row failed, and resume the others."""
-        now, ill = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
-        for topic in well:
+        now, errors = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
+        for topic in working:
             self._pauses.pop(topic, None)
-        for topic, error in ill.items():
+        for topic, error in errors.items():
             seconds = 0.0
-            if topic not in well:
+            if topic not in working:
                 failures = self._pauses.get(topic, (0.0, 0))[1] + 1
                 seconds = doubled(_FIRST_PAUSE, failures, _LONGEST_PAUSE)
                 self._pauses[topic] = (now + seconds, failures)

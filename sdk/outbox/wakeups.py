@@ -1,10 +1,10 @@
-"""Waiting between batches: for a notification of the database, or for time to pass."""
+"""Waiting between batches: for a notification of the database, or for a fixed time."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,31 +15,21 @@ from sdk.outbox.tables import Tables
 logger = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.2
-"""Longest wait of a driver in one piece, after which a stop is noticed."""
+"""Longest uninterrupted wait of a driver, after which a stop is noticed."""
 
 
-class Wakeups(Protocol):
-    """Ends a relay's wait when there may be something to publish."""
-
-    def wait(self, seconds: float, stopped: threading.Event) -> None:
-        """Return when something was committed, after ``seconds``, or once ``stopped`` is set."""
-
-    def close(self) -> None:
-        """Release what is held."""
-
-
-class Polling:
-    """Waits for time alone."""
+class Wakeups:
+    """Ends a relay's wait when there may be rows to publish; this one after a fixed time."""
 
     def wait(self, seconds: float, stopped: threading.Event) -> None:
-        """Return after ``seconds``, or once ``stopped`` is set."""
+        """Return when rows were committed, after ``seconds``, or once ``stopped`` is set."""
         stopped.wait(seconds)
 
     def close(self) -> None:
-        """Release nothing."""
+        """Release resources."""
 
 
-class Notifications:
+class Notifications(Wakeups):
     """Listens for notifications of PostgreSQL on its own connection of psycopg.
 
     Args:
@@ -53,7 +43,7 @@ class Notifications:
         self._connection: Any = None
 
     def wait(self, seconds: float, stopped: threading.Event) -> None:
-        """Return when something was committed, after ``seconds``, or once ``stopped`` is set."""
+        """Return when rows were committed, after ``seconds``, or once ``stopped`` is set."""
         try:
             if self._connection is None:
                 self._listen()
@@ -90,4 +80,4 @@ def wakeups_for(engine: Engine, tables: Tables) -> Wakeups:
     """Return the kind of wait that a database and its driver support."""
     if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
         return Notifications(engine, tables)
-    return Polling()
+    return Wakeups()

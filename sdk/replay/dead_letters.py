@@ -39,21 +39,21 @@ class Report:
     Attributes:
         sent: How many dead letters were sent, or would be.
         exhausted: How many were left because they have been replayed as often as is allowed.
-        homeless: How many were left because their headers name no source topic.
+        without_source: How many were left because their headers name no source topic.
         unrepaired: How many the repairing function left.
         histogram: (event, exception class) → how many were sent, or would be.
     """
 
     sent: int = 0
     exhausted: int = 0
-    homeless: int = 0
+    without_source: int = 0
     unrepaired: int = 0
     histogram: Counter[tuple[str, str]] = Factory(Counter)
 
     @property
     def left(self) -> int:
         """How many were selected and not sent."""
-        return self.exhausted + self.homeless + self.unrepaired
+        return self.exhausted + self.without_source + self.unrepaired
 
 
 @frozen(kw_only=True)
@@ -121,7 +121,7 @@ class DeadLetters:
         """Return what `replay` would do without repairing, and send nothing."""
         report = Report()
         for letter in self.find(selection):
-            if _may_go(letter, to, ceiling, report):
+            if _is_replayable(letter, to, ceiling, report):
                 _count(letter, report)
         return report
 
@@ -155,7 +155,7 @@ class DeadLetters:
         """
 
         def forward(letter: Letter, report: Report) -> ProducerRecord | None:
-            if not _may_go(letter, to, ceiling, report):
+            if not _is_replayable(letter, to, ceiling, report):
                 return None
             sent = _replayed(letter, to)
             if repair is None:
@@ -261,9 +261,9 @@ class DeadLetters:
             return None
 
 
-def _may_go(letter: Letter, to: str | None, ceiling: int, report: Report) -> bool:
+def _is_replayable(letter: Letter, to: str | None, ceiling: int, report: Report) -> bool:
     if letter.reason.topic is None and to is None:
-        report.homeless += 1
+        report.without_source += 1
         return False
     if replays_of(letter.record) >= ceiling:
         report.exhausted += 1

@@ -79,14 +79,14 @@ def test_nothing_is_committable_before_anything_is_done() -> None:
     """Taking records commits nothing, not even where they begin."""
     watermark = Watermark()
     assert watermark.committable is None
-    watermark.take(records(5, 6))
+    watermark.add(records(5, 6))
     assert (watermark.committable, watermark.offset, watermark.count) == (None, 5, 2)
 
 
 def test_a_record_that_is_not_done_holds_what_follows() -> None:
     """The watermark stands at the first record that is not done, and passes gaps of the log."""
     watermark = Watermark()
-    watermark.take(records(5, 6, 9))
+    watermark.add(records(5, 6, 9))
     watermark.done(9)
     watermark.done(5)
     assert watermark.committable == 6
@@ -97,7 +97,7 @@ def test_a_record_that_is_not_done_holds_what_follows() -> None:
 def test_size_is_exact_near_the_limit_and_never_too_small() -> None:
     """Below the limit a rough size will do; from there on it is the sum of the values."""
     watermark = Watermark()
-    watermark.take([*records(0), ConsumerRecord("orders", 0, 1, b"x" * 100)])
+    watermark.add([*records(0), ConsumerRecord("orders", 0, 1, b"x" * 100)])
     assert watermark.size(1000) >= 110
     assert watermark.size(100) == 110
     watermark.done(1)
@@ -121,7 +121,7 @@ class Completion(RuleBasedStateMachine):
         for step in steps:
             self.next += step
             offsets.append(self.next)
-        self.watermark.take(records(*offsets))
+        self.watermark.add(records(*offsets))
         self.open |= set(offsets)
         self.taken += offsets
 
@@ -158,7 +158,7 @@ TestCompletion = Completion.TestCase
 def test_commits_follow_the_interval_while_there_is_work() -> None:
     """A busy consumer commits once an interval; an idle one soon after it is done."""
     desk = Desk()
-    desk.watermark.take(records(0, 1, 2))
+    desk.watermark.add(records(0, 1, 2))
     desk.watermark.done(0)
     desk.tick()
     desk.answer(1)
@@ -176,7 +176,7 @@ def test_commits_follow_the_interval_while_there_is_work() -> None:
 def test_commits_do_not_queue_up_behind_one_without_an_answer() -> None:
     """While an answer is outstanding, as behind a pending join, no further commit is sent."""
     desk = Desk()
-    desk.watermark.take(records(0, 1))
+    desk.watermark.add(records(0, 1))
     desk.watermark.done(0)
     desk.tick()
     desk.watermark.done(1)
@@ -191,7 +191,7 @@ def test_commits_do_not_queue_up_behind_one_without_an_answer() -> None:
 def test_an_answer_that_never_comes_does_not_end_committing() -> None:
     """After a minute without an answer the next commit is sent all the same."""
     desk = Desk()
-    desk.watermark.take(records(0, 1))
+    desk.watermark.add(records(0, 1))
     desk.watermark.done(0)
     desk.tick()
     desk.watermark.done(1)
@@ -203,7 +203,7 @@ def test_an_answer_that_never_comes_does_not_end_committing() -> None:
 def test_what_is_committed_is_not_committed_again() -> None:
     """Without progress there is nothing to send."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     desk.tick()
     desk.answer(1)
@@ -216,7 +216,7 @@ def test_what_is_committed_is_not_committed_again() -> None:
 def test_refused_commit_is_sent_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Offsets of a commit that failed stay done; the log says so once until it works again."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     for _ in range(3):
         desk.tick()
@@ -230,7 +230,7 @@ def test_refused_commit_is_sent_again_and_logged_once(caplog: pytest.LogCaptureF
 def test_commit_that_the_client_cannot_send_is_tried_again() -> None:
     """An outage at sending is as good as a refused commit."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     desk.broker.error = BrokerUnavailableError("down")
     desk.tick()
@@ -243,7 +243,7 @@ def test_commit_that_the_client_cannot_send_is_tried_again() -> None:
 def test_denied_commit_is_raised() -> None:
     """A refusal that no repetition will change ends the consumer."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     desk.tick()
     desk.answer(1, AuthorizationError("group"))
@@ -254,7 +254,7 @@ def test_denied_commit_is_raised() -> None:
 def test_last_commit_waits_and_repeats_what_is_unanswered() -> None:
     """Giving partitions up commits synchronously, also what was sent and not answered."""
     desk = Desk()
-    desk.watermark.take(records(0, 1))
+    desk.watermark.add(records(0, 1))
     desk.watermark.done(0)
     desk.tick()
     desk.committer.flush([PLACE], 1.0)
@@ -264,7 +264,7 @@ def test_last_commit_waits_and_repeats_what_is_unanswered() -> None:
 def test_last_commit_of_what_is_committed_sends_nothing() -> None:
     """Where everything was answered there is nothing to wait for."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     desk.tick()
     desk.answer(1)
@@ -275,7 +275,7 @@ def test_last_commit_of_what_is_committed_sends_nothing() -> None:
 def test_last_commit_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A partition is given up all the same, and the log says what that means."""
     desk = Desk()
-    desk.watermark.take(records(0))
+    desk.watermark.add(records(0))
     desk.watermark.done(0)
     desk.broker.error = BrokerUnavailableError("no answer")
     desk.committer.flush([PLACE], 1.0)

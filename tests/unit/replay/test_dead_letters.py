@@ -207,7 +207,7 @@ def test_a_letter_without_a_home_is_left(
 ) -> None:
     """Without a header that names the source topic, only `to` says where it goes."""
     messaging.producer.send(ProducerRecord(DLT, b"?", b"o-1")).result(5)
-    assert letters.replay(Selection()).homeless == 1
+    assert letters.replay(Selection()).without_source == 1
     assert letters.replay(Selection(), to=TOPIC).sent == 1
 
 
