@@ -12,11 +12,12 @@ import io
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version as installed_version
 from typing import Any, cast
 
 import fastavro
-from attrs import field, frozen
+from attrs import frozen
 from confluent_kafka.schema_registry import (
     header_schema_id_serializer,
     prefix_schema_id_deserializer,
@@ -47,7 +48,7 @@ from sdk.records import ConsumerRecord, Header
 from sdk.redaction import causes, hide, shown
 from sdk.registry.client import secrets_of
 from sdk.registry.confluent import confluent_client, confluent_failure
-from sdk.serialization.registry import Encode, RegisteredVersion
+from sdk.serialization.registry import Encode, RegisteredVersion, RuledReader, RuledWriter
 from sdk.settings import RegistryOptions
 
 _RULES = "confluent_kafka.schema_registry.rules"
@@ -99,7 +100,7 @@ class RuleEngine:
         encode: Encode,
         *,
         in_header: bool,
-    ) -> AvroRuledWriter:
+    ) -> RuledWriter:
         """Return what writes events with one version of a subject.
 
         Raises:
@@ -117,11 +118,11 @@ class RuleEngine:
         serializer = AvroSerializer(
             self._client, conf=settings, rule_conf=self._configuration, rule_registry=self.rules
         )
-        return AvroRuledWriter(version.subject, schema, encode, serializer, self._secrets)
+        return partial(self._write, version.subject, schema, encode, serializer)
 
     def reader(
         self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
-    ) -> AvroRuledReader:
+    ) -> RuledReader:
         """Return what reads records that were written with one schema and its rules."""
         schema = AvroText.of(text, references)
 
@@ -140,7 +141,55 @@ class RuleEngine:
             rule_conf=self._configuration,
             rule_registry=self.rules,
         )
-        return AvroRuledReader(schema, deserializer, self._secrets)
+        return partial(self._read, schema, deserializer)
+
+    def _write(
+        self,
+        subject: str,
+        schema: AvroText,
+        encode: Encode,
+        serializer: AvroSerializer,
+        event: Any,
+        topic: str,
+        headers: list[Header],
+    ) -> bytes:
+        body = io.BytesIO(encode(event, b""))
+        context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
+        outer = sys.exception()
+        try:
+            value = fastavro.schemaless_reader(
+                body, schema.parsed, None, return_record_name=schema.tuples
+            )
+            return bytes(serializer(value, context) or b"")
+        except Exception as error:  # noqa: BLE001 - rules may raise anything
+            where = {"event": schema.full_name, "topic": topic, "subject": subject}
+            raise _failure(SerializationError, error, outer, where, self._secrets) from shown(
+                error, self._secrets
+            )
+
+    def _read(
+        self,
+        schema: AvroText,
+        deserializer: AvroDeserializer,
+        record: ConsumerRecord,
+        prefix: bytes,
+        body: bytes,
+    ) -> bytes:
+        if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
+            return body
+        headers = cast(Any, list(record.headers))
+        context = SerializationContext(_written_to(record), MessageField.VALUE, headers)
+        outer = sys.exception()
+        try:
+            value = deserializer(prefix + body, context)
+            plain = io.BytesIO()
+            fastavro.schemaless_writer(plain, schema.parsed, value)
+        except Exception as error:  # noqa: BLE001 - rules may raise anything
+            where = {"event": schema.full_name, "topic": record.topic}
+            raise _failure(DeserializationError, error, outer, where, self._secrets) from shown(
+                error, self._secrets
+            )
+        return plain.getvalue()
 
 
 @frozen(kw_only=True)
@@ -176,60 +225,6 @@ class AvroText:
             raise InvalidSchemaError(f"fastavro refuses the schema: {error}") from error
         full_name = schema.name if isinstance(schema, RecordSchema) else schema.type
         return cls(full_name=full_name, parsed=parsed, tuples=tuples)
-
-
-@frozen
-class AvroRuledWriter:
-    """Writes events with a version whose rules check, change or encrypt them."""
-
-    subject: str
-    schema: AvroText
-    encode: Encode
-    serializer: AvroSerializer
-    secrets: tuple[str, ...] = field(repr=False)
-
-    def write(self, event: Any, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event, rules applied; may append a header."""
-        body = io.BytesIO(self.encode(event, b""))
-        context = SerializationContext(topic, MessageField.VALUE, cast(Any, headers))
-        outer = sys.exception()
-        try:
-            value = fastavro.schemaless_reader(
-                body, self.schema.parsed, None, return_record_name=self.schema.tuples
-            )
-            return bytes(self.serializer(value, context) or b"")
-        except Exception as error:  # noqa: BLE001 - rules may raise anything
-            where = {"event": self.schema.full_name, "topic": topic, "subject": self.subject}
-            raise _failure(SerializationError, error, outer, where, self.secrets) from shown(
-                error, self.secrets
-            )
-
-
-@frozen
-class AvroRuledReader:
-    """Reads records of a version whose rules check, change or decrypt them."""
-
-    schema: AvroText
-    deserializer: AvroDeserializer
-    secrets: tuple[str, ...] = field(repr=False)
-
-    def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
-        """Return the Avro body, rules applied, in the shape of the writer's schema."""
-        if not body:  # a record without fields: nothing for a rule to do, and Confluent refuses it
-            return body
-        headers = cast(Any, list(record.headers))
-        context = SerializationContext(_written_to(record), MessageField.VALUE, headers)
-        outer = sys.exception()
-        try:
-            value = self.deserializer(prefix + body, context)
-            plain = io.BytesIO()
-            fastavro.schemaless_writer(plain, self.schema.parsed, value)
-        except Exception as error:  # noqa: BLE001 - rules may raise anything
-            where = {"event": self.schema.full_name, "topic": record.topic}
-            raise _failure(DeserializationError, error, outer, where, self.secrets) from shown(
-                error, self.secrets
-            )
-        return plain.getvalue()
 
 
 def _written_to(record: ConsumerRecord) -> str:

@@ -133,7 +133,7 @@ class FramedRecord:
                 decode = _decoder(writer.schema, event_class, self.full_name)
                 writer.decoders[event_class] = decode
             if writer.rules is not None:
-                data, start = writer.rules.read(self._record, writer.prefix, data[start:]), 0
+                data, start = writer.rules(self._record, writer.prefix, data[start:]), 0
             event: E = decode(data, start)
         except SdkError as error:
             place(error, self._record, self.schema_id)
@@ -250,7 +250,7 @@ class FramedSerializer:
             ruled = self._prepare(*key)
         if ruled is None:
             return self.encode(event, topic, headers)
-        return ruled.write(event, topic, headers)
+        return ruled(event, topic, headers)
 
     def _register(self, pairs: Iterable[tuple[type[Event], str]]) -> None:
         self._registry.register(
@@ -322,7 +322,7 @@ def _open_branch(writer: _Writer, record: ConsumerRecord, start: int) -> FramedR
     data: bytes = record.value  # type: ignore[assignment]  # located, so there is one
     try:
         if writer.rules is not None:
-            data, start = writer.rules.read(record, writer.prefix, data[start:]), 0
+            data, start = writer.rules(record, writer.prefix, data[start:]), 0
             record, writer = record._replace(value=data), evolve(writer, rules=None)
         name = writer.schema.name_of(data, start)
     except SdkError as error:

@@ -57,33 +57,21 @@ class RegisteredVersion:
     written_as: FetchedSchema | None = None
 
 
-class RuledWriter(Protocol):
-    """Writes events with a version whose rules check, change or encrypt them."""
+RuledWriter = Callable[[Event, str, list[Header]], bytes]
+"""(event, topic, headers) → record value, written with a version whose rules check, change or
+encrypt events; may append a header.
 
-    def write(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event, rules applied; may append a header.
+Raises `SerializationError` if the event does not fit its schema or a rule refuses it, and
+`RegistryError` if an encryption key is unavailable.
+"""
 
-        Raises:
-            SerializationError: The event does not fit its schema, or a rule refuses it.
-            RegistryError: An encryption key is unavailable.
-        """
+RuledReader = Callable[[ConsumerRecord, bytes, bytes], bytes]
+"""(record, schema id as framed before a body, body) → body with rules applied, in the shape of
+the writer's schema.
 
-
-class RuledReader(Protocol):
-    """Reads records of a version whose rules check, change or decrypt them."""
-
-    def read(self, record: ConsumerRecord, prefix: bytes, body: bytes) -> bytes:
-        """Return the body, rules applied, in the shape of the writer's schema.
-
-        Args:
-            record: Where the bytes stood.
-            prefix: Schema id, framed as before a body.
-            body: What follows it.
-
-        Raises:
-            DeserializationError: A rule refuses the record, or it can never be read.
-            RegistryError: An encryption key is unavailable.
-        """
+Raises `DeserializationError` if a rule refuses the record or it can never be read, and
+`RegistryError` if an encryption key is unavailable.
+"""
 
 
 class SchemaRegistry(Protocol):
