@@ -162,7 +162,7 @@ class _Builder:
         if not unit.has_class:
             scope.use("typing", "TypeAlias")
             alias = built.classes[unit.root.full_name]
-            types.append(AliasModel(alias, unit.root.full_name, annotation(unit.schema, scope)))
+            types.append(AliasModel(alias, annotation(unit.schema, scope)))
         infos = tuple(self._info(self.by_key[key], scope) for key in unit.circle)
         _excuse_quoted(scope, types)
         return ModuleModel(
@@ -184,14 +184,14 @@ class _Builder:
             scope.use("enum", "Enum")
             spelling = scope.homes[node.name].members
             members = tuple((spelling[symbol], symbol) for symbol in node.symbols)
-            return EnumModel(name, node.name, node.doc, node.default, members, is_root)
+            return EnumModel(name, node.doc, node.default, members, is_root)
         if isinstance(node, FixedSchema):
-            return FixedModel(name, node.name, node.doc, node.size, is_root)
+            return FixedModel(name, node.doc, node.size, is_root)
         scope.use("attrs", "frozen")
         if node.fields:
             scope.use("sdk.events", "checked")
         fields = self.fields.build(unit.root, node, scope)
-        return RecordModel(name, node.name, node.doc, fields, is_root)
+        return RecordModel(name, node.doc, fields, is_root)
 
     def _info(self, unit: Unit, scope: Scope) -> InfoModel:
         root, built = unit.root, self.built[unit.circle[0]]

@@ -83,7 +83,7 @@ class _Reader:
     def idl(self, text: str) -> None:
         idl = read_idl(text)
         file = SchemaFile(self.place.path, self.place.shown, idl.locate)
-        self._types(_Types(idl.namespace, idl.types, idl.main), file)
+        self._types(idl.namespace, idl.types, idl.main, file)
 
     def protocol(self, text: str) -> None:
         document = _read(text)
@@ -96,33 +96,37 @@ class _Reader:
         namespace = document.value.get("namespace")
         if not isinstance(namespace, str):
             namespace = document.value["protocol"].rpartition(".")[0]
-        self._types(_Types(namespace, document.value.get("types", []), None), file)
+        self._types(namespace, document.value.get("types", []), None, file)
 
-    def _types(self, types: _Types, file: SchemaFile) -> None:
-        """Add the named types of a protocol or IDL file.
+    def _types(self, namespace: str, types: list[Any], named: Any, file: SchemaFile) -> None:
+        """Add the named types of a protocol or IDL file, and the schema that ``schema`` names.
 
         Where the file is a version of an event, the event is the type that is called as the folder
         (or that ``schema`` names, or the last one), and the types that it needs are written into
         its schema. The others are roots of their own, of the same version.
         """
-        by_name = types.by_name()
-        main = types.main_name()
+        by_name = {
+            declared_name(each, namespace): (f"/types/{index}", in_namespace(each, namespace))
+            for index, each in enumerate(types)
+        }
+        main = qualified(named, namespace) if isinstance(named, str) else None
+        main = main if main in by_name else None
         if self.place.version is None:
             for full_name, (pointer, value) in by_name.items():
                 self._add(full_name, value, file, pointer)
-            if types.main is not None and main is None:
-                value = in_namespace(types.main, types.namespace)
+            if named is not None and main is None:
+                value = in_namespace(named, namespace)
                 self._add(_name_from(self.place), value, file, "/main")
             return
-        if main is None and types.main is None and by_name:
+        if main is None and named is None and by_name:
             called = [each for each in by_name if short_name(each) in self.place.folder[-1:]]
             main = called[0] if called else list(by_name)[-1]
-        if main is None and types.main is None:
+        if main is None and named is None:
             self.findings.append(file.finding("", "not a named type", "define the event's record"))
             return
-        pointer, value = by_name[main] if main is not None else ("/main", types.main)
+        pointer, value = by_name[main] if main is not None else ("/main", named)
         members = {name: each for name, (_, each) in by_name.items()}
-        value = inlined(in_namespace(value, types.namespace), members)
+        value = inlined(in_namespace(value, namespace), members)
         self._add(main or _name_from(self.place), value, file, pointer)
         needed = {name for name, _ in definitions(value)}
         for full_name, (pointer, other) in by_name.items():
@@ -157,30 +161,6 @@ class _Reader:
                 is_versioned=is_event,
             )
         )
-
-
-@frozen
-class _Types:
-    """The named types of a protocol or IDL file, and the schema that IDL may name as its main."""
-
-    namespace: str
-    types: list[dict[str, Any]]
-    main: Any
-
-    def by_name(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return full name → JSON pointer and definition, with its namespace."""
-        found = {}
-        for index, each in enumerate(self.types):
-            value = in_namespace(each, self.namespace)
-            found[declared_name(each, self.namespace)] = (f"/types/{index}", value)
-        return found
-
-    def main_name(self) -> str | None:
-        """Return the full name of the main schema, if it is one of the named types."""
-        if not isinstance(self.main, str):
-            return None
-        full_name = qualified(self.main, self.namespace)
-        return full_name if full_name in self.by_name() else None
 
 
 def _read(text: str) -> JsonDocument:

@@ -33,7 +33,6 @@ class RecordModel:
     """A record: one attrs class."""
 
     name: str
-    full_name: str
     doc: str | None
     fields: tuple[FieldModel, ...]
     is_root: bool
@@ -44,7 +43,6 @@ class EnumModel:
     """An enum: one `enum.Enum` class; ``members`` pairs the Python name with the symbol."""
 
     name: str
-    full_name: str
     doc: str | None
     default: str | None
     members: tuple[tuple[str, str], ...]
@@ -56,7 +54,6 @@ class FixedModel:
     """A fixed that a union must distinguish from other bytes: one subclass of `bytes`."""
 
     name: str
-    full_name: str
     doc: str | None
     size: int
     is_root: bool
@@ -67,7 +64,6 @@ class AliasModel:
     """A root that is not a named type, as a type alias."""
 
     name: str
-    full_name: str
     expression: str
 
 

@@ -266,7 +266,7 @@ class Registration:
         if version != next_version and not importing:
             raise answers.invalid_schema("Version is not one more than previous version")
         if schema_id < 0:
-            schema_id = self._store.next_id(subject)
+            schema_id = self._store.highest_id(subject) + 1
         else:
             scope = QualifiedSubject(context_of(subject), "").prefix
             other = self._store.by_id(schema_id, scope)

@@ -194,21 +194,16 @@ def in_context(request: Request) -> Request:
     return evolve(request, path=path, query=query)
 
 
-def _with_context(path: Sequence[str], prefix: str) -> tuple[str, ...]:
-    written: list[str] = []
-    subject_next = scope = False
-    for index, segment in enumerate(path):
-        if subject_next:
-            written.append(_inside(prefix, segment))
-            subject_next = False
-            continue
-        root_scope = index == 0 and segment in ("config", "mode")
-        scope = scope or root_scope
-        subject_next = root_scope or segment == "subjects"
-        written.append(segment)
-    if scope and subject_next and prefix:
-        written.append(prefix)
-    return tuple(written)
+def _with_context(path: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Put a context before the subject in a path; ``/config`` and ``/mode`` become its own."""
+    has_scope = path[:1] in (("config",), ("mode",))
+    if not has_scope and "subjects" not in path:
+        return path
+    place = 1 if has_scope else path.index("subjects") + 1
+    subject = tuple(_inside(prefix, each) for each in path[place : place + 1])
+    if has_scope and prefix and not subject:
+        subject = (prefix,)
+    return (*path[:place], *subject, *path[place + 1 :])
 
 
 def _inside(prefix: str, subject: str) -> str:

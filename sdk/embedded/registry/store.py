@@ -225,10 +225,6 @@ class Store:
         """Return the highest id ever given out in the context of ``subject``."""
         return self._context(subject).highest_id
 
-    def next_id(self, subject: str) -> int:
-        """Return an id that was never used in the context of ``subject``."""
-        return self._context(subject).highest_id + 1
-
     def referenced_by(self, subject: str, version: int) -> set[int]:
         """Return the ids of the live schemas that reference a version."""
         return self._context(subject).referenced_by.get((subject, version), set())
