@@ -19,6 +19,7 @@ from confluent_kafka import TopicPartition as Place
 
 from sdk.abstractions import ConsumerListener, TokenSource
 from sdk.errors import BrokerError, BrokerUnavailableError, FencedError, SdkError
+from sdk.kafka.calls import Call
 from sdk.kafka.config import consumer_config, make_client
 from sdk.kafka.failures import broker_failure, is_missing
 from sdk.kafka.health import ClientHealth
@@ -85,7 +86,7 @@ class ConfluentConsumer:
         )
         self._revoked: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
-        self._committing: threading.Thread | None = None
+        self._committing: Call | None = None
         self._called_back = False
 
     def subscribe(
@@ -167,32 +168,24 @@ class ConfluentConsumer:
         While the client calls the listener, the limit is librdkafka's own: the session timeout
         where the coordinator is unavailable, else ``socket.timeout.ms``.
         """
-        answers: list[Sequence[Place] | KafkaException] = []
+        places = _theirs(offsets)
 
-        def commit() -> None:
-            try:
-                places = _theirs(offsets)
-                answers.append(self._client.commit(offsets=places, asynchronous=False) or ())
-            except KafkaException as error:
-                answers.append(error)
+        def commit() -> Sequence[Place]:
+            return self._client.commit(offsets=places, asynchronous=False) or ()
 
-        if self._called_back:
-            # The client blocks other threads during this call; no join is pending at this point.
-            commit()
-        else:
+        call = Call("sdk-commit", commit)
+        try:
             # librdkafka's call has no limit, and the answer may be queued behind a pending join.
-            thread = threading.Thread(target=commit, name="sdk-commit", daemon=True)
-            thread.start()
-            thread.join(timeout)
-            if not answers:
-                self._committing = thread
-                raise BrokerUnavailableError(
-                    f"no answer to a commit within {timeout:g} s",
-                    remedy="its records may be handled again; check the brokers and the network",
-                )
-        (answer,) = answers
-        if isinstance(answer, KafkaException):
-            raise broker_failure(answer.args[0], self._commit) from answer
+            # While it calls back it blocks other threads, but then no join is pending.
+            answer = commit() if self._called_back else call.within(timeout)
+        except TimeoutError as error:
+            self._committing = call
+            raise BrokerUnavailableError(
+                f"no answer to a commit within {timeout:g} s",
+                remedy="its records may be handled again; check the brokers and the network",
+            ) from error
+        except KafkaException as error:
+            raise broker_failure(error.args[0], self._commit) from error
         for place in answer:
             if place.error is not None:
                 raise broker_failure(

@@ -17,6 +17,7 @@ from sdk.errors import (
     SdkError,
     TransactionUnknownError,
 )
+from sdk.kafka.calls import Call
 from sdk.kafka.failures import broker_failure
 from sdk.kafka.producer import ConfluentProducer
 from sdk.kafka.signals import deferred_signals
@@ -29,6 +30,9 @@ _TURN_SECONDS = 0.1
 
 _OFFSETS_TURN_SECONDS = 5.0
 """A request that sends offsets is abandoned at the end of each slice and repeated in the next."""
+
+_LATE_SECONDS = 1.0
+"""How long after its limit a request that sends offsets may answer."""
 
 _PAUSE_SECONDS = 0.02
 
@@ -58,6 +62,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
     ) -> None:
         super().__init__(kafka, options, token, transactional_id)
         self.transactional_id = transactional_id
+        self._unanswered: Call | None = None
 
     def init_transactions(self, timeout: float) -> None:
         """Take the transactional id over, once, before the first `begin`."""
@@ -70,12 +75,23 @@ class ConfluentTransactionalProducer(ConfluentProducer):
     def send_offsets(
         self, offsets: Sequence[TopicPartition], group: object, timeout: float
     ) -> None:
-        """Let the next offsets to be read be committed with the transaction."""
+        """Let the next offsets to be read be committed with the transaction.
+
+        librdkafka waits without limit for a coordinator of the group that has gone (its issues
+        5456 and 5511). The client is useless then: all that is left is to replace it.
+        """
         places = [Place(each.topic, each.partition, each.offset or 0) for each in offsets]
         send = self._client.send_offsets_to_transaction
-        self._wait(
-            "send offsets", lambda turn: send(places, group, turn), timeout, _OFFSETS_TURN_SECONDS
-        )
+
+        def in_thread(turn: float) -> None:
+            call = Call("sdk-offsets", lambda: send(places, group, turn))
+            try:
+                call.within(turn + _LATE_SECONDS)
+            except TimeoutError:
+                self._unanswered = call
+                self._check_answered()
+
+        self._wait("send offsets", in_thread, timeout, _OFFSETS_TURN_SECONDS)
 
     def commit(self, timeout: float) -> None:
         """Wait for every record, then make the transaction's records and offsets visible."""
@@ -105,6 +121,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
         longest: float = _TURN_SECONDS,
     ) -> None:
         """Call until it succeeds, fails for good, or ``timeout`` seconds have passed."""
+        self._check_answered()
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
@@ -115,6 +132,13 @@ class ConfluentTransactionalProducer(ConfluentProducer):
             if not isinstance(failed, BrokerUnavailableError) or left <= 0:
                 raise failed from KafkaException(error)
             time.sleep(_PAUSE_SECONDS)
+
+    def _check_answered(self) -> None:
+        if self._unanswered is not None and self._unanswered.is_alive():
+            raise BrokerUnavailableError(
+                f"there is no answer to the offsets that were sent {self._name}",
+                remedy="the transaction is aborted; check the coordinator of the consumer group",
+            )
 
     def _turn(self, call: Callable[[float], Any], timeout: float) -> KafkaError | None:
         with deferred_signals():

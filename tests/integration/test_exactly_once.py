@@ -107,6 +107,14 @@ def leave(member: Member) -> None:
     assert member.leave() in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
 
 
+def create(servers: str, *topics: str) -> AdminClient:
+    """Create topics with three replicas."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.create_topics([NewTopic(each, PARTITIONS, 3) for each in topics]).values():
+        future.result(30)
+    return admin
+
+
 def results(servers: str, topic: str) -> dict[str, list[int]]:
     """Return the numbers of the results that a reader of committed records sees, by key."""
     found: dict[str, list[int]] = defaultdict(list)
@@ -131,10 +139,7 @@ def test_each_result_is_there_once_and_in_order(
     """
     events = EVENTS if handler == "threads" else min(EVENTS, 3_000)
     servers, topic, target = three.bootstrap_servers, unique("events"), unique("results")
-    admin = AdminClient({"bootstrap.servers": servers})
-    made = admin.create_topics([NewTopic(name, PARTITIONS, 3) for name in (topic, target)])
-    for future in made.values():
-        future.result(30)
+    create(servers, topic, target)
     options: dict[str, Any] = {
         "servers": servers,
         "registry": registry.address,
@@ -234,6 +239,49 @@ def test_offsets_of_an_open_transaction_are_waited_for_while_members_join(
         still_open.commit_transaction(30)
         wait_until(lambda: len(handled) >= 20)
     assert sorted(handled) == list(range(180, 200))
+
+
+def test_the_group_goes_on_without_the_broker_that_coordinated_it(
+    three: KafkaCluster, registry: Target, unique: Callable[[str], str]
+) -> None:
+    """When the coordinator of the group is gone for good, handling goes on with the next one.
+
+    librdkafka alone may wait without limit for the lost broker when it sends offsets.
+    """
+    servers, topic, target, group = three.bootstrap_servers, *map(unique, ("in", "out", "group"))
+    admin = create(servers, topic, target)
+    settings = settings_for(
+        servers,
+        registry.address,
+        topic,
+        provision="none",
+        producer={"transactional_id": unique("name"), "transaction_timeout_ms": 10_000},
+    )
+
+    def publish_and_wait(count: int) -> None:
+        for number in range(100):
+            messaging.producer.produce(evolve(order(number), note=str(number)))
+        assert messaging.producer.flush(60) == 0
+        wait_until(lambda: sum(map(len, results(servers, target).values())) == count, 60)
+
+    with connected(settings) as messaging:
+
+        def pass_on(event: OrderCreated) -> None:
+            messaging.producer.produce(
+                event, key="k", topic=target, headers={"number": event.note or ""}
+            )
+
+        consumer = messaging.consumer(group, exactly_once=True).handle(OrderCreated, pass_on)
+        with meanwhile(consumer.run):
+            publish_and_wait(100)
+            found = admin.describe_consumer_groups([group])[group].result(30).coordinator
+            (coordinator,) = (each for each in three.brokers if each.node_id == found.id)
+            coordinator.process.kill()
+            try:
+                publish_and_wait(200)
+            finally:
+                coordinator.process.start()
+                consumer.stop()
 
 
 def offsets_in_a_transaction(

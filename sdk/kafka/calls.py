@@ -1,0 +1,48 @@
+"""Calls of librdkafka that may not return."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+
+class Call(threading.Thread):
+    """A call of a client, in a thread of its own, because it has no limit or does not keep to it.
+
+    While it is alive the client must not be closed.
+
+    Args:
+        name: Of the thread.
+        call: Calls the client.
+    """
+
+    def __init__(self, name: str, call: Callable[[], Any]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._call = call
+        self._answer: Any = None
+        self._error: KafkaException | None = None
+
+    def run(self) -> None:
+        """Call the client."""
+        try:
+            self._answer = self._call()
+        except KafkaException as error:
+            self._error = error
+
+    def within(self, seconds: float) -> Any:
+        """Begin the call and return its answer.
+
+        Raises:
+            KafkaException: As raised by the call.
+            TimeoutError: There is no answer yet.
+        """
+        self.start()
+        self.join(seconds)
+        if self.is_alive():
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._answer
