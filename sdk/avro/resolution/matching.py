@@ -10,6 +10,7 @@ from sdk.avro.schema.model import (
     FieldSchema,
     FixedSchema,
     NamedSchema,
+    PrimitiveSchema,
     RecordSchema,
     Schema,
     UnionSchema,
@@ -44,13 +45,11 @@ def writer_fields(written: Mapping[str, FieldSchema], reader: FieldSchema) -> li
 
 def decimals_differ(writer: Schema, reader: Schema) -> bool:
     """Tell whether both are decimals of different scale or precision, which never match."""
-    mine, theirs = logical_of(writer), logical_of(reader)
-    return (
-        mine is not None
-        and theirs is not None
-        and mine.name == theirs.name == "decimal"
-        and mine != theirs
-    )
+    mine = logical_of(writer)
+    if mine is None or mine.name != "decimal":
+        return False
+    theirs = logical_of(reader)
+    return theirs is not None and theirs.name == "decimal" and mine != theirs
 
 
 class Equivalence:
@@ -82,6 +81,8 @@ class Equivalence:
             known = True if left is right else self._known.get(pair)
             if known is None and self._alike(left, right):
                 for parts in zip(children(left), children(right), strict=True):
+                    if isinstance(parts[0], PrimitiveSchema):
+                        continue  # `_alike` has compared all that there is
                     inside.setdefault((id(parts[0]), id(parts[1])), []).append(pair)
                     pending.append(parts)
             elif not known:

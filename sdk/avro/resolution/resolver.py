@@ -102,7 +102,7 @@ class _Draft:
 
 
 _SURE: Final = (actions.Read, actions.Promote)
-"""Nodes that cannot fail and have nothing to choose; most are of these."""
+"""Nodes that cannot fail and have nothing to choose."""
 
 
 class _Resolver:
@@ -131,7 +131,7 @@ class _Resolver:
             if draft.error is not None:
                 self.failed.append(draft)
             for each in draft.fields:
-                if isinstance(each, actions.ReadField) and not isinstance(each.value, _SURE):
+                if isinstance(each, actions.ReadField) and not _is_sure(each.value):
                     self.watch(draft, each.value)
             if index + 1 == len(self.drafts):  # may resolve further candidates
                 self.spread()
@@ -189,7 +189,7 @@ class _Resolver:
     def finish(self, draft: _Draft) -> actions.RecordResolution:
         fields = (
             actions.ReadField(each.index, self.settle(each.value))
-            if isinstance(each, actions.ReadField) and not isinstance(each.value, _SURE)
+            if isinstance(each, actions.ReadField) and not _is_sure(each.value)
             else each
             for each in draft.fields
         )
@@ -388,6 +388,16 @@ def _parts(node: Any) -> tuple[Any, ...]:
         case _Choice():
             return (node.tried[-1],)
     return ()
+
+
+def _is_sure(node: Any) -> bool:
+    """Whether a node cannot fail and has nothing to choose, which is so for most fields."""
+    if not isinstance(node, actions.ReadUnion):
+        return isinstance(node, _SURE)
+    return all(
+        isinstance(branch, actions.ReadBranch) and isinstance(branch.value, _SURE)
+        for branch in node.branches
+    )
 
 
 def _has_aliases(schema: NamedSchema) -> bool:
