@@ -272,7 +272,7 @@ class OutboxSuite:
         with shop.engine.connect() as connection:
             relay = shop.relay(batch=1, observers=[seen.append])
             relay.publish_batch(connection)
-            relay._keep_house(connection)
+            relay._clean_up(connection)
         (measured,) = [each for each in seen if isinstance(each, OutboxMeasured)]
         assert measured.rows == 2
         assert measured.oldest > 0

@@ -1,4 +1,4 @@
-"""What the commands share: connecting, errors and exit codes."""
+"""Shared by the commands: connecting, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import click
 from sdk.errors import ConfigurationError, SdkError
 from sdk.messaging import Messaging
 
-FINDINGS, USAGE, NOT_ASKED = 1, 2, 4
+FINDINGS, USAGE, NO_ANSWER = 1, 2, 4
 
 Connect = Callable[..., Messaging]
 
 
 def connected(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where to connect; the function gets the connection first."""
+    """Add the connection options; the function gets the connection as first argument."""
 
-    @placed
+    @connection_options
     @wraps(function)
     def command(
         env: str | None, settings: tuple[str, ...], contracts: str | None, **arguments: Any
@@ -32,8 +32,8 @@ def connected(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def placed(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where to connect."""
+def connection_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the connection options."""
     for option in (
         click.option("--contracts", help="Generated contracts package; by default the setting."),
         click.option("--settings", multiple=True, help="Settings file, may be repeated."),
@@ -53,4 +53,4 @@ def failing() -> Iterator[None]:
         raise SystemExit(USAGE) from error
     except SdkError as error:
         click.echo(f"sdk: {error}", err=True)
-        raise SystemExit(NOT_ASKED) from error
+        raise SystemExit(NO_ANSWER) from error

@@ -25,8 +25,8 @@ _IDENTITY = r"PARTITION:OFFSET"
 def dlt() -> None:
     """List, show, replay and park dead letters.
 
-    TOPIC is the source topic or the dead-letter topic itself. Filters combine; without any, every
-    dead letter that is still open is meant.
+    TOPIC is the source topic or the dead-letter topic. Filters combine; without any, every open
+    dead letter is selected.
     """
 
 
@@ -136,13 +136,13 @@ def replay(
 
     Run an interrupted replay again. Every group that reads the source topic
     receives the records; to reach one group, use --to with its own retry topic.
-    Exit code 1 if some had to be left.
+    Exit code 1 if some were left.
     """
     function = None if repair is None else _repair(repair)
     (letters,) = _places(messaging, topic, filters["group"])
     selection = _selection(ids, filters)
     if dry_run:
-        _tell(letters.plan(selection, to=to, ceiling=ceiling), "would_replay", as_json)
+        _print(letters.plan(selection, to=to, ceiling=ceiling), "would_replay", as_json)
         return
 
     def work(progress: Callable[[int], None]) -> Report:
@@ -191,7 +191,7 @@ def _run(
 ) -> None:
     """Ask for confirmation on a terminal, show the progress, and print the result."""
     if as_json or not sys.stderr.isatty():
-        _tell(work(lambda _: None), doing, as_json)
+        _print(work(lambda _: None), doing, as_json)
         return
     planned = plan()
     if planned.sent and not yes:
@@ -200,10 +200,10 @@ def _run(
         )
     with click.progressbar(length=planned.sent, file=sys.stderr) as bar:
         report = work(bar.update)
-    _tell(report, doing, as_json)
+    _print(report, doing, as_json)
 
 
-def _tell(report: Report, doing: str, as_json: bool) -> None:
+def _print(report: Report, doing: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary(report, doing)))
     else:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 from attrs import asdict, frozen
 
-from sdk.cli.connecting import FINDINGS, NOT_ASKED, Connect, placed
+from sdk.cli.connecting import FINDINGS, NO_ANSWER, Connect, connection_options
 from sdk.errors import RegistryUnavailableError, SchemaNotFoundError, SdkError
 from sdk.messaging import Messaging
 from sdk.settings.loading import settings_files
@@ -25,9 +25,9 @@ class Check:
     """One check and its result.
 
     Attributes:
-        name: What.
+        name: What is checked.
         state: ``ok``, ``finding``, or ``failed`` if it could not be checked.
-        detail: What was found.
+        detail: The result.
     """
 
     name: str
@@ -48,7 +48,7 @@ def software() -> Iterator[Check]:
 
 
 def sources(settings: tuple[str, ...]) -> Iterator[Check]:
-    """Yield where the settings come from: files, and variables by name alone."""
+    """Yield the sources of the settings: files, and the names of variables."""
     yield _asked("settings files", lambda: _files(settings))
     variables = sorted(name for name in os.environ if name.startswith("SDK_"))
     yield Check("settings variables", "ok", ", ".join(variables) or "none")
@@ -117,7 +117,7 @@ def _executor() -> Check:
 
 
 @click.command()
-@placed
+@connection_options
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 @click.pass_obj
 def doctor(
@@ -144,6 +144,6 @@ def doctor(
     except SdkError as error:
         report(Check("settings", "failed", str(error)))
     if "failed" in states:
-        raise SystemExit(NOT_ASKED)
+        raise SystemExit(NO_ANSWER)
     if "finding" in states:
         raise SystemExit(FINDINGS)

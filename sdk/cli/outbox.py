@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import asdict, evolve
 
-from sdk.cli.connecting import FINDINGS, USAGE, Connect, failing, placed
+from sdk.cli.connecting import FINDINGS, USAGE, Connect, connection_options, failing
 from sdk.errors import ConfigurationError, UndeliveredError
 from sdk.settings import load_settings
 
@@ -118,7 +118,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     callback=_address,
     help="Answer /metrics, /live, /ready and /status there.",
 )
-@placed
+@connection_options
 @click.pass_obj
 def relay(
     connect: Connect,

@@ -1,4 +1,4 @@
-"""Points in time as people write them."""
+"""Points in time on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]
-    """An ISO 8601 date or time, UTC unless it says otherwise, or so long ago: ``90m``, ``7d``."""
+    """An ISO 8601 date or time, UTC by default, or a time ago: ``90m``, ``7d``."""
 
     name = "time"
 

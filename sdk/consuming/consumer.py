@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from sdk.abstractions import E
+from sdk.closing import Closing
 from sdk.consuming.engine import ConsumerParts, Engine, end, outlast
 from sdk.consuming.handlers import (
     Batch,
@@ -52,7 +52,7 @@ _H = TypeVar("_H", bound=Callable[..., Any])
 _ENDS = {"beginning": BEGINNING, "end": END}
 
 
-class Consumer:
+class Consumer(Closing):
     """Calls handlers with the events of a consumer group, at least once each.
 
     An offset is committed when all records before it are done: handled, forwarded, or skipped by
@@ -333,15 +333,7 @@ class Consumer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _close_after(self, error: BaseException | None) -> None:
         self.stop()
 
     def pause(self, *what: str | TopicPartition) -> None:

@@ -39,7 +39,7 @@ class ConfluentAdmin:
     ) -> None:
         self._health = ClientHealth("reach Kafka")
         self._timeout = timeout
-        # Kept as long as this object: a client that is collected fails its requests.
+        # Kept by this object: a client that is garbage-collected fails its requests.
         self._client: Any = make_client(
             _api.AdminClient,
             common_config(kafka, token),
@@ -104,7 +104,7 @@ class ConfluentAdmin:
                     entries = answer.result()
                 except KafkaException as error:
                     if is_missing(error.args[0]):
-                        continue  # new, and not yet known to the broker that answered
+                        continue  # created just now, and not yet known to this broker
                     raise
             configs[resource.name] = {name: entry.value for name, entry in entries.items()}
         return configs

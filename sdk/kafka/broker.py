@@ -18,15 +18,15 @@ from sdk.settings import Settings
 
 
 class Adapted(Protocol):
-    """The adaptations that the brokers need, once they are known."""
+    """The adaptations to the brokers."""
 
     @property
     def settings(self) -> Settings:
-        """The settings, with consumers that join groups as these brokers want them to."""
+        """The settings, with the group protocol that these brokers support."""
 
     @property
     def admin(self) -> BrokerAdmin | None:
-        """The embedded broker's way to create topics; None where the brokers are real ones."""
+        """The admin client of the embedded broker; None for real brokers."""
 
 
 class KafkaBroker:
@@ -34,7 +34,7 @@ class KafkaBroker:
 
     Args:
         settings: The options; never the word ``embedded``.
-        adapt: Inspects the brokers, once.
+        adapt: Returns the adaptations to the brokers.
         token: Source of OAUTHBEARER tokens.
         observers: Notified of the clients' statistics, if enabled.
         ignored_append_time: As for `ConfluentProducer`.

@@ -23,7 +23,7 @@ from sdk.threads import require_os_threads
 Client = TypeVar("Client")
 
 PassedKeys = Mapping[str, Mapping[str, Any]]
-"""Table of ours → the keys of librdkafka's own that it passes through."""
+"""Settings table → the librdkafka keys that it passes through."""
 
 _SECRET_KEY = re.compile(r"password|secret|pem$")
 _CLASSIC_ONLY = (
@@ -100,7 +100,7 @@ def consumer_config(
     if read_committed is not None:
         config["isolation.level"] = "read_committed" if read_committed else "read_uncommitted"
     if read_committed:
-        # librdkafka would reset where nothing is wrong: see sdk.kafka.starting_offsets.
+        # librdkafka would reset offsets without need: see sdk.kafka.starting_offsets.
         config["auto.offset.reset"] = "error"
         strategy = str(config["partition.assignment.strategy"])
         if "cooperative" not in strategy and not by_broker:
@@ -121,9 +121,9 @@ def statistics_config(
     """Return the settings for a client's statistics; empty if the interval is 0.
 
     Args:
-        interval_ms: How often.
+        interval_ms: Interval, milliseconds.
         client: Name of the client in `StatisticsReported`.
-        notify: Called with them.
+        notify: Called with `StatisticsReported`.
     """
     if not interval_ms:
         return {}
@@ -162,12 +162,12 @@ def make_client(
     Args:
         client_class: ``Producer``, ``Consumer`` or ``AdminClient``.
         config: Keys of librdkafka.
-        passed: Which of them were passed through, so that a refusal can name the table.
-        health: What the client reports its errors to.
+        passed: The keys that were passed through, so that an error can name their table.
+        health: Receives the client's errors and log lines.
 
     Raises:
         ConfigurationError: librdkafka refuses a key or a value, or threads have been patched.
-        AuthenticationError: The first token could not be had.
+        AuthenticationError: The first token could not be fetched.
     """
     require_os_threads()
     values = {
@@ -220,7 +220,7 @@ def _sasl(
 
 
 class _TokenCallback:
-    """Fetches tokens for the client, which itself only reports that it got none."""
+    """Fetches tokens and keeps the error, which the client does not report."""
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source

@@ -81,7 +81,7 @@ _MISSING = {
 
 _REMEDIES: dict[type[SdkError], str] = {
     AuthenticationError: "check the tables [kafka.sasl] and [kafka.tls]",
-    AuthorizationError: "have the operation allowed to this user by an ACL",
+    AuthorizationError: "add an ACL that allows this user the operation",
     BrokerUnavailableError: "check kafka.bootstrap_servers, whether the listener expects"
     " [kafka.tls] or [kafka.sasl], the network and the brokers",
     DeliveryTimeoutError: "a copy may exist on the broker: produce it again only if that is fine",
@@ -95,7 +95,7 @@ def broker_failure(error: KafkaError, doing: str, **where: Any) -> SdkError:
 
     Args:
         error: From a callback or an exception.
-        doing: What failed, such as ``deliver the record``.
+        doing: The operation that failed, such as ``deliver the record``.
         **where: Context, such as ``topic`` or ``partition``.
     """
     error_class = _class_of(error)

@@ -1,4 +1,4 @@
-"""Why a client cannot reach its brokers, which librdkafka reports apart from failed records."""
+"""Why a client cannot reach its brokers; librdkafka reports that apart from failed records."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sdk.kafka.failures import broker_failure, is_refusal
 logger = logging.getLogger(__name__)
 client_logger = logging.getLogger("sdk.librdkafka")
 
-_PATIENCE = 5.0
+_REFUSAL_SECONDS = 5.0
 """Seconds for which another broker of the cluster may still accept a client that one refused."""
 
 
 class ClientHealth:
     """Remembers the last error of the client as a whole, until a broker answers again.
 
-    A wrong password fails no record: the client's error callback is called, and the records time
-    out much later. This joins the two. It is also what the client logs to, because of some
-    failures only its log says more than that all brokers are down.
+    After a wrong password the client's error callback is called, and the records time out much
+    later. This connects the two. It is also the client's logger, because only the log explains some
+    failures.
 
     Args:
         doing: What the client does, such as ``reach Kafka``.
@@ -45,8 +45,8 @@ class ClientHealth:
     def log(self, level: int, message: str, *arguments: Any) -> None:
         """Handle a line of the client's log, as a logger does.
 
-        That a connection failed is logged for each attempt. Those lines are kept back: the first
-        of an outage is logged with the error.
+        The client logs every failed connection attempt. These lines are omitted; the first of an
+        outage becomes part of the error.
         """
         if arguments[:1] != ("FAIL",):
             client_logger.log(level, message, *arguments)
@@ -97,7 +97,7 @@ class ClientHealth:
     @property
     def refusal(self) -> SdkError | None:
         """The brokers' rejection of this client, once no other broker can help."""
-        if self._refused_since is None or time.monotonic() - self._refused_since < _PATIENCE:
+        if self._refused_since is None or time.monotonic() - self._refused_since < _REFUSAL_SECONDS:
             return None
         return self._error
 

@@ -1,15 +1,14 @@
 """Decides which of several relays is active: one per outbox, so that order is kept.
 
 One relay publishes far more than a database writes, so the others only stand by. That is simpler
-than sharing keys out, and the order of a key cannot break when relays come and go. See
-``benchmarks/outbox.py``.
+than dividing the keys among relays, and the order of a key cannot break when relays start or stop.
+See ``benchmarks/outbox.py``.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Protocol
 from uuid import uuid4
 
@@ -22,6 +21,7 @@ from sdk.outbox.tables import Tables
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
+"""How long the relay of a killed process keeps the others waiting."""
 
 _LOCKS = 0x53444B << 32  # oids have 32 bits
 _KEEP_ALIVE = {
@@ -44,8 +44,8 @@ class Claim(Protocol):
 class AdvisoryLock:
     """A session-level advisory lock of PostgreSQL, released when the relay's connection ends.
 
-    It is the table's, wherever the search path finds that. A relay whose machine vanishes without
-    closing its connection loses it after about 25 seconds, by TCP's keep-alive probes.
+    The lock belongs to the table that the search path finds. A relay whose machine disappears
+    without closing its connection loses it after about 25 seconds, by TCP keep-alive probes.
 
     Args:
         tables: The tables whose relays compete.
@@ -81,34 +81,27 @@ class AdvisoryLock:
 class Lease:
     """A row with the active relay and its expiry, for other databases.
 
+    The clocks of the relays' machines must be synchronized.
+
     Args:
         tables: The tables whose relays compete.
-        seconds: How long a relay that died keeps the others waiting.
-        clock: Seconds since the epoch, synchronized on all machines.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        seconds: float = LEASE_SECONDS,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._table = tables.lease
         self._name = tables.channel
-        self._seconds = seconds
-        self._clock = clock
         self._owner = uuid4().hex
 
     def hold(self, connection: Connection) -> bool:
         """Acquire the lease if it is free or expired, or extend it."""
-        now, table = self._clock(), self._table
+        now, table = time.time(), self._table
         mine = (table.c.owner == self._owner) | (table.c.until < now)
-        taken = connection.execute(
+        updated = connection.execute(
             update(table)
             .where(table.c.name == self._name, mine)
-            .values(owner=self._owner, until=now + self._seconds)
+            .values(owner=self._owner, until=now + LEASE_SECONDS)
         )
-        if taken.rowcount:
+        if updated.rowcount:
             return True
         if connection.scalar(select(table.c.owner).where(table.c.name == self._name)) is not None:
             return False
@@ -116,7 +109,7 @@ class Lease:
             with connection.begin_nested():
                 connection.execute(
                     insert(table).values(
-                        name=self._name, owner=self._owner, until=now + self._seconds
+                        name=self._name, owner=self._owner, until=now + LEASE_SECONDS
                     )
                 )
         except IntegrityError:  # another relay was faster

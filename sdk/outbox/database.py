@@ -58,10 +58,10 @@ def measure(engine: Engine, tables: Tables) -> Backlog:
 
 
 def reason(error: Exception) -> str:
-    """Return what a driver said, in one line, without the statement and its values."""
-    said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    """Return the message of a driver in one line, without the statement and its values."""
+    message = str(getattr(error, "orig", None) or error).partition("\n")[0]
     remedy = _remedy(error)
-    return f"{said}: {remedy}" if remedy else said
+    return f"{message}: {remedy}" if remedy else message
 
 
 def _remedy(error: Exception) -> str | None:

@@ -51,10 +51,10 @@ class Inbox(Generic[S]):
             session.add(Invoice.of(order))
 
     Args:
-        consumer: Name of what is done once, such as the consumer group.
+        consumer: Name of the work that is done once, such as the consumer group.
         sessions: Begins the transactions of handlers: a ``sessionmaker`` or an engine, which give
-            plain functions a `Session` or `Connection`, or one of their asynchronous twins, for
-            coroutine functions. Only ``once=`` needs it.
+            plain functions a `Session` or `Connection`, or their asynchronous counterparts for
+            coroutine functions. Needed for ``once=`` only.
         tables: The tables, if they have a prefix or schema.
 
     Attributes:
@@ -103,7 +103,7 @@ class Inbox(Generic[S]):
     ) -> bool | Awaitable[bool]:
         """Record an event in the transaction of ``session``; return whether it is new.
 
-        Of two transactions that do so at the same time, the second waits for the first to end.
+        If two transactions record the same event, the second waits for the first to end.
         With an `AsyncSession` or `AsyncConnection`, await the answer.
 
         Args:
@@ -114,7 +114,7 @@ class Inbox(Generic[S]):
             UnidentifiedError: The record carries no CloudEvents id or source.
             ConfigurationError: The database is neither PostgreSQL nor SQLite.
         """
-        statement = self._note(session, [_identity(record)])
+        statement = self._insert(session, [_identity(record)])
         if is_async(session):
             return _first(session, statement)  # type: ignore[arg-type]
         result: Any = session.execute(statement)
@@ -132,9 +132,9 @@ class Inbox(Generic[S]):
         """Record events and call a function in one transaction, as ``once=`` does.
 
         Args:
-            records: Those that have come.
-            work: Called with the session and the positions of those that have not come before;
-                not called if there are none. What it raises rolls everything back.
+            records: The records of the events.
+            work: Called with the session and the positions of new events; not called if there are
+                none. An exception rolls everything back.
 
         Returns:
             None; with asynchronous sessions, an awaitable.
@@ -146,10 +146,10 @@ class Inbox(Generic[S]):
         if self.asynchronous:
             return self._perform_async(identities, work)
         with self._sessions.begin() as session:
-            result = session.execute(self._note(session, sorted(set(identities))))
+            result = session.execute(self._insert(session, sorted(set(identities))))
             new = _new(identities, result)
             if new and inspect.isawaitable(work(session, new)):
-                # Its work would be done after the transaction, if at all.
+                # It would run after the transaction, if at all.
                 raise ConfigurationError(
                     "a handler that is a plain function returned an awaitable",
                     remedy="write the handler with async def, with asynchronous sessions",
@@ -160,18 +160,17 @@ class Inbox(Generic[S]):
         self, identities: list[tuple[str, str]], work: Callable[[S, list[int]], Any]
     ) -> None:
         async with self._sessions.begin() as session:
-            result = await session.execute(self._note(session, sorted(set(identities))))
+            result = await session.execute(self._insert(session, sorted(set(identities))))
             new = _new(identities, result)
             if new:
                 await work(session, new)
 
-    def _note(
+    def _insert(
         self, session: SyncSession | AnyAsyncSession, identities: list[tuple[str, str]]
     ) -> Any:
         """Return the statement that inserts events and returns the new ones.
 
-        They are in order, so that transactions that note the same events do not wait for each
-        other in a circle.
+        The events are sorted, so that transactions with the same events cannot deadlock.
         """
         dialect = dialect_name(session)
         if dialect not in _INSERTS:
@@ -193,10 +192,10 @@ class Inbox(Generic[S]):
         )
 
     def prune(self, session: Connection | Session, keep: timedelta) -> int:
-        """Forget what was handled longer ago than ``keep``; return how much that was.
+        """Delete the rows of events handled longer ago than ``keep``; return how many.
 
-        Keep entries for as long as an event may come again: the retention of the topic, and of the
-        dead letters that are replayed.
+        Keep rows for as long as an event may be repeated: the retention of the topic and of its
+        dead letters.
         """
         table = self.tables.inbox
         due = table.c.handled_at < datetime.now(UTC) - keep
@@ -209,9 +208,9 @@ async def _first(session: AnyAsyncSession, statement: Any) -> bool:
     return result.first() is not None
 
 
-def _new(identities: list[tuple[str, str]], noted: Any) -> list[int]:
-    """Return the positions of events that were noted just now; of repeats the first."""
-    left = {(source, event_id) for source, event_id in noted}
+def _new(identities: list[tuple[str, str]], inserted: Any) -> list[int]:
+    """Return the positions of the events that were inserted; of repeated ones the first."""
+    left = {(source, event_id) for source, event_id in inserted}
     new = []
     for position, identity in enumerate(identities):
         if identity in left:
@@ -232,7 +231,7 @@ def _text(record: HasHeaders, name: str) -> str:
     try:
         text = value.decode()
     except UnicodeDecodeError:
-        text = ""  # what is shown in its place may stand for other bytes as well
+        text = ""  # a replacement character could stand for other bytes too
     if text and "\0" not in text:
         return text
     raise UnidentifiedError(

@@ -81,7 +81,7 @@ class Outbox:
         With an `AsyncSession` or `AsyncConnection`, await the answer.
 
         Args:
-            session: Connection or session of SQLAlchemy, in a transaction of the caller's.
+            session: SQLAlchemy connection or session, in the caller's transaction.
             event: Instance of a generated event class.
             key: As in `Producer.produce`.
             headers: As in `Producer.produce`.
@@ -89,7 +89,7 @@ class Outbox:
             partition: As in `Producer.produce`.
 
         Returns:
-            The CloudEvents id, under which the event is known everywhere.
+            The CloudEvents id of the event.
 
         Raises:
             SerializationError: The event does not fit its schema.
@@ -135,8 +135,8 @@ class Outbox:
 
         Args:
             session: As in `add`.
-            record: What is to be sent, such as `Encoder.tombstone` returns it.
-            event: Full name of the event that it carries, if any.
+            record: The record, such as that of `Encoder.tombstone`.
+            event: Full name of its event, if any.
 
         Raises:
             SerializationError: No client could send the record.

@@ -45,7 +45,7 @@ class Backlog:
 def next_rows(
     connection: Connection, tables: Tables, limit: int, without: Collection[str] = ()
 ) -> Sequence[Any]:
-    """Return the oldest rows that wait: position, then what `record_of` takes.
+    """Return the oldest pending rows: position, then the columns for `record_of`.
 
     Args:
         connection: In a transaction.
@@ -96,7 +96,7 @@ def backlog(connection: Connection, tables: Tables) -> Backlog:
 def prune(connection: Connection, tables: Tables, keep: timedelta) -> int:
     """Delete up to 5,000 of the oldest rows that were sent longer ago than ``keep``.
 
-    Rows are looked at in the order of their primary key, so no index by time is needed.
+    Rows are read in the order of their primary key, so no index by time is needed.
 
     Returns:
         How many were deleted.

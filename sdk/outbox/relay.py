@@ -42,16 +42,16 @@ class Relay:
     While Kafka is unavailable the relay waits and skips nothing. A record that is rejected (it is
     too large) gets its error in the row and is skipped.
 
-    A producer whose deliveries time out may let a later record of a key through where an earlier
-    one has expired. Give the relay one whose setting ``producer.delivery_timeout_ms`` is longer
-    than any outage, as the command ``sdk outbox relay`` does.
+    If deliveries time out, a later record of a key may be published before an earlier one that has
+    expired. Use a producer with a ``producer.delivery_timeout_ms`` longer than any outage, as the
+    command ``sdk outbox relay`` does.
 
     Args:
         engine: The service's database; a synchronous engine.
         producer: Publishes the records.
         tables: The tables, if they have a prefix or schema.
         batch: Rows that are published together.
-        poll_seconds: Longest wait between two looks, where nothing notifies the relay.
+        poll_seconds: Longest wait between two polls.
         keep: How long sent rows are kept; None deletes each at once.
         observers: Called with `OutboxRelayed` and `OutboxMeasured`; by default those of the
             producer.
@@ -85,8 +85,6 @@ class Relay:
         self._failures = 0
         self._failure: str | None = None
 
-    # --- life ---
-
     def run(self) -> None:
         """Publish until `stop` is called, in this thread.
 
@@ -102,7 +100,7 @@ class Relay:
                     self._work(wakeups)
                 except FINAL:
                     raise
-                except Exception as error:  # noqa: BLE001 - rows would wait for ever otherwise
+                except Exception as error:  # noqa: BLE001 - rows would wait forever otherwise
                     self._pause(error)
         finally:
             wakeups.close()
@@ -176,8 +174,6 @@ class Relay:
             "error": self._failure,
         }
 
-    # --- work ---
-
     def _work(self, wakeups: Wakeups) -> None:
         """Publish on one connection, which holds the claim, until stopped or a failure."""
         with self._engine.connect() as connection:
@@ -189,7 +185,7 @@ class Relay:
                         continue
                     published = self.publish_batch(connection)
                     self._failures, self._failure = 0, None
-                    self._keep_house(connection)
+                    self._clean_up(connection)
                     if not published:
                         wakeups.wait(self._poll_seconds, self._stopped)
             finally:
@@ -242,14 +238,12 @@ class Relay:
         self._hold(connection)
         self._measure(connection)
 
-    # --- housekeeping ---
-
-    def _keep_house(self, connection: Connection) -> None:
+    def _clean_up(self, connection: Connection) -> None:
         self._measure(connection)
         if self._keep is not None and time.monotonic() >= self._next_prune:
             with connection.begin():
                 pruned = prune(connection, self._tables, self._keep)
-            # More may be due: a full round is followed by another at the next opportunity.
+            # After a full batch more rows may be due, which are deleted at the next opportunity.
             self._next_prune = time.monotonic() + (0 if pruned == PRUNED_ROWS else _PRUNE_SECONDS)
 
     def _measure(self, connection: Connection) -> None:
@@ -258,7 +252,7 @@ class Relay:
             return
         with connection.begin():
             found = backlog(connection, self._tables)
-        # Counting takes time where very many rows wait, of which most is for publishing them.
+        # Counting many pending rows takes time, most of which should go into publishing.
         now = time.monotonic()
         self._next_measure = now + max(_MEASURE_SECONDS, 20 * (now - started))
         name = self._tables.channel

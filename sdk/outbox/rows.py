@@ -16,13 +16,13 @@ _SEPARATORS: Final = (",", ":")
 
 
 def row_of(record: ProducerRecord, event_name: str | None) -> dict[str, Any]:
-    """Return the columns of a record; the id is that of its CloudEvents header, if it has one.
+    """Return the columns of a record; the id is that of its CloudEvents header, if present.
 
     Args:
-        record: What is to be sent.
+        record: The record.
         event_name: Full name of the event; None for a tombstone.
     """
-    key, headers = record.key, dict(record.headers)  # of repeated headers the last counts
+    key, headers = record.key, dict(record.headers)  # the last one of repeated headers
     return {
         "id": event_id(headers.get(ID)) or uuid4(),
         "aggregatetype": record.topic,
@@ -38,7 +38,7 @@ def row_of(record: ProducerRecord, event_name: str | None) -> dict[str, Any]:
 
 
 RECORD_COLUMNS: Final = ("aggregatetype", "payload", "key", "headers", "partition", "timestamp")
-"""What `record_of` takes, in its order."""
+"""The columns of a row for `record_of`, in order."""
 
 
 def record_of(row: Sequence[Any]) -> ProducerRecord:
@@ -76,7 +76,7 @@ def headers_to_text(headers: tuple[Header, ...]) -> str:
 
 
 def headers_from_text(text: str) -> tuple[Header, ...]:
-    """Return the headers that `headers_to_text` has written.
+    """Return the headers in the text of `headers_to_text`.
 
     Raises:
         SerializationError: They were written by another program.

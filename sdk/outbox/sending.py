@@ -30,7 +30,7 @@ FINAL = (ClosedError, FencedError)
 
 _TURN_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
-"""How long a relay that is stopped waits for acknowledgements."""
+"""How long a stopped relay waits for acknowledgements."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _FIRST_REPORT_SECONDS = 5.0
@@ -42,11 +42,11 @@ _Lane = tuple[str, bytes | None]
 
 @frozen
 class Sent:
-    """The outcomes of rows; those in neither are retried.
+    """The outcomes of rows; rows in neither are retried.
 
     Attributes:
         acknowledged: Positions of the acknowledged rows.
-        refused: Position of each that can never be sent → why.
+        refused: Position of each row that can never be sent → the reason.
     """
 
     acknowledged: list[int] = field(factory=list)
@@ -61,7 +61,7 @@ class Sender:
 
     Args:
         producer: Publishes the records.
-        stopped: Set when waiting must end.
+        stopped: Set when the relay is stopped.
     """
 
     def __init__(self, producer: Producer, stopped: threading.Event) -> None:
@@ -105,7 +105,7 @@ class Sender:
                     working.add(lane[0])
         failed.update(unsent)
         if (failed or self._pauses) and not self._stopped.is_set():
-            self._settle(working, failed)
+            self._pause_topics(working, failed)
         return sent
 
     def _queue(
@@ -133,7 +133,7 @@ class Sender:
     def _wait(
         self, pending: list[tuple[int, _Lane, Delivery]], meanwhile: Callable[[], None]
     ) -> None:
-        """Wait for every acknowledgement, and log missing ones less and less often."""
+        """Wait for all acknowledgements; missing ones are logged at growing intervals."""
         started, grace, report = time.monotonic(), _GRACE_SECONDS, _FIRST_REPORT_SECONDS
         for count, (_, _, delivery) in enumerate(pending):
             while not delivery.done():
@@ -158,7 +158,7 @@ class Sender:
                         report = min(report * 2, report + _LONGEST_SILENCE)
                     meanwhile()
 
-    def _settle(self, working: set[str], failed: dict[_Lane, SdkError]) -> None:
+    def _pause_topics(self, working: set[str], failed: dict[_Lane, SdkError]) -> None:
         """Pause the topics of which every row failed, and resume the others."""
         now, errors = time.monotonic(), {topic: error for (topic, _), error in failed.items()}
         for topic in working:

@@ -45,8 +45,8 @@ class Tables:
         prefix: Prefix of their names.
         schema: Database schema, or None for the default one.
         outbox: Committed events; with the columns of Debezium's outbox event router
-            (``id``, ``aggregatetype``, ``aggregateid``, ``type``, ``payload``), and what else a
-            record has.
+            (``id``, ``aggregatetype``, ``aggregateid``, ``type``, ``payload``) and the other parts
+            of a record.
         inbox: The handled events.
         lease: The active relay, on databases without advisory locks.
     """
@@ -86,8 +86,7 @@ class Tables:
             schema=self.schema,
             sqlite_autoincrement=True,
         )
-        # What waits and what was refused are few rows, however many have been sent: each has an
-        # index that holds no others.
+        # Partial indexes: few rows are pending or refused, however many have been sent.
         for state, condition in (
             ("waiting", _waiting(table)),
             ("refused", table.c.error.is_not(None)),

@@ -24,12 +24,12 @@ from sdk.replay.reading import TopicReader
 from sdk.topics import DEAD_LETTER_SUFFIX, PARKED_SUFFIX, TopicDefinition
 
 CEILING = 3
-"""How often a record is replayed at most, unless said otherwise."""
+"""Default limit of replays of a record."""
 
 _BATCH = 100
 
 Repair = Callable[[ConsumerRecord], ProducerRecord | bytes | None]
-"""Repairs a dead letter: returns a new value, a whole record, or None to leave it where it is."""
+"""Repairs a dead letter: returns a new value, a whole record, or None to leave it."""
 
 
 @define
@@ -38,7 +38,7 @@ class Report:
 
     Attributes:
         sent: How many dead letters were sent, or would be.
-        exhausted: How many were left because they have been replayed as often as is allowed.
+        exhausted: How many were left because they have reached the limit of replays.
         without_source: How many were left because their headers name no source topic.
         unrepaired: How many the repairing function left.
         histogram: (event, exception class) → how many were sent, or would be.
@@ -64,7 +64,7 @@ class DeadLetters:
         topic: The dead-letter topic.
         reader: Reads topics.
         send: Sends a record, unchanged.
-        admin: Tells which topics exist, and makes them.
+        admin: Describes and creates topics.
         serializer: Opens record values.
         catalog: The events that this service knows.
         monotonic: Monotonic clock, seconds, for the rate.
@@ -82,7 +82,7 @@ class DeadLetters:
 
     @property
     def parked_topic(self) -> str:
-        """Where `park` moves dead letters to."""
+        """The topic to which `park` moves dead letters."""
         return f"{self.topic.removesuffix(DEAD_LETTER_SUFFIX)}{PARKED_SUFFIX}"
 
     def find(self, selection: Selection = Selection()) -> Iterator[Letter]:  # noqa: B008
@@ -101,7 +101,7 @@ class DeadLetters:
                 event=self._event_name(record),
                 state=states.get(f"{record.partition}:{record.offset}"),
             )
-            if selection.fits(letter):
+            if selection.matches(letter):
                 yield letter
 
     def event(self, letter: Letter) -> Any:
@@ -111,7 +111,7 @@ class DeadLetters:
             SdkError: It is poison, a tombstone, or an event that the catalog does not have.
         """
         if letter.event is None:
-            raise ConfigurationError("the record does not say which event it carries")
+            raise ConfigurationError("the record does not name its event")
         event_class = self.catalog.find(letter.event)
         return self.serializer.open(letter.record).read(event_class)
 
@@ -137,20 +137,20 @@ class DeadLetters:
     ) -> Report:
         """Send dead letters to their source topics, unchanged.
 
-        Each carries the header ``sdk_replay-count``; those of the failure are removed. What was
-        replayed is noted in the ledger, so that a replay that was killed is simply run again: at
-        most the records of its last batch go twice.
+        Each has the header ``sdk_replay-count``, and the failure headers are removed. The ledger
+        records what was replayed, so that an interrupted replay can be run again: at most the
+        records of its last batch are sent twice.
 
         Args:
             selection: Which dead letters.
             to: Topic to send them to, instead of the source topic of each.
             rate: Records a second at most.
-            ceiling: Dead letters that have been replayed so often already stay.
+            ceiling: Dead letters that have been replayed this often are left.
             repair: Called with each record; returns a new value, or the record to send instead.
             progress: Called with the number of dead letters that were just sent.
 
         Raises:
-            BrokerError: Kafka gave no usable answer; run it again to go on.
+            BrokerError: Kafka gave no usable answer; run it again to continue.
             DeliveryError: As `BrokerError`.
         """
 
@@ -185,7 +185,7 @@ class DeadLetters:
             progress: Called with the number of dead letters that were just moved.
 
         Raises:
-            BrokerError: Kafka gave no usable answer; run it again to go on.
+            BrokerError: Kafka gave no usable answer; run it again to continue.
             DeliveryError: As `BrokerError`.
         """
         self._make_parked_topic()
@@ -213,7 +213,7 @@ class DeadLetters:
     ) -> Report:
         report = Report()
         ledger = self._ledger()
-        # All are found first, so that records that fail again are not replayed twice in one run.
+        # All are read first, so that records that fail again are not replayed twice in one run.
         letters = list(self.find(selection))
         ledger.open()
         pending = (

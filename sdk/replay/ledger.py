@@ -20,13 +20,13 @@ PARKED: Final = "parked"
 
 
 class Ledger:
-    """What became of the dead letters of one topic.
+    """The states of the dead letters of one topic.
 
     Args:
         dead_letter_topic: The topic.
         reader: Reads the ledger.
         send: Sends a record to it.
-        admin: Makes it when it is first needed.
+        admin: Creates it at first use.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Ledger:
         self._admin = admin
 
     def read(self) -> dict[str, str]:
-        """Return what was done with each dead letter, by ``partition:offset``.
+        """Return the states of replayed and parked dead letters, by ``partition:offset``.
 
         Raises:
             BrokerError: Kafka gave no usable answer.
@@ -53,7 +53,7 @@ class Ledger:
         return {identity: state for identity, state in states.items() if state}
 
     def open(self) -> None:
-        """Make the topic if it is missing.
+        """Create the topic if it is missing.
 
         Raises:
             BrokerError: Kafka refuses it.
@@ -68,7 +68,7 @@ class Ledger:
             )
 
     def settle(self, identities: Iterable[str], state: str) -> None:
-        """Note what was done with dead letters, and wait for the acknowledgements.
+        """Store the state of dead letters, and wait for the acknowledgements.
 
         Raises:
             SdkError: As `Delivery.result`.

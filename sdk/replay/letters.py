@@ -1,4 +1,4 @@
-"""Dead letters as values, and which of them are meant."""
+"""Dead letters as values, and the selection of some."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Letter:
 
     Attributes:
         record: The record in the dead-letter topic.
-        reason: Where it comes from and why it failed, as its headers say.
+        reason: Its origin and failure, as in its headers.
         event: Full name of the event; None if the record does not name it.
         state: ``replayed`` or ``parked``; None for one that is open.
     """
@@ -48,7 +48,7 @@ def _frozen(identities: Iterable[str]) -> frozenset[str]:
 
 @frozen(kw_only=True)
 class Selection:
-    """Which dead letters are meant; each attribute that is set must fit.
+    """A selection of dead letters; each attribute that is set must match.
 
     Attributes:
         identities: ``partition:offset`` within the dead-letter topic.
@@ -56,7 +56,7 @@ class Selection:
         error: Class of the exception or of its cause, with or without its module.
         event: Short or full name of the event.
         key: The key as text.
-        since: Not older than this, milliseconds since the epoch; counts the original record's time.
+        since: Not older than this, milliseconds since the epoch, by the original timestamp.
         until: Older than this, milliseconds since the epoch.
         settled: Also those that were replayed or parked.
     """
@@ -70,8 +70,8 @@ class Selection:
     until: int | None = None
     settled: bool = False
 
-    def fits(self, letter: Letter) -> bool:
-        """Return whether a dead letter is meant."""
+    def matches(self, letter: Letter) -> bool:
+        """Return whether a dead letter is selected."""
         reason = letter.reason
         return (
             (self.settled or letter.state is None)
@@ -94,5 +94,5 @@ class Selection:
 
 
 def _named(wanted: str, name: str | None) -> bool:
-    """Return whether a dotted name is meant: itself, or by its last parts."""
+    """Return whether a dotted name is equal to ``wanted`` or ends with its parts."""
     return name is not None and (name == wanted or name.endswith((f".{wanted}", f"${wanted}")))

@@ -1,4 +1,4 @@
-"""Reading a topic once, from its beginning to where it ends now."""
+"""Reading a topic once, from its beginning to its present end."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class TopicReader:
     Attributes:
         connect: Consumer group → a client.
         join_timeout: Seconds within which the group must have its partitions.
-        quiet: Seconds without a record after which a topic is at its end, even if records are
-            missing there (deleted, compacted, or marks of transactions).
+        quiet: Seconds without a record after which a topic is at its end, even if the last offsets
+            have no records (deleted, compacted, or transaction markers).
     """
 
     connect: Callable[[str], BrokerConsumer]
@@ -77,20 +77,20 @@ class TopicReader:
 
 
 class _Assigned:
-    """Remembers what was assigned; the one member of a group loses nothing."""
+    """Collects the assigned partitions; the only member of a group loses none."""
 
     def __init__(self) -> None:
         self.partitions: list[TopicPartition] = []
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Take partitions."""
+        """Add partitions."""
         self.partitions.extend(partitions)
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Nothing is to be committed."""
+        """Do nothing: nothing is committed."""
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
-        """Nothing is to be dropped."""
+        """Do nothing."""
 
     def on_committed(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
-        """Nothing is ever committed."""
+        """Do nothing: nothing is committed."""

@@ -12,8 +12,8 @@
         .then_published(InvoiceIssued(...))
     )
 
-Delays pass at once, because time is virtual (`VirtualClock`), and ``messaging.broker.faults`` makes
-things go wrong. pytest finds the fixtures ``messaging``, ``broker`` and ``clock`` automatically
+Delays pass at once, because time is virtual (`VirtualClock`), and ``messaging.broker.faults``
+causes faults. pytest finds the fixtures ``messaging``, ``broker`` and ``clock`` automatically
 (`sdk.testing.plugin`).
 """
 

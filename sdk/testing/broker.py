@@ -42,21 +42,21 @@ if TYPE_CHECKING:
 class InMemoryBroker:
     """Topics, groups and offsets in this process, with faults on demand.
 
-    Records are acknowledged at once, inside `produce`, unless `hold` was called; keys go to the
-    partitions that Java's client chooses. Nothing is ever deleted. Transactions are isolated as on
-    Kafka: what is open or aborted is hidden, and what comes after an open one waits.
+    Records are acknowledged at once, inside `produce`, unless `hold` was called; keys are placed as
+    by Java's client. Nothing is ever deleted. Transactions are isolated as on Kafka: records of
+    open and aborted ones are hidden, and records after an open one wait.
 
     Args:
-        partitions: Partition count of topics that do not say theirs.
+        partitions: Partition count of topics whose definition gives none.
         auto_create: Create a topic when it is first written to; False makes it an error.
-        queue_limit: How many records a producer holds before it is full.
+        queue_limit: Size of a producer's queue, records.
         max_message_bytes: Largest record value.
-        clock: Gives records their time; by default the machine's.
+        clock: Sets the timestamps of records; by default the system's.
 
     Attributes:
         changed: Notified after every change; consumers wait on it.
-        faults: What goes wrong.
-        clock: Gives records their time.
+        faults: The faults that tests cause.
+        clock: Sets the timestamps of records.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class InMemoryBroker:
 
         return RegistryService()
 
-    # What tests look at
+    # Inspection by tests
 
     def records(self, topic: str, *, uncommitted: bool = False) -> list[ConsumerRecord]:
         """Return everything in a topic, in the order in which it was acknowledged.
@@ -144,7 +144,7 @@ class InMemoryBroker:
 
         Args:
             event_class: A generated class.
-            topic: Where to look; by default in every topic that the class is read from.
+            topic: Topic name; by default every topic that the class is read from.
             uncommitted: As for `records`.
 
         Raises:
@@ -154,8 +154,8 @@ class InMemoryBroker:
         messaging = self._messaging
         if messaging is None:
             raise ConfigurationError(
-                "the broker holds bytes and knows no schemas",
-                remedy="pass it to sdk.testing.connect, which can decode events",
+                "the broker is not connected, so it cannot decode events",
+                remedy="pass it to sdk.testing.connect",
             )
         topics = [each.name for each in messaging.topics.readable(event_class)]
         opened = [
@@ -176,7 +176,7 @@ class InMemoryBroker:
         """Whether a group has members, and has committed everything in their topics.
 
         Args:
-            group_id: Which group; by default all that have members.
+            group_id: The group; by default all that have members.
         """
         with self.changed:
             groups = self._active(group_id)
@@ -190,12 +190,12 @@ class InMemoryBroker:
         return min((due - now for due in moments if due is not None and due > now), default=None)
 
     def state(self) -> object:
-        """Return something that changes with every record and every commit."""
+        """Return a value that changes with every record and every commit."""
         with self.changed:
             ends = [log.end_offset for topic in self._topics.values() for log in topic.partitions]
             return ends, [dict(each.committed) for each in self._groups.values()]
 
-    # What tests make happen
+    # Control by tests
 
     def hold(self) -> None:
         """Acknowledge nothing until `release`."""
@@ -215,21 +215,21 @@ class InMemoryBroker:
         self._after_deliveries()
 
     def fail(self, operation: Operation, *errors: SdkError) -> None:
-        """Let the next calls of an operation end in these errors, one each.
+        """Make the next calls of an operation raise these errors, one each.
 
         Args:
             operation: ``deliver``, ``poll``, ``commit``, ``describe``, ``create``; of transactions
                 ``init_transactions``, ``send_offsets``, ``commit_transaction`` and
                 ``abort_transaction``, where a `TransactionAbortedError` also makes the transaction
                 one that can only be aborted, and a `FencedError` fences its producer.
-            *errors: What the calls end in, in order.
+            *errors: The errors, in order.
         """
         self.faults.plan(operation, *errors)
 
-    # What clients need
+    # For the clients
 
     def group(self, group_id: str) -> Group:
-        """Return a consumer group, new if need be."""
+        """Return a consumer group; a new one if it does not exist."""
         with self.changed:
             return self._groups.setdefault(group_id, Group(group_id))
 
@@ -262,7 +262,7 @@ class InMemoryBroker:
             self.changed.notify_all()
 
     def definition(self, topic: str) -> TopicDefinition | None:
-        """Return a topic as it stands, or None if there is no such topic."""
+        """Return the definition of a topic, or None if there is no such topic."""
         with self.changed:
             known = self._topics.get(topic)
             return None if known is None else known.definition
@@ -294,7 +294,7 @@ class InMemoryBroker:
         on_delivery: OnDelivery,
         transaction: OpenTransaction | None = None,
     ) -> None:
-        """Take a record from a producer; acknowledge it at once unless acknowledging is held."""
+        """Accept a record of a producer; acknowledge it at once, or hold it."""
         check_record(record)
         size = len(record.value or b"") + len(record.key or b"")
         if size > self._max_message_bytes:
@@ -315,7 +315,7 @@ class InMemoryBroker:
     def store(
         self, record: ProducerRecord, transaction: OpenTransaction | None = None
     ) -> ConsumerRecord:
-        """Append a record to its partition, past every fault.
+        """Append a record to its partition, without faults.
 
         Raises:
             BrokerError: The topic or the partition does not exist.
@@ -337,7 +337,7 @@ class InMemoryBroker:
             return len(self._held or ())
 
     def abandon(self, transaction: OpenTransaction | None = None) -> int:
-        """Fail every record that waits, or those of a transaction; return how many there were."""
+        """Fail all held records, or those of a transaction; return their number."""
         with self.changed:
             waiting = list(self._held or ())
             gone = [each for each in waiting if transaction in (None, each.transaction)]

@@ -1,4 +1,4 @@
-"""Time that passes only when a test advances it."""
+"""A clock that a test advances."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sdk.errors import ConfigurationError
 class VirtualClock:
     """A `sdk.clock.Clock` that stands still until `advance` is called.
 
-    Delays of retries, retry topics, circuits and commits take no time in a test:
+    Delays of retries, retry topics, circuits and commits take no real time in a test:
 
         clock.advance(60)            # what is due within the next minute happens now
 
-    `sdk.testing.run_until_idle` and `sdk.testing.given` advance it whenever nothing
-    else is left to do.
+    `sdk.testing.run_until_idle` and `sdk.testing.given` advance it whenever nothing else is
+    left to do.
 
     Args:
-        start: Epoch seconds or an aware datetime that `time` begins at; by default the present.
+        start: Start time, epoch seconds or an aware datetime; by default the present.
 
     Raises:
         ConfigurationError: The datetime is naive.

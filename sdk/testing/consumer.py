@@ -33,7 +33,7 @@ class Membership:
     Attributes:
         group: The group.
         member: The consumer.
-        generation: Of the group, when the consumer last heard of it.
+        generation: The group's generation when the consumer last polled.
     """
 
     group: Group
@@ -87,7 +87,7 @@ class InMemoryConsumer:
 
     def poll(self, timeout: float, max_records: int) -> list[ConsumerRecord]:
         """Return up to ``max_records`` records, waiting ``timeout`` seconds for the first."""
-        # A virtual clock only ends a wait early: the polling thread does more than read.
+        # A virtual clock only shortens a wait: the polling thread has other work too.
         clock = self._broker.clock
         deadline, due = time.monotonic() + timeout, clock.monotonic() + timeout
         while True:
@@ -236,14 +236,14 @@ class InMemoryConsumer:
         return log.stable_end() if self._read_committed else log.end_offset
 
     def _take(self, limit: int) -> list[ConsumerRecord]:
-        taken: list[ConsumerRecord] = []
+        records: list[ConsumerRecord] = []
         for place, position in self._positions.items():
-            if place not in self._paused and len(taken) < limit:
+            if place not in self._paused and len(records) < limit:
                 found, self._positions[place] = self._broker.log(*place).read(
-                    position, limit - len(taken), committed=self._read_committed
+                    position, limit - len(records), committed=self._read_committed
                 )
-                taken.extend(found)
-        return taken
+                records.extend(found)
+        return records
 
     def _commit(self, offsets: Sequence[TopicPartition]) -> None:
         self._broker.faults.raise_planned("commit")

@@ -23,7 +23,7 @@ Operation = Literal[
     "commit_transaction",
     "abort_transaction",
 ]
-"""What can be made to fail."""
+"""Operations that can be made to fail."""
 
 _OPERATIONS: Final = get_args(Operation)
 _POISON: Final = b"\x00\xff\xff\xff\xffpoison"
@@ -33,10 +33,10 @@ class Faults:
     """The faults of one in-memory broker: ``broker.faults.broker_down()`` and the like.
 
     Args:
-        broker: Where they happen.
+        broker: The broker.
 
     Attributes:
-        down: Whether `broker_down` holds.
+        down: Whether the broker is unavailable.
     """
 
     def __init__(self, broker: InMemoryBroker) -> None:
@@ -46,7 +46,7 @@ class Faults:
         self.down = False
 
     def plan(self, operation: Operation, *errors: SdkError) -> None:
-        """Let the next calls of an operation end in these errors, one each.
+        """Make the next calls of an operation raise these errors, one each.
 
         Raises:
             ConfigurationError: There is no such operation.
@@ -59,7 +59,7 @@ class Faults:
             self._planned.setdefault(operation, deque()).extend(errors)
 
     def take(self, operation: Operation) -> SdkError | None:
-        """Return the error that a call of an operation ends in, or None."""
+        """Return the error of the next call of an operation, or None."""
         with self._lock:
             planned = self._planned.get(operation)
             if planned:
@@ -67,7 +67,7 @@ class Faults:
         return outage() if self.down and operation != "poll" else None
 
     def raise_planned(self, operation: Operation) -> None:
-        """Raise the error that a call of an operation ends in, if any."""
+        """Raise the error of the next call of an operation, if any."""
         error = self.take(operation)
         if error is not None:
             raise error
@@ -93,12 +93,12 @@ class Faults:
     def rebalance(self, group_id: str) -> None:
         """Revoke the partitions of every member of a group and assign them again."""
         with self._broker.changed:
-            self._broker.group(group_id).shake()
+            self._broker.group(group_id).revoke_all()
 
     def lose_partitions(self, group_id: str) -> None:
         """Make all members of a group lose their partitions, as when their sessions time out."""
         with self._broker.changed:
-            self._broker.group(group_id).expel()
+            self._broker.group(group_id).lose_all()
 
     def expire_transactions(self) -> None:
         """Abort every open transaction, as the broker does after ``transaction_timeout_ms``.
@@ -115,7 +115,7 @@ class Faults:
 
         Args:
             topic: Topic name.
-            index: Which of its records, in the order of acknowledgement.
+            index: Index of the record, in the order of acknowledgement.
 
         Raises:
             ConfigurationError: There is no such record.
@@ -144,5 +144,5 @@ class Faults:
 
 
 def outage() -> SdkError:
-    """Return what operations end in while the broker is down."""
+    """Return the error of operations while the broker is down."""
     return BrokerUnavailableError("the broker is down")

@@ -1,4 +1,4 @@
-"""Consumer groups of the in-memory broker: who reads which partition."""
+"""Consumer groups of the in-memory broker: the assignment of partitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdk.errors import ConfigurationError
 
 @frozen
 class Subscription:
-    """What a member reads.
+    """The topics of a member.
 
     Attributes:
         topics: Topic names.
@@ -34,18 +34,18 @@ class Subscription:
 class Group:
     """One consumer group.
 
-    Cooperatively, a partition moves in two steps, as in Kafka's protocol: its member gives it up
-    when it next polls, and only then may the member that it is meant for take it. Eagerly, every
-    member first gives up all that it has.
+    With the cooperative protocol a partition moves in two steps, as in Kafka: it is revoked when
+    its member next polls, and only then assigned to the other member. With the eager protocol, all
+    partitions are revoked first.
 
     Args:
         group_id: Its name.
 
     Attributes:
         committed: Next offset to be read, by (topic, partition).
-        pending: Partitions with an offset in a transaction that has not ended → that transaction;
-            nobody starts to read them before it has.
-        generation: Grows when all members lose what they have.
+        pending: Partitions with an offset in an open transaction → that transaction; they are not
+            assigned before it has ended.
+        generation: Increases when all members lose their partitions.
         protocol: ``cooperative`` or ``eager``; may be set while there are no members.
     """
 
@@ -56,7 +56,7 @@ class Group:
         self.generation = 0
         self.protocol = "cooperative"
         self._members: dict[Any, Subscription] = {}
-        self._behind: set[Any] = set()
+        self._revoking: set[Any] = set()
         self._target: dict[Place, Any] = {}
         self._owners: dict[Place, Any] = {}
         self._balanced_for: object = None
@@ -70,19 +70,19 @@ class Group:
     def leave(self, member: Any) -> None:
         """Remove a member and release its partitions."""
         self._members.pop(member, None)
-        self._behind.discard(member)
+        self._revoking.discard(member)
         for place in self.owned(member):
             del self._owners[place]
 
-    def expel(self) -> None:
+    def lose_all(self) -> None:
         """Make every member lose its partitions, as when their sessions time out."""
         self._owners.clear()
         self._balanced_for = None
         self.generation += 1
 
-    def shake(self) -> None:
+    def revoke_all(self) -> None:
         """Revoke the partitions of every member and assign them again."""
-        self._behind = {member for member in self._members if self.owned(member)}
+        self._revoking = {member for member in self._members if self.owned(member)}
 
     def covers(self, topic: str) -> bool:
         """Whether any member reads a topic."""
@@ -98,12 +98,12 @@ class Group:
         Args:
             counts: Partition count of each topic.
         """
-        situation = (tuple(self._members.items()), tuple(sorted(counts.items())))
-        if situation == self._balanced_for:
+        state = (tuple(self._members.items()), tuple(sorted(counts.items())))
+        if state == self._balanced_for:
             return
-        self._balanced_for = situation
+        self._balanced_for = state
         if self.protocol == "eager":
-            self._behind = {member for member in self._members if self.owned(member)}
+            self._revoking = {member for member in self._members if self.owned(member)}
         self._target = {}
         for topic, count in sorted(counts.items()):
             members = [member for member, read in self._members.items() if read.covers(topic)]
@@ -111,21 +111,21 @@ class Group:
                 self._target[topic, partition] = members[partition % len(members)]
 
     def excess(self, member: Any) -> list[Place]:
-        """Return what a member owns and must give up."""
+        """Return the partitions that a member must give up."""
         owned = self.owned(member)
-        if member in self._behind:
+        if member in self._revoking:
             return owned
         return [place for place in owned if self._target.get(place) is not member]
 
     def acquire(self, member: Any) -> list[Place]:
         """Assign a member its free target partitions; return the new ones."""
-        self._behind.discard(member)
-        if self._behind:
+        self._revoking.discard(member)
+        if self._revoking:
             return []
         gained = [
             place
-            for place, meant in self._target.items()
-            if meant is member and place not in self._owners and place not in self.pending
+            for place, target in self._target.items()
+            if target is member and place not in self._owners and place not in self.pending
         ]
         for place in gained:
             self._owners[place] = member
@@ -140,5 +140,5 @@ class Group:
         return self._owners.get(place)
 
     def owned(self, member: Any) -> list[Place]:
-        """Return what a member owns."""
+        """Return the partitions of a member."""
         return [place for place, owner in self._owners.items() if owner is member]

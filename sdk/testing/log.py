@@ -15,8 +15,8 @@ class OpenTransaction:
     """One transaction of a producer; callers hold the broker's lock.
 
     Attributes:
-        logs: The partitions that it has written to.
-        offsets: What is committed with it: (group, place) → next offset to be read.
+        logs: The partitions with its records.
+        offsets: The offsets committed with it: (group, place) → next offset to be read.
         committed: The outcome; None while it is open.
         failure: Why it can only be aborted, or None.
     """
@@ -27,7 +27,7 @@ class OpenTransaction:
     failure: SdkError | None = None
 
     def end(self, *, commit: bool) -> None:
-        """Commit or abort; again does nothing."""
+        """Commit or abort; a second call does nothing."""
         if self.committed is not None:
             return
         self.committed = commit
@@ -42,8 +42,8 @@ class OpenTransaction:
 class Log:
     """One partition; callers hold the broker's lock.
 
-    As in Kafka, the end of a transaction is marked in each partition that it has written to, and
-    the marker takes an offset.
+    As in Kafka, the end of a transaction is marked in each of its partitions, and the marker has an
+    offset.
     """
 
     def __init__(self) -> None:
@@ -89,12 +89,12 @@ class Log:
     def read(
         self, position: int, limit: int, *, committed: bool
     ) -> tuple[list[ConsumerRecord], int]:
-        """Return up to ``limit`` records as a consumer sees them, and where to go on.
+        """Return up to ``limit`` records as a consumer sees them, and the next position.
 
         Args:
             position: First offset.
             limit: Most records.
-            committed: Read up to the last stable offset, without what was aborted.
+            committed: Read up to the last stable offset, without aborted records.
         """
         found: list[ConsumerRecord] = []
         end = self.stable_end() if committed else len(self._entries)

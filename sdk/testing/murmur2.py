@@ -1,4 +1,4 @@
-"""The hash by which Kafka's Java client places keys."""
+"""The hash with which Kafka's Java client chooses partitions."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sdk.testing.faults import outage
 if TYPE_CHECKING:
     from sdk.testing.broker import InMemoryBroker
 
-_LOOK_SECONDS = 0.001
+_CHECK_SECONDS = 0.001
 
 
 class InMemoryProducer:
@@ -42,7 +42,7 @@ class InMemoryProducer:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
         deadline = time.monotonic() + timeout
         while (left := self._broker.held()) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_CHECK_SECONDS)
         return left
 
     def close(self, timeout: float) -> int:
@@ -52,5 +52,5 @@ class InMemoryProducer:
         return self._broker.abandon()
 
     def connection_error(self) -> SdkError | None:
-        """Return what prevents deliveries now."""
+        """Return why the broker cannot be reached now, or None."""
         return outage() if self._broker.faults.down else None

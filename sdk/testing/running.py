@@ -1,4 +1,4 @@
-"""Running a consumer until there is nothing left to do."""
+"""Running a consumer until it is idle."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sdk.consuming.consumer import Consumer
 from sdk.testing.broker import InMemoryBroker
 from sdk.testing.clock import VirtualClock
 
-_LOOK_SECONDS = 0.005
-_STILL_LOOKS = 4
-"""After so many checks without a change, every thread with work is waiting for the clock."""
+_CHECK_SECONDS = 0.005
+_IDLE_CHECKS = 4
+"""After this many checks without a change, every thread is waiting for the clock."""
 _STEP_SECONDS = 1.0
 """Advanced if no wait is registered, such as for the next commit."""
 
@@ -24,12 +24,12 @@ def run_until_idle(
 ) -> None:
     """Run a consumer until its group has handled everything in its topics.
 
-    On a virtual clock, delays take no time: it is advanced to the next thing that is due whenever
-    nothing else happens. On the machine's clock, delays pass as they do in production.
+    On a virtual clock, delays take no time: it is advanced to the next due time whenever nothing
+    else happens. On the system's clock, delays pass as in production.
 
     Args:
-        consumer: With its handlers.
-        broker: The broker that it reads from.
+        consumer: The consumer, with its handlers.
+        broker: Its broker.
         group_id: The consumer's group; by default every group that has members must be done.
         timeout: Seconds of real time after which the consumer is stopped in any case.
 
@@ -42,16 +42,16 @@ def run_until_idle(
 
     def watch() -> None:
         deadline = time.monotonic() + timeout
-        state, still = broker.state(), 0
-        while not ended.wait(_LOOK_SECONDS) and time.monotonic() < deadline:
+        state, unchanged = broker.state(), 0
+        while not ended.wait(_CHECK_SECONDS) and time.monotonic() < deadline:
             if broker.idle(group_id):
                 idle.set()
                 break
             before, state = state, broker.state()
-            still = still + 1 if state == before else 0
-            if still >= _STILL_LOOKS:
+            unchanged = unchanged + 1 if state == before else 0
+            if unchanged >= _IDLE_CHECKS:
                 _advance(broker)
-                still = 0
+                unchanged = 0
         consumer.stop()
 
     watcher = threading.Thread(target=watch, name="sdk-until-idle", daemon=True)
@@ -67,7 +67,7 @@ def run_until_idle(
 
 
 def _advance(broker: InMemoryBroker) -> None:
-    """Advance a virtual clock to the next thing that is due."""
+    """Advance a virtual clock to the next due time."""
     clock = broker.clock
     if isinstance(clock, VirtualClock):
         due = [each for each in (clock.next_due(), broker.next_due()) if each is not None]

@@ -1,4 +1,4 @@
-"""Given events, when handled, then …: assertions about what a consumer does.
+"""Given events, when handled, then …: assertions about a consumer.
 
 (
 given(messaging, OrderCreated(...), OrderCreated(...))
@@ -38,7 +38,7 @@ def given(messaging: InMemoryMessaging, *events: Event | ProducerRecord) -> Give
     """Publish events, and raw records, in this order.
 
     Args:
-        messaging: What `sdk.testing.connect` returned.
+        messaging: The connection of `sdk.testing.connect`.
         *events: Each is published to its topic and acknowledged.
 
     Raises:
@@ -55,17 +55,17 @@ def given(messaging: InMemoryMessaging, *events: Event | ProducerRecord) -> Give
 
 
 class Given:
-    """What has been published; the next step handles it.
+    """The published events; the next step handles them.
 
     Args:
-        messaging: Where it was published.
+        messaging: The connection.
     """
 
     def __init__(self, messaging: InMemoryMessaging) -> None:
         self._messaging = messaging
 
     def when(self, happens: Callable[[], object]) -> Self:
-        """Let something else happen first, such as ``broker.faults.registry_down``."""
+        """Call a function first, such as ``broker.faults.registry_down``."""
         happens()
         return self
 
@@ -79,7 +79,7 @@ class Given:
         """Run a consumer until its group is done; delays pass at once on a virtual clock.
 
         Args:
-            consumer: With its handlers.
+            consumer: The consumer, with its handlers.
             stopped_by: The error that is expected to stop it.
             timeout: Seconds of real time.
 
@@ -105,12 +105,12 @@ class Given:
 
 
 class Then:
-    """What has happened while the consumer ran; each method asserts something and returns this.
+    """The result of running the consumer; each method asserts something and returns this.
 
     Args:
         messaging: The connection.
-        happenings: What observers were called with.
-        written: The records that were published or forwarded in the scenario.
+        happenings: The happenings during the run.
+        written: The records that were published or forwarded.
     """
 
     def __init__(

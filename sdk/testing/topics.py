@@ -1,4 +1,4 @@
-"""Topics of the in-memory broker: partition logs, and where a record goes."""
+"""Topics of the in-memory broker: partition logs, and the partition of a record."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Topic:
 
     Args:
         definition: The requested topic.
-        partitions: Partition count where the definition gives none.
+        partitions: Partition count if the definition gives none.
 
     Attributes:
-        definition: The topic as it is.
+        definition: The topic with its actual values.
         partitions: The log of each partition.
         written: All records, in the order in which they were acknowledged.
 
     Raises:
-        ConfigurationError: Kafka would refuse the name.
+        ConfigurationError: Kafka would reject the name.
     """
 
     def __init__(self, definition: TopicDefinition, partitions: int) -> None:

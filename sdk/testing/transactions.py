@@ -45,7 +45,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
 
     def init_transactions(self, timeout: float) -> None:
         """Take over the transactional id, once, before the first `begin`."""
-        with self._calling("init_transactions"):
+        with self._faults("init_transactions"):
             self._broker.take_over(self)
             self._ready = True
 
@@ -63,7 +63,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
     ) -> None:
         """Commit the next offsets to read with the transaction."""
         assert isinstance(group, Membership)
-        with self._calling("send_offsets"):
+        with self._faults("send_offsets"):
             transaction = self._open("send offsets")
             for each in offsets:
                 place = (each.topic, each.partition)
@@ -83,7 +83,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
         try:
             if self.flush(timeout):
                 raise BrokerUnavailableError("records of the transaction are not acknowledged")
-            with self._calling("commit_transaction"):
+            with self._faults("commit_transaction"):
                 if transaction.failure is not None:
                     raise must_be_aborted(transaction.failure)
                 self._end(commit=True)
@@ -97,7 +97,7 @@ class InMemoryTransactionalProducer(InMemoryProducer):
     def abort(self, timeout: float) -> None:
         """Abort the transaction; records that are still queued fail."""
         self._broker.abandon(self._open("abort"))
-        with self._calling("abort_transaction"):
+        with self._faults("abort_transaction"):
             self._end(commit=False)
 
     @property
@@ -127,8 +127,8 @@ class InMemoryTransactionalProducer(InMemoryProducer):
             raise fenced(self.transactional_id)
 
     @contextmanager
-    def _calling(self, operation: Operation) -> Iterator[None]:
-        """Raise the planned error of an operation and apply its consequences."""
+    def _faults(self, operation: Operation) -> Iterator[None]:
+        """Run an operation, or raise its planned error and apply the consequences."""
         planned = self._broker.faults.take(operation)
         with self._broker.changed:
             self._raise_fenced()

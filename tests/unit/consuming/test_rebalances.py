@@ -117,7 +117,7 @@ def test_late_completion_of_a_revoked_partition_commits_nothing() -> None:
     with running(member.consumer):
         assert member.began.wait(PATIENCE)
         group = shop.broker.group("billing")
-        group.expel()
+        group.lose_all()
         wait_until(lambda: len(group.owned(next(iter(_members(group))))) == 1)
         member.release.set()
         wait_until(lambda: member.seen == ["o-1", "o-1", "o-2"])
@@ -136,7 +136,7 @@ def test_lost_partitions_are_dropped_and_named(caplog: pytest.LogCaptureFixture)
     member = Member(shop, commit_interval_ms=3_600_000, observers=Observers([happened.append]))
     with running(member.consumer):
         assert member.began.wait(PATIENCE)
-        shop.broker.group("billing").expel()
+        shop.broker.group("billing").lose_all()
         wait_until(lambda: any(isinstance(each, PartitionsLost) for each in happened))
         assert committed(shop) == 0
         member.release.set()
