@@ -1,8 +1,7 @@
-"""Which event led to which: identifiers that a handler's own events carry on.
+"""Correlation: identifiers that link an event to the one whose handler published it.
 
-Every event that is published while another one is being handled names it as its cause, and shares
-its correlation id with all that follow from the same first event. Both are CloudEvents extension
-attributes; trace context (W3C) is passed on beside them.
+An event that is published while another one is handled has that one's id as causation id and its
+correlation id, both CloudEvents extension attributes. The trace context (W3C) is propagated too.
 """
 
 from __future__ import annotations
@@ -20,31 +19,32 @@ Handled = tuple[ConsumerRecord, str, int]
 """A record, the full name of its event, and how many attempts in place have failed before."""
 
 handled: ContextVar[Handled | None] = ContextVar("sdk_handled", default=None)
-"""What is being handled here; consumers set it, in their threads and tasks."""
+"""The record that this thread or task is handling; set by consumers."""
 
 
-def carry_on(
+def correlate(
     record: ProducerRecord, trace_headers: tuple[str, ...] = TRACE_HEADERS
 ) -> ProducerRecord:
-    """Tie a record to the one that is being handled: what encoders do last with each record.
+    """Add the headers that link a record to the one that is being handled.
 
-    Headers that the record has already stay as they are. Where spans are made, those of the trace
-    context tell more than the handled record's.
+    The causation id is the id of the handled record; the correlation id is the handled record's, or
+    its id if it has none. Headers that the record has already are kept.
 
-    The causation id is the id of the handled record; the correlation id is the handled record's,
-    or its id where it has none and so began the chain.
+    Args:
+        record: The record.
+        trace_headers: Headers of the trace context to copy; none if spans are created.
     """
     handling = handled.get()
     if handling is None:
         return record
     cause = handling[0]
     present = {name for name, _ in record.headers}
-    came = dict(cause.headers)  # of repeated headers the last counts
-    identifier = came.get(ID)
+    original = dict(cause.headers)  # the last one of repeated headers
+    identifier = original.get(ID)
     wanted: list[Header] = [
-        (CORRELATION_ID, came.get(CORRELATION_ID) or identifier),
+        (CORRELATION_ID, original.get(CORRELATION_ID) or identifier),
         (CAUSATION_ID, identifier),
-        *((name, came.get(name)) for name in trace_headers),
+        *((name, original.get(name)) for name in trace_headers),
     ]
     added = [pair for pair in wanted if pair[1] is not None and pair[0] not in present]
     return record._replace(headers=(*record.headers, *added)) if added else record

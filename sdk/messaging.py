@@ -29,7 +29,7 @@ from sdk.clock import Clock, SystemClock
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.around import combined
-from sdk.correlation import carry_on
+from sdk.correlation import correlate
 from sdk.embedded.quirks import APPEND_TIME
 from sdk.errors import ClosedError, ConfigurationError
 from sdk.events import Catalog, Event, find_catalog
@@ -637,7 +637,7 @@ class Messaging(ClosingDeliveries):
             headers.__call__ if self.settings.producer.cloud_events else None,
             interceptors,
             spans,
-            partial(carry_on, trace_headers=()) if tracing else carry_on,
+            partial(correlate, trace_headers=()) if tracing else correlate,
         )
 
 

@@ -21,7 +21,7 @@ from sdk.abstractions import (
     Tracing,
 )
 from sdk.checks import HeaderInput, check_record, header_pairs, milliseconds
-from sdk.correlation import carry_on, handled
+from sdk.correlation import correlate, handled
 from sdk.errors import SerializationError
 from sdk.events import Event
 from sdk.records import Header, ProducerRecord
@@ -46,10 +46,10 @@ class Encoder:
         keys: Keys → record keys.
         topics: Event classes → topics.
         standard_headers: The headers that every record of an event class carries, or None.
-        interceptors: Called in turn with each record; each returns the record to go on with. What
-            one raises reaches the caller, and nothing is sent.
-        tracing: Follows what publishers make of events with this encoder, and send at once.
-        carry_on: The last interceptor, called only while a record is being handled.
+        interceptors: Called in turn with each record; each returns the record to send. An exception
+            reaches the caller, and nothing is sent.
+        tracing: Traces the records that publishers encode and send at once.
+        correlate: The last interceptor, called only while a record is being handled.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Encoder:
         standard_headers: StandardHeaders | None = None,
         interceptors: Iterable[Interceptor] = (),
         tracing: Tracing | None = None,
-        carry_on: Interceptor = carry_on,
+        correlate: Interceptor = correlate,
     ) -> None:
         self.tracing = tracing
         self._serializer = serializer
@@ -69,7 +69,7 @@ class Encoder:
         self._standard_headers = standard_headers
         self._encode, self._encode_key = serializer.encode, keys.encode
         self._interceptors = tuple(interceptors)
-        self._carry_on = carry_on
+        self._correlate = correlate
         self._routes: dict[type[Any], _Route] = {}
         self._without_key: set[type[Any]] = set()
 
@@ -94,7 +94,7 @@ class Encoder:
         """
         event_class = type(event)
         route = self._routes.get(event_class) or self._route(event_class)
-        # What comes from settings and serializers is valid; only what the caller adds is checked.
+        # Settings and serializers are valid; only the arguments of the caller are checked.
         plain = not headers and topic is None and partition is None and timestamp is None
         if topic is None:
             topic = route.topic
@@ -143,7 +143,7 @@ class Encoder:
             raise SerializationError(
                 "a tombstone needs a key: compacted topics refuse records without one",
                 event=getattr(getattr(event_class, "__event__", None), "full_name", None),
-                remedy="pass the key, or send(ProducerRecord(topic, None)) if you mean it",
+                remedy="pass the key, or send(ProducerRecord(topic, None)) if that is intended",
             )
         route = self._routes.get(event_class) or self._route(event_class)
         topic = route.topic if topic is None else topic
@@ -178,7 +178,7 @@ class Encoder:
         for intercept in self._interceptors:
             sent = intercept(sent)
         if handled.get() is not None:
-            sent = self._carry_on(sent)
+            sent = self._correlate(sent)
         if sent is not record:
             check_record(sent)
         return sent
@@ -198,7 +198,7 @@ class Encoder:
         self._without_key.add(event_class)
         logger.warning(
             "events of %s have no key, so their order is not kept; name a key field in the event's"
-            " event.toml, pass key=..., or pass key=None if that is meant",
+            " event.toml, pass key=..., or pass key=None if that is intended",
             event_class.__event__.full_name,
         )
 

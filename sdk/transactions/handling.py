@@ -83,22 +83,22 @@ class _Joined(Transaction):
         try:
             self.send_offsets(offsets, group)
         except SdkError as error:
-            verdict = self._verdict(error)
+            failure = self._failure(error)
             self.abort(error)
-            raise verdict from error
+            raise failure from error
         except BaseException as error:
             self.abort(error)
             raise
 
     def _send(self, event: Any, record: ProducerRecord, *, raw: bool = False) -> Delivery:
-        return self._noted(super()._send(event, record, raw=raw))
+        return self._recorded(super()._send(event, record, raw=raw))
 
     def _encode_later(
         self, event: Any, topic: str, encode: Callable[[], ProducerRecord]
     ) -> Delivery:
-        return self._noted(super()._encode_later(event, topic, encode))
+        return self._recorded(super()._encode_later(event, topic, encode))
 
-    def _noted(self, delivery: Delivery) -> Delivery:
+    def _recorded(self, delivery: Delivery) -> Delivery:
         sent = _SENT.get()
         if sent is not None:
             sent.append(delivery)

@@ -13,8 +13,8 @@ from sdk.errors import ClosedError, FencedError, SdkError
 from sdk.observers import Observers
 from sdk.publishing.delivery import DeliveryTracker
 from sdk.publishing.encoder import Encoder
+from sdk.transactions.fair_lock import FairLock
 from sdk.transactions.transaction import CURRENT, Transaction
-from sdk.turns import Turns
 
 
 class Transactions:
@@ -50,7 +50,7 @@ class Transactions:
         self.observers = observers or None
         self.timeout = timeout
         self.queue_full_timeout = queue_full_timeout
-        self.turns = Turns()
+        self.turn = FairLock()
         self.tracker = DeliveryTracker(self._connection_error, observers)
         self._connect = connect
         self._close_timeout = close_timeout
@@ -85,17 +85,17 @@ class Transactions:
         current = CURRENT.get()
         inside = current is not None and current is self._current
         try:
-            self.turns.wait(0 if inside else self._close_timeout if timeout is None else timeout)
+            self.turn.acquire(0 if inside else self._close_timeout if timeout is None else timeout)
         except TimeoutError:
             if self._current is not None:
                 self._current.abort(ClosedError("the connection was closed"))
             self.drop()
         else:
             self.drop()
-            self.turns.pass_on()
+            self.turn.release()
 
     def begin(self, transaction: Transaction) -> TransactionalProducer:
-        """Return the client with an open transaction; the caller has taken its turn.
+        """Return the client with an open transaction; the caller has acquired `turn`.
 
         Raises:
             SdkError: As `Transaction.begin`.
@@ -133,7 +133,7 @@ class Transactions:
     def end(self) -> None:
         """Let the next transaction begin."""
         self._current = None
-        self.turns.pass_on()
+        self.turn.release()
 
     def drop(self, error: BaseException | None = None) -> None:
         """Release the client because of an error; the next transaction creates another one."""

@@ -49,7 +49,7 @@ class Transaction(Publisher):
 
     Leaving the block waits for every record and commits; an exception aborts. Nothing is visible
     to consumers that read committed records before the commit, and nothing at all after an abort.
-    A block waits for its turn: one transaction of a transactional id is open at a time.
+    A block waits for the previous one: one transaction of a transactional id is open at a time.
 
     A `Delivery` is done when the broker has acknowledged the record, before the commit. If the
     transaction is aborted, it raises `TransactionAbortedError` from then on.
@@ -82,7 +82,7 @@ class Transaction(Publisher):
                 remedy="write: async with messaging.transaction() as tx",
             )
         self.begin()
-        return self._entered()
+        return self._enter()
 
     def __exit__(
         self,
@@ -91,12 +91,12 @@ class Transaction(Publisher):
         trace: TracebackType | None,
     ) -> None:
         CURRENT.set(self._outer)
-        self._left(error)
+        self._exit(error)
 
     async def __aenter__(self) -> Self:
         self._check_new()
         try:
-            await self._producer.turns.arrive(self._producer.timeout)
+            await self._producer.turn.acquire_async(self._producer.timeout)
         except TimeoutError as error:
             raise still_open(self._producer.transactional_id, self._producer.timeout) from error
         opening = in_thread(self._open)
@@ -106,7 +106,7 @@ class Transaction(Publisher):
             abort = partial(self.abort, cancelled)
             opening.add_done_callback(lambda _: in_thread(abort))
             raise
-        return self._entered()
+        return self._enter()
 
     async def __aexit__(
         self,
@@ -115,7 +115,7 @@ class Transaction(Publisher):
         trace: TracebackType | None,
     ) -> None:
         CURRENT.set(self._outer)
-        await asyncio.wrap_future(in_thread(partial(self._left, error)))
+        await asyncio.wrap_future(in_thread(partial(self._exit, error)))
 
     def begin(self) -> None:
         """Wait for the previous transaction, then open this one; what ``with`` does.
@@ -129,7 +129,7 @@ class Transaction(Publisher):
         """
         self._check_new()
         try:
-            self._producer.turns.wait(self._producer.timeout)
+            self._producer.turn.acquire(self._producer.timeout)
         except TimeoutError as error:
             raise still_open(self._producer.transactional_id, self._producer.timeout) from error
         self._open()
@@ -139,7 +139,7 @@ class Transaction(Publisher):
 
         Args:
             offsets: The next offset to be read of each partition.
-            group: What `BrokerConsumer.group_metadata` returned just now.
+            group: The current `BrokerConsumer.group_metadata`.
 
         Raises:
             SdkError: As `TransactionalProducer.send_offsets`; the transaction must be aborted.
@@ -172,11 +172,11 @@ class Transaction(Publisher):
             committing = True
             client.commit(limit)
         except SdkError as error:
-            verdict = self._verdict(error)
-            self._roll_back(client, verdict)
-            if verdict is error:
+            failure = self._failure(error)
+            self._roll_back(client, failure)
+            if failure is error:
                 raise
-            raise verdict from error
+            raise failure from error
         except BaseException as error:
             self._roll_back(client, interrupted() if committing else aborted(error))
             raise
@@ -198,7 +198,7 @@ class Transaction(Publisher):
             return
         failure = self._outcome.failure
         if isinstance(failure, FencedError):
-            self._roll_back(client, self._verdict(failure))
+            self._roll_back(client, self._failure(failure))
         else:
             self._roll_back(client, aborted(reason))
 
@@ -242,12 +242,12 @@ class Transaction(Publisher):
         self._began = time.monotonic()
         self._unusable = None
 
-    def _entered(self) -> Self:
+    def _enter(self) -> Self:
         self._outer = CURRENT.get()
         CURRENT.set(self)
         return self
 
-    def _left(self, error: BaseException | None) -> None:
+    def _exit(self, error: BaseException | None) -> None:
         if error is None:
             self.commit()
         else:
@@ -267,7 +267,7 @@ class Transaction(Publisher):
             if self._client is None:
                 raise self._refused()
             if self._outcome.failure is not None:
-                raise self._verdict(self._outcome.failure)
+                raise self._failure(self._outcome.failure)
             self._client.produce(record, on_delivery)
             self._records += 1
 
@@ -296,10 +296,10 @@ class Transaction(Publisher):
                 name, seconds = self._producer.transactional_id, time.monotonic() - self._began
                 self._observers.notify(TransactionAborted(name, self._records, seconds, error))
 
-    def _verdict(self, reason: SdkError) -> SdkError:
+    def _failure(self, reason: SdkError) -> SdkError:
         """Return the error of a transaction that cannot be committed for a reason."""
         if isinstance(reason, TransactionAbortedError) and self._outcome.failure is not None:
-            reason = self._outcome.failure  # it tells more than that some record failed
+            reason = self._outcome.failure  # more precise than that some record failed
         if isinstance(reason, FencedError) and self._is_overdue():
             return overdue(self._producer.timeout)
         if isinstance(reason, FencedError | TransactionUnknownError | TransactionAbortedError):
@@ -315,10 +315,10 @@ class Transaction(Publisher):
 
 
 class _Outcome(DeliveryTracker):
-    """The delivery tracker of one transaction, which reports their failures.
+    """The delivery tracker of one transaction.
 
     Attributes:
-        failure: The first of them.
+        failure: The first failed delivery's error.
     """
 
     def __init__(self, shared: DeliveryTracker) -> None:
