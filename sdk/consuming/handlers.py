@@ -225,7 +225,7 @@ def asks_for_context(
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if not callable(function):
-        raise ConfigurationError(f"a handler must be callable, which {name} is not")
+        raise ConfigurationError(f"handler {name} is not callable")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
             f"handler {name} is a generator: calling it would do nothing",

@@ -241,7 +241,7 @@ class Rebuilding:
         ]
         if missing:
             raise ConfigurationError(
-                f"ordered retries need this member to have the same partition of {missing[0]}",
+                f"ordered retries need the same partition of {missing[0]} on this member",
                 topic=place[0],
                 partition=number,
                 remedy="give the retry topics the partition count of their source topic, and all"

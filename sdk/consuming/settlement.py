@@ -288,8 +288,8 @@ class Settlement:
     ) -> None:
         if isinstance(result, BaseException):
             logger.warning(
-                "a record of %s [%d] at offset %d failed and is skipped, as the failure policy"
-                " says: %s: %s",
+                "a record of %s [%d] at offset %d failed and is skipped by the failure"
+                " policy: %s: %s",
                 record.topic,
                 record.partition,
                 record.offset,

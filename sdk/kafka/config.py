@@ -214,8 +214,8 @@ def _sasl(
         return config
     raise ConfigurationError(
         "kafka.sasl.mechanism is OAUTHBEARER and there is no token",
-        remedy="pass token=... to sdk.connect, or set sasl.oauthbearer.method = 'oidc' and its"
-        " companions in [kafka.librdkafka]",
+        remedy="pass token=... to sdk.connect, or set sasl.oauthbearer.method = 'oidc' and the"
+        " related keys in [kafka.librdkafka]",
     )
 
 

@@ -53,7 +53,7 @@ def measure(engine: Engine, tables: Tables) -> Backlog:
             return backlog(connection, tables)
     except SQLAlchemyError as error:
         raise DatabaseError(
-            f"the database gives no answer: {reason(error)}", remedy=_remedy(error)
+            f"the database did not answer: {reason(error)}", remedy=_remedy(error)
         ) from error
 
 

@@ -87,7 +87,7 @@ class Inbox(Generic[S]):
         """
         if self._sessions is None:
             raise ConfigurationError(
-                "the inbox has no sessions, in whose transactions handlers could run",
+                "the inbox has no sessions to run handlers in",
                 remedy="pass a sessionmaker: Inbox('billing', sessionmaker(engine))",
             )
         return isinstance(self._sessions, AsyncEngine | async_sessionmaker)

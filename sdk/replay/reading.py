@@ -72,7 +72,7 @@ class TopicReader:
                 raise BrokerUnavailableError(
                     f"no partition was assigned within {self.join_timeout:g} s",
                     topic=topic,
-                    remedy="see whether the brokers can be reached and this user may join groups",
+                    remedy="check the brokers, and that this user may join groups",
                 )
 
 

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from sdk.errors import FencedError, SdkError, TransactionAbortedError, TransactionUnknownError
 
-AGAIN: Final = "nothing of it counts: do the whole transaction again"
+AGAIN: Final = "nothing was committed: repeat the whole transaction"
 
 
 def fenced(transactional_id: str, **where: Any) -> FencedError:
     """Return the error of a client whose transactional id was taken over."""
     return FencedError(
-        f"another producer has taken over the transactional id {transactional_id!r}; what was not"
-        " committed is aborted",
+        f"another producer has taken over the transactional id {transactional_id!r}; uncommitted"
+        " records are aborted",
         remedy="give each running instance its own id, such as"
         " producer.transactional_id = 'orders-{instance}'; this one must stop",
         **where,

@@ -58,8 +58,8 @@ def test_status_counts_what_waits(tmp_path: Path) -> None:
     [
         ("no url", 2, "is not a URL"),
         ("postgresql+unknown://user:hunter2@h/d", 2, "is not a URL"),
-        ("sqlite:////nowhere/at/all.db", 4, "gives no answer"),
-        ("postgresql+psycopg://user:hunter2@127.0.0.1:1/d", 4, "gives no answer"),
+        ("sqlite:////nowhere/at/all.db", 4, "did not answer"),
+        ("postgresql+psycopg://user:hunter2@127.0.0.1:1/d", 4, "did not answer"),
     ],
 )
 def test_wrong_databases_are_said_without_their_password(url: str, code: int, said: str) -> None:
