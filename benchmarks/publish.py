@@ -27,6 +27,7 @@ BULK = {
 }
 FLIGHT = {
     "flight_raw": "raw, ready bytes, plain futures, batched wake-ups, headers",
+    "flight_by_hand": "the SDK's work by hand in one function, without its options and errors",
     "flight_sdk": "**SDK**, with standard headers",
     "flight_aio": "AIOProducer, tuned (cannot send headers)",
     "flight_aiokafka": "aiokafka, headers",
@@ -154,6 +155,7 @@ def bars(told: Told) -> list[tuple[str, str, float]]:
             (f"rate against {name}", required, ratio(told, "rate", "flight_sdk", peer)),
             (f"CPU of {name} against ours", "-", ratio(told, "cpu", peer, "flight_sdk")),
             (f"CPU of {name} against raw", "-", ratio(told, "cpu", peer, "flight_raw")),
+            (f"CPU of {name} against by hand", "-", ratio(told, "cpu", peer, "flight_by_hand")),
         ]
     return [
         *found,

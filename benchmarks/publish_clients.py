@@ -16,6 +16,7 @@ import json  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Awaitable, Callable, Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -312,13 +313,11 @@ async def flight_sdk(options: argparse.Namespace) -> dict[str, float]:
         return await in_flight(send, ready)
 
 
-async def flight_raw(options: argparse.Namespace) -> dict[str, float]:
-    from confluent_kafka import Producer
-
-    serialize, where = avro_serializer(options), context(options)
-    ready = [(str(each.order_id), serialize(each, where)) for each in events(options.count)]
-    producer, loop = Producer(kafka_config(options)), asyncio.get_running_loop()
-    stop, done = threading.Event(), []
+@contextmanager
+def acknowledged(producer: Any, wake: Callable[[list[Any]], None]) -> Iterator[list[Any]]:
+    """Poll in a thread; yield the list of what is acknowledged, which ``wake`` gets in batches."""
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+    done: list[Any] = []
 
     def poll() -> None:
         while not stop.is_set():
@@ -326,6 +325,22 @@ async def flight_raw(options: argparse.Namespace) -> dict[str, float]:
             if done:
                 batch, done[:] = list(done), []
                 loop.call_soon_threadsafe(wake, batch)
+
+    poller = threading.Thread(target=poll)
+    poller.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        poller.join()
+
+
+async def flight_raw(options: argparse.Namespace) -> dict[str, float]:
+    from confluent_kafka import Producer
+
+    serialize, where = avro_serializer(options), context(options)
+    ready = [(str(each.order_id), serialize(each, where)) for each in events(options.count)]
+    producer, loop = Producer(kafka_config(options)), asyncio.get_running_loop()
 
     def wake(batch: list[Any]) -> None:
         for future in batch:
@@ -339,13 +354,50 @@ async def flight_raw(options: argparse.Namespace) -> dict[str, float]:
         )
         await future
 
-    poller = threading.Thread(target=poll)
-    poller.start()
-    try:
+    with acknowledged(producer, wake) as done:
         return await in_flight(send, ready)
-    finally:
-        stop.set()
-        poller.join()
+
+
+async def flight_by_hand(options: argparse.Namespace) -> dict[str, float]:
+    """What the SDK does for an event that nothing goes wrong with, without a layer or an option."""
+    from types import MethodType
+
+    from confluent_kafka import Producer
+    from contracts.orders.order_created.v2 import OrderCreated
+
+    from sdk.avro import encoder_for
+    from sdk.cloud_events import CloudEventHeaders
+    from sdk.records import DeliveryReport, ProducerRecord
+
+    encode, topic, prefix = encoder_for(OrderCreated), options.topic, b"\0\0\0\0\1"
+    headers = CloudEventHeaders("/benchmark", "application/avro")
+    producer, loop = Producer(kafka_config(options)), asyncio.get_running_loop()
+
+    class Delivery:
+        __slots__ = ("event", "future", "record", "report")
+
+    def settle(delivery: Any, error: Any, message: Any) -> None:
+        place = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+        delivery.report = DeliveryReport(*place)
+        done.append(delivery)
+
+    def wake(batch: list[Any]) -> None:
+        for delivery in batch:
+            delivery.future.set_result(delivery.report)
+
+    async def send(event: Any) -> None:
+        delivery = Delivery()
+        key = str(event.order_id)
+        made = headers(OrderCreated, key)
+        value = encode(event, prefix)
+        delivery.event = event
+        delivery.record = ProducerRecord(topic, value, key.encode(), tuple(made))
+        delivery.future = loop.create_future()
+        producer.produce(topic, value, key, -1, MethodType(settle, delivery), None, 0, made)
+        await delivery.future
+
+    with acknowledged(producer, wake) as done:
+        return await in_flight(send, events(options.count))
 
 
 async def flight_aio(options: argparse.Namespace) -> dict[str, float]:
