@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sdk.embedded.registry import answers
 from sdk.embedded.registry.bodies import as_json
-from sdk.embedded.registry.deletion import Deletion
 from sdk.embedded.registry.registration import Registered, Registration, SchemaRequest
 from sdk.embedded.registry.routing import RawText, Request, route
 from sdk.embedded.registry.schemas import Schemas
@@ -26,7 +25,6 @@ class Resources:
         self._scopes = scopes
         self._schemas = Schemas(store)
         self._registration = Registration(store, scopes, self._schemas)
-        self._deletion = Deletion(store, scopes)
 
     def subject(self, request: Request) -> str:
         """Return the subject in the path, or the one that it is an alias of."""
@@ -85,8 +83,23 @@ class SubjectResources(Resources):
 
     @route("DELETE", "/subjects/{subject}")
     def _delete_subject(self, request: Request) -> Any:
-        permanent = request.flag("permanent")
-        return self._deletion.delete_subject(self.subject(request), permanent=permanent)
+        """Delete all versions, softly first, then for good; the answer is their numbers."""
+        subject, permanent = self.subject(request), request.flag("permanent")
+        if not self._store.has(subject, deleted=True):
+            raise answers.subject_not_found(subject)
+        if not permanent and not self._store.has(subject, deleted=False):
+            raise answers.subject_soft_deleted(subject)
+        rows = [row for row in self._store.versions(subject) if permanent or not row.deleted]
+        self._check_deletable(subject, rows)
+        if permanent:
+            if not all(row.deleted for row in rows):
+                raise answers.subject_not_soft_deleted(subject)
+            self._store.remove(rows)
+        else:
+            for row in rows:
+                self._store.soft_delete(row)
+            self._scopes.forget(subject)
+        return [row.version for row in rows]
 
     @route("GET", "/subjects/{subject}/versions")
     def _list_versions(self, request: Request) -> Any:
@@ -126,12 +139,31 @@ class SubjectResources(Resources):
 
     @route("DELETE", "/subjects/{subject}/versions/{version}")
     def _delete_version(self, request: Request) -> Any:
-        return self._deletion.delete_version(
-            self.subject(request),
-            request.version(),
-            named=request.params["version"],
-            permanent=request.flag("permanent"),
-        )
+        """Delete one version, softly first, then for good; the answer is its number."""
+        subject, permanent = self.subject(request), request.flag("permanent")
+        number = request.version()
+        row = self._store.get(subject, number, deleted=True)
+        if row is None:
+            raise self._store.missing(subject, number, deleted=True)
+        if row.deleted and not permanent:
+            raise answers.version_soft_deleted(subject, request.params["version"])
+        self._check_deletable(subject, [row])
+        if not permanent:
+            self._store.soft_delete(row)
+            if self._store.latest(subject) is None:
+                self._scopes.forget(subject)
+        elif not row.deleted:
+            raise answers.version_not_soft_deleted(subject, row.version)
+        else:
+            self._store.remove([row])
+        return row.version
+
+    def _check_deletable(self, subject: str, rows: list[SchemaVersion]) -> None:
+        if self._scopes.is_read_only(subject):
+            raise answers.read_only(subject)
+        for row in rows:
+            if self._store.referenced_by(subject, row.version):
+                raise answers.reference_exists(subject, row.version)
 
     def _version(self, request: Request, deleted: bool) -> SchemaVersion:
         return self._store.demand(self.subject(request), request.version(), deleted=deleted)
