@@ -166,7 +166,8 @@ class RecordsHandled(Happening):
         group: Consumer group.
         topic: Where they stand.
         event: Full name of the event.
-        seconds: Time in the handler, of each record; in a batch, each one's share.
+        seconds: Time in the handler, of each record; in a batch, each one's share. Consecutive
+            records below 0.1 ms have their mean.
         ages: From the timestamp of each record that has one until it was handled, seconds; less
             than 0 where the clock of its publisher is ahead.
     """

@@ -15,6 +15,9 @@ from sdk.records import ConsumerRecord
 TOGETHER_SECONDS = 0.005
 """Records that were handled within this time are measured as if at the same time."""
 
+QUICK_SECONDS = 0.0001
+"""Handler times below this are reported as their mean: histograms have no buckets to tell them."""
+
 _REPORT_SECONDS = 0.02
 
 
@@ -31,8 +34,7 @@ class Measurements:
         self._group = group
         self._observers = observers
         self._clock = clock
-        self._handled: deque[tuple[Task, Sequence[ConsumerRecord], Sequence[float], float]]
-        self._handled = deque()
+        self._handled: deque[tuple[str, str, Sequence[float], Sequence[float]]] = deque()
         self._interval = _REPORT_SECONDS
         self._next = 0.0
 
@@ -59,7 +61,9 @@ class Measurements:
             seconds: How long the handler took for each.
             ago: Seconds since the last of them was handled.
         """
-        self._handled.append((task, records, seconds, self._clock.time() - ago))
+        now = self._clock.time() - ago
+        ages = [now - at / 1000 for each in records if (at := each.timestamp) is not None]
+        self._handled.append((records[0].topic, task.event, seconds, ages))
         if time.perf_counter() >= self._next:
             self.report()
 
@@ -69,14 +73,14 @@ class Measurements:
         gathered: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         while self._handled:
             try:
-                task, records, seconds, at = self._handled.popleft()
+                topic, event, seconds, ages = self._handled.popleft()
             except IndexError:  # another thread was faster
                 break
-            durations, ages = gathered.setdefault((records[0].topic, task.event), ([], []))
-            durations += seconds
-            ages += [at - stamp / 1000 for each in records if (stamp := each.timestamp) is not None]
-        for (topic, event), (durations, ages) in gathered.items():
-            self._observers.notify(RecordsHandled(self._group, topic, event, durations, ages))
+            all_seconds, all_ages = gathered.setdefault((topic, event), ([], []))
+            all_seconds += seconds
+            all_ages += ages
+        for (topic, event), times in gathered.items():
+            self._observers.notify(RecordsHandled(self._group, topic, event, *times))
 
     def close(self) -> None:
         """Report everything; a handler that returns later is reported at once."""
@@ -87,28 +91,30 @@ class Measurements:
 class MeasuredRun:
     """Consecutive records of one task that are handled within `TOGETHER_SECONDS`.
 
-    The loop over the run reads ``deadline`` and ``task``, and appends to ``seconds``, itself: a
-    call for each record would cost more than the rest of the metrics.
+    The loop over the run reads and writes the attributes itself: a call for each record would cost
+    more than the rest of the metrics.
 
     Args:
         measurements: Receives them.
         run: Records of one topic.
 
     Attributes:
-        task: How the records are handled.
-        seconds: How long the handler took for each.
-        deadline: Latest end, by `time.perf_counter`; 0 ends it at once.
+        task: How the records are handled; None if there are none yet.
+        deadline: Latest end, by `time.perf_counter`.
+        seconds: How long the handler took for each of them that was not quick.
+        quick_seconds: How long it took for all others, each below `QUICK_SECONDS`.
     """
 
-    __slots__ = ("_first", "_measurements", "_run", "deadline", "seconds", "task")
+    __slots__ = ("_first", "_measurements", "_run", "deadline", "quick_seconds", "seconds", "task")
 
     def __init__(self, measurements: Measurements, run: Sequence[ConsumerRecord]) -> None:
         self._measurements = measurements
         self._run = run
         self._first = 0
         self.task: Task | None = None
-        self.seconds: list[float] = []
         self.deadline = 0.0
+        self.seconds: list[float] = []
+        self.quick_seconds = 0.0
 
     def start(self, task: Task, position: int, seconds: float) -> None:
         """Start again with a record whose handler has just returned.
@@ -118,17 +124,25 @@ class MeasuredRun:
             position: Its position in the run.
             seconds: How long its handler took.
         """
-        self.end(ago=seconds)
-        self.task, self._first, self.seconds = task, position, [seconds]
+        self.end(position, ago=seconds)
+        self.task, self._first, self.seconds, self.quick_seconds = task, position, [seconds], 0.0
         if seconds < TOGETHER_SECONDS:
             self.deadline = time.perf_counter() + TOGETHER_SECONDS
         else:
-            self.deadline = 0.0
-            self.end()
+            self.end(position + 1)
 
-    def end(self, ago: float = 0.0) -> None:
-        """Report the records, the last of which was handled ``ago`` seconds ago."""
-        if self.task is not None and self.seconds:
-            records = self._run[self._first : self._first + len(self.seconds)]
-            self._measurements.handled(self.task, records, self.seconds, ago)
-            self.seconds = []
+    def end(self, position: int, ago: float = 0.0) -> None:
+        """Report the records.
+
+        Args:
+            position: That of the record after them, in the run.
+            ago: Seconds since the last of them was handled.
+        """
+        if self.task is None:
+            return
+        records = self._run[self._first : position]
+        quick = len(records) - len(self.seconds)
+        if quick > 0:
+            self.seconds += [self.quick_seconds / quick] * quick
+        self._measurements.handled(self.task, records, self.seconds, ago)
+        self.task = None

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from sdk.consuming.dispatch import Opened, Task
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.measurements import MeasuredRun, Measurements
+from sdk.consuming.measurements import QUICK_SECONDS, MeasuredRun, Measurements
 from sdk.consuming.partition import Lane, Partition, attempt_at
 from sdk.consuming.settlement import Settlement
 from sdk.consuming.transactions import Sent
@@ -75,30 +75,33 @@ class Processor:
                         if result is not None and inspect.isawaitable(result):
                             await result
                     except Exception as error:  # noqa: BLE001 - the failure policy decides about it
-                        due = await self.settlement.settle(partition, record, task, error, sent)
                         if measured is not None:
-                            measured.deadline = 0.0
+                            measured.end(position, ago=clock() - started)
+                        due = await self.settlement.settle(partition, record, task, error, sent)
                     else:
                         if transactions is not None:
                             transactions.end_call(partition, (record,), sent)
                         done(record.offset)
                         if measured is not None:
                             ended = clock()
-                            if ended < measured.deadline and task is measured.task:
-                                measured.seconds.append(ended - started)
+                            seconds = ended - started
+                            if ended > measured.deadline or task is not measured.task:
+                                measured.start(task, position, seconds)
+                            elif seconds < QUICK_SECONDS:
+                                measured.quick_seconds += seconds
                             else:
-                                measured.start(task, position, ended - started)
+                                measured.seconds.append(seconds)
                 else:
-                    due = await self._handle(partition, record, task, value)
                     if measured is not None:
-                        measured.deadline = 0.0
+                        measured.end(position)
+                    due = await self._handle(partition, record, task, value)
                 if due is not None:
                     break
                 position += 1
         finally:
             self._leave()
             if measured is not None:
-                measured.end()
+                measured.end(position)
             self.lanes.give_back(lane, run[position:], due=due)
 
     def _leave(self) -> None:

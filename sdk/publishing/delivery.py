@@ -6,10 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from sdk.errors import DeliveryTimeoutError, SdkError
 from sdk.happenings import DeliveryFailed, RecordDelivered, RecordsDelivered
@@ -19,8 +18,6 @@ from sdk.records import DeliveryReport, ProducerRecord
 logger = logging.getLogger(__name__)
 
 _FAILURES_KEPT = 10_000
-
-_D = TypeVar("_D", bound="Delivery")
 
 _Locks = tuple[threading.Lock, "_Locks | None"]
 """What a thread waits for, and what threads that came before it wait for."""
@@ -42,7 +39,7 @@ class Delivery:
             looked up, only its topic is known.
     """
 
-    __slots__ = ("_locks", "_outcome", "_tracker", "event", "record")
+    __slots__ = ("_locks", "_outcome", "_started", "_tracker", "event", "record")
 
     def __init__(self, event: Any, record: ProducerRecord, tracker: DeliveryTracker) -> None:
         self.event = event
@@ -50,6 +47,8 @@ class Delivery:
         self._tracker = tracker
         self._outcome: DeliveryReport | SdkError | None = None
         self._locks: _Locks | None = None
+        if tracker.observed:
+            self._started = time.monotonic()
 
     @property
     def topic(self) -> str:
@@ -128,11 +127,13 @@ class Delivery:
         # the outcome is read again: one of the two sides always sees the other, without a lock.
         tracker = self._tracker
         self._outcome = report if error is None else tracker.overruled or error
-        if tracker.wakers:
+        if tracker.observed or tracker.wakers:
             tracker.settled.append(self)
         locks = self._locks
         if error is not None:
             tracker.failed(self, watched=locks is not None or tracker.awaited(self))
+            if tracker.observed:
+                tracker.observers.notify(DeliveryFailed(self.record, error))
         while locks is not None:
             lock, locks = locks
             if lock.locked():
@@ -160,38 +161,6 @@ class Delivery:
         raise outcome.with_traceback(None)
 
 
-class ObservedDelivery(Delivery):
-    """A delivery with observers, which are notified of each one, and meters, in batches.
-
-    Attributes:
-        started: When it was sent, by `time.monotonic`.
-    """
-
-    __slots__ = ("started",)
-
-    def __init__(self, event: Any, record: ProducerRecord, tracker: DeliveryTracker) -> None:
-        # Not by way of `Delivery`: with meters alone, calls are the bulk of what they cost.
-        self.event = event
-        self.record = record
-        self._tracker = tracker
-        self._outcome = None
-        self._locks = None
-        self.started = time.monotonic()
-
-    def __call__(self, report: DeliveryReport | None, error: SdkError | None) -> None:
-        """Set the outcome, and notify observers."""
-        Delivery.__call__(self, report, error)
-        tracker = self._tracker
-        if error is not None:
-            tracker.observers.notify(DeliveryFailed(self.record, error))
-        elif report is not None:
-            if tracker.acknowledged is not None:
-                tracker.acknowledged.append(self)
-            if tracker.observers.each:
-                seconds = time.monotonic() - self.started
-                tracker.observers.notify(RecordDelivered(self.record, report, seconds))
-
-
 class DeliveryTracker:
     """The shared state of a producer's deliveries: unseen failures, and event loops to wake.
 
@@ -202,9 +171,9 @@ class DeliveryTracker:
 
     Attributes:
         lock: Guards what all deliveries share, and the threads that wait for each.
-        acknowledged: Not yet told to meters; None without meters.
+        observed: Whether deliveries are timed, for the observers.
         wakers: Those of the event loops in which a delivery was awaited.
-        settled: Not yet told to wakers; nothing without them.
+        settled: Not yet told to wakers and observers; nothing without them.
         connection_error: As it was given.
         overruled: Why no acknowledgement counts: the transaction was aborted. None if it was not.
     """
@@ -212,8 +181,8 @@ class DeliveryTracker:
     def __init__(
         self, connection_error: Callable[[], SdkError | None], observers: Observers | None = None
     ) -> None:
+        self.observed = bool(observers)
         self.observers = observers or Observers()
-        self.acknowledged: list[ObservedDelivery] | None = [] if self.observers.meters else None
         self.lock = threading.Lock()
         self.wakers: dict[asyncio.AbstractEventLoop, _Waker] = {}
         self.settled: list[Delivery] = []
@@ -229,36 +198,40 @@ class DeliveryTracker:
             return self.wakers.setdefault(loop, _Waker(loop))
 
     def wake(self) -> None:
-        """Wake the tasks that wait for settled deliveries."""
-        if self.settled:
-            settled = self._taken(self.settled)
-            for waker in tuple(self.wakers.values()):
-                waker.wake(settled)
-        if self.acknowledged:
-            self._tell()
+        """Wake the tasks that wait for settled deliveries, and notify observers of these."""
+        if not self.settled:
+            return
+        with self.lock:
+            settled = self.settled.copy()
+            del self.settled[: len(settled)]
+        for waker in tuple(self.wakers.values()):
+            waker.wake(settled)
+        if self.observed:
+            self._observe(settled)
 
     def awaited(self, delivery: Delivery) -> bool:
         """Whether a task awaits a delivery."""
         return any(delivery in waker.waiting for waker in tuple(self.wakers.values()))
 
-    def _taken(self, deliveries: list[_D]) -> list[_D]:
-        with self.lock:
-            batch = deliveries.copy()
-            del deliveries[: len(batch)]
-        return batch
-
-    def _tell(self) -> None:
-        """Tell meters, by topic, of what was acknowledged."""
-        assert self.acknowledged is not None
-        batch = self._taken(self.acknowledged)
+    def _observe(self, settled: list[Delivery]) -> None:
+        """Notify observers of what was acknowledged: meters by topic, others of each record."""
         now = time.monotonic()
-        topics: defaultdict[str, list[ObservedDelivery]] = defaultdict(list)
-        for each in batch:
-            topics[each.record[0]].append(each)
-        for topic, found in topics.items():
-            size = sum([len(each.record[1] or b"") for each in found])
-            seconds = [now - each.started for each in found]
-            self.observers.notify(RecordsDelivered(topic, size, seconds))
+        topics: dict[str, tuple[list[int], list[float]]] = {}
+        topic = None
+        for delivery in settled:
+            report, record = delivery._outcome, delivery.record
+            if type(report) is not DeliveryReport:
+                continue
+            if record[0] != topic:
+                topic = record[0]
+                sizes, times = topics.setdefault(topic, ([], []))
+            sizes.append(len(record[1] or b""))
+            times.append(now - delivery._started)
+            if self.observers.each:
+                self.observers.notify(RecordDelivered(record, report, times[-1]))
+        if self.observers.meters:
+            for topic, (sizes, times) in topics.items():
+                self.observers.notify(RecordsDelivered(topic, sum(sizes), times))
 
     def overdue(self, record: ProducerRecord, timeout: float) -> SdkError:
         """Return the error of a wait that timed out."""

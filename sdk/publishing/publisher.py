@@ -16,7 +16,7 @@ from sdk.errors import ClosedError, QueueFullError, SdkError
 from sdk.events import Event
 from sdk.happenings import RecordQueued
 from sdk.observers import Observers
-from sdk.publishing.delivery import Delivery, DeliveryTracker, ObservedDelivery
+from sdk.publishing.delivery import Delivery, DeliveryTracker
 from sdk.publishing.encoder import FROM_EVENT, Encoder
 from sdk.publishing.overflow import QUEUE_RETRY, Overflow, stayed_full, tell_wait
 from sdk.records import DeliveryReport, ProducerRecord
@@ -192,12 +192,9 @@ class Publisher:
             raise
 
     def _queue(self, event: Any, record: ProducerRecord, end: OnDelivery | None = None) -> Delivery:
-        if self._observers is None:
-            delivery = Delivery(event, record, self._tracker)
-        else:
-            delivery = ObservedDelivery(event, record, self._tracker)
-            if self._observers.each:
-                self._observers.notify(RecordQueued(record))
+        delivery = Delivery(event, record, self._tracker)
+        if self._observers is not None and self._observers.each:
+            self._observers.notify(RecordQueued(record))
         settle: OnDelivery = delivery if end is None else _Traced(delivery, end)
         if self._overflow.waiting and record.topic in self._overflow.waiting:
             # Nothing overtakes what already waits to be sent to this topic.
@@ -242,8 +239,7 @@ class Publisher:
         if joined is not None and joined is not self and joined._encoder is self._encoder:
             return joined._encode_later(event, topic, encode)
         record = ProducerRecord(topic, None)
-        kind = Delivery if self._observers is None else ObservedDelivery
-        delivery = kind(event, record, self._tracker)
+        delivery = Delivery(event, record, self._tracker)
         settle: OnDelivery = delivery
         if self._tracing is not None:
             settle = traced = _Traced(delivery)

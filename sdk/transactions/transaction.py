@@ -323,8 +323,7 @@ class _Outcome(DeliveryTracker):
 
     def __init__(self, shared: DeliveryTracker) -> None:
         super().__init__(shared.connection_error, shared.observers)
-        self.lock, self.wakers = shared.lock, shared.wakers
-        self.settled, self.acknowledged = shared.settled, shared.acknowledged
+        self.lock, self.wakers, self.settled = shared.lock, shared.wakers, shared.settled
         self.failure: SdkError | None = None
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:

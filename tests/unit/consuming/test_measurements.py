@@ -13,8 +13,10 @@ from attrs import field, frozen
 
 from sdk.consuming.consumer import Consumer
 from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.measurements import QUICK_SECONDS
 from sdk.happenings import Happening, RecordFailed, RecordsHandled, RecordSkipped, RecordsReceived
 from sdk.observability.health import State
+from sdk.observability.metrics.definitions import SECONDS
 from sdk.observers import Observers
 from sdk.settings import RetryOptions
 from tests.unit.consuming.story import orders, publish, run_until, running, wait_until
@@ -122,6 +124,28 @@ def test_a_slow_handler_is_told_by_itself() -> None:
     run_until(consumer, lambda: len(taken) == 5)
     assert [seconds >= 0.3 for seconds in told.seconds[CREATED]] == [False] * 3 + [True, False]
     assert told.ages[3] - max(told.ages[:3]) >= 0.25
+
+
+def test_quick_handlers_are_told_as_many_as_they_are() -> None:
+    """Records below the finest bucket count one by one with their mean, others as they took."""
+    shop = Shop()
+    publish(shop, *orders(*range(50)), partition=0)
+    told, consumer = metered(shop)
+    taken: list[str] = []
+
+    def take(event: OrderCreated) -> None:
+        if event.order_id in {"o-10", "o-20"}:
+            time.sleep(0.001)
+        taken.append(event.order_id)
+
+    consumer.handle(OrderCreated, take)
+    run_until(consumer, lambda: len(taken) == 50)
+    seconds = told.seconds[CREATED]
+    assert len(seconds) == len(told.ages) == 50
+    assert len([each for each in seconds if each >= 0.001]) == 2
+    assert all(each > 0 for each in seconds)
+    assert len(set(seconds)) < 50
+    assert min(SECONDS) >= QUICK_SECONDS
 
 
 def test_meters_are_told_while_nothing_more_comes() -> None:
