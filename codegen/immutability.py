@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codegen.builder import schema_hash
 from codegen.findings import Finding
-from codegen.linker import Unit
+from codegen.linker import Unit, families
 from codegen.model import ForwardModel, ModuleModel
 from codegen.output import read, recorded_hash
 from codegen.sources import Key
@@ -21,9 +21,7 @@ def changed_versions(
     What a version was is known by the hash in its generated module, so nothing can have changed
     in a tree that has no output yet.
     """
-    newest: dict[str, int] = {}
-    for unit in units:
-        newest[unit.root.full_name] = max(unit.root.version, newest.get(unit.root.full_name, 0))
+    newest = {name: family[-1].root.version for name, family in families(units).items()}
     settled = _settled(units, newest)
     for unit, module in zip(units, modules, strict=True):
         reason = settled.get(unit.root.key)

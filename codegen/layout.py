@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from codegen.linker import Unit
+from codegen.linker import Unit, families
 from codegen.model import CatalogModel, DomainModel, PackageModel
 from codegen.scope import ClassHome
 from codegen.sources import Key
@@ -47,9 +47,9 @@ class Layout:
 
     def packages(self) -> Iterator[PackageModel]:
         """Yield a model for the package of each event and shared type."""
-        for full_name, versions in self._families().items():
-            newest = self.built[full_name, versions[-1]]
-            exports = newest.exports()
+        for full_name, family in families(self.units).items():
+            versions = tuple(unit.root.version for unit in family)
+            exports = self.built[family[-1].root.key].exports()
             yield PackageModel(self.paths[full_name], full_name, versions, exports)
 
     def domains(self) -> Iterator[DomainModel]:
@@ -60,12 +60,12 @@ class Layout:
             for depth in range(len(path)):
                 parents.setdefault(path[:depth], {})
                 inner.setdefault(path[:depth], set()).add(path[depth])
-        for full_name, versions in self._families().items():
-            path = self.paths[full_name]
-            name = self.built[full_name, versions[-1]].classes.get(full_name)
+        for full_name, family in families(self.units).items():
+            path, newest = self.paths[full_name], family[-1].root
+            name = self.built[newest.key].classes.get(full_name)
             homes = parents[path[:-1]] if path else {}
             if name is not None and path and name not in homes and name not in inner[path[:-1]]:
-                homes[name] = f".{path[-1]}.v{versions[-1]}"
+                homes[name] = f".{path[-1]}.v{newest.version}"
         for path, homes in sorted(parents.items()):
             yield DomainModel(path, tuple(sorted(homes.items())))
 
@@ -76,18 +76,12 @@ class Layout:
         is else a shared type.
         """
         named = {each.root.full_name for unit in self.units for each in unit.references}
-        for full_name, versions in sorted(self._families().items()):
-            newest = self.built[full_name, versions[-1]].unit
+        for full_name, family in families(self.units).items():
+            newest = family[-1]
             is_record = newest.root.is_named and isinstance(newest.schema, RecordSchema)
             if not is_record or (full_name in named and newest.root.config is None):
                 continue
-            for version in versions:
-                built = self.built[full_name, version]
+            for unit in family:
+                version, classes = unit.root.version, self.built[unit.root.key].classes
                 module = ".".join((*self.paths[full_name], f"v{version}"))
-                yield CatalogModel(full_name, version, module, built.classes[full_name])
-
-    def _families(self) -> dict[str, tuple[int, ...]]:
-        families: dict[str, list[int]] = {}
-        for unit in self.units:
-            families.setdefault(unit.root.full_name, []).append(unit.root.version)
-        return {name: tuple(sorted(versions)) for name, versions in sorted(families.items())}
+                yield CatalogModel(full_name, version, module, classes[full_name])

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from codegen.circles import circles
 from codegen.findings import Finding, naming
-from codegen.names import Names, definitions, inlined, scan
+from codegen.names import Use, definitions, inlined, scan
 from codegen.progress import Progress
 from codegen.sources import Key, Root, SchemaFile
 from sdk.avro.schema import (
@@ -78,13 +78,21 @@ def schema_warnings(units: Iterable[Unit]) -> Iterator[Finding]:
                 yield unit.root.finding(defect.path, defect.message, defect.remedy)
 
 
+def families(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    """Return the versions of each event and shared type by full name, the oldest first."""
+    found: dict[str, list[Unit]] = {}
+    for unit in sorted(units, key=lambda unit: unit.root.key):
+        found.setdefault(unit.root.full_name, []).append(unit)
+    return found
+
+
 @define
 class _Linker:
     roots: tuple[Root, ...]
     findings: list[Finding] = field(factory=list)
     versions: dict[str, dict[int, Root]] = field(factory=dict)
     inner: dict[str, list[Root]] = field(factory=dict)
-    names: dict[Key, Names] = field(factory=dict)
+    used: dict[Key, list[Use]] = field(factory=dict)
     edges: dict[Key, dict[Key, Root]] = field(factory=dict)
     units: dict[Key, Unit] = field(factory=dict)
     order: dict[Key, int] = field(factory=dict)
@@ -106,7 +114,7 @@ class _Linker:
         return Linked(tuple(self.units.values()), self.edges, tuple(self.findings))
 
     def _register(self, root: Root) -> None:
-        names = scan(root.value)
+        defined, used = scan(root.value)
         family = self.versions.setdefault(root.full_name, {})
         other = family.get(root.version)
         if other is not None:
@@ -119,8 +127,8 @@ class _Linker:
                 )
             return
         family[root.version] = root
-        self.names[root.key] = names
-        for name in names.defined:
+        self.used[root.key] = used
+        for name in defined:
             if name != root.full_name:
                 self.inner.setdefault(name, []).append(root)
 
@@ -129,7 +137,7 @@ class _Linker:
         pins = root.config.references.get(root.version, {}) if root.config else {}
         targets: dict[Key, Root] = {}
         unused = set(pins)
-        for qualified, written, pointer in self.names[root.key].used:
+        for qualified, written, pointer in self.used[root.key]:
             name = next((each for each in (qualified, written) if self._families(each)), None)
             if name is None:
                 continue  # the parser describes an unknown type better

@@ -5,34 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
-
 from sdk.avro.schema import NAMED_KINDS, PRIMITIVES
 from sdk.avro.schema.names import declared_name
 from sdk.avro.schema.names import full_name as qualified
 
-
-@frozen
-class Names:
-    """The names in one schema."""
-
-    defined: tuple[str, ...]
-    used: tuple[tuple[str, str, str], ...]
+Use = tuple[str, str, str]
+"""A name that a schema uses: in full, as written, and its JSON pointer."""
 
 
-def scan(value: Any) -> Names:
-    """Find the names that a schema defines and uses, by the scoping rules of Avro."""
+def scan(value: Any) -> tuple[list[str], list[Use]]:
+    """Find the names that a schema defines and those that it only uses, by Avro's scoping rules."""
     defined: dict[str, None] = {}
-    used: list[tuple[str, str, str]] = []
+    used: list[Use] = []
     for name, written, pointer, definition in _walk(value, "", ""):
         if definition is not None:
             defined.setdefault(name)
         else:
             used.append((name, written, pointer))
-    return Names(
-        tuple(defined),
-        tuple(use for use in used if use[0] not in defined and use[1] not in defined),
-    )
+    return [*defined], [use for use in used if defined.keys().isdisjoint(use[:2])]
 
 
 def _walk(value: Any, namespace: str, path: str) -> Iterator[tuple[str, str, str, Any]]:

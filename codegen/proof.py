@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from codegen.findings import Finding
-from codegen.linker import Unit
+from codegen.linker import Unit, families
 from sdk.avro.resolution.evolution import comparisons, compatibility
 
 
@@ -16,11 +16,7 @@ def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
     transitive levels, neighbours for the others. A pair is refused when a registry would refuse it
     or when our own reader would misread it; both verdicts are reported.
     """
-    families: dict[str, list[Unit]] = {}
-    for unit in units:
-        families.setdefault(unit.root.full_name, []).append(unit)
-    for family in families.values():
-        family.sort(key=lambda unit: unit.root.version)
+    for family in families(units).values():
         config = family[-1].root.config
         level = config.compatibility if config is not None else "BACKWARD_TRANSITIVE"
         for position, unit in enumerate(family[1:], start=1):
