@@ -54,9 +54,7 @@ def _seconds(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SE
 SENT = _counter("records_sent", "Records that the broker has acknowledged.", "topic")
 SENT_BYTES = _counter("sent_bytes", "Bytes of their values.", "topic", unit="bytes")
 SEND_FAILED = _counter("records_send_failed", "Records that failed for good.", "topic", "error")
-SEND_SECONDS = _seconds(
-    "send", "From produce to the acknowledgement; of many at once, some stand for all.", "topic"
-)
+SEND_SECONDS = _seconds("send", "From produce to the acknowledgement.", "topic")
 QUEUED = _gauge("producer_queue_records", "Records not yet acknowledged, of all topics.")
 QUEUE_SECONDS = _seconds("queue_wait", "Time spent waiting for a full queue.", "topic")
 TRANSACTION_SECONDS = _seconds("transaction", "Duration of transactions, by outcome.", "outcome")
