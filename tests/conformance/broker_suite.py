@@ -210,9 +210,7 @@ class BrokerSuite:
         latest = bench.member(bench.group(), topic, auto_offset_reset="latest")
         assert earliest.take(1)[0].value == b"old"
         _until_assigned(latest, 1)
-        latest.idle(0.5)
-        bench.send(ProducerRecord(topic=topic, value=b"new"))
-        assert latest.take(1)[0].value == b"new"
+        assert _first_sent(bench, latest, topic) == b"new"
 
     def test_restarted_consumer_resumes_at_the_commit(self, bench: Bench) -> None:
         """What was committed is not read again, and what was not is."""
@@ -359,8 +357,7 @@ class BrokerSuite:
         member.consumer.seek(TopicPartition(topic=topic, partition=0, offset=0))
         member.consumer.seek(TopicPartition(topic=topic, partition=0, offset=END))
         assert member.idle(0.3) == []
-        bench.send(ProducerRecord(topic=topic, value=b"new"))
-        assert [record.value for record in member.take(1)] == [b"new"]
+        assert _first_sent(bench, member, topic) == b"new"
 
     def test_offsets_are_found_by_time(self, bench: Bench) -> None:
         """The first record that is not older than a time is found; past all of them, the end."""
@@ -417,6 +414,18 @@ def _until_assigned(member: Member, count: int) -> None:
     while len(member.assigned) != count:
         assert time.monotonic() < deadline, f"assigned: {sorted(member.assigned)}"
         assert member.consumer.poll(0.05, 1) == []
+
+
+def _first_sent(bench: Bench, member: Member, topic: str) -> bytes | None:
+    """Return the first value that a member reads of those sent from now on.
+
+    It is sent until one is read: at first the client may not know yet where the end is.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not (records := member.idle(0.3)):
+        assert time.monotonic() < deadline, "nothing came"
+        bench.send(ProducerRecord(topic=topic, value=b"new"))
+    return records[0].value
 
 
 def _until_shared(first: Member, second: Member) -> None:
