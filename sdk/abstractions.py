@@ -344,7 +344,7 @@ class BrokerConsumer(Protocol):
         """
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Deliver nothing of these partitions until `resume`.
+        """Deliver nothing of these partitions until `resume`, or until they are revoked.
 
         Raises:
             BrokerError: A partition is not assigned to this client.

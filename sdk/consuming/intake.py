@@ -207,7 +207,6 @@ class Intake:
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Revoke partitions: finish and commit running handlers, drop the other records."""
-        self.pauses.release(_places(partitions))
         self._give_up(_places(partitions))
         if partitions:
             logger.info("group %s: revoked %s", self._group, _names(partitions))
@@ -215,7 +214,6 @@ class Intake:
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop lost partitions."""
-        self.pauses.release(_places(partitions))
         self._commits.lost()
         lost = self._forget(_places(partitions))
         logger.error(

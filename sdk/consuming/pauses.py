@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection
 
 from attrs import define, field
 
 from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.offsets import Place, as_partitions
-from sdk.errors import BrokerError
 from sdk.happenings import PartitionsPaused, PartitionsResumed
 from sdk.observers import Observers
 
@@ -51,13 +49,6 @@ class Pauses:
     def end_delay(self, place: Place) -> None:
         """End the delay of a partition, which is read from another position."""
         self._due.pop(place, None)
-
-    def release(self, places: Iterable[Place]) -> None:
-        """Resume partitions that are revoked: else they stay paused if they are assigned again."""
-        paused = [place for place in places if place in self.reasons]
-        if paused:
-            with suppress(BrokerError):  # lost partitions may not be assigned any more
-                self._broker.resume(as_partitions(paused))
 
     def forget(self, place: Place) -> None:
         """Forget a partition that is no longer assigned."""

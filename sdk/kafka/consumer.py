@@ -106,6 +106,8 @@ class ConfluentConsumer:
             self._revoked.update((place.topic, place.partition) for place in places)
             if self._starts is not None:
                 self._starts.forget(places)
+            # Else the client keeps a pause until the partition is assigned again.
+            self._client.resume(places)
             self._called_back = True
             try:
                 call(_ours(places))
