@@ -88,6 +88,9 @@ class ConfluentProducer:
         # What to say of a failed record takes a look at the client, which must not be called inside
         # its own callbacks: the process would end.
         self._failed: deque[Callable[[], None]] = deque()
+        # Reentrant: who is told of a delivery may produce, and so take acknowledgements.
+        self._reporting = threading.RLock()
+        self._unreported = False
         self._produced = 0
         # A token is fetched where acknowledgements are taken, and may take its time.
         self._may_take_inline = self._takes_inline = "oauth_cb" not in config
@@ -142,9 +145,7 @@ class ConfluentProducer:
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
-        left = self._flush(self._client, timeout)
-        self._after_deliveries()
-        return left
+        return self._flush(self._client, timeout)
 
     def close(self, timeout: float) -> int:
         """Flush, then release the client; return the number of records not delivered.
@@ -161,7 +162,6 @@ class ConfluentProducer:
             if left or len(client):
                 client.purge()
                 self._flush(client, _PURGE_SECONDS)
-            self._after_deliveries()
             self._closed.set()
             self._poller.join()
             # With the last reference the client goes, and librdkafka's threads with it.
@@ -192,7 +192,7 @@ class ConfluentProducer:
                 except KafkaException as error:
                     self._health.record(error.args[0])
                     left = len(client)
-                self._report_failures()
+                self._report(wait=True)
             if not left or turn <= 0:
                 return left
 
@@ -227,8 +227,7 @@ class ConfluentProducer:
                 self._health.record(error.args[0])
                 taken = 1
             if taken:
-                self._report_failures()
-                self._after_deliveries()
+                self._report()
             if self._health.refusal is not None or self._health.fatal is not None:
                 # No broker takes us: waiting for the delivery time-out would not change it.
                 client.purge(blocking=False)
@@ -248,14 +247,22 @@ class ConfluentProducer:
         place = (message.topic(), message.partition(), message.offset(), stamped if kind else None)
         on_delivery(_new_tuple(DeliveryReport, place), None)
 
-    def _report_failures(self) -> None:
-        """Report the failures that the callbacks of the last poll have noted."""
-        while self._failed:
+    def _report(self, *, wait: bool = False) -> None:
+        """Report what the callbacks of the last poll have noted.
+
+        Args:
+            wait: Whether to wait for a thread that is reporting already, as who flushes must; else
+                that thread reports this as well.
+        """
+        self._unreported = True
+        while self._unreported and self._reporting.acquire(blocking=wait):
             try:
-                report = self._failed.popleft()
-            except IndexError:  # another thread was faster
-                return
-            report()
+                self._unreported = False
+                while self._failed:
+                    self._failed.popleft()()
+                self._after_deliveries()
+            finally:
+                self._reporting.release()
 
     def _fail(self, on_delivery: OnDelivery, error: KafkaError, message: Any) -> None:
         on_delivery(None, self._failure(error, message.topic(), message.partition()))

@@ -150,8 +150,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
                 return found
             finally:
                 # librdkafka flushes in these calls, and so calls back for records.
-                self._report_failures()
-                self._after_deliveries()
+                self._report(wait=True)
 
     def _classed(self, doing: str, error: KafkaError) -> SdkError:
         """Return our error, by what can be done about it."""

@@ -206,6 +206,44 @@ def test_closing_fails_what_is_left() -> None:
     assert "nothing was sent" in error.message
 
 
+def test_flushing_waits_for_another_threads_callback() -> None:
+    """Flushing returns once every failure has been told, whichever thread tells it."""
+    begun, outcomes = threading.Event(), list[Any]()
+
+    def settle_slowly(report: DeliveryReport | None, error: SdkError | None) -> None:
+        begun.set()
+        time.sleep(0.5)
+        outcomes.append(error)
+
+    producer = ConfluentProducer(NOWHERE, ProducerOptions(linger_ms=0, delivery_timeout_ms=500))
+    producer.produce(RECORD, settle_slowly)
+    assert begun.wait(20)
+    assert producer.flush(0) == 0
+    assert len(outcomes) == 1
+    producer.close(0)
+
+
+def test_producing_does_not_wait_for_another_threads_callback(cluster: EmbeddedBroker) -> None:
+    """What a callback waits for may come from a thread that produces meanwhile."""
+    begun, produced, waits = threading.Event(), threading.Event(), list[bool]()
+
+    def wait_for_producing() -> None:
+        begun.set()
+        waits.append(produced.wait(10))
+
+    producer = ConfluentProducer(kafka_of(cluster), ProducerOptions(linger_ms=0))
+    producer.after_deliveries(wait_for_producing)
+    producer.produce(RECORD, lambda report, error: None)
+    assert begun.wait(20)
+    for _ in range(3):
+        for _ in range(500):
+            producer.produce(RECORD, lambda report, error: None)
+        time.sleep(0.1)
+    produced.set()
+    assert producer.close(20) == 0
+    assert all(waits)
+
+
 def test_a_producer_closes_without_any_broker() -> None:
     """Closing ends in time although nobody answers, and lists what was not delivered."""
     started = time.monotonic()
