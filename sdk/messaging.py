@@ -25,6 +25,7 @@ from sdk.abstractions import (
     Observer,
     TokenSource,
 )
+from sdk.cache import Cache, locked_cached_property
 from sdk.clock import Clock, SystemClock
 from sdk.closing import ClosingDeliveries
 from sdk.cloud_events import CloudEventHeaders
@@ -36,7 +37,6 @@ from sdk.events import Catalog, Event, find_catalog
 from sdk.kafka.broker import KafkaBroker
 from sdk.observability.health import State
 from sdk.observers import Observers
-from sdk.once import Once, locked_cached_property
 from sdk.provisioning import provision
 from sdk.publishing.encoder import Encoder
 from sdk.publishing.producer import Producer
@@ -215,7 +215,7 @@ class Messaging(ClosingDeliveries):
         self._opened = ExitStack()
         self._closed = False
         self._process = os.getpid()
-        joined: Once[None, Joined] = Once()
+        joined: Cache[None, Joined] = Cache()
         join = partial(joined.get, None, self._join)
         if settings.registry.embedded or (broker is None and settings.kafka.embedded):
             self.settings = join().settings
@@ -558,7 +558,7 @@ class Messaging(ClosingDeliveries):
             return None
         from sdk.consuming.forwarding import Forwarder
 
-        counts: Once[str, int | None] = Once()
+        counts: Cache[str, int | None] = Cache()
         return Forwarder(
             lambda record: self.producer.send(record),  # made for the first one
             topics,

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sdk.abstractions import KeySerializer, MessageSerializer
+from sdk.cache import locked_cached_property
 from sdk.errors import SdkError
 from sdk.events import Catalog
 from sdk.observers import Observers
-from sdk.once import locked_cached_property
 from sdk.retry import RetryPolicyFactory
 from sdk.serialization import (
     ContentTypeSerializer,

@@ -20,7 +20,7 @@ from sdk.consuming.failures import FINAL
 from sdk.consuming.lanes import Lanes
 from sdk.consuming.offsets import Place, as_partitions, to_commit
 from sdk.consuming.partition import Partition
-from sdk.consuming.transactions import Call, HandlerTransactions, Sent
+from sdk.consuming.transactions import HandlerCall, HandlerTransactions, Sent
 from sdk.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -93,7 +93,7 @@ class ExactlyOnce:
         self._closing: float | None = None
         self._span = 0
         self._abort_reason: BaseException | None = None
-        self._calls: list[Call] = []
+        self._calls: list[HandlerCall] = []
         self._starts: dict[Place, int] = {}
         self._leaving: list[Partition] = []
         self._ready = False
@@ -109,7 +109,7 @@ class ExactlyOnce:
     ) -> None:
         """Add the records that a handler published; it has returned."""
         if sent:
-            self._calls.append(Call(partition, records, sent))
+            self._calls.append(HandlerCall(partition, records, sent))
 
     def request_abort(self, reason: BaseException) -> None:
         """Abort the open transaction at the next tick: its records must not become visible."""

@@ -63,7 +63,7 @@ class HandlerTransactions(Protocol):
 
 
 @frozen
-class Call:
+class HandlerCall:
     """A call of a handler that returned and has published.
 
     Attributes:

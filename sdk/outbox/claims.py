@@ -78,7 +78,7 @@ class AdvisoryLock:
             connection.execute(select(func.pg_advisory_unlock(held[1])))
 
 
-class Lease:
+class LeaseRow:
     """A row with the active relay and its expiry, for other databases.
 
     The clocks of the relays' machines must be synchronized.
@@ -127,4 +127,4 @@ class Lease:
 
 def claim_for(dialect: str, tables: Tables) -> Claim:
     """Return the claim that a database supports."""
-    return AdvisoryLock(tables) if dialect == "postgresql" else Lease(tables)
+    return AdvisoryLock(tables) if dialect == "postgresql" else LeaseRow(tables)

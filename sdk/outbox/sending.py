@@ -41,7 +41,7 @@ _Lane = tuple[str, bytes | None]
 
 
 @frozen
-class Sent:
+class Outcomes:
     """The outcomes of rows; rows in neither are retried.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sender:
         now = time.monotonic()
         return [topic for topic, (until, _) in self._pauses.items() if until > now]
 
-    def send(self, rows: Sequence[Any], meanwhile: Callable[[], None]) -> Sent:
+    def send(self, rows: Sequence[Any], meanwhile: Callable[[], None]) -> Outcomes:
         """Send rows, and wait until each was acknowledged or has failed.
 
         Args:
@@ -86,7 +86,7 @@ class Sender:
             ClosedError: The producer is closed.
             FencedError: The producer was fenced.
         """
-        sent, unsent = Sent(), dict[_Lane, SdkError]()
+        sent, unsent = Outcomes(), dict[_Lane, SdkError]()
         pending = self._queue(rows, sent, unsent)
         self._wait(pending, meanwhile)
         working, failed = set[str](), dict[_Lane, SdkError]()
@@ -109,7 +109,7 @@ class Sender:
         return sent
 
     def _queue(
-        self, rows: Sequence[Any], sent: Sent, unsent: dict[_Lane, SdkError]
+        self, rows: Sequence[Any], sent: Outcomes, unsent: dict[_Lane, SdkError]
     ) -> list[tuple[int, _Lane, Delivery]]:
         pending: list[tuple[int, _Lane, Delivery]] = []
         send = self._producer.send

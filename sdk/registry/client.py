@@ -63,7 +63,7 @@ class RegistryClient:
             )
         self._retry = retry
         self._observers = observers
-        self._secrets = secrets_of(options)
+        self._secrets = registry_secrets(options)
         self._servers = _servers(options)
         self._preferred = 0
         self._closed = False
@@ -222,7 +222,7 @@ class RegistryClient:
         raise AssertionError("there is at least one URL")
 
 
-def secrets_of(options: RegistryOptions) -> tuple[str, ...]:
+def registry_secrets(options: RegistryOptions) -> tuple[str, ...]:
     """Return the texts that no message may contain."""
     known = [options.password, options.bearer_token, *options.rules.values()]
     if options.username is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from sdk.avro.contracts import dependencies
+from sdk.cache import Cache
 from sdk.errors import (
     ConfigurationError,
     RegistryUnavailableError,
@@ -17,7 +18,6 @@ from sdk.errors import (
 from sdk.events import Catalog, EventInfo
 from sdk.happenings import SchemaResolved
 from sdk.observers import Observers
-from sdk.once import Once
 from sdk.registry.client import RegistryClient
 from sdk.registry.failures import UNKNOWN_CODES
 from sdk.registry.finding import find, not_found, resolved
@@ -78,10 +78,10 @@ class Registry:
         self._clock = clock
         self._levels: set[str] = set()
         self._level_lock = threading.Lock()
-        self._registered: Once[tuple[str, EventInfo, bool], RegisteredVersion] = Once()
-        self._fetched: Once[int | str, FetchedSchema] = Once()
+        self._registered: Cache[tuple[str, EventInfo, bool], RegisteredVersion] = Cache()
+        self._fetched: Cache[int | str, FetchedSchema] = Cache()
         self._unknown: dict[int | str, tuple[float, str, str | None]] = {}
-        self._engine: Once[None, RuleEngine] = Once()
+        self._engine: Cache[None, RuleEngine] = Cache()
 
     def close(self) -> None:
         """Close the connections; requests after this raise `ClosedError`."""

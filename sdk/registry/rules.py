@@ -46,7 +46,7 @@ from sdk.errors import (
 )
 from sdk.records import ConsumerRecord, Header
 from sdk.redaction import causes, hide, shown
-from sdk.registry.client import secrets_of
+from sdk.registry.client import registry_secrets
 from sdk.registry.confluent import confluent_client, confluent_failure
 from sdk.serialization.registry import Encode, RegisteredVersion, RuledReader, RuledWriter
 from sdk.settings import RegistryOptions
@@ -81,7 +81,7 @@ class RuleEngine:
     def __init__(self, options: RegistryOptions) -> None:
         self._client = confluent_client(options)
         self._configuration = dict(options.rules)
-        self._secrets = secrets_of(options)
+        self._secrets = registry_secrets(options)
         self._executors = _installed_executors()
         self.rules = _rule_registry(self._executors)
 
@@ -107,7 +107,7 @@ class RuleEngine:
             InvalidSchemaError: The schema is not valid Avro.
             ConfigurationError: The installed client cannot apply rules to this schema.
         """
-        schema = AvroText.of(text, references)
+        schema = FastavroSchema.of(text, references)
         location = header_schema_id_serializer if in_header else prefix_schema_id_serializer
         settings = {
             "auto.register.schemas": False,
@@ -124,7 +124,7 @@ class RuleEngine:
         self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
     ) -> RuledReader:
         """Return what reads records that were written with one schema and its rules."""
-        schema = AvroText.of(text, references)
+        schema = FastavroSchema.of(text, references)
 
         def subject(context: SerializationContext | None, _: str | None) -> str:
             topic = "" if context is None or context.topic is None else context.topic
@@ -146,7 +146,7 @@ class RuleEngine:
     def _write(
         self,
         subject: str,
-        schema: AvroText,
+        schema: FastavroSchema,
         encode: Encode,
         serializer: AvroSerializer,
         event: Any,
@@ -169,7 +169,7 @@ class RuleEngine:
 
     def _read(
         self,
-        schema: AvroText,
+        schema: FastavroSchema,
         deserializer: AvroDeserializer,
         record: ConsumerRecord,
         prefix: bytes,
@@ -193,7 +193,7 @@ class RuleEngine:
 
 
 @frozen(kw_only=True)
-class AvroText:
+class FastavroSchema:
     """A schema as fastavro takes it, to go between bytes and Confluent's plain values.
 
     Attributes:
@@ -207,7 +207,7 @@ class AvroText:
     tuples: bool
 
     @classmethod
-    def of(cls, text: str, references: tuple[str, ...]) -> AvroText:
+    def of(cls, text: str, references: tuple[str, ...]) -> FastavroSchema:
         """Parse a schema whose references are given in dependency order."""
         schema = parse_schema(text, references=references)
         tuples = _needs_tuples(schema)

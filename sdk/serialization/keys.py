@@ -7,9 +7,9 @@ from typing import Final
 from uuid import UUID
 
 from sdk.abstractions import KeySerializer
+from sdk.cache import Cache
 from sdk.errors import DeserializationError, SchemaNotFoundError, SerializationError
 from sdk.events import Event
-from sdk.once import Once
 from sdk.records import Header
 from sdk.serialization.framing import ID_LENGTH, KEY_SCHEMA_ID, unframe
 
@@ -77,7 +77,7 @@ class MixedKeySerializer:
     def __init__(self, own: KeySerializer, avro: Callable[[], KeySerializer]) -> None:
         self.encode, self.ready, self.warm_up = own.encode, own.ready, own.warm_up
         self._make_avro = avro
-        self._avro: Once[None, KeySerializer] = Once()
+        self._avro: Cache[None, KeySerializer] = Cache()
         self._text = TextKeySerializer()
 
     def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:

@@ -276,7 +276,7 @@ def log_levels(_: Any, attribute: Any, value: Any) -> None:
 
 
 @attrs.frozen
-class Finding:
+class InvalidSetting:
     """One thing that is wrong.
 
     Attributes:

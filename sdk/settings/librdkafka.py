@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from sdk.settings.checking import Finding, Scalar, SettingPath
+from sdk.settings.checking import InvalidSetting, Scalar, SettingPath
 
 PASSING_TABLES = ("kafka", "producer", "consumer")
 
@@ -90,7 +90,7 @@ def dotted(key: str) -> str:
     return key if key in UNDOTTED else key.replace("_", ".")
 
 
-def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
+def gather_passthrough(settings: dict[str, Any]) -> list[InvalidSetting]:
     """Move librdkafka's keys of ``[kafka]``, ``[producer]`` and ``[consumer]`` into ``librdkafka``.
 
     They are the keys with a dot or in `UNDOTTED`, and those of the sub-table ``librdkafka``, in
@@ -100,7 +100,7 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
     Returns:
         What cannot pass: keys that the SDK sets itself.
     """
-    findings: list[Finding] = []
+    findings: list[InvalidSetting] = []
     for table in PASSING_TABLES:
         options = settings.get(table)
         if isinstance(options, dict) and isinstance(options.setdefault("librdkafka", {}), dict):
@@ -112,7 +112,7 @@ def gather_passthrough(settings: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-def _gather(table: str, options: dict[str, Any]) -> list[Finding]:
+def _gather(table: str, options: dict[str, Any]) -> list[InvalidSetting]:
     written: dict[SettingPath, Any] = {
         (table, key): options.pop(key)
         for key in [*options]
@@ -134,14 +134,16 @@ def _gather(table: str, options: dict[str, Any]) -> list[Finding]:
 _NO_KEY = Key("", passes=True)
 
 
-def _refuse(key: Key, path: SettingPath, options: dict[str, Any], value: object) -> Finding | None:
+def _refuse(
+    key: Key, path: SettingPath, options: dict[str, Any], value: object
+) -> InvalidSetting | None:
     table, _, name = (key.setting or "").rpartition(".")
     if key.setting is not None and not (key.passes and table == path[0]):
-        return Finding(path, "is set by the SDK", f"use [{table}] {name}")
+        return InvalidSetting(path, "is set by the SDK", f"use [{table}] {name}")
     if key.reason:
-        return Finding(path, "cannot be set", f"remove it: {key.reason}")
+        return InvalidSetting(path, "cannot be set", f"remove it: {key.reason}")
     if name and name in options:
-        return Finding(path, f"means the same as {name}", "keep one of them")
+        return InvalidSetting(path, f"means the same as {name}", "keep one of them")
     if not isinstance(value, Scalar):
-        return Finding(path, "must be text, a number, or true or false")
+        return InvalidSetting(path, "must be text, a number, or true or false")
     return None

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from attrs import evolve, frozen
 
 from sdk.errors import ConfigurationError, suggest
-from sdk.settings.checking import EMBEDDED, Finding, SettingPath, parse_json
+from sdk.settings.checking import EMBEDDED, InvalidSetting, SettingPath, parse_json
 from sdk.settings.librdkafka import gather_passthrough
 from sdk.settings.options import Settings
 from sdk.settings.structuring import MISSING, key_paths, keys_of, structure
@@ -298,7 +298,7 @@ def _merge(
             logger.warning(text, source, _dotted(here), token[0].strip())
 
 
-def _move_userinfo(registry: Any) -> list[Finding]:
+def _move_userinfo(registry: Any) -> list[InvalidSetting]:
     """Move ``user:password@`` out of the registry's URLs, so that it is never shown."""
     urls = registry.get("url") if isinstance(registry, dict) else None
     entries = urls.split(",") if isinstance(urls, str) else urls
@@ -319,13 +319,13 @@ def _move_userinfo(registry: Any) -> list[Finding]:
         plain.append(entry)
     if any(each != found[0] for each in found):
         remedy = "write username and password once, in [registry]"
-        return [Finding(("registry", "url"), "has a user that contradicts another", remedy)]
+        return [InvalidSetting(("registry", "url"), "has a user that contradicts another", remedy)]
     if found:
         registry["username"], registry["password"] = found[0]
     return []
 
 
-def _stray_keys(files: _Files, chosen: str) -> Iterator[Finding]:
+def _stray_keys(files: _Files, chosen: str) -> Iterator[InvalidSetting]:
     """Find tables that no environment reads."""
     for file, tables in files.items():
         for key, value in tables.items():
@@ -333,16 +333,16 @@ def _stray_keys(files: _Files, chosen: str) -> Iterator[Finding]:
                 continue
             remedy = suggest(key, _NAMES, f"known: {', '.join(sorted(_NAMES))}")
             if key == "global":
-                yield Finding(("[global]",), "is not read", "use [default]", place=file)
+                yield InvalidSetting(("[global]",), "is not read", "use [default]", place=file)
             elif not isinstance(value, Mapping):
-                yield Finding((key,), "is an unknown key", remedy, place=file)
+                yield InvalidSetting((key,), "is an unknown key", remedy, place=file)
             else:
                 for name in (each for each in value if each not in _NAMES):
                     near = suggest(name, _NAMES, remedy)
-                    yield Finding((key, name), "is an unknown key", near, place=file)
+                    yield InvalidSetting((key, name), "is an unknown key", near, place=file)
 
 
-def _unknown_names(merged: dict[str, Any]) -> list[Finding]:
+def _unknown_names(merged: dict[str, Any]) -> list[InvalidSetting]:
     findings = []
     for key in [key for key in merged if key not in _NAMES]:
         del merged[key]
@@ -351,11 +351,13 @@ def _unknown_names(merged: dict[str, Any]) -> list[Finding]:
         if meant and ("_" in key or "did you mean" not in remedy):
             parts = ", with two underscores between its parts" if "__" in meant else ""
             remedy = f"did you mean {meant}{parts}?"
-        findings.append(Finding((key,), "is an unknown key", remedy))
+        findings.append(InvalidSetting((key,), "is an unknown key", remedy))
     return findings
 
 
-def _in_words(finding: Finding, origins: _Origins, environment: str) -> tuple[str, str | None]:
+def _in_words(
+    finding: InvalidSetting, origins: _Origins, environment: str
+) -> tuple[str, str | None]:
     """Return a finding's message and remedy."""
     path, name = finding.path, _dotted(finding.path)
     variable = _PREFIX + "__".join(path).upper()

@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from sdk.errors import ConfigurationError, suggest
 from sdk.settings.checking import (
-    Finding,
+    InvalidSetting,
     Scalar,
     SettingPath,
     WrittenOut,
@@ -33,7 +33,7 @@ T = TypeVar("T")
 MISSING = "is missing"
 
 
-def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[Finding]]:
+def structure(values: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[InvalidSetting]]:
     """Structure nested tables into an options class, strict about keys and types."""
     try:
         return _converter().structure(values, cls), []
@@ -80,7 +80,7 @@ def _kind(value: object) -> str:
     return next((name for kind, name in kinds if isinstance(value, kind)), type(value).__name__)
 
 
-def _findings(error: BaseException, path: SettingPath, cls: type[Any]) -> Iterator[Finding]:
+def _findings(error: BaseException, path: SettingPath, cls: type[Any]) -> Iterator[InvalidSetting]:
     """Yield the errors in the exception groups of cattrs."""
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
@@ -96,20 +96,20 @@ def _findings(error: BaseException, path: SettingPath, cls: type[Any]) -> Iterat
                 yield from _findings(inner, path, cls)
         case ConfigurationError():
             where = (*path, error.path) if error.path else path
-            yield Finding(where, error.message, error.remedy)
+            yield InvalidSetting(where, error.message, error.remedy)
         case KeyError():
-            yield Finding(path, MISSING)
+            yield InvalidSetting(path, MISSING)
         case _MismatchError():
-            yield Finding(path, str(error), error.remedy, error.expected)
+            yield InvalidSetting(path, str(error), error.remedy, error.expected)
         case _:
             raise error
 
 
-def _unknown(path: SettingPath, key: str, known: list[str]) -> Finding:
+def _unknown(path: SettingPath, key: str, known: list[str]) -> InvalidSetting:
     otherwise = f"known keys: {', '.join(known)}"
     if "librdkafka" in known:
         otherwise += "; a librdkafka key is written as it is, with its dots and in quotes"
-    return Finding((*path, key), "is an unknown key", suggest(key, known, otherwise))
+    return InvalidSetting((*path, key), "is an unknown key", suggest(key, known, otherwise))
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 from attrs import frozen
 
 from sdk.avro.contracts import contract_schema, info_of
-from sdk.avro.resolution.reader_need import Finding, reader_findings
+from sdk.avro.resolution.reader_need import ReaderFinding, reader_findings
 from sdk.avro.resolution.registry_rule import Incompatibility, incompatibilities
 from sdk.avro.schema.model import Schema
 from sdk.avro.schema.parsing import parse_schema
@@ -40,7 +40,7 @@ class Compatibility:
     """
 
     registry: tuple[Incompatibility, ...]
-    reader: tuple[Finding, ...]
+    reader: tuple[ReaderFinding, ...]
 
     @property
     def registry_accepts(self) -> bool:
@@ -53,7 +53,7 @@ class Compatibility:
         return not self.errors
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
+    def errors(self) -> tuple[ReaderFinding, ...]:
         """The reader's findings that are errors."""
         return tuple(finding for finding in self.reader if finding.severity == "error")
 

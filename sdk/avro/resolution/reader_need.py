@@ -51,7 +51,7 @@ _SIMILAR: Final = 0.6
 
 
 @frozen
-class Finding:
+class ReaderFinding:
     """Something that a reader of old data should know.
 
     Attributes:
@@ -73,7 +73,7 @@ class Finding:
         return _NAMES[self.rule]
 
 
-def reader_findings(reader: Schema, writer: Schema) -> tuple[Finding, ...]:
+def reader_findings(reader: Schema, writer: Schema) -> tuple[ReaderFinding, ...]:
     """Return what a reader should know about data of a writer."""
     return tuple(_Walk(attempt(writer, reader)).all(writer, reader))
 
@@ -86,7 +86,7 @@ class _Walk:
         self.pending: list[tuple[int, str]] = []
         self.seen: set[int] = set()
 
-    def all(self, writer: Schema, reader: Schema) -> Iterator[Finding]:
+    def all(self, writer: Schema, reader: Schema) -> Iterator[ReaderFinding]:
         yield from self.node(self.resolution.root, writer, reader, "")
         while self.pending:
             index, path = self.pending.pop(0)
@@ -94,10 +94,10 @@ class _Walk:
 
     def node(
         self, node: actions.Node, writer: Schema, reader: Schema, path: str
-    ) -> Iterator[Finding]:
+    ) -> Iterator[ReaderFinding]:
         match node:
             case actions.Unreadable():
-                yield Finding(node.rule, "error", node.path, node.message)
+                yield ReaderFinding(node.rule, "error", node.path, node.message)
             case actions.ReadUnion() if isinstance(writer, UnionSchema):
                 for index, branch in enumerate(node.branches):
                     yield from self.node(branch, writer.branches[index], reader, path)
@@ -118,7 +118,7 @@ class _Walk:
             case actions.Read() | actions.Promote():
                 yield from _scalar(writer, node.reader, path)
 
-    def record(self, record: actions.RecordResolution, path: str) -> Iterator[Finding]:
+    def record(self, record: actions.RecordResolution, path: str) -> Iterator[ReaderFinding]:
         yield from _namespace(record.writer, record.reader, path)
         for each, written in zip(record.fields, record.writer.fields, strict=True):
             if isinstance(each, actions.ReadField):
@@ -129,18 +129,18 @@ class _Walk:
         yield from _renames(record, path)
 
 
-def _field(written: FieldSchema, field: FieldSchema, path: str) -> Iterator[Finding]:
+def _field(written: FieldSchema, field: FieldSchema, path: str) -> Iterator[ReaderFinding]:
     if written.name != field.name:
         message = f"{written.name} is read as {field.name}; readers of the old name lose the field"
-        yield Finding("C216", "info", path, message)
+        yield ReaderFinding("C216", "info", path, message)
     if written.default is not NO_DEFAULT and field.default is not NO_DEFAULT:
         old, new = json.dumps(written.default), json.dumps(field.default)
         if old != new:
             message = f"the default of {field.name} was {old} and is {new}"
-            yield Finding("C205", "warning", f"{path}/default", message)
+            yield ReaderFinding("C205", "warning", f"{path}/default", message)
 
 
-def _renames(record: actions.RecordResolution, path: str) -> Iterator[Finding]:
+def _renames(record: actions.RecordResolution, path: str) -> Iterator[ReaderFinding]:
     """Find written fields that are dropped beside new ones that look like them."""
     dropped = [
         written
@@ -155,8 +155,8 @@ def _renames(record: actions.RecordResolution, path: str) -> Iterator[Finding]:
                 break
 
 
-def _rename(written: FieldSchema, field: FieldSchema, path: str) -> Finding:
-    return Finding(
+def _rename(written: FieldSchema, field: FieldSchema, path: str) -> ReaderFinding:
+    return ReaderFinding(
         "C204",
         "warning",
         path,
@@ -170,13 +170,13 @@ def _similar(written: FieldSchema, field: FieldSchema) -> bool:
     return one in other or other in one or SequenceMatcher(None, one, other).ratio() >= _SIMILAR
 
 
-def _namespace(writer: NamedSchema, reader: NamedSchema, path: str) -> Iterator[Finding]:
+def _namespace(writer: NamedSchema, reader: NamedSchema, path: str) -> Iterator[ReaderFinding]:
     if writer.name != reader.name and short_name(writer.name) == short_name(reader.name):
         message = f"{writer.name} is now {reader.name}; class and subject change with the namespace"
-        yield Finding("C203", "warning", path, message)
+        yield ReaderFinding("C203", "warning", path, message)
 
 
-def _enum(node: actions.ReadEnum, path: str) -> Iterator[Finding]:
+def _enum(node: actions.ReadEnum, path: str) -> Iterator[ReaderFinding]:
     yield from _namespace(node.writer, node.reader, path)
     known = set(node.reader.symbols)
     unknown = [symbol for symbol in node.writer.symbols if symbol not in known]
@@ -185,21 +185,23 @@ def _enum(node: actions.ReadEnum, path: str) -> Iterator[Finding]:
     told = ", ".join(unknown)
     if node.reader.default is None:
         message = f"{told} cannot be read, and the enum has no default"
-        yield Finding("C200", "error", f"{path}/symbols", message)
+        yield ReaderFinding("C200", "error", f"{path}/symbols", message)
     else:
         message = f"{told} will be read as {node.reader.default}"
-        yield Finding("C208", "info", f"{path}/symbols", message)
+        yield ReaderFinding("C208", "info", f"{path}/symbols", message)
 
 
-def _scalar(writer: Schema, reader: PrimitiveSchema | FixedSchema, path: str) -> Iterator[Finding]:
+def _scalar(
+    writer: Schema, reader: PrimitiveSchema | FixedSchema, path: str
+) -> Iterator[ReaderFinding]:
     if isinstance(writer, FixedSchema) and isinstance(reader, FixedSchema):
         yield from _namespace(writer, reader, path)
     if (writer.type, reader.type) in _LOSSY:
         message = f"{writer.type} as {reader.type}: large numbers are rounded"
-        yield Finding("C206", "warning", path, message)
+        yield ReaderFinding("C206", "warning", path, message)
     if (writer.type, reader.type) == ("bytes", "string"):
         message = "bytes as string: what is not UTF-8 cannot be read"
-        yield Finding("C207", "warning", path, message)
+        yield ReaderFinding("C207", "warning", path, message)
     old, new = logical_of(writer), logical_of(reader)
     if old == new:
         return
@@ -208,4 +210,4 @@ def _scalar(writer: Schema, reader: PrimitiveSchema | FixedSchema, path: str) ->
     # Two annotations that differ give one raw value two meanings; one annotation only hides it.
     severity: Severity = "error" if old and new else "warning"
     message = f"{was} is read as {now}: the raw value is taken over as it is"
-    yield Finding("C201", severity, path, message)
+    yield ReaderFinding("C201", severity, path, message)

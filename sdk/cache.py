@@ -13,7 +13,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Once(Generic[K, V]):
+class Cache(Generic[K, V]):
     """A cache for the life of its owner whose values are expensive to make.
 
     The first thread that needs a key makes the value; the others wait for it. A failure is raised
