@@ -215,7 +215,7 @@ class Consumer(Closing):
             RoutingError: The event has no topic.
         """
         check_event_class(event_class)
-        batch = None if batch_size is None else Batch.checked(batch_size, batch_seconds)
+        batch = None if batch_size is None else Batch(size=batch_size, seconds=batch_seconds)
         if tombstone is not None:
             check_tombstone(tombstone)
         if topics is None and pattern is None:

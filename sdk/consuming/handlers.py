@@ -62,24 +62,20 @@ class Batch:
     Attributes:
         size: Most events in a batch.
         seconds: How long the first of them waits for others.
+
+    Raises:
+        ConfigurationError: The size is below 1, or the time is negative.
     """
 
     size: int
     seconds: float
 
-    @classmethod
-    def checked(cls, size: int, seconds: float) -> Batch:
-        """Return these limits.
-
-        Raises:
-            ConfigurationError: The size is below 1, or the time is negative.
-        """
-        if size < 1 or seconds < 0:
+    def __attrs_post_init__(self) -> None:
+        if self.size < 1 or self.seconds < 0:
             raise ConfigurationError(
                 "batch_size or batch_seconds is out of range",
                 remedy="pass batch_size >= 1 and batch_seconds >= 0",
             )
-        return cls(size=size, seconds=seconds)
 
 
 @frozen(kw_only=True)
