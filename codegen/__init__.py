@@ -1,1 +1,1 @@
-"""From a tree of Avro schemas to a package of typed event classes."""
+"""Generates a package of typed event classes from a tree of Avro schemas."""

@@ -22,7 +22,7 @@ from sdk.avro.schema.model import inside
 
 
 def converter(schema: Schema, scope: Scope) -> str | None:
-    """Return what makes a field's value of what the constructor takes, if anything must."""
+    """Return the converter of a constructor argument to a field's value, if one is needed."""
     if _is_in_millis(schema):
         name, inner = "to_millis", schema
     elif not _has_container(schema):
@@ -37,7 +37,7 @@ def converter(schema: Schema, scope: Scope) -> str | None:
 
 
 def value_class(schema: Schema) -> str:
-    """Return the class of a value by name; of records, enums and containers only the kind."""
+    """Return the name of a value's class; for records, enums and containers only the kind."""
     if not isinstance(schema, PrimitiveSchema | FixedSchema):
         return schema.type
     cls = _python_type(schema)
@@ -45,15 +45,15 @@ def value_class(schema: Schema) -> str:
 
 
 def _python_type(schema: PrimitiveSchema | FixedSchema) -> type[Any]:
-    """Return the class that the codec reads values as, its own of a fixed excepted."""
+    """Return the class as which the codec reads values, apart from a fixed type's own class."""
     logical = RAW_TYPES.get(schema.logical.name) if schema.logical is not None else None
     return logical or PYTHON_TYPES.get(schema.type, (bytes,))[0]
 
 
 def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
-    """Yield each class that several branches of a union share, and what these branches are called.
+    """Yield each class that several branches of a union share, with the names of these branches.
 
-    Which of them an event was read from is not kept.
+    An event does not record which of them it was read from.
     """
     for union in inside(schema):
         shared: dict[str, list[str]] = {}
@@ -74,7 +74,7 @@ def told_apart(schema: Schema) -> Iterator[FixedSchema]:
 
 
 def annotation(schema: Schema, scope: Scope, *, told: bool = False) -> str:
-    """Return the type of a value; ``told`` means that a union has other bytes beside it."""
+    """Return the type of a value; ``told`` means that a union has other bytes as well."""
     match schema:
         case UnionSchema():
             told = sum(map(_is_bytes, schema.branches)) > 1
@@ -141,7 +141,7 @@ def _is_bytes(schema: Schema) -> bool:
 
 
 def _is_in_millis(schema: Schema) -> bool:
-    """Tell whether all times of day and timestamps of a value are counted in milliseconds."""
+    """Return whether all times of day and timestamps of a value are in milliseconds."""
     logical = (each.logical for each in inside(schema) if isinstance(each, PrimitiveSchema))
     units = {each.name.rpartition("-")[2] for each in logical if each is not None}
     return units & {"millis", "micros"} == {"millis"}

@@ -1,4 +1,4 @@
-"""From linked schemas to models of the modules, packages and catalog that they become."""
+"""Builds the models of modules, packages and the catalog from linked schemas."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from sdk.avro.schema.model import children
 
 @frozen
 class Contracts:
-    """Everything that is to be rendered."""
+    """The models of everything to render."""
 
     modules: tuple[ModuleModel | ForwardModel, ...]
     packages: tuple[PackageModel, ...]
@@ -57,7 +57,7 @@ class Contracts:
 
 
 def build(units: Iterable[Unit], progress: Progress) -> Contracts:
-    """Build the models of linked units, which come in dependency order."""
+    """Build the models of linked units, given in dependency order."""
     return _Builder(tuple(units)).build(progress)
 
 
@@ -253,7 +253,7 @@ def _spelling(node: NamedSchema, taken: Iterable[str]) -> dict[str, str]:
 
 
 def _excuse_quoted(scope: Scope, types: Iterable[TypeModel]) -> None:
-    """Mark ``Sequence`` for linters if it stands in nothing but quoted types.
+    """Mark ``Sequence`` for linters if it occurs only in quoted types.
 
     Inside another type linters see through quotes; they do not inside our own converters.
     """

@@ -1,4 +1,4 @@
-"""Defaults of fields as Python source, built from values, never from schema text."""
+"""Renders defaults of fields as Python source, from values and never from schema text."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _MAX_DEPTH: Final = 500
 
 @frozen
 class Place:
-    """Where a schema file is."""
+    """The location of a schema file."""
 
     path: str
     shown: str
@@ -101,9 +101,9 @@ class _Reader:
     def _types(self, namespace: str, types: list[Any], named: Any, file: SchemaFile) -> None:
         """Add the named types of a protocol or IDL file, and the schema that ``schema`` names.
 
-        Where the file is a version of an event, the event is the type that is called as the folder
-        (or that ``schema`` names, or the last one), and the types that it needs are written into
-        its schema. The others are roots of their own, of the same version.
+        If the file is a version of an event, the event is the type with the folder's name (or the
+        one that ``schema`` names, or the last one), and the types that it needs are written into
+        its schema. The others are separate roots of the same version.
         """
         by_name = {
             declared_name(each, namespace): (f"/types/{index}", in_namespace(each, namespace))

@@ -32,7 +32,7 @@ def read_event_config(text: str, path: str, shown: str) -> tuple[EventConfig, li
 
 
 def _locator(text: str) -> Callable[[str], tuple[int, int]]:
-    """Return a function from pointer to the line that names its last key, as far as it is found."""
+    """Return a function from a pointer to the line of its last key, or of the nearest parent's."""
     lines = text.split("\n")
 
     def locate(pointer: str) -> tuple[int, int]:

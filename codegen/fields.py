@@ -27,7 +27,7 @@ _CALLS: Final = ("UUID(", "Duration(")
 """Calls that linters take for mutable defaults unless ``field`` holds them."""
 
 _KEY_CLASSES: Final = {"str", "int", "UUID", "bytes", "None"}
-"""What key serializers accept; None means no key."""
+"""The types that key serializers accept; None means no key."""
 
 
 @define

@@ -10,7 +10,7 @@ from attrs import frozen
 
 @frozen(order=True)
 class Finding:
-    """One thing that keeps a tree of schemas from being generated.
+    """A defect because of which a tree of schemas cannot be generated.
 
     Attributes:
         file: Path of the file, as its reader would type it.
@@ -49,7 +49,7 @@ def naming(file: str) -> Iterator[None]:
 def printable(text: str) -> str:
     """Return text with control and bidirectional characters escaped, line feeds excepted.
 
-    What schemas and file names say must not steer a terminal, or show another text than it is.
+    Text from schemas and file names must not control a terminal or misrepresent itself.
     """
     return "".join(
         letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text

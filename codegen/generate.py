@@ -67,13 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @frozen
 class Generated:
-    """What a run has made.
+    """The result of a run.
 
     Attributes:
         files: Path below the output → text.
         findings: Defects of the input, sorted by place.
-        warnings: What is valid but probably not meant; looked for only where files are written
-            or warnings count as findings.
+        warnings: Valid but probably unintended parts; searched for only if files are written or
+            warnings count as findings.
         parts: Packages right below the output that the run is about; empty for all.
     """
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @define
 class IdlFile:
-    """What an IDL file defines."""
+    """The definitions in an IDL file."""
 
     source: str
     types: list[dict[str, Any]] = field(factory=list)
@@ -277,7 +277,7 @@ class _Parser:
         return key, self._json(depth)
 
     def _several(self, read: Callable[[], T], end: str) -> list[T]:
-        """Read what is separated by commas, up to a bracket."""
+        """Read items separated by commas, up to a bracket."""
         found: list[T] = []
         while not self._take(end):
             found.append(read())

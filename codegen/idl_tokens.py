@@ -66,7 +66,7 @@ def tokens(source: str) -> Iterator[Token]:
 
 
 def doc_text(comment: str) -> str:
-    """Return what a ``/** */`` comment says, to the letter as Java's reader of IDL does.
+    """Return the text of a ``/** */`` comment, exactly as Java's reader of IDL does.
 
     One or two stars are a frame if every line begins with them; else lines after the first lose
     the blank space that all of them begin with. Schema texts must not depend on who read the IDL.

@@ -1,4 +1,4 @@
-"""Refuses changes of old versions: what a newer version follows has been published and read."""
+"""Rejects changes to old versions: once a newer one exists, they have been published and read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from codegen.sources import Key
 def changed_versions(
     output: Path, units: Sequence[Unit], modules: Sequence[ModuleModel | ForwardModel]
 ) -> Iterator[Finding]:
-    """Yield a finding for each version that may not change any more, and has.
+    """Yield a finding for each immutable version that has changed.
 
-    What a version was is known by the hash in its generated module, so nothing can have changed
-    in a tree that has no output yet.
+    The generated module of a version holds its hash, so nothing can have changed in a tree
+    without output.
     """
     newest = {name: family[-1].root.version for name, family in families(units).items()}
     settled = _settled(units, newest)
@@ -38,7 +38,7 @@ def changed_versions(
 
 
 def _settled(units: Sequence[Unit], newest: dict[str, int]) -> dict[Key, str]:
-    """Return the versions that may not change, each with the reason.
+    """Return the immutable versions, each with the reason.
 
     A version is settled when a newer one exists, and so is every version that it refers to.
     """

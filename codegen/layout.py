@@ -1,4 +1,4 @@
-"""What surrounds the modules: packages that offer the newest versions, and the catalog."""
+"""Packages that export the newest versions, and the catalog."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Layout:
     def catalog(self) -> Iterator[CatalogModel]:
         """Yield an entry for each event.
 
-        That is a record with an ``event.toml``, or one that no other root names; what others name
-        is else a shared type.
+        An event is a record that has an ``event.toml`` or that no other root names. Other records
+        are shared types.
         """
         named = {each.root.full_name for unit in self.units for each in unit.references}
         for full_name, family in families(self.units).items():

@@ -1,4 +1,4 @@
-"""Joins the roots of a tree: who names whom, in which version, and in which order to parse.
+"""Links the roots of a tree: which names which, in which version, and the order of parsing.
 
 Roots that name each other in a circle cannot be registered as references, because a registry wants
 each reference before the schema that uses it. Such a circle shares one module, and the schema of
@@ -70,7 +70,7 @@ def link(roots: Iterable[Root], progress: Progress) -> Linked:
 
 
 def schema_warnings(units: Iterable[Unit]) -> Iterator[Finding]:
-    """Yield what is valid Avro in a schema but probably not what its author meant."""
+    """Yield the parts of a schema that are valid Avro but probably unintended."""
     for unit in units:
         known = {node.name: node for each in unit.references for node in named_types(each.schema)}
         for defect in check_schema(unit.text, references=known, strict=True):
@@ -163,7 +163,7 @@ class _Linker:
     def _families(self, name: str) -> tuple[str, ...]:
         """Return the full names of the roots, without versions, that define a name.
 
-        Where several define it inside themselves, and alike, the first of them is taken for all.
+        If several contain equal definitions of it, the first of them stands for all.
         """
         if name in self.versions:
             return (name,)
@@ -220,7 +220,7 @@ class _Linker:
                 targets.update((k, t) for k, t in self.edges[key].items() if k not in circle)
         missing = [key for key in targets if key not in self.units]
         if missing:
-            return  # what is wrong with them has been reported
+            return  # their defects have been reported
         ordered = sorted(targets, key=self.order.__getitem__)
         references = tuple(self.units[key] for key in ordered)
         known = self._known(root, references)

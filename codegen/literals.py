@@ -1,4 +1,4 @@
-"""Python literals for text that a schema author wrote: whatever it says, it stays data."""
+"""Python literals for text from schemas, which is always treated as data."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _docstring_line(line: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether text can stand between double quotes as it is."""
+    """Return whether text can stand between double quotes without escapes."""
     return text.isprintable() and '"' not in text and "\\" not in text
 
 

@@ -18,7 +18,7 @@ from codegen.sources import EventConfig, Root, SchemaFile
 SUFFIXES: Final = (".avsc", ".avpr", ".avdl")
 CONFIG: Final = "event.toml"
 _MOST_REPORTED: Final = 5
-"""How many missing versions are reported at most."""
+"""The most missing versions that are reported."""
 
 _VERSIONED: Final = re.compile(r"v([0-9]+)")
 
@@ -96,7 +96,7 @@ class _Loader:
             )
 
     def _configured(self, config: EventConfig, versions: Mapping[int, str]) -> None:
-        """Refuse what ``event.toml`` says about versions that are not there."""
+        """Reject entries of ``event.toml`` about versions that do not exist."""
         for version in sorted(set(config.references) - set(versions)):
             self._refuse(
                 config.file,
@@ -156,7 +156,7 @@ class _Loader:
         self.findings.append(at.finding(pointer, reason, remedy))
 
     def _whole(self, path: str) -> SchemaFile:
-        """Return a file of which nothing but the whole is meant."""
+        """Return a file for findings about the whole of it."""
         return SchemaFile(path, f"{self.shown}/{path}", lambda pointer: (1, 1))
 
 
@@ -165,7 +165,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _is_new(folder: Path, seen: set[Path]) -> bool:
-    """Tell whether a folder is to be walked: not hidden, and no link back to one that was."""
+    """Return whether to walk a folder: not a hidden one, and no link back to a walked one."""
     if folder.name.startswith("."):
         return False
     if not folder.is_symlink():

@@ -1,4 +1,4 @@
-"""Generated modules as data: what rendering writes down, and nothing that it must work out."""
+"""Generated modules as data; rendering writes them without further decisions."""
 
 from __future__ import annotations
 

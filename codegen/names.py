@@ -1,4 +1,4 @@
-"""Names inside schema JSON: what a schema defines, what it uses, and writing types into it."""
+"""Names inside schema JSON: those a schema defines, those it uses, and inlining of types."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Python names for Avro names: legal, stable, and never equal to a name that the module needs.
 
-A name stays as it is wherever Python allows it. Where it does not, a trailing ``_`` is added; names
-that no identifier can carry are first spelled with the letters that it can.
+A name is kept wherever Python allows it. Otherwise a trailing ``_`` is added; characters that no
+identifier may contain are replaced first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEMPLATE_NAMES: Final = frozenset(
         *("freeze", "int32", "int64", "naive", "to_map", "to_millis", "to_tuple"),
     )
 )
-"""What a generated module imports or defines for itself."""
+"""Names that a generated module imports or defines for itself."""
 
 _ANNOTATION_NAMES: Final = frozenset(("bool", "bytes", "float", "int", "str", "tuple"))
 _KEYWORDS: Final = frozenset(keyword.kwlist)
@@ -101,7 +101,7 @@ def distinct_paths(wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str
 
 
 def _plain(name: str) -> str:
-    """Return an identifier that spells a name, though it may be a reserved one.
+    """Return an identifier for a name; it may be a reserved word.
 
     Python normalises identifiers (NFKC), so names are normalised first. Two leading underscores
     would be mangled by the class, or mean something to Python, so they move to the end.
@@ -141,7 +141,7 @@ def _class_candidates(full_name: str) -> Iterator[str]:
 
 
 def _distinct(names: Iterable[str], reserved: Set[str]) -> list[str]:
-    """Return names that are all different; those that are free as they stand keep their name."""
+    """Return distinct names; those that do not conflict are kept."""
     wanted = list(names)
     taken = {*reserved, *wanted}
     chosen: dict[str, None] = {}

@@ -19,7 +19,7 @@ _DEFAULTS: Final = {"schemas": "schemas", "output": "contracts", "package": None
 
 @frozen
 class Options:
-    """Where schemas are read, where classes are written, and how much is done."""
+    """The input, output and scope of a run."""
 
     schemas: Path
     output: Path

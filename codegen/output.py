@@ -23,7 +23,7 @@ class Change:
 
 
 def changes(output: Path, files: Mapping[str, str], parts: Sequence[str]) -> list[Change]:
-    """Return how the output differs from what was rendered, in the order of paths."""
+    """Return the differences between the output and the rendered files, in the order of paths."""
     found = [
         Change(path, before, files[path])
         for path in files
@@ -36,7 +36,7 @@ def changes(output: Path, files: Mapping[str, str], parts: Sequence[str]) -> lis
 
 
 def foreign(output: Path, found: Sequence[Change]) -> Iterator[Finding]:
-    """Yield a finding for each file that would be overwritten though it was not generated."""
+    """Yield a finding for each file to be overwritten that was not generated."""
     for change in found:
         if change.before and not change.before.startswith(MARK):
             yield Finding(

@@ -15,7 +15,7 @@ _INTERVAL: Final = 0.1
 
 
 class Progress:
-    """Shows how far a run is, on a terminal only, and only once it has taken a second."""
+    """Shows the progress of a run, on a terminal only, after its first second."""
 
     def __init__(
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic

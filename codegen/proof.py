@@ -12,7 +12,7 @@ from sdk.avro.resolution.evolution import comparisons, compatibility
 def prove_versions(units: Iterable[Unit]) -> Iterator[Finding]:
     """Yield a finding for each reason why a version breaks the level of its event.
 
-    Every pair that the level compares is tried, whichever of them fails: all pairs for the
+    All pairs that the level compares are checked, even after a failure: all pairs for the
     transitive levels, neighbours for the others. A pair is refused when a registry would refuse it
     or when our own reader would misread it; both verdicts are reported.
     """

@@ -11,7 +11,7 @@ from codegen.naming import class_names
 
 @define(eq=False)
 class ClassHome:
-    """Where the class of a named type is defined, and how it spells what the schema names.
+    """The place of a named type's class, and the Python names of its members.
 
     Attributes:
         module: Path of the module below the output.

@@ -1,4 +1,4 @@
-"""Limits a run to some domains and what they refer to; other output is not changed."""
+"""Limits a run to some domains and the types they refer to; other output is not changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def select(
     domains: Sequence[str],
     unread: Collection[str] = (),
 ) -> set[Key]:
-    """Return the roots of some domains and all that they refer to."""
+    """Return the roots of some domains and all roots that they refer to."""
     by_domain: dict[str, list[Key]] = {domain: [] for domain in unread}
     for root in roots:
         by_domain.setdefault(root.domain, []).append(root.key)
@@ -49,7 +49,7 @@ def narrow(
     keys: Sequence[Key],
     exists: Callable[[str], bool],
 ) -> Contracts:
-    """Return only what some roots become.
+    """Return only the models of some roots.
 
     Exports and the catalog also keep the events whose modules are in the output already, so
     that several runs, one for each domain, make one package.
@@ -99,7 +99,7 @@ def concern(
 
 
 def domains_of(findings: Iterable[Finding], domains: Iterable[str], shown: str) -> set[str]:
-    """Return those of some domains in whose folders something was found."""
+    """Return the domains whose folders have findings."""
     found = list(findings)
     return {each for each in domains if any(_below(finding, each, shown) for finding in found)}
 

@@ -1,4 +1,4 @@
-"""What loading yields: schema files, the roots that they define, and what event.toml says."""
+"""The results of loading: schema files, the roots that they define, and event.toml."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class EventConfig:
     Attributes:
         file: The file itself.
         key: Name of the Avro field that is the message key.
-        owner: Team that answers for the event.
-        compatibility: Level that the versions are held to.
+        owner: Team that owns the event.
+        compatibility: Level that the versions must satisfy.
         references: Our version → full name of a shared type → the version it is pinned to.
         examples: Our version → events, as their fields.
     """
@@ -57,7 +57,7 @@ class EventConfig:
 
 @define(eq=False)
 class Root:
-    """One version of an event or shared type: what one generated module is made from.
+    """One version of an event or shared type, from which one module is generated.
 
     Attributes:
         full_name: Avro full name; of an unnamed type (a union, say) the one its path gives it.
@@ -85,7 +85,7 @@ class Root:
 
     @property
     def is_named(self) -> bool:
-        """Whether the schema defines a named type; what does not becomes a type alias."""
+        """Whether the schema defines a named type; any other schema becomes a type alias."""
         return isinstance(self.value, Mapping) and self.value.get("type") in NAMED_KINDS
 
     @property

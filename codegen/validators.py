@@ -22,15 +22,15 @@ def validators(schema: Schema, scope: Scope) -> list[str]:
 
 
 _Validator = tuple[Any, ...]
-"""Name of a validator in `sdk.events`, and what it is called with; nothing if it is not called."""
+"""Name of a validator in `sdk.events`, and its arguments; none if it is not called."""
 
 
 def _validators(schema: Schema) -> list[_Validator]:
     """Return validators; those of a union's branches are combined.
 
-    A validator looks only at values of its own type. Where branches of one type ask for different
-    things, none is checked: only the encoder knows which of them takes a value. Numbers are of one
-    type there, because an int may be written as a double; of int and long, long is wider.
+    A validator checks only values of its type. If branches of one type have different
+    requirements, none is checked: only the encoder knows which of them takes a value. Numbers are
+    one type here, because an int may be written as a double; of int and long, long is wider.
     """
     match schema:
         case ArraySchema(items=inner) | MapSchema(values=inner):

@@ -6,7 +6,7 @@
         messaging.producer.produce(OrderCreated(...)).result(timeout=10)
 
 Names are resolved on first use, so that importing a generated contract loads nothing heavy. Further
-public modules: `sdk.errors` (all exceptions), `sdk.happenings` (what observers are called with),
+public modules: `sdk.errors` (all exceptions), `sdk.happenings` (the arguments of observers),
 `sdk.settings` (options made by hand), `sdk.records`, `sdk.topics`, `sdk.avro` (the codec alone),
 `sdk.testing`, `sdk.embedded`, `sdk.outbox`, `sdk.replay` and `sdk.observability`;
 `sdk.abstractions` has the protocols.

@@ -50,7 +50,7 @@ class MessageSerializer(Protocol):
         """Media type for the ``content-type`` header, such as ``application/avro``."""
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Return the record value of an event; may append headers of the format's own.
+        """Return the record value of an event; may append headers of the format.
 
         Raises:
             SerializationError: The event does not fit its schema.
@@ -80,7 +80,7 @@ class KeySerializer(Protocol):
     """Turns message keys into bytes and back."""
 
     def encode(self, key: object, event_class: type[Event], topic: str) -> bytes | None:
-        """Return the record key; None stays None and bytes stay as they are.
+        """Return the record key; None and bytes are returned unchanged.
 
         Raises:
             SerializationError: The key is not of a supported type.
@@ -88,10 +88,10 @@ class KeySerializer(Protocol):
         """
 
     def decode(self, data: bytes | None, topic: str, headers: Iterable[Header] = ()) -> object:
-        """Return a record key in the format in which it was written; text and bytes among them.
+        """Return the value of a record key, in the format in which it was written.
 
         Raises:
-            DeserializationError: The key cannot be read in the one format that is known here.
+            DeserializationError: The key cannot be read in the only configured format.
             RegistryError: The key's schema is unavailable.
         """
 
@@ -131,8 +131,8 @@ class AroundHandler(Protocol):
     """Returns a context manager for each call of a handler, such as a span or a unit of work.
 
     It is entered and exited in the thread or task of the handler, which sees the context variables
-    that it sets. It must not suppress the exception of the handler. An exception of its own counts
-    as raised by the handler.
+    that it sets. It must not suppress the exception of the handler. An exception that it raises
+    itself counts as raised by the handler.
     """
 
     def __call__(
@@ -227,7 +227,7 @@ class TransactionalProducer(BrokerProducer, Protocol):
 
     @property
     def transactional_id(self) -> str:
-        """Name under which the broker knows this client and all that ran before it."""
+        """Name by which the broker identifies this client and its predecessors."""
 
     def init_transactions(self, timeout: float) -> None:
         """Take over the transactional id, once, before the first `begin`.
@@ -286,10 +286,10 @@ class TransactionalProducer(BrokerProducer, Protocol):
 
 
 class ConsumerListener(Protocol):
-    """What a `BrokerConsumer` calls, always from inside `poll`, `commit_sync` or `close`."""
+    """The callbacks of a `BrokerConsumer`, called only inside `poll`, `commit_sync` or `close`."""
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """The group has given us these partitions, beside those that we have."""
+        """The group has assigned these partitions, in addition to earlier ones."""
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions stay assigned until this returns: the last moment to commit."""
@@ -451,10 +451,10 @@ class BrokerAdmin(Protocol):
     """Creates and describes topics."""
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
-        """Return those of ``topics`` that exist, as the broker has them."""
+        """Return those of ``topics`` that exist, with the broker's values."""
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
+        """Create topics; existing ones are not changed."""
 
     def close(self) -> None:
         """Release the client."""

@@ -1,7 +1,7 @@
-"""What a client can take: the one place where a record is checked before any client sees it.
+"""Checks records before any client gets them; this is the only place that does.
 
-librdkafka's Python client ends the process over some of this (a header name with a lone surrogate)
-and quietly changes other parts (a name is cut at a NUL, a timestamp of 0 becomes the present).
+Some values make librdkafka's Python client abort the process (a header name with a lone surrogate),
+and it silently changes others (a name is cut at a NUL, a timestamp of 0 becomes the present).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sdk.records import Header, ProducerRecord
 from sdk.settings.checking import TOPIC_NAME_RULE, is_topic_name
 
 HeaderInput = Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | None]]
-"""Headers as callers give them: a mapping, or pairs in order, where names may repeat."""
+"""Headers as callers pass them: a mapping, or ordered pairs, in which names may repeat."""
 
 
 def check_record(record: ProducerRecord) -> None:
-    """Refuse a record that no client can send as it stands.
+    """Reject a record that no client can send unchanged.
 
     Raises:
         SerializationError: A part is of a wrong type, out of range or not valid Unicode.
@@ -50,7 +50,7 @@ def check_record(record: ProducerRecord) -> None:
             name, content = header
             plain = type(name) is str and name.isascii() and "\0" not in name
             if plain and (content is None or type(content) is bytes):
-                continue  # nearly every header, so that the rest may take its time
+                continue  # nearly every header, so the rest need not be fast
         _check_header(header, topic)
     if partition is not None and not _within(partition, 0, 2**31):
         raise SerializationError(

@@ -1,4 +1,4 @@
-"""Time as the SDK sees it, so that a test can let it pass as it likes."""
+"""The source of time of the SDK, which tests replace with a clock that they control."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, and waits."""
+    """Returns the time, and waits."""
 
     def monotonic(self) -> float:
         """Return seconds that never go backwards, for deadlines and delays."""
@@ -20,7 +20,7 @@ class Clock(Protocol):
         """Wait on a condition whose lock is held by the caller.
 
         Args:
-            condition: Left as `threading.Condition.wait` leaves it: locked again.
+            condition: Locked again afterwards, as after `threading.Condition.wait`.
             timeout: Seconds; None waits until the condition is notified.
 
         Returns:

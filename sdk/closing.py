@@ -1,4 +1,4 @@
-"""Context managers that close what they are."""
+"""Base classes of context managers that close themselves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sdk.errors import UndeliveredError
 
 
 class Closing(ABC):
-    """A base for what is closed at the end of its ``with`` block."""
+    """A base for objects that are closed at the end of their ``with`` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held."""
+        """Release the resources."""
 
     def __enter__(self) -> Self:
         return self
@@ -29,12 +29,12 @@ class Closing(ABC):
         self._close_after(error)
 
     def _close_after(self, error: BaseException | None) -> None:
-        """Close, after the block has ended with ``error`` or, for None, by itself."""
+        """Close, after the block has ended, with ``error`` or normally (None)."""
         self.close()
 
 
 class ClosingDeliveries(Closing):
-    """A base for what waits for deliveries when it is closed: ``with`` or ``async with``."""
+    """A base for objects that wait for deliveries when closed: ``with`` or ``async with``."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,7 +51,7 @@ class ClosingDeliveries(Closing):
         try:
             self.close()
         except UndeliveredError as undelivered:
-            # What ended the block is the news; the undelivered events are in the log already.
+            # The error of the block matters more; the undelivered events have been logged.
             if error is None:
                 raise
             error.add_note(str(undelivered))

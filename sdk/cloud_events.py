@@ -34,13 +34,13 @@ CONTENT_TYPE = "content-type"
 _Header = tuple[str, bytes | None]
 
 UNNAMED_SOURCE = "/unnamed-service"
-"""Source of a service that has not set one; the attribute may not be absent."""
+"""Source of a service that has not set one; the attribute is required."""
 
 _COUNTS = tuple(b"%03x" % count for count in range(0x1000))
 _MICROSECONDS = tuple(b"%03dZ" % microsecond for microsecond in range(1_000))
 
 _Moment = tuple[int, int, Iterator[_Header], bytes]
-"""(first nanosecond of a millisecond, the first one after it, its ids, what a time starts with)"""
+"""(first nanosecond of a millisecond, the first one after it, its ids, the start of its times)"""
 
 _NEVER: _Moment = (0, 0, iter(()), b"")
 
@@ -48,8 +48,8 @@ _NEVER: _Moment = (0, 0, iter(()), b"")
 def schema_uri(info: EventInfo) -> str:
     """Return the ``dataschema`` of an event: its full name, version and schema fingerprint.
 
-    Registry ids differ from cluster to cluster and stand before the body anyway, so they are no
-    part of it.
+    Registry ids are not part of it: they differ from cluster to cluster, and precede the body
+    anyway.
     """
     return f"urn:avro:{info.full_name}:{info.version}:{info.fingerprint}"
 
@@ -57,9 +57,9 @@ def schema_uri(info: EventInfo) -> str:
 class CloudEventHeaders:
     """Makes the standard headers of each record.
 
-    What only the class decides is computed once for each class, and what only the millisecond
-    decides once for each millisecond. An id is a UUID of version 7 (RFC 9562): the millisecond, 62
-    random bits that are drawn again for each millisecond, and a counter within it.
+    Values that depend only on the class are computed once for each class, and those that depend
+    only on the millisecond once for each millisecond. An id is a UUID of version 7 (RFC 9562): the
+    millisecond, 62 bits that are random for each millisecond, and a counter within it.
 
     Args:
         source: URI reference of this service, such as ``/orders``; None is `UNNAMED_SOURCE`.
@@ -85,14 +85,14 @@ class CloudEventHeaders:
         """Return a fresh list of headers.
 
         Args:
-            event_class: Class of the event, or of what a tombstone removes.
+            event_class: Class of the event, or of the event that a tombstone deletes.
             key: Message key, which becomes the subject if it is text, an integer or a UUID.
         """
         constant = self._constant.get(event_class)
         if constant is None:
             constant = self._constant[event_class] = self._prepare(event_class)
         now = self._clock()
-        # Read once: another thread may put the next moment in its place. Its ids are safe to share,
+        # Read once: another thread may replace it by the next moment. Its ids are safe to share,
         # as `next` is one step.
         begin, end, ids, second = self._moment
         identifier = next(ids, None) if begin <= now < end else None
@@ -132,7 +132,7 @@ def _new_moment(nanosecond: int) -> _Moment:
         0x8000 | random >> 50,
         random >> 12 & 0xF_FFFF_FFFF,
     )
-    # Header by header made in C, and only as many as there are events.
+    # The headers are made in C, and only as many as there are events.
     ids = zip(repeat(ID), map(start.__add__, _COUNTS))
     return begin, begin + 1_000_000, ids, b"%b.%03d" % (_text(second), rest)
 
@@ -143,7 +143,7 @@ def _text(second: int) -> bytes:
 
 
 def _forget_moment(headers: weakref.ref[CloudEventHeaders]) -> None:
-    """Let a forked child draw its own random bits."""
+    """Make a forked child draw its own random bits."""
     found = headers()
     if found is not None:
         found._moment = _NEVER

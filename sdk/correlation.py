@@ -1,7 +1,8 @@
 """Correlation: identifiers that link an event to the one whose handler published it.
 
-An event that is published while another one is handled has that one's id as causation id and its
-correlation id, both CloudEvents extension attributes. The trace context (W3C) is propagated too.
+An event that is published while another one is handled gets that event's id as its causation id,
+and the same correlation id, both CloudEvents extension attributes. The trace context (W3C) is
+propagated too.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from sdk.records import ConsumerRecord, Header, ProducerRecord
 
 TRACE_PARENT = "traceparent"
 TRACE_HEADERS = (TRACE_PARENT, "tracestate", "baggage")
-"""Names of the W3C Trace Context and Baggage specifications."""
+"""Header names from the W3C Trace Context and Baggage specifications."""
 
 Handled = tuple[ConsumerRecord, str, int]
-"""A record, the full name of its event, and how many attempts in place have failed before."""
+"""A record, the full name of its event, and the number of earlier failed attempts in place."""
 
 handled: ContextVar[Handled | None] = ContextVar("sdk_handled", default=None)
 """The record that this thread or task is handling; set by consumers."""

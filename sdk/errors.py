@@ -1,4 +1,4 @@
-"""Every error of the SDK, classed by what its reader can do about it.
+"""Every error of the SDK, classified by what its reader can do about it.
 
     SdkError
     ├── ConfigurationError           correct a setting, then start again
@@ -9,7 +9,7 @@
     ├── SerializationError           correct the event; nothing was sent
     │   └── InvalidValueError        a value does not fit its field; also a ValueError
     ├── DeserializationError         poison: these bytes can never be read
-    │   └── UnidentifiedError        no CloudEvents id, by which an inbox could know the event
+    │   └── UnidentifiedError        no CloudEvents id, by which an inbox identifies the event
     ├── RegistryError                the schema registry gave no usable answer
     │   ├── RegistryUnavailableError outage: wait and ask again
     │   ├── RegistryRefusedError     credentials or permissions
@@ -153,7 +153,7 @@ class DeserializationError(SdkError):
 
 
 class UnidentifiedError(DeserializationError):
-    """Poison: the record carries no CloudEvents id and source, by which an inbox knows events."""
+    """Poison: the record has no CloudEvents id and source, by which an inbox identifies events."""
 
 
 class RegistryError(SdkError):
@@ -203,7 +203,7 @@ class BrokerUnavailableError(BrokerError):
 
 
 class TransactionUnknownError(BrokerUnavailableError):
-    """No answer to a commit came in time: the transaction may be committed, or will be aborted."""
+    """No answer to a commit in time: the transaction may be committed, or will be aborted."""
 
 
 class AuthenticationError(BrokerError):
@@ -223,7 +223,7 @@ class QueueFullError(DeliveryError):
 
 
 class DeliveryTimeoutError(DeliveryError):
-    """No acknowledgement came in time; a copy of the message may exist on the broker."""
+    """No acknowledgement arrived in time; a copy of the message may exist on the broker."""
 
 
 class MessageTooLargeError(DeliveryError):
@@ -234,7 +234,7 @@ class UndeliveredError(DeliveryError):
     """A producer was closed with failed deliveries that nobody has waited for.
 
     Args:
-        message: How many.
+        message: The number of failures, in words.
         failures: The deliveries (`sdk.Delivery`), each with its record and its error.
         **context: As for `SdkError`.
     """
@@ -286,7 +286,7 @@ class DependencyDown(SdkError):  # noqa: N818 - a handler states a fact, not a m
 
 
 class TransactionAbortedError(SdkError):
-    """A transaction was aborted: nothing that was published in it counts; it may be done again."""
+    """A transaction was aborted: nothing of it was published; it may be repeated."""
 
 
 class FencedError(SdkError):

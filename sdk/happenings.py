@@ -10,7 +10,7 @@ An observer is any callable that takes a `Happening` and picks those that it kno
                 failed.labels(record.topic, type(error).__name__).inc()
 
 Releases may add classes, and attributes with defaults at the end of a class, so an observer should
-pass over what it does not know. All durations are in seconds.
+ignore unknown classes. All durations are in seconds.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Happening:
 class RecordQueued(Happening):
     """A record is about to be queued; `RecordDelivered` or `DeliveryFailed` follows.
 
-    Neither follows where `Producer.produce` itself raises.
+    Neither follows if `Producer.produce` itself raises an error.
 
     Attributes:
-        record: What is sent.
+        record: The record.
     """
 
     record: ProducerRecord
@@ -47,8 +47,8 @@ class RecordDelivered(Happening):
     """The broker has acknowledged a record.
 
     Attributes:
-        record: What was sent.
-        report: Where it stands.
+        record: The record.
+        report: Its position.
         seconds: From `Producer.send` to the acknowledgement.
     """
 
@@ -62,7 +62,7 @@ class DeliveryFailed(Happening):
     """A record failed for good.
 
     Attributes:
-        record: What was to be sent.
+        record: The record.
         error: Why it failed.
     """
 
@@ -72,12 +72,12 @@ class DeliveryFailed(Happening):
 
 @frozen
 class QueueWaited(Happening):
-    """A record met a full local queue and waited for room.
+    """A record waited for room in a full local queue.
 
     Attributes:
-        topic: Where the record goes.
-        seconds: How long it waited, whether or not there was room in the end.
-        gave_up: Whether there was no room in the end.
+        topic: Topic of the record.
+        seconds: How long it waited, successfully or not.
+        gave_up: Whether it found no room.
     """
 
     topic: str
@@ -90,7 +90,7 @@ class RecordsDelivered(Happening):
     """The records of one topic in a batch of acknowledgements; meters alone are called with it.
 
     Attributes:
-        topic: Where they stand.
+        topic: Their topic.
         size: Bytes of their values.
         seconds: From `Producer.send` to the acknowledgement, of each.
     """
@@ -106,7 +106,7 @@ class TransactionCommitted(Happening):
 
     Attributes:
         transactional_id: Of the producer.
-        records: How many records it has published.
+        records: How many records were published in it.
         seconds: From its beginning.
     """
 
@@ -134,10 +134,10 @@ class TransactionAborted(Happening):
 
 @frozen
 class RecordReceived(Happening):
-    """A record came from the broker and is about to be opened.
+    """A record arrived from the broker and is about to be opened.
 
     Attributes:
-        record: As it came.
+        record: The record.
     """
 
     record: ConsumerRecord
@@ -145,12 +145,12 @@ class RecordReceived(Happening):
 
 @frozen
 class RecordsReceived(Happening):
-    """Records of one topic came from the broker together; meters alone are called with it.
+    """Records of one topic arrived together; meters alone are called with it.
 
     Attributes:
         group: Consumer group.
-        topic: Where they stand.
-        count: How many they are.
+        topic: Their topic.
+        count: How many records.
     """
 
     group: str
@@ -160,16 +160,16 @@ class RecordsReceived(Happening):
 
 @frozen
 class RecordsHandled(Happening):
-    """Handlers returned, lately, for records of one event; meters alone are called with it.
+    """Handlers have returned for records of one event; meters alone are called with it.
 
     Attributes:
         group: Consumer group.
-        topic: Where they stand.
+        topic: Their topic.
         event: Full name of the event.
         seconds: Time in the handler, of each record; in a batch, each one's share. Consecutive
             records below 0.1 ms have their mean.
-        ages: From the timestamp of each record that has one until it was handled, seconds; less
-            than 0 where the clock of its publisher is ahead.
+        ages: From the timestamp of each record that has one until it was handled, seconds;
+            negative if the clock of its publisher is ahead.
     """
 
     group: str
@@ -184,7 +184,7 @@ class RecordHandled(Happening):
     """A handler returned.
 
     Attributes:
-        record: As it came.
+        record: The record.
         event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         seconds: From opening the record until the handler returned.
@@ -203,7 +203,7 @@ class RecordFailed(Happening):
     """A record could not be opened, or its handler raised.
 
     Attributes:
-        record: As it came.
+        record: The record.
         event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         error: What was raised.
@@ -224,7 +224,7 @@ class RecordSkipped(Happening):
     """A record counts as done without having been handled.
 
     Attributes:
-        record: As it came.
+        record: The record.
         event: Full name of the event; None if the record does not name it.
         group: Consumer group.
         reason: Why, such as ``no handler``.
@@ -241,7 +241,7 @@ class RecordRetried(Happening):
     """A record will be handled again.
 
     Attributes:
-        record: As it came.
+        record: The record.
         group: Consumer group.
         topic: Retry topic that it was forwarded to; None if it is retried in place.
         delay: Seconds until it is due.
@@ -260,7 +260,7 @@ class RecordDeadLettered(Happening):
     """A record was forwarded to a dead-letter topic, and the forward was acknowledged.
 
     Attributes:
-        record: As it came.
+        record: The record.
         group: Consumer group.
         topic: Dead-letter topic.
         reason: Why, in one line.
@@ -373,7 +373,7 @@ class PartitionsResumed(Happening):
 
 @frozen
 class CircuitOpened(Happening):
-    """A handler reported that something which it depends on is down.
+    """A handler reported that a dependency is down.
 
     Attributes:
         dependency: Its name.
@@ -397,11 +397,11 @@ class CircuitClosed(Happening):
 
 @frozen
 class LagMeasured(Happening):
-    """How far a group is behind the end of a partition.
+    """The distance of a group from the end of a partition.
 
     Attributes:
         group: Consumer group.
-        partition: Which, with the next offset to be read.
+        partition: The partition, with the next offset to be read.
         lag: Records between that offset and the end.
     """
 
@@ -442,7 +442,7 @@ class RegistryRequested(Happening):
 
     Attributes:
         operation: Such as ``lookup`` or ``register``.
-        subject: Which subject was concerned, if any.
+        subject: The subject, if any.
         seconds: How long the request took.
         error: Why it failed, or None.
     """

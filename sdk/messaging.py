@@ -356,8 +356,8 @@ class Messaging(ClosingDeliveries):
 
         Args:
             topic: A source topic, or a dead-letter or parked topic itself.
-            group: Consumer group, where dead-letter topics carry its name; by default the setting
-                ``consumer.group_id``.
+            group: Consumer group, if the names of dead-letter topics contain it; by default the
+                setting ``consumer.group_id``.
 
         Raises:
             ConfigurationError: librdkafka refuses a setting.
@@ -391,8 +391,8 @@ class Messaging(ClosingDeliveries):
         With auto-registration, it registers missing ones.
 
         Args:
-            *event_classes: What this service publishes; by default what it `uses`, and else every
-                event and version of the catalog.
+            *event_classes: The events that this service publishes; by default those that it `uses`,
+                or else every event and version of the catalog.
 
         Raises:
             SchemaNotFoundError: A schema is missing, and auto-registration is off.
@@ -413,8 +413,8 @@ class Messaging(ClosingDeliveries):
         """Create or verify topics, as the setting ``routing.provision`` says; `connect` calls it.
 
         Args:
-            *event_classes: Whose topics; by default those of what this service `uses`, and else
-                every topic that the routes or the events of the catalog name.
+            *event_classes: The events of the topics; by default those that this service `uses`, or
+                else all topics of the routes and of the events in the catalog.
 
         Raises:
             ConfigurationError: Under ``verify``, a topic is missing or differs.
@@ -514,7 +514,7 @@ class Messaging(ClosingDeliveries):
         if self._closed:
             raise ClosedError("the connection is closed", remedy="open another")
         if os.getpid() != self._process:
-            # Sockets are shared with the parent, and threads have stayed there.
+            # Sockets are shared with the parent, and threads do not survive a fork.
             raise ClosedError(
                 "the connection belongs to the parent process", remedy="open another after forking"
             )
@@ -537,7 +537,7 @@ class Messaging(ClosingDeliveries):
     def _handler_transactions(
         self, group: str, options: ConsumerOptions
     ) -> Callable[[], JoinedTransactions]:
-        """Return what makes the transactions of an exactly-once consumer, for one run."""
+        """Return a function that makes the transactions of one run of an exactly-once consumer."""
         if options.retry_topics is not None and options.retry_topics.ordered:
             raise ConfigurationError(
                 "an exactly-once consumer cannot keep the order of keys across retry topics",

@@ -1,4 +1,4 @@
-"""Calls observers, whose failures never affect a message."""
+"""Calls observers and isolates messages from their failures."""
 
 from __future__ import annotations
 

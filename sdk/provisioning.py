@@ -1,4 +1,4 @@
-"""Topics at start: created, or held to their declarations; never changed, never deleted."""
+"""Creates or verifies topics at start; never changes or deletes them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _VISIBLE_SECONDS = 10.0
 
 
 def provision(admin: BrokerAdmin, declared: Iterable[TopicDefinition], mode: str) -> None:
-    """Bring the broker's topics and their declarations together.
+    """Create missing topics, or verify that all are as declared.
 
     Args:
         admin: Client of the broker.
-        declared: The topics as they should be; what a definition leaves open, the broker decides.
-        mode: ``none`` looks at nothing. ``create`` creates what is missing and logs what differs.
-            ``verify`` creates nothing, and what is missing or differs is an error.
+        declared: The declared topics; the broker chooses values that they leave out.
+        mode: ``none`` does nothing, ``create`` creates missing topics and logs differences,
+            ``verify`` raises an error for missing and different topics.
 
     Raises:
-        ConfigurationError: Under ``verify``, a topic is missing or differs; both values are in it.
+        ConfigurationError: Under ``verify``, a topic is missing or differs; both are reported.
         BrokerError: Kafka gave no usable answer.
     """
     if mode == "none":
@@ -67,7 +67,7 @@ def _drift(declared: TopicDefinition, found: TopicDefinition | None) -> list[str
                 f"topic {declared.name}: {name} declared {wanted}, actual {actual}"
                 " (cannot be changed from here: an operator must, or the declaration)"
             )
-    # A broker that reports no configuration at all, such as the embedded one, keeps none.
+    # A broker that reports no configuration at all, such as the embedded one, has none.
     for name, value in sorted(declared.config.items() if found.config else ()):
         current = found.config.get(name)
         if value != current:
@@ -76,7 +76,7 @@ def _drift(declared: TopicDefinition, found: TopicDefinition | None) -> list[str
 
 
 def _await(admin: BrokerAdmin, names: Sequence[str]) -> None:
-    """Wait until new topics are visible: the other brokers learn of them a moment later."""
+    """Wait until new topics are visible: the other brokers get them a moment later."""
     deadline = time.monotonic() + _VISIBLE_SECONDS
     while names and len(admin.describe(names)) < len(names) and time.monotonic() < deadline:
         time.sleep(0.05)

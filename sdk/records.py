@@ -1,6 +1,6 @@
-"""Kafka records as values: what is sent, what arrives, and what the broker acknowledged.
+"""Kafka records as values: sent and received records, and delivery reports.
 
-Those made once a message are named tuples: they cost a third of a frozen attrs class.
+Classes with an instance per message are named tuples, at a third of the cost of frozen attrs ones.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class ProducerRecord(NamedTuple):
 
 
 class ConsumerRecord(NamedTuple):
-    """A record as it came from Kafka.
+    """A record received from Kafka.
 
     Attributes:
-        topic: Where it stood.
-        partition: Where it stood.
-        offset: Where it stood.
+        topic: Its topic.
+        partition: Its partition.
+        offset: Its offset.
         value: Serialized event; None is a tombstone.
         key: Serialized key.
         headers: In order, repeats kept.
@@ -82,7 +82,7 @@ class Tombstone:
     Attributes:
         event_class: The class whose handler receives it.
         key: The record key.
-        record: The record as it came.
+        record: The record.
     """
 
     event_class: type[Any]
@@ -91,7 +91,7 @@ class Tombstone:
 
     @property
     def key_text(self) -> str | None:
-        """The key as text, which is how str, int and UUID keys travel; None if it is not."""
+        """The key as text, the format of str, int and UUID keys; None if it is not text."""
         try:
             return None if self.key is None else self.key.decode()
         except UnicodeDecodeError:
@@ -99,13 +99,13 @@ class Tombstone:
 
 
 class DeliveryReport(NamedTuple):
-    """What the broker acknowledged.
+    """The broker's acknowledgement of a record.
 
     Attributes:
-        topic: Where the record stands.
-        partition: Where the record stands.
-        offset: Where the record stands.
-        timestamp: Milliseconds since the epoch, as the broker keeps it, or None.
+        topic: Topic of the record.
+        partition: Its partition.
+        offset: Its offset.
+        timestamp: Its timestamp on the broker, milliseconds since the epoch, or None.
     """
 
     topic: str
@@ -116,7 +116,7 @@ class DeliveryReport(NamedTuple):
 
 @frozen(kw_only=True)
 class TopicPartition:
-    """A partition of a topic, with the offset to go on from where that matters.
+    """A partition of a topic, with an offset where one is needed.
 
     Attributes:
         topic: Topic name.

@@ -1,4 +1,4 @@
-"""Keeping secrets out of texts that are logged, raised or sent."""
+"""Keeps secrets out of texts that are logged, raised or sent."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def hide(text: str, secrets: Iterable[str] = ()) -> str:
 def shown(error: Exception, secrets: Iterable[str]) -> Exception | None:
     """Return another library's error as the cause of ours; None if it would show a secret.
 
-    What led to it is searched as well, because a stack trace prints the whole chain.
+    Its causes are searched as well, because a stack trace prints the whole chain.
 
     Args:
-        error: What the library raised.
+        error: The library's error.
         secrets: Texts that are known to be secret.
     """
     text = " ".join(f"{link} {link!r}" for link in causes(error))
@@ -41,7 +41,7 @@ def shown(error: Exception, secrets: Iterable[str]) -> Exception | None:
 
 
 def causes(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
-    """Return an error and what led to it, except ``outer``, which was being handled before."""
+    """Return an error and its causes, except ``outer``, which was being handled before."""
     links: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link is not outer and link not in links:
@@ -51,15 +51,15 @@ def causes(error: BaseException, outer: BaseException | None = None) -> list[Bas
 
 
 def hide_credentials(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a text that others wrote without what looks like a credential in it.
+    """Return a foreign text without anything that looks like a credential.
 
     Args:
         text: A message or a stack trace of any library.
         secrets: Texts that are known to be secret.
 
     Returns:
-        The text without them, without userinfo of URLs, bearer and basic tokens, and the values
-        of what is called a password, secret, token, key or credential.
+        The text without them, without userinfo of URLs, bearer and basic tokens, and values
+        that are named password, secret, token, key or credential.
     """
     text = hide(text, secrets)
     text = _BEARER.sub(rf"\1\2{HIDDEN}", text)

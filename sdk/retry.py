@@ -1,7 +1,7 @@
-"""Retrying what librdkafka does not: the registry's outages, a first connection, a full queue.
+"""Retries what librdkafka does not: requests during outages of the registry, and first connections.
 
-The split is between deciding and doing: a `RetryPolicy` answers with a `RetryDecision` for an
-error, and runs functions under that policy through tenacity, the only library known here.
+Deciding and doing are separate: a `RetryPolicy` returns a `RetryDecision` for an error, and runs
+functions under that policy through tenacity, which only this module imports.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ TRANSIENT: tuple[type[SdkError], ...] = (
 because its first copy may exist."""
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a server may ask to wait; with more, the error is the better answer."""
+"""Longest wait, seconds, that a server may request; for longer ones, the error is raised."""
 
 logger = logging.getLogger(__name__)
 
 
 def doubled(first: float, failures: int, longest: float) -> float:
-    """Return how long to wait after so many failures in a row, from 1.
+    """Return how long to wait after a number of consecutive failures, from 1.
 
     Args:
         first: The wait after the first failure, in any unit.
-        failures: Each doubles the wait; however many there are, the answer is finite.
-        longest: No wait is longer.
+        failures: Each doubles the wait; the result is finite for any number.
+        longest: The upper bound.
     """
     return float(min(first * 2 ** min(failures - 1, 62), longest))
 
@@ -70,7 +70,7 @@ def backoff(
 
 @frozen
 class RetryDecision:
-    """What to do after a failed attempt.
+    """The decision after a failed attempt.
 
     Attributes:
         retry: Whether to try again.
@@ -86,7 +86,7 @@ GIVE_UP = RetryDecision(False)
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When to try again, and how long to wait before.
+    """Decides whether to try again, and how long to wait before that.
 
     Attributes:
         options: Count, delays and jitter.
@@ -104,8 +104,8 @@ class RetryPolicy:
         """Return what to do after a failed attempt.
 
         The wait doubles from ``base_delay_ms`` up to ``max_delay_ms``; of each, the share
-        ``jitter`` is random. A longer wait that the server asks for (the error's ``retry_after``,
-        seconds) is kept, unless it is unreasonable.
+        ``jitter`` is random. A longer wait requested by the server (the error's ``retry_after``,
+        seconds) is respected, unless it is unreasonably long.
 
         Args:
             attempt: Number of the attempt that failed; the first is 1.
@@ -126,14 +126,14 @@ class RetryPolicy:
         """Run a function until it succeeds or the policy gives up.
 
         Args:
-            function: Takes nothing; whatever it raises is judged by `decide`.
-            name: What the log calls it; by default the function's own name.
+            function: Takes no arguments; `decide` judges every exception that it raises.
+            name: Its name in the log; by default the function's own.
 
         Returns:
-            What the function returned.
+            The result of the function.
 
         Raises:
-            BaseException: What the last attempt raised, as it was.
+            BaseException: The exception of the last attempt, unchanged.
         """
         retrying = tenacity.Retrying(sleep=self.sleep, **self._strategy(name or _name(function)))
         return retrying(function)
@@ -149,7 +149,7 @@ class RetryPolicy:
 
         def report(state: tenacity.RetryCallState) -> None:
             error = str(state.outcome and state.outcome.exception())
-            # One line for an outage, and another one when its reason changes.
+            # One line per outage, and another one when its reason changes.
             logger.log(
                 logging.DEBUG if reported == [error] else logging.WARNING,
                 "attempt %d of %d of %s failed; the next is in %.3g s: %s",
@@ -175,7 +175,7 @@ def _name(function: Callable[[], Any]) -> str:
 
 @frozen
 class RetryPolicyFactory:
-    """Where retry policies are made.
+    """Makes retry policies.
 
     Attributes:
         options: The ``[retry]`` table.

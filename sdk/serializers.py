@@ -1,4 +1,4 @@
-"""The serializers that settings choose, and the registry client behind them."""
+"""Creates the serializers that settings select, and the registry client behind them."""
 
 from __future__ import annotations
 

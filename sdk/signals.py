@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: who stops for them, and how, where the host has left them alone.
+"""Handles SIGTERM and SIGINT, unless the application handles them itself.
 
 Python turns Ctrl-C into KeyboardInterrupt, which runs ``with`` blocks and exit handlers; SIGTERM
-ends the process at once, and with it whatever has not been delivered or committed. Handlers can
+ends the process at once, and undelivered or uncommitted records are lost. Handlers can
 only be set in the main thread, and handlers set by others are never replaced.
 """
 
@@ -16,12 +16,12 @@ from types import FrameType
 
 
 def exit_on_sigterm() -> Callable[[], None]:
-    """Turn SIGTERM into SystemExit, so that what is open is flushed and closed on the way out.
+    """Turn SIGTERM into SystemExit, so that open connections are flushed and closed.
 
-    Nothing changes where SIGTERM has a handler already, or outside the main thread.
+    Nothing changes if SIGTERM has a handler already, or outside the main thread.
 
     Returns:
-        A function that ends this; SIGTERM is as before once each caller has ended it.
+        A function that ends this; the last caller's restores the default.
     """
     if threading.current_thread() is not threading.main_thread():
         return _nothing
@@ -39,8 +39,8 @@ def exit_on_sigterm() -> Callable[[], None]:
 def stop_on_signals(stop: Callable[[int], None]) -> Iterator[None]:
     """Call a function when SIGTERM or SIGINT comes inside the block.
 
-    The second signal interrupts at once: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM. A
-    signal that has a handler of the host's keeps it; outside the main thread nothing changes.
+    The second signal interrupts at once: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM.
+    Signals with handlers of the application keep them; outside the main thread nothing changes.
 
     Args:
         stop: Called with the signal's number, in the main thread, between two instructions.
@@ -69,11 +69,11 @@ def stop_on_signals(stop: Callable[[int], None]) -> Iterator[None]:
 
 
 class TerminationExit:
-    """The handler that turns SIGTERM into SystemExit, for as long as it has users.
+    """The handler that turns SIGTERM into SystemExit, as long as it has users.
 
     Attributes:
         users: How many connections rely on it.
-        came: Whether the signal has come.
+        came: Whether the signal has arrived.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class TerminationExit:
         self._process = os.getpid()
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Handle the signal, as `signal.signal` has it called."""
+        """Handle the signal; called as by `signal.signal`."""
         if self.users and os.getpid() == self._process:
             self.came = True
             raise self.exit()
@@ -90,14 +90,14 @@ class TerminationExit:
         signal.raise_signal(number)
 
     def exit(self) -> SystemExit:
-        """Return what is raised: the exit status that shells give a process so ended."""
+        """Return the exception, with the exit status that shells give such a process."""
         return SystemExit(128 + signal.SIGTERM)
 
     def release(self) -> None:
         """End one use of it."""
         self.users -= 1
         main = threading.current_thread() is threading.main_thread()
-        # Elsewhere the handler cannot be removed; without users it does what the default does.
+        # In other threads the handler cannot be removed; without users it acts as the default.
         if not self.users and main and signal.getsignal(signal.SIGTERM) is self:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -114,4 +114,4 @@ def _restore(number: int, handler: object, before: signal._HANDLER) -> None:
 
 
 def _nothing() -> None:
-    """Stand for what need not be ended."""
+    """Do nothing: there is nothing to end."""

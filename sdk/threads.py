@@ -1,4 +1,4 @@
-"""Threads of the operating system: whether they are what they seem, and calls in one."""
+"""Operating system threads: a check that they are real, and calls in a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def require_os_threads() -> None:
     """Raise an error if threads have been replaced by greenlets (gevent, eventlet).
 
     Acknowledgements are polled in a thread that blocks inside librdkafka. As a greenlet of the
-    only thread it would block all greenlets, and no timeout of theirs would end it.
+    only thread it would block all greenlets, including their timeouts.
 
     Raises:
         ConfigurationError: ``threading`` has been monkey-patched.

@@ -1,4 +1,4 @@
-"""Topics: definitions, subject name strategies, and the way from an event to its topic."""
+"""Topics: definitions, subject name strategies, and the routing of events to topics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SubjectNameStrategy = Callable[[str, str], str]
 
 @frozen(kw_only=True)
 class TopicDefinition:
-    """A topic as it should be.
+    """The declaration of a topic.
 
     Attributes:
         name: Topic name.
@@ -60,14 +60,14 @@ DEAD_LETTER_SUFFIX = "-dlt"
 PARKED_SUFFIX = "-parked"
 SETTLED_SUFFIX = "-settled"
 NEVER_BY_PATTERN = (DEAD_LETTER_SUFFIX, PARKED_SUFFIX, SETTLED_SUFFIX)
-"""Ends of topic names that a consumer reads only where it names the topic itself."""
+"""Suffixes of topics that a consumer reads only if it names the topic, not by a pattern."""
 
 
 def retry_suffixes(delays_ms: Sequence[int], group: str | None = None) -> tuple[str, ...]:
-    """Return what the retry topic of each delay adds to its source's name.
+    """Return the suffixes of the retry topics of each delay.
 
     The names are those of Spring for Apache Kafka: ``-retry-1000``, ``-retry-10000``; equal delays
-    share a topic, and ``-retry`` alone is the topic where there is but one delay.
+    share a topic, and the suffix is ``-retry`` if there is only one delay.
 
     Args:
         delays_ms: Delay before each further attempt, milliseconds.
@@ -117,10 +117,10 @@ def _namespace(info: EventInfo) -> str:
 
 
 def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
-    """Return the topic name that the naming strategy makes of an event.
+    """Return the topic name of an event by the template.
 
     Args:
-        routing: Its template decides.
+        routing: The options with the template.
         info: The event.
 
     Raises:
@@ -144,23 +144,23 @@ def templated_name(routing: RoutingOptions, info: EventInfo) -> str:
 
 
 _Route = tuple[str, int | None]
-"""(full name, version), the version None where all others are meant."""
+"""(full name, version); the version is None for all others."""
 
 
 class TopicRouter:
-    """Finds the topic of an event: its explicit route, else what the template makes of it.
+    """Finds the topic of an event: by its explicit route, or else by the template.
 
     Args:
         routing: Strategy, template and default partition count.
         topics: Explicit routes, which override the template.
         catalog: All events that this service knows; names in routes are resolved against it.
-        origin: Where the routes were written, for errors.
+        origin: The place of the routes, for errors.
         uses: The classes of the events that this service uses; None means all of the catalog.
 
     Raises:
         RoutingError: A route names no event of the catalog or more than one, two routes share an
             event and version, definitions of one topic contradict each other, a name is illegal,
-            or, where only explicit routes count, an event has none.
+            or, with explicit routes only, an event has none.
     """
 
     def __init__(
@@ -273,10 +273,10 @@ class TopicRouter:
         return self._definitions.get(name, default)
 
     def _refuse_sharing(self, info: EventInfo, name: str) -> None:
-        """Refuse a topic that a template which names the event gives to another one as well.
+        """Reject a topic that a template with the event's name also gives to another event.
 
         A template without the event's name, such as ``{domain}.events``, shares topics on purpose.
-        Only events whose names have the same words can meet, so that no other class is loaded.
+        Only names with the same words can collide, so that no other class is loaded.
         """
         if "{event" not in self._routing.template:
             return
@@ -328,7 +328,7 @@ def _info(event_class: type[Any]) -> EventInfo:
 
 
 def _joined(first: TopicDefinition, second: TopicDefinition, origin: str) -> TopicDefinition:
-    """Join what two routes say about one topic; a contradiction is an error."""
+    """Merge the definitions of one topic by two routes; a contradiction is an error."""
     for name, mine, other in (
         ("partitions", first.partitions, second.partitions),
         ("replication", first.replication, second.replication),

@@ -23,7 +23,7 @@ def info_of(cls: type[Any]) -> EventInfo:
 
 
 def contract_schema(info: EventInfo) -> Schema:
-    """Parse the schema of a contract with all that it refers to."""
+    """Parse the schema of a contract with everything that it refers to."""
     references: list[NamedSchema] = []
     for each in dependencies(info):
         references += named_types(parse_schema(each.schema, references=references))
@@ -31,7 +31,7 @@ def contract_schema(info: EventInfo) -> Schema:
 
 
 def dependencies(info: EventInfo, seen: set[str] | None = None) -> Iterator[EventInfo]:
-    """Yield the contracts that one refers to, each once, those that others need first."""
+    """Yield the contracts that one refers to, each once, in dependency order."""
     seen = set() if seen is None else seen
     for each in info.references:
         if each.full_name not in seen:

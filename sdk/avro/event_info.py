@@ -20,8 +20,8 @@ class EventInfo:
             in the byte order of single-object encoding (Avro 1.12 specification).
         domain: First folder below the schemas root, such as ``orders``.
         key_field: Name of the attribute whose value is the default message key.
-        compatibility: Level that the subject is held to, such as ``BACKWARD_TRANSITIVE``.
-        owner: Team that answers for the event.
+        compatibility: Level that the subject must satisfy, such as ``BACKWARD_TRANSITIVE``.
+        owner: Team that owns the event.
         references: Contracts of the shared types that the schema names, in dependency order.
         types: Avro full name of every named type that ``schema`` itself defines → its class.
     """

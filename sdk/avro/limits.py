@@ -1,4 +1,4 @@
-"""What one payload, and one schema, may cost."""
+"""Limits on the cost of one payload and one schema."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Limits:
             one payload may have.
         max_decimal_bytes: Longest unscaled value of a decimal, if its precision does not need
             more. Converting a long number takes time that grows with the square of its length.
-        max_schema_length: Longest text of one schema, in characters. What resolving two schemas
-            costs grows with the product of their sizes.
+        max_schema_length: Longest text of one schema, in characters. The cost of resolving two
+            schemas grows with the product of their sizes.
         max_schema_depth: How many types may be defined inside each other in one schema.
     """
 

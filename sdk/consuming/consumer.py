@@ -57,7 +57,7 @@ class Consumer(Closing):
 
     An offset is committed when all records before it are done: handled, forwarded, or skipped by
     a rule. A consumer runs in the foreground (`run`), in an event loop (`run_async`) or in a
-    thread of its own (`start`).
+    background thread (`start`).
 
     Args:
         parts: The collaborators.
@@ -372,7 +372,7 @@ class Consumer(Closing):
     def lag(self) -> dict[TopicPartition, int]:
         """Return the number of unhandled records by partition, measured within the last second.
 
-        Partitions of which nothing was read yet are left out.
+        Partitions without any read record are left out.
         """
         engine = self._engine
         known = {} if engine is None else engine.intake.watch.lag.copy()

@@ -1,12 +1,12 @@
-"""Exactly once: consumed offsets and what handlers publish, in one transaction.
+"""Exactly once: commits consumed offsets and the records that handlers publish in one transaction.
 
-The thread of the intake begins and ends transactions, workers publish in them. One is open at a
-time. It is closed after a number of records, or after a while: handlers in hand finish, and so do
-the records before them, so that all that was done ends at one offset in each partition. Then the
-offsets go into the transaction, and it is committed.
+The thread of the intake begins and ends transactions, and workers publish in them. One is open at a
+time. It is closed after a number of records, or after a while: running handlers finish, and so do
+the records before them, so that all finished work ends at one offset in each partition. Then the
+offsets are added to the transaction, and it is committed.
 
-A transaction that holds what must not become visible is aborted: its records are read again, and
-what is known of those that failed is kept.
+A transaction with records that must not become visible is aborted. Its records are read again, and
+the counts of failed attempts are kept.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ _PATIENCE_SECONDS = 2.0
 """How long a transaction is kept open for a record that waits to be tried again."""
 
 _MOST = 0.8
-"""Share of the time after which the broker aborts a transaction that one may be open."""
+"""Share of the broker's time limit for transactions during which one may be open."""
 
 
 class ExactlyOnce:
     """Ends transactions, with the offsets of the handled records; a `Commits`.
 
     Args:
-        transactions: What handlers publish in.
+        transactions: The transactions in which handlers publish.
         broker: The client.
-        lanes: Where handlers get records from.
-        partitions: What is assigned; those that are read again are replaced in it.
+        lanes: The queues of records for handlers.
+        partitions: The assigned partitions; those that are read again are replaced in it.
         record_failure: Called with (partition, record, error); counts a failed attempt or decides.
-        options: How much a transaction spans.
+        options: Have the limits of a transaction.
         group: Consumer group.
-        clock: Tells when a transaction is to be closed.
-        observers: Who learns of commits.
+        clock: Determines when a transaction is closed.
+        observers: Notified of commits.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ExactlyOnce:
 
     @property
     def poll_seconds(self) -> float:
-        """How long a poll may wait: until the open transaction is due."""
+        """How long a poll may wait, seconds: until the open transaction is due."""
         if self._opened is None:
             return self._seconds
         return max(0.0, self._opened + self._seconds - self._clock.monotonic())
@@ -159,13 +159,13 @@ class ExactlyOnce:
 
         Args:
             places: Which partitions.
-            timeout: Seconds for handlers in hand.
+            timeout: Seconds for running handlers.
         """
         given_up = set(places)
         kept = [each for place, each in self._partitions.items() if place not in given_up]
         if self._opened is not None and self._fatal is None:
             every = list(self._partitions.values())
-            for _ in range(2):  # a handler may have begun at the very moment of the first halt
+            for _ in range(2):  # a handler may have begun at the moment of the first halt
                 self._lanes.halt(every, even_paused=True)
                 self._lanes.drained(every, timeout)
                 if self._abort_reason is not None or self._is_settled():
@@ -195,14 +195,14 @@ class ExactlyOnce:
         """Release the client, after the last `flush`.
 
         Raises:
-            SdkError: What has stopped transactions.
+            SdkError: The error that stopped transactions.
         """
         self._transactions.close()
         if self._fatal is not None:
             raise self._fatal
 
     def _prepare(self) -> None:
-        """Prepare to begin a transaction: read again what the previous one did not commit."""
+        """Prepare to begin a transaction: read again the records that were not committed."""
         if self._leaving:
             self._lanes.wait_until(lambda: not _active(self._leaving), _WAIT_SECONDS)
             if _active(self._leaving):
@@ -213,7 +213,7 @@ class ExactlyOnce:
         try:
             self._transactions.prepare()
             if self._unknown:
-                # What Kafka says by now tells whether the transaction was committed.
+                # The committed offsets show whether the transaction was committed.
                 asked = self._broker.committed(as_partitions(self._partitions), _ASK_SECONDS)
                 for each in asked:
                     if each.offset is not None:
@@ -303,7 +303,7 @@ class ExactlyOnce:
         """Commit, and continue with some partitions."""
         offsets = to_commit(self._partitions, self._starts)
         started = self._clock.monotonic()
-        if not offsets and not self._calls:  # all that was begun is to be tried again
+        if not offsets and not self._calls:  # all started records will be retried
             self._opened, self._closing = started, None
             self._continue(keep)
             return
@@ -355,7 +355,7 @@ class ExactlyOnce:
         self._rolled_back(reason)
 
     def _rolled_back(self, reason: BaseException) -> None:
-        """Have everything read again after an aborted transaction."""
+        """Make all partitions be read again after an aborted transaction."""
         every = list(self._partitions.values())
         self._lanes.drop(every)
         self._leaving += [each for each in every if each.active]

@@ -1,6 +1,6 @@
-"""What to do about failed records: one table, and a service's own rules.
+"""Decides the outcomes of failed records: by one table, and a service's own rules.
 
-    failure                what it means                                       decision
+    failure                meaning                                             decision
     poison                 the bytes can never be read                         dead letter at once
     handler                the handler raised                                  retry
     transient              Kafka is out of reach, or a time-out, in a handler  retry
@@ -66,7 +66,7 @@ class Failure(StrEnum):
 
 
 class Decision(StrEnum):
-    """What to do about a failure."""
+    """The possible decisions about a failure."""
 
     RETRY = "retry"
     DEAD_LETTER = "dead_letter"
@@ -86,7 +86,7 @@ TABLE: Mapping[Failure, Decision] = {
 }
 
 _RULED = frozenset({Failure.POISON, Failure.HANDLER, Failure.TRANSIENT})
-"""What rules may decide; an outage, a refusal or a fence is not caused by the record."""
+"""The failures that rules may decide; others are not caused by the record."""
 
 FINAL = (AuthenticationError, AuthorizationError, ConfigurationError, FencedError)
 """Errors of requests to Kafka that retrying cannot resolve: the consumer stops."""
@@ -204,7 +204,7 @@ class FailurePolicy:
     uniform: Callable[[], float] = field(default=random.random, repr=False)
 
     def configured(self, options: ConsumerOptions, group: str) -> FailurePolicy:
-        """Return this policy with what the ``[consumer]`` table adds to it.
+        """Return this policy, extended by the ``[consumer]`` table.
 
         Raises:
             ConfigurationError: A name in ``[consumer.failures]`` is not an exception class.

@@ -83,7 +83,7 @@ class Handler:
     """The handler of the events of one class.
 
     Attributes:
-        event_class: The class that its events are read as, whatever version wrote them.
+        event_class: The class that its events of all versions are read as.
         function: Called with the event.
         context: Whether it gets the context as second argument.
         batch: Set if it takes lists of events.

@@ -3,8 +3,8 @@
 Retry topics carry ``retry_topic-*``, ``kafka_original-*`` and ``kafka_exception-*``; dead-letter
 topics ``kafka_dlt-original-*`` and ``kafka_dlt-exception-*``. Only the consumer group has the same
 name in both. Partitions and attempts are four bytes, offsets and timestamps eight, all big-endian;
-the timestamps of ``retry_topic-*`` are what Java's ``BigInteger.toByteArray`` returns: as few bytes
-as two's complement allows.
+the timestamps of ``retry_topic-*`` have the format of Java's ``BigInteger.toByteArray``: the
+shortest two's complement.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class PartitionHealth:
         topic: Topic name.
         partition: Partition number.
         offset: The next offset to be committed; None before a record was read.
-        lag: Records between it and the end, as measured last; None until then.
+        lag: Records between it and the end, by the last measurement; None without one.
         in_flight: Records that were read and are not done.
         oldest_seconds: Age of the oldest of them, by its timestamp; 0 without any.
         paused: Why it is paused; None if it is not.
@@ -40,13 +40,13 @@ class Health:
         group: Consumer group.
         running: Whether it runs.
         joined: Whether its group has answered.
-        partitions: What is assigned to it.
+        partitions: The assigned partitions.
         lanes_busy: How many lanes are being worked on.
         in_work: The record that has been in its handler for longest, in words; None without any.
-        in_work_seconds: For how long.
+        in_work_seconds: How long it has been there.
         overdue: Records that have been in work for too long, in words.
         circuits: Dependencies that are down, each with the seconds until one record tries again.
-        error: What stopped it, or None.
+        error: The error that stopped it, or None.
     """
 
     group: str = ""
@@ -62,7 +62,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether it handles events, as far as is known."""
+        """Whether it handles events, as far as known."""
         return self.running and self.joined and not self.overdue
 
 
@@ -70,10 +70,10 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
     """Return the state of a running consumer.
 
     Args:
-        intake: Of the run.
+        intake: The intake of the run.
         group: Consumer group.
         now: Seconds since the epoch.
-        error: What stops it, or None.
+        error: The error that stops it, or None.
     """
     record, seconds = intake.watch.longest()
     return Health(

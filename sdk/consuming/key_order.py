@@ -7,9 +7,8 @@ so the order does not depend on when they were forwarded.
 
 The retry topics are the state: when partitions are assigned, `Rebuilding` reads their retry topics
 from the committed offsets to their ends and seeks back, before any record of those partitions is
-handled. That needs a source partition and the same partition of
-its retry topics to have one owner: equal partition counts, and the assignor ``range``, which
-``ordered = true`` sets.
+handled. For this, a source partition and the same partition of its retry topics must have one
+owner, which takes equal partition counts and the assignor ``range`` (set by ``ordered = true``).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class KeyOrder:
     """The records of one consumer that are in retry topics, by key; thread-safe.
 
     Args:
-        topics: Tells retry topics from others.
+        topics: The retry topics.
     """
 
     def __init__(self, topics: RetryTopics) -> None:
@@ -129,7 +128,7 @@ class Rebuilding:
 
     Args:
         order: Receives them.
-        topics: Tells retry topics from others.
+        topics: The retry topics.
         broker: The client of the group.
         clock: Measures for how long a partition has been silent.
     """

@@ -1,4 +1,4 @@
-"""Once: handlers that take effect once per event, in one transaction with its record."""
+"""Handlers that take effect once per event, in one transaction with the record of its id."""
 
 from __future__ import annotations
 

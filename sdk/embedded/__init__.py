@@ -6,7 +6,7 @@
         ...  # clients use host.bootstrap_servers and host.url
 
 `join` turns settings that say ``embedded`` into settings with addresses, and `lease_broker` and
-`lease_registry` give out the parts behind them, one of each for a process.
+`lease_registry` return the shared parts behind them, one of each per process.
 ``python -m sdk.embedded`` hosts both for other processes.
 
 The broker is librdkafka's mock cluster: produce, fetch, commit and consumer groups by the protocol
@@ -27,8 +27,8 @@ of KIP-848 work as on Kafka. It has no
   with a malformed refusal. Java's client (4.3) reads a throttle time of twenty minutes from it and
   then finds no topic in the metadata, franz-go gives up. No setting of the mock cluster changes
   this;
-* checks of topic names: what a foreign client produces to is created, whatever its name. Our own
-  clients refuse names that Kafka refuses.
+* checks of topic names: a topic that a foreign client produces to is created, whatever its name.
+  Our own clients refuse names that Kafka refuses.
 
 The registry answers as Confluent's 7.9 does, and knows Avro only: a JSON Schema or Protobuf schema
 is refused as an invalid schema type. It parses, prints and compares schemas with `sdk.avro`, as the

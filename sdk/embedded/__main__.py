@@ -1,6 +1,6 @@
 """``python -m sdk.embedded``: host a broker and a schema registry for other processes.
 
-Standard output is a script: ``eval "$(...)"`` works on it, and so does copying its lines.
+Standard output is a script, for ``eval "$(...)"`` or for copying its lines.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Host until Ctrl-C or SIGTERM.
 
     Args:
-        arguments: Of the command line; by default this process's.
+        arguments: The command line; by default that of this process.
 
     Returns:
-        Exit code: 0, or 2 where settings or options are wrong.
+        Exit code: 0, or 2 if settings or options are wrong.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(file: str | None, environment: str | None) -> Settings | None:
     if file is None:
         return None
-    # What this command hosts is the embedded environment, unless another is named.
+    # This command hosts the embedded environment, unless another one is named.
     return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=file)
 
 

@@ -39,15 +39,15 @@ API_KEYS: Final = {
     "init_producer_id": 22,
     "consumer_group_heartbeat": 68,
 }
-"""Requests that can be made to fail, and Kafka's numbers of them."""
+"""Requests that can be made to fail, with Kafka's API keys."""
 
 _HEARTBEAT_MS: Final = 200
 _SESSION_MS: Final = 6_000
 _TOPIC_EXISTS: Final = 36
 _METADATA_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.001
-"""Before each request to the cluster's own thread: while that thread is still finishing the one
-before, it misses the signal of the next, and notices it only a second later."""
+"""Pause before each request to the cluster's thread: while that thread finishes the previous
+request, it misses the signal of the next, and notices it only a second later."""
 _PARTITIONS: Final = range(1, 10_001)
 _BROKERS: Final = range(1, 65)
 
@@ -101,7 +101,7 @@ class EmbeddedBroker(Closing):
         return self._bootstrap_servers
 
     def create_topics(self, topics: Iterable[TopicDefinition]) -> list[str]:
-        """Create topics; one that exists already is left as it is.
+        """Create topics; existing ones are not changed.
 
         Replication and configuration are ignored.
 
@@ -143,7 +143,7 @@ class EmbeddedBroker(Closing):
     # Faults, for tests
 
     def fail_requests(self, api: str, errors: Sequence[int]) -> None:
-        """Let the next requests of one kind fail, one for each error.
+        """Make the next requests of one kind fail, one for each error.
 
         Args:
             api: One of `API_KEYS`.
@@ -230,7 +230,7 @@ class EmbeddedAdmin:
         return {name: found[name] for name in topics if name in found}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
+        """Create topics; existing ones are not changed."""
         self._broker.create_topics(topics)
 
     def close(self) -> None:

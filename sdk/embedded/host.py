@@ -20,7 +20,7 @@ from sdk.errors import BrokerError, BrokerUnavailableError, ConfigurationError
 from sdk.topics import TopicDefinition
 
 TOPICS_PATH: Final = "/_embedded/topics"
-"""Where a host lists and creates topics, on the port of its registry."""
+"""Path at which a host lists and creates topics, on the port of its registry."""
 
 _SECONDS: Final = 10.0
 
@@ -31,7 +31,7 @@ class EmbeddedRegistry(RegistryServer):
     Args:
         port: TCP port on the loopback interface; 0 takes a free one.
         broker: The broker on which other processes may create topics.
-        service: What answers, with what is registered there; by default a new and empty one.
+        service: The registry itself, with its schemas; by default a new and empty one.
 
     Raises:
         ConfigurationError: The port is taken.
@@ -106,7 +106,7 @@ class HostAdmin:
         return {topic.name: topic for topic in found if topic.name in topics}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
+        """Create topics; existing ones are not changed."""
         self._ask(asdict(_Topics(tuple(topics))))
 
     def close(self) -> None:

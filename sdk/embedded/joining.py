@@ -1,4 +1,4 @@
-"""Settings that say ``embedded`` become settings with addresses."""
+"""Replaces the word ``embedded`` in settings by addresses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ logger = logging.getLogger("sdk.embedded")
 
 @frozen
 class Joined:
-    """What a process needs to use embedded servers, its own or another process's.
+    """The connection of a process to embedded servers, its own or another process's.
 
     Attributes:
-        settings: With addresses instead of the word ``embedded``, and with consumers that join
-            groups as the embedded broker wants them to.
-        admin: The way to create topics, or None where the brokers are real ones.
-        close: Gives back what was leased.
+        settings: With addresses instead of the word ``embedded``, and with the group protocol
+            that the embedded broker needs.
+        admin: Creates topics; None for real brokers.
+        close: Releases the leases.
     """
 
     settings: Settings

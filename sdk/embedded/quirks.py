@@ -1,8 +1,8 @@
-"""How librdkafka's mock cluster differs from Kafka, and what clients do about it.
+"""Adaptations of clients to the differences between librdkafka's mock cluster and Kafka.
 
-It is recognised by its cluster id, which one plain request asks for: a client of librdkafka needs
-50 ms for that, and a whole time-out where nobody listens, at each start of a service on a local
-Kafka.
+The mock cluster is recognized by its cluster id. One plain request asks for it, because a client of
+librdkafka would need 50 ms, and a whole time-out if nothing listens, at each start of a service on
+a local Kafka.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from attrs import evolve
 from sdk.settings import ConsumerOptions, KafkaOptions
 
 APPEND_TIME: Final = 1234
-"""The append time, in milliseconds, that each acknowledgement reports: it means nothing, since the
-record keeps the time that its producer gave it."""
+"""The append time, in milliseconds, that each acknowledgement reports. It is meaningless, since the
+record keeps the timestamp of its producer."""
 
 CLASSIC_KEYS: Final = (
     "session.timeout.ms",
@@ -26,7 +26,7 @@ CLASSIC_KEYS: Final = (
     "partition.assignment.strategy",
     "group.protocol.type",
 )
-"""Keys of the classic group protocol; librdkafka refuses them under the other one."""
+"""Keys of the classic group protocol, which librdkafka rejects with the other one."""
 
 _CLUSTER_ID_PREFIX: Final = "mockCluster"
 _METADATA: Final = struct.pack(">hhih3si", 3, 2, 1, 3, b"sdk", 0)
@@ -37,11 +37,11 @@ _FETCH_WAIT_MS: Final = 10
 
 
 def adapt_consumer(options: ConsumerOptions) -> tuple[ConsumerOptions, tuple[str, ...]]:
-    """Fit consumer options to a mock cluster.
+    """Adapt consumer options to a mock cluster.
 
     Its classic group protocol waits a whole session timeout at every rebalance, and members with
     different strategies abort the process that hosts it; so members join by the protocol of
-    KIP-848. Fetches answer only after their whole waiting time, which is therefore made short.
+    KIP-848. Fetches are answered only after their whole waiting time, which is therefore short.
 
     Returns:
         The options to use, and the librdkafka keys that were set and had to be dropped.

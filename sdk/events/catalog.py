@@ -14,7 +14,7 @@ from sdk.errors import ConfigurationError, suggest
 
 @frozen
 class CatalogEntry:
-    """Where the class of one event version is; imported only when needed.
+    """The location of the class of one event version, imported only when needed.
 
     Attributes:
         full_name: Avro full name.

@@ -1,9 +1,9 @@
 """Checks constructor arguments against the annotations of the class, at any depth.
 
 Most constructor calls are correct, so there are two steps. One function of each class,
-made from its annotations, compares the classes of all values. Where one is not exactly the
-annotated class, the value is examined: what the codec takes too (an int for a float, say) is
-accepted, and anything else refused with its place.
+made from its annotations, compares the classes of all values. If one is not exactly the
+annotated class, the value is examined: values that the codec also takes (such as an int for a
+float) are accepted, and others are rejected with their path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import attrs
 from sdk.events.fields import aware, int32, int64, naive, refuse, shown
 
 Problem = tuple[str, str, str]
-"""Path below a value, what is wrong there, and the remedy."""
+"""Path below a value, the problem there, and the remedy."""
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "Decimal": 'pass a Decimal, such as Decimal("1.50")',
@@ -39,7 +39,7 @@ _FITS: Final[Mapping[Any, str]] = {
     aware: "v.tzinfo is UTC",
     naive: "v.tzinfo is None",
 }
-"""Validator → an expression; where it is true of a value ``v``, the validator accepts it."""
+"""Validator → an expression that is true if the validator accepts the value ``v``."""
 
 Attributes = list["attrs.Attribute[Any]"]
 
@@ -75,7 +75,7 @@ def _check_of(
     Args:
         cls: The class that is being made.
         attributes: Its fields.
-        validators: Attribute → its validator, if the result shall do the validator's work.
+        validators: Attribute → its validator, if the result replaces that validator.
     """
     annotations = {each.name: str(each.type) for each in attributes}
     lines = ["def make(examine, UTC):", " def check(self, attribute, value):"]
@@ -108,8 +108,8 @@ def _check_of(
 def _source(branches: list[ast.expr], fits: str, refused: str) -> Iterator[str]:
     """Yield statements that refuse ``v`` unless it has exactly the annotated classes.
 
-    Containers inside containers are not looked into, but always examined; so is what a validator
-    looks at beside other classes.
+    Containers inside containers are always examined, and so are values for which a validator checks
+    more than the class.
     """
     exact = _is_one_of(branches, "v")
     if fits:
@@ -152,7 +152,7 @@ def _is_one_of(branches: Iterable[ast.expr], name: str) -> str:
 
 
 def _problem(wanted: Any, value: Any) -> Problem | None:
-    """Return what is wrong with a value of a type, or None."""
+    """Return the problem of a value of a type, or None."""
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
         return _problem_of_items(parts[0], value)

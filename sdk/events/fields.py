@@ -2,8 +2,8 @@
 
 Converters turn constructor arguments into the values that an event holds. They do not change what
 they cannot convert, and `sdk.events.checks` rejects it with its path. Validators check what a
-schema requires beyond the Python type; each looks only at values of its own type, so that one of
-them serves a field that is nullable, or a union, too.
+schema requires beyond the Python type; each checks only values of its type, so that it also serves
+nullable fields and unions.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         def __new__(cls, value: Mapping[str, _T]) -> Mapping[str, _T]: ...  # type: ignore[misc]  # noqa: D102
 
     class freeze(Generic[_T]):  # noqa: N801
-        """Converter of arrays and maps at any depth, and beside other branches of a union.
+        """Converter of arrays and maps at any depth, also in unions.
 
         Its parameter is the type that the constructor accepts.
         """
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     class to_millis(Generic[_T]):  # noqa: N801
         """Converter of times that a schema counts in milliseconds: they are truncated.
 
-        An event so holds what its bytes will say. Arrays and maps are converted as by `freeze`.
+        Thus an event equals its decoded bytes. Arrays and maps are converted as by `freeze`.
         """
 
         def __new__(cls, value: _T) -> Any: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""What every generated event class has."""
+"""The interface of every generated event class."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ class Event(Protocol):
 
 
 E = TypeVar("E", bound=Event)
-"""An event class, in signatures that take the class and hand out its events."""
+"""An event class, in signatures that take the class and return its events."""

@@ -60,9 +60,9 @@ def _fields(record: ConsumerRecord, event: str, failed: int) -> dict[str, Any]:
 
 
 class MessageContextFilter(logging.Filter):
-    """Adds the fields of the record that is handled to log records of the standard library.
+    """Adds the fields of the record being handled to log records of the standard library.
 
-    Put it on a handler, so that the lines of every logger get them:
+    Add it to a handler, so that the lines of every logger get them:
 
         handler.addFilter(MessageContextFilter())
         handler.setFormatter(logging.Formatter("%(message)s %(topic)s[%(partition)s]", defaults=…))
@@ -79,9 +79,9 @@ class MessageContextFilter(logging.Filter):
 def add_message_context(
     _: Any, __: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Add the fields of the record that is handled; a processor of structlog.
+    """Add the fields of the record being handled; a processor of structlog.
 
-    What structlog calls ``event`` is the message, so that the event's name is ``event_type``.
+    In structlog ``event`` is the message, so the event's name is ``event_type``.
     """
     for name, value in message_context().items():
         fields.setdefault("event_type" if name == "event" else name, value)

@@ -25,8 +25,8 @@ class State:
         registry: URLs of the schema registry.
         registry_error: Why the last request to it was not answered.
         queued: Records that are published and not yet acknowledged; None without a producer.
-        consumers: Those that were made.
-        outboxes: What was measured last of each that a relay here empties.
+        consumers: The states of its consumers.
+        outboxes: The last measurement of each outbox with a relay in this process.
         closed: Why the connection cannot be used any more, or None.
     """
 
@@ -47,7 +47,7 @@ class State:
 
     @property
     def ready(self) -> bool:
-        """Whether it lives, Kafka can be reached as far as known, and each consumer is ready."""
+        """Whether it is live, Kafka is reachable as far as known, and each consumer is ready."""
         return self.live and self.kafka is None and all(each.ready for each in self.consumers)
 
     def described(self) -> dict[str, Any]:

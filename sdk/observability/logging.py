@@ -30,7 +30,7 @@ _Processor = Callable[[Any, str, EventDict], EventDict]
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The one handler of `configure_logging`, found again by its class.
+    """The handler of `configure_logging`, identified by its class.
 
     Attributes:
         overrides: Names of the loggers with their own level.
@@ -46,7 +46,7 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.addFilter(self._repeats)
 
     def close(self) -> None:
-        """Write how often warnings were repeated."""
+        """Write the counts of repeated warnings."""
         self._repeats.flush()
         super().close()
 
@@ -64,19 +64,19 @@ def configure_logging(
     With the scope ``sdk``, records of the SDK are written here and by no other handler, and neither
     the root logger nor structlog's configuration is touched. With ``everything``, the root logger
     gets the handler and the level, in place of handlers that write to the console; handlers of
-    other kinds stay. structlog's own loggers take the same way then, unless the application has
+    other kinds stay. structlog's loggers then use the same handler, unless the application has
     configured structlog itself. Loggers named in ``overrides`` get their levels in both cases. A
-    second call replaces what the first has set up.
+    second call replaces the configuration of the first.
 
-    Lines carry the record that is handled. A warning that comes again and again is counted, and a
-    stack trace is written once, however often its exception is logged.
+    Lines have the fields of the record being handled. Repeated warnings are counted, and a stack
+    trace is written once, however often its exception is logged.
 
     Args:
-        options: Scope, levels, form and enrichment; the caller heeds ``options.configure``.
+        options: Scope, levels, format and fields; ``options.configure`` is up to the caller.
         stream: Where lines go; standard error by default.
-        service: Name of the service, where ``options.service`` has none.
+        service: Name of the service, if ``options.service`` is not set.
         environment: Name of the environment.
-        clock: Tells when to write how often a warning came.
+        clock: Determines when the counts of warnings are written.
 
     Raises:
         ConfigurationError: structlog is not installed.
@@ -134,7 +134,7 @@ def _install(handler: _Handler, options: LoggingOptions) -> None:
 
 
 def _writes_to_console(handler: logging.Handler) -> bool:
-    # A subclass, such as the one for files, has its own reasons.
+    # Subclasses, such as the one for files, have other purposes.
     return type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr)
 
 

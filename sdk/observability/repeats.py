@@ -30,16 +30,16 @@ class _Window:
 class RepeatFilter(logging.Filter):
     """Lets a warning pass a few times, then counts its repeats and reports the count.
 
-    The count is written when the time is over and another line comes, or when `flush` is called.
-    Lines are the same if logger, level and message before its arguments are. Put it on a handler:
+    The count is written with the first line after that time, or by `flush`.
+    Lines are the same if logger, level and message template are. Add it to a handler:
 
         handler.addFilter(RepeatFilter(handler))
 
     Args:
         handler: Writes the counts.
-        most: How many times a warning, or what is worse, passes.
-        seconds: Within what time.
-        clock: Tells the time.
+        most: How many times a warning or an error passes.
+        seconds: The period of these times and of the count.
+        clock: The source of time.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RepeatFilter(logging.Filter):
         self._windows: OrderedDict[_Key, _Window] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a line passes; write what is due."""
+        """Return whether a line passes; write the counts that are due."""
         if hasattr(record, "repeated"):
             return True
         now = self._clock.monotonic()
@@ -102,12 +102,12 @@ class RepeatFilter(logging.Filter):
 
 
 def _template(record: logging.LogRecord) -> str:
-    # Of structlog's own loggers the message is a dictionary.
+    # The message of structlog's own loggers is a dictionary.
     return str(record.msg.get("event") if isinstance(record.msg, dict) else record.msg)
 
 
 def _counted(record: logging.LogRecord, times: int) -> logging.LogRecord:
-    """Return a line that represents so many repeats."""
+    """Return a line that reports a number of repeats."""
     counted = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
     counted.repeated = times
     count = f"repeated {times} times"

@@ -16,7 +16,7 @@ _REASONS = {200: "200 OK", 404: "404 Not Found", 503: "503 Service Unavailable"}
 
 
 class StatusApp:
-    """Reports whether the service is live and ready, and why not.
+    """Reports whether the service is live and ready, with reasons.
 
     ``/live`` and ``/ready`` answer 200 or 503, ``/status`` explains itself as JSON, ``/metrics`` is
     scraped by Prometheus. It is mounted under any path of another application:
@@ -24,8 +24,8 @@ class StatusApp:
         app.mount("/ops", StatusApp(messaging.status, metrics=messaging.metrics).asgi)
 
     Args:
-        status: Returns what ``/status`` shows, with the keys ``live`` and ``ready``.
-        metrics: What ``/metrics`` shows, such as a `PrometheusMetrics`; others show nothing.
+        status: Returns the content of ``/status``, with the keys ``live`` and ``ready``.
+        metrics: The metrics of ``/metrics``, if they are a `PrometheusMetrics`.
     """
 
     def __init__(self, status: Callable[[], dict[str, Any]], *, metrics: object = None) -> None:

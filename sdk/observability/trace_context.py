@@ -113,7 +113,7 @@ def _place(record: ConsumerRecord) -> dict[str, Any]:
 class Attempts:
     """The spans of the first and the last attempt at recently failed records.
 
-    In place they are remembered here; on their way through retry topics a header has them.
+    They are kept here between attempts in place, and in a header through retry topics.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Attempts:
         self._lock = threading.Lock()
 
     def at(self, record: ConsumerRecord) -> list[SpanContext]:
-        """Return the spans of the first and the last attempt, or the only one, or none."""
+        """Return the spans of the first and the last attempt, of the only one, or none."""
         known = self._spans.get(record[:3])
         return _spans(record.headers) if known is None else known
 
@@ -153,7 +153,7 @@ def _spans(headers: Iterable[Header]) -> list[SpanContext]:
 
 
 def _span(text: bytes) -> SpanContext | None:
-    """Return the span in a ``traceparent`` of the version that is known; None in any other."""
+    """Return the span in a ``traceparent`` of a known version; None in any other."""
     match = _SPAN.fullmatch(text)
     if match is None:
         return None

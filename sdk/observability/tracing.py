@@ -89,12 +89,12 @@ class MessageTracing:
 
         Args:
             record: To be sent.
-            raw: Leave it as it is. Its span is a child of the attempt that it is a forward of, or
-                continues the context that it carries, where nothing else is going on.
+            raw: Do not change it. Without a current span, its span continues that of the attempt
+                after which it is forwarded, or else the context that it carries.
 
         Returns:
-            The record, which carries the context of the span unless it has one of its own, and
-            what ends the span, to be called with the outcome.
+            The record, with the context of the span unless it had a context already, and the
+            function that ends the span, to be called with the outcome.
         """
         topic = record.topic
         own = raw or has_context(record.headers)
@@ -235,7 +235,7 @@ class SendSpan:
 class ProcessSpan:
     """A ``process`` span, current while it is entered, with the publisher's baggage.
 
-    It links to the context of every record, and to the first attempt where it is a later one. That
+    It links to the context of every record and, for later attempts, to the first one. The span
     of a single record continues the publisher's trace.
     """
 

@@ -131,7 +131,7 @@ class Outbox:
         *,
         event: str | None = None,
     ) -> UUID | Awaitable[UUID]:
-        """Write a record as it is into the transaction of ``session``, such as a tombstone.
+        """Write a record, such as a tombstone, unchanged into the transaction of ``session``.
 
         Args:
             session: As in `add`.

@@ -29,7 +29,7 @@ class Producer(Publisher, ClosingDeliveries):
     Args:
         broker: The long-lived client; the producer takes ownership and closes it.
         encoder: Makes records of events.
-        observers: Called with what happens.
+        observers: Notified of happenings.
         queue_full_timeout: How long a record waits for room in a full queue, seconds.
         close_timeout: How long closing waits for acknowledgements, seconds.
     """
@@ -87,8 +87,8 @@ class Producer(Publisher, ClosingDeliveries):
             timeout: Seconds; the setting ``producer.close_timeout_ms`` by default.
 
         Raises:
-            UndeliveredError: Records have failed and nobody has waited for them; each has been
-                logged, and this error lists them.
+            UndeliveredError: Deliveries have failed that were not waited for; each has been logged,
+                and this error lists them.
         """
         with self._closing:
             if self._unusable is not None:
@@ -124,7 +124,7 @@ class Producer(Publisher, ClosingDeliveries):
 
 
 def _forked(producer: weakref.ref[Producer]) -> None:
-    # The client's threads do not exist in a forked child: nothing of it may be touched there, and
+    # The client's threads do not exist in a forked child: the client must not be used there, and
     # the interpreter must not wait for acknowledgements when the child ends.
     abandoned = producer()
     if abandoned is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import _get_running_loop  # what `get_running_loop` raises on costs more
+from asyncio import _get_running_loop  # `get_running_loop` costs more if there is none
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from datetime import datetime
@@ -25,7 +25,7 @@ _Kind = type[Any] | tuple[type[Any], type[Any], str | None]
 """(event class, type of the given key, given topic), or the class alone where nothing is given."""
 
 JOINED: Final[ContextVar[Publisher | None]] = ContextVar("sdk.publishing.joined", default=None)
-"""The transaction in which all that this context publishes by the same connection belongs."""
+"""The transaction that receives everything this context publishes by the same connection."""
 
 
 class Publisher:
@@ -35,11 +35,11 @@ class Publisher:
         encoder: Makes records of events.
         enqueue: `BrokerProducer.produce` of the client.
         tracker: The shared state of the deliveries.
-        observers: Called with what happens.
+        observers: Notified of happenings.
         queue_full_timeout: How long a record waits for room in a full queue, seconds.
 
     Attributes:
-        record: `Encoder.record`: (event, and what `produce` takes) → its record; sends nothing.
+        record: `Encoder.record`: (event, arguments of `produce`) → its record; sends nothing.
     """
 
     _remedy: ClassVar[str] = "open another connection"
@@ -197,7 +197,7 @@ class Publisher:
             self._observers.notify(RecordQueued(record))
         settle: OnDelivery = delivery if end is None else _Traced(delivery, end)
         if self._overflow.waiting and record.topic in self._overflow.waiting:
-            # Nothing overtakes what already waits to be sent to this topic.
+            # Nothing overtakes records that already wait to be sent to this topic.
             self._overflow.add(delivery, settle)
             return delivery
         try:
@@ -252,7 +252,7 @@ class Publisher:
 
 
 class _Traced:
-    """Settles a delivery that tracing follows from its `begin`, or did already."""
+    """Ends the span of a delivery, then settles it."""
 
     __slots__ = ("_delivery", "_end")
 

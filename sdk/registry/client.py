@@ -39,10 +39,10 @@ _HEADERS: Final = {
 
 
 class RegistryClient:
-    """Makes requests to a registry, each within a time-out and retried when the registry is down.
+    """Sends requests to a registry, each with a time-out and retries during outages.
 
-    Each URL has its own connections; the one that answered last is tried first, so that a dead
-    registry costs its time-out once. Safe for use by many threads.
+    Each URL has its own connections; the last one that answered is tried first, so that a dead
+    registry costs its time-out only once. Safe for use by many threads.
 
     Args:
         options: The ``[registry]`` table, with a real URL (never ``embedded``).
@@ -140,7 +140,7 @@ class RegistryClient:
         try:
             self._ask("config", "read the global compatibility level", "GET", "/config", _any)
         except RegistryRefusedError:
-            return True  # not everybody may read it
+            return True  # it may be forbidden
         except (RegistryUnavailableError, SchemaNotFoundError):
             return False
         return True
@@ -223,7 +223,7 @@ class RegistryClient:
 
 
 def registry_secrets(options: RegistryOptions) -> tuple[str, ...]:
-    """Return the texts that no message may contain."""
+    """Return the secrets, which no message may contain."""
     known = [options.password, options.bearer_token, *options.rules.values()]
     if options.username is not None:
         known.append(_basic(options.username, options.password or ""))

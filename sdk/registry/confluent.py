@@ -53,7 +53,7 @@ def confluent_failure(
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """Return what the HTTP libraries that Confluent's client may use raise for a dead server."""
+    """Return the exceptions that the client's HTTP libraries raise for dead servers."""
     found: list[type[Exception]] = []
     for name in ("httpx2", "httpx"):
         try:

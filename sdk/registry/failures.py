@@ -1,4 +1,4 @@
-"""Failed requests to a registry → outage, refusal, not found, incompatible or invalid."""
+"""Classifies failed requests to a registry: outage, refusal, not found, incompatible, invalid."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def classified(
         return SchemaNotFoundError(text, **context)
     if code in _INVALID:
         return InvalidSchemaError(text, **where)
-    if status == 404 and code == 404:  # no such path here; some registries mean no such schema
+    if status == 404 and code == 404:  # no such path; in some registries, no such schema
         return SchemaNotFoundError(text, remedy="check registry.url and its path", **context)
     if status == 404:
         return RegistryUnavailableError(

@@ -1,4 +1,4 @@
-"""Which version of a subject an event is written with."""
+"""Finds the version of a subject that an event is written with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ACCEPTED: Final[dict[str, frozenset[Relation]]] = {
     "latest_compatible": frozenset(Relation),
 }
 _COMPARED: Final = 10
-"""Newest versions that an error compares with ours."""
+"""How many of the newest versions an error compares with ours."""
 
 
 def find(
@@ -37,8 +37,8 @@ def find(
     """Return the version to write with, or None.
 
     Looking a schema up finds the version without rules and metadata. When a newer version holds
-    the same schema with rules, that is the one to write with: passing it over would send in clear
-    what it encrypts.
+    the same schema with rules, that is the one to write with: ignoring it would send values
+    unencrypted that it encrypts.
     """
     plain: StoredVersion | None = None
     if wanted != "latest_compatible" and references is not None:
@@ -64,7 +64,7 @@ def find(
         if relation in _ACCEPTED[wanted]:
             own = relation is not Relation.WRITABLE and not _is_union(fetched)
             return _registered(version, version.schema, None if own else fetched)
-    # What was looked up is answered without its rules.
+    # Answers to a look-up omit rules.
     return None if plain is None else _registered(plain, client.schema(plain.schema_id))
 
 
@@ -103,7 +103,7 @@ def not_found(
 
 
 def resolved(client: RegistryClient, schema: StoredSchema) -> FetchedSchema:
-    """Return a schema together with everything that it refers to."""
+    """Return a schema with everything that it refers to."""
     texts: dict[Reference, str] = {}
 
     def collect(each: StoredSchema) -> None:

@@ -1,7 +1,7 @@
 """HTTP to one server over persistent connections, with the standard library alone.
 
-Importing Confluent's registry client takes half a second, most of the time in which a service
-starts. So that client is loaded where rule sets are applied (`sdk.registry.rules`) and only there.
+Importing Confluent's registry client takes half a second, most of the start-up time of a service.
+Therefore, only `sdk.registry.rules` loads it, to apply rule sets.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class HttpClient:
                 return self._exchange(connection, method, path, body, deadline)
             except (ConnectionError, ssl.SSLError):
                 # The server may have closed a connection while it was idle: try the next one.
-                # Every request to a registry may be made twice.
+                # Every request to a registry may be repeated.
                 if idle is None:
                     raise
 
@@ -162,7 +162,7 @@ class HttpClient:
                 connection.connect()
             connection.sock.settimeout(_left(deadline))
             headers = self._headers if body is None else {**self._headers, **_JSON_BODY}
-            with suppress(OSError):  # who closes the connection early may have said why
+            with suppress(OSError):  # a server that closes early may have sent the reason
                 connection.request(method, self._path + path, body, headers)
             response = connection.getresponse()
             data = _read(response)
@@ -189,7 +189,7 @@ def _read(response: HTTPResponse) -> bytes:
     body = response.read(_LONGEST_BODY + 1)
     if len(body) > _LONGEST_BODY:
         raise HTTPException(f"the answer is longer than {_LONGEST_BODY} bytes")
-    if response.length:  # `read` with a size says nothing of what is missing
+    if response.length:  # `read` with a size does not report missing bytes
         raise IncompleteRead(body, response.length)
     return body
 

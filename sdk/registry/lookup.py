@@ -1,4 +1,4 @@
-"""The schema registry as this SDK uses it: one request per schema, registration included."""
+"""Looks up, registers and fetches schemas, with one request per schema."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Registry:
         )
 
     def register(self, wanted: Iterable[tuple[str, EventInfo]]) -> None:
-        """Register what is missing of (subject, contract) pairs, where auto-registration is on.
+        """Register the missing (subject, contract) pairs, if auto-registration is on.
 
         Shared types come first, then all versions that the catalog has of each event, oldest
         first; a version that another pair puts under another subject is left out.
@@ -181,7 +181,7 @@ class Registry:
         try:
             references = self._references(contract)
         except SchemaNotFoundError as error:
-            missing = error  # where the event was registered with its shared types inside
+            missing = error  # if the event was registered with its shared types inlined
         match = self._options.match
         found = find(self._client, subject, contract, references, match, writable)
         if found is None and references is not None and self._options.auto_register:

@@ -1,4 +1,4 @@
-"""Compares a registered schema with one of ours beyond its text."""
+"""Compares a registered schema with one of ours by more than its text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Relation(Enum):
     """The relation of a registered schema to ours; the closest first."""
 
     EXACT = auto()
-    """The same schema, printed in another way perhaps."""
+    """The same schema, perhaps printed differently."""
 
     CANONICAL = auto()
     """The same bytes for the same values: canonical form and logical types are equal."""
 
     WRITABLE = auto()
-    """Another schema, as which every event of ours can be written."""
+    """Another schema, with which every event of ours can be written."""
 
 
 def match(

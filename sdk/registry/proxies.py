@@ -29,7 +29,7 @@ class Proxy:
 
 
 def proxy_for(url: SplitResult) -> Proxy | None:
-    """Return the proxy that the environment names for a URL; None to connect directly.
+    """Return the proxy that the environment specifies for a URL; None to connect directly.
 
     Follows the variables ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
     system's settings where Python knows them. Local addresses are never reached through a proxy.

@@ -1,4 +1,4 @@
-"""Versions with a rule set are handled by Confluent's serializers, followed by our codec.
+"""Writes and reads versions with a rule set by Confluent's serializers, followed by our codec.
 
 Given a local schema to write, or a reader schema to read, Confluent's serializers silently skip
 the rules. So an event is written by `AvroSerializer` with ``use.schema.id``, and read by
@@ -101,7 +101,7 @@ class RuleEngine:
         *,
         in_header: bool,
     ) -> RuledWriter:
-        """Return what writes events with one version of a subject.
+        """Return the writer of events with one version of a subject.
 
         Raises:
             InvalidSchemaError: The schema is not valid Avro.
@@ -123,7 +123,7 @@ class RuleEngine:
     def reader(
         self, text: str, references: tuple[str, ...], strategy: Callable[[str, str], str]
     ) -> RuledReader:
-        """Return what reads records that were written with one schema and its rules."""
+        """Return the reader of records that were written with one schema and its rules."""
         schema = FastavroSchema.of(text, references)
 
         def subject(context: SerializationContext | None, _: str | None) -> str:
@@ -194,7 +194,7 @@ class RuleEngine:
 
 @frozen(kw_only=True)
 class FastavroSchema:
-    """A schema as fastavro takes it, to go between bytes and Confluent's plain values.
+    """A schema in fastavro's form, which converts between bytes and Confluent's plain values.
 
     Attributes:
         full_name: Full name of the record.

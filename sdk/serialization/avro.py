@@ -1,4 +1,4 @@
-"""Avro bodies: our codec writes and reads the bytes after the schema id."""
+"""Writes and reads Avro bodies, the bytes after the schema id, with our codec."""
 
 from __future__ import annotations
 

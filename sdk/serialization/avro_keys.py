@@ -1,4 +1,4 @@
-"""Message keys as Avro, their schemas registered under ``<topic>-key``."""
+"""Message keys as Avro, with schemas registered under ``<topic>-key``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: Final = {"string": "string", "int": "long", "long": "long"}
 
 
 class AvroKeySerializer:
-    """Writes str and UUID keys as Avro ``string``, int keys as ``long``, and bytes as they are."""
+    """Writes str and UUID keys as Avro ``string``, int keys as ``long``, and bytes unchanged."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
@@ -64,7 +64,7 @@ class AvroKeySerializer:
             read = self._readers[prefix] = _reader(self._registry.fetch(schema_id))
         try:
             return read(body)
-        except Exception as error:  # the parser raises whatever damaged bytes lead it to
+        except Exception as error:  # damaged bytes can make the parser raise anything
             raise DeserializationError("the key does not fit its schema", topic=topic) from error
 
     def ready(self, key: object, topic: str) -> bool:

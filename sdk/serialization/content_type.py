@@ -1,4 +1,4 @@
-"""Reads each record in the format that its header names, whatever this service writes."""
+"""Reads each record in the format named by its header, independent of the format written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ContentTypeSerializer:
         self, own: MessageSerializer, others: Mapping[str, Callable[[], MessageSerializer]]
     ) -> None:
         self._own = own
-        # Bound, not called through: nothing is chosen in writing.
+        # Bound directly, because writing needs no choice.
         self.encode, self.ready, self.warm_up = own.encode, own.ready, own.warm_up
         self._others = {
             media_type.encode(): make
@@ -37,7 +37,7 @@ class ContentTypeSerializer:
 
     @property
     def content_type(self) -> str:
-        """Media type of what is written."""
+        """Media type of the written format."""
         return self._own.content_type
 
     def open(self, record: ConsumerRecord) -> Incoming:

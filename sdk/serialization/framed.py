@@ -1,4 +1,4 @@
-"""Record values in the wire format of schema registries, whatever the format of their bodies."""
+"""Record values in the wire format of schema registries, for any format of bodies."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ Decode = Callable[[bytes, int], Any]
 """(data, where the body starts) → event."""
 
 Route = tuple[Encode, bytes, Header | None]
-"""How a class is written to a topic: encoder, bytes before the body, header to add."""
+"""The route of a class to a topic: encoder, bytes before the body, header to add."""
 
 _WARMERS: Final = 8
-"""Threads that warm up: a distant registry takes its time, but for many requests at once."""
+"""Threads for warming up: a distant registry is slow, but answers many requests at once."""
 
 
 class WriterSchema(Protocol):
@@ -146,7 +146,7 @@ class FramedSerializer:
 
     Args:
         registry: Finds, registers and fetches schemas.
-        body: The format of what follows the schema id.
+        body: The format of the bytes after the schema id.
         strategy: (topic, record full name) → subject.
         schema_id_location: ``prefix`` (5 bytes before the body) or ``header`` (GUID).
     """
@@ -174,7 +174,7 @@ class FramedSerializer:
 
     def encode(self, event: Event, topic: str, headers: list[Header]) -> bytes:
         """Return the record value of an event; in header mode, append the schema's GUID."""
-        try:  # two look-ups take half as long as one by a pair, which has to be made
+        try:  # two look-ups take half as long as one by a pair, which must be created
             route = self._routes[topic][type(event)]
         except KeyError:
             route = None
@@ -193,7 +193,7 @@ class FramedSerializer:
     def open(self, record: ConsumerRecord) -> FramedRecord:
         """Find the writer schema that a record names."""
         value, start = record.value, ID_LENGTH
-        for name, _ in record.headers:  # most records have none of this name, and a known id
+        for name, _ in record.headers:  # most records lack this header and have a known id
             if name == VALUE_SCHEMA_ID:
                 value = None
                 break
@@ -206,13 +206,13 @@ class FramedSerializer:
         return FramedRecord(writer.full_name, writer.schema_id, writer, record, start)
 
     def ready(self, event_class: type[Event], topic: str) -> bool:
-        """Whether `encode` will make no request; never where rules apply: they may need a key."""
+        """Whether `encode` will make no request; false if rules apply, which may need a key."""
         return event_class in self._routes.get(topic, ())
 
     def warm_up(self, routes: Iterable[tuple[type[Event], str]]) -> None:
         """Resolve the schema ids and encoders of all (event class, topic) pairs.
 
-        Where auto-registration is on, missing schemas are registered first.
+        If auto-registration is on, missing schemas are registered first.
 
         Raises:
             SchemaNotFoundError: Schemas are not registered, and auto-registration is off; all of
@@ -238,7 +238,7 @@ class FramedSerializer:
             raise _all_missing(missing)
 
     def _encode_first(self, event: Event, topic: str, headers: list[Header]) -> bytes:
-        """Encode where no plain route is known: resolve it first, or apply rules."""
+        """Encode if no plain route is known: resolve it first, or apply rules."""
         key = (type(event), topic)
         ruled = self._ruled.get(key)
         if ruled is None:
@@ -291,7 +291,7 @@ class FramedSerializer:
         return b"", (VALUE_SCHEMA_ID, frame_guid(version.guid))
 
     def _find(self, prefix: bytes, record: ConsumerRecord) -> _Writer:
-        """Fetch the writer schema that a record names; remembered for all records after it."""
+        """Fetch the writer schema that a record names; it is cached for later records."""
         schema_id = unframe(prefix)
         if schema_id is None:
             raise poison(f"not a schema id: {prefix[:20].hex(' ')}", record)

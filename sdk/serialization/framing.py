@@ -1,4 +1,4 @@
-"""Confluent's wire format: how a record names its writer schema.
+"""Confluent's wire format, in which a record names its writer schema.
 
 The body is preceded by ``0x00`` and the schema id (int32, big-endian), or ``0x01`` and the schema's
 GUID (16 bytes). Instead, the header ``__value_schema_id`` may hold the same bytes and takes
@@ -15,7 +15,7 @@ from sdk.errors import DeserializationError, SdkError
 from sdk.records import ConsumerRecord
 
 VALUE_SCHEMA_ID: Final = "__value_schema_id"
-"""Header that carries the schema's GUID, and then wins over a prefix of the value."""
+"""Header with the schema's GUID, which takes precedence over a prefix of the value."""
 
 KEY_SCHEMA_ID: Final = "__key_schema_id"
 """The same for record keys."""
@@ -38,7 +38,7 @@ def frame_guid(guid: str) -> bytes:
 def unframe(prefix: bytes) -> int | str | None:
     """Return the id, or the GUID as text, that framing bytes hold; None if they hold neither.
 
-    Ids are positive, so that one of 2³¹ or more, which reads as a negative number, cannot exist.
+    Ids are positive; 2³¹ or more would be read as a negative number, so they cannot exist.
     """
     if len(prefix) == ID_LENGTH and prefix[0] == 0:
         schema_id: int = _ID.unpack(prefix)[1]

@@ -1,4 +1,4 @@
-"""Message keys as text, so that every client partitions and reads them in the same way."""
+"""Message keys as text, which every client partitions and reads in the same way."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class MixedKeySerializer:
             try:
                 return self._avro.get(None, self._make_avro).decode(data, topic, headers)
             except (DeserializationError, SchemaNotFoundError):
-                pass  # a number of eight bytes may look as if it began with a schema id
+                pass  # eight bytes of a number may look like a schema id
         return self._text.decode(data, topic)
 
 

@@ -32,7 +32,7 @@ class FetchedSchema:
 
 
 Writable = Callable[[FetchedSchema], bool]
-"""Tells whether every event of a class can be written as a schema without loss."""
+"""Returns whether every event of a class can be written with a schema without loss."""
 
 
 @frozen(kw_only=True)
@@ -43,10 +43,10 @@ class RegisteredVersion:
         subject: Registry subject.
         version: The registry's own version number; it is never ours.
         schema_id: Registry schema id.
-        guid: The id's global twin, of a registry that has such.
+        guid: The schema's global id, if the registry has one.
         has_rules: Whether rules change or check what is written and read with this version.
-        written_as: The schema to write with where it writes other bytes than the event's own:
-            a newer version, or a union in which the event is one branch.
+        written_as: The schema to write with, if its bytes differ from those of the event's own: a
+            newer version, or a union in which the event is one branch.
     """
 
     subject: str
@@ -85,7 +85,7 @@ class SchemaRegistry(Protocol):
         Args:
             subject: Registry subject.
             contract: Of the event, or of a shared type.
-            writable: Asked where another schema than the event's own may be written.
+            writable: Checks whether another schema may be written instead of the event's own.
 
         Raises:
             SchemaNotFoundError: There is none, and auto-registration is off.

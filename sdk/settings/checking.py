@@ -23,7 +23,7 @@ Validator = Callable[[Any, Any, Any], None]
 """(instance, attribute, value), as attrs calls it."""
 
 Scalar = str | int | float | bool
-"""What librdkafka takes as the value of a key."""
+"""The types of librdkafka's values."""
 
 WrittenOut = Annotated[str, "a number or boolean is taken as its text"]
 """Declared type of text that may be written as a number or boolean in a settings file."""
@@ -56,7 +56,7 @@ PLACEHOLDERS = (
     "event_dotted",
     "version",
 )
-"""What a topic template may contain."""
+"""The placeholders of a topic template."""
 
 
 def between(low: float, high: float) -> Validator:
@@ -96,7 +96,7 @@ def _instead(value: str) -> str:
 
 
 def filled(_: Any, attribute: Any, value: Any) -> None:
-    """Accept any text but an empty or blank one, and None."""
+    """Accept text that is not blank, and None."""
     if value is not None and not value.strip():
         raise ConfigurationError("must not be empty", path=attribute.name)
 
@@ -277,14 +277,14 @@ def log_levels(_: Any, attribute: Any, value: Any) -> None:
 
 @attrs.frozen
 class InvalidSetting:
-    """One thing that is wrong.
+    """A defect of the settings.
 
     Attributes:
         path: Where in the settings.
-        problem: What is wrong, to stand after the setting's name.
+        problem: The defect, to follow the setting's name in a sentence.
         remedy: What to do, or None.
         expected: Name of the declared type, if the value is of another.
-        place: File or variable, if that is known already.
+        place: File or variable, if it is known already.
     """
 
     path: SettingPath

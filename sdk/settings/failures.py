@@ -73,7 +73,7 @@ class DeadLetterOptions:
         per_group: Put the consumer group into the name of the dead-letter topic.
         stack_trace_bytes: Longest stack trace in the headers, bytes; 0 sends none.
         retention_ms: Retention of dead-letter topics that are provisioned, milliseconds; -1 keeps
-            dead letters for ever. It counts from the time of the original record.
+            dead letters forever. It counts from the time of the original record.
     """
 
     enabled: bool = True

@@ -1,7 +1,7 @@
 """librdkafka's keys: the setting for each, and the keys that are passed through.
 
-One table serves both ways: settings files may contain keys of librdkafka, and what a client says
-about a key is reported in terms of our settings.
+One table serves both directions: settings files may contain keys of librdkafka, and a client's
+messages about a key are reported in terms of our settings.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def gather_passthrough(settings: dict[str, Any]) -> list[InvalidSetting]:
     ``[registry.rules]``.
 
     Returns:
-        What cannot pass: keys that the SDK sets itself.
+        Findings about keys that cannot pass, because the SDK sets them itself.
     """
     findings: list[InvalidSetting] = []
     for table in PASSING_TABLES:

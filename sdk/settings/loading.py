@@ -3,7 +3,7 @@
 Every table of a file and every variable is a layer; layers are merged key by key, and
 anything but a table is replaced. dynaconf parses and casts but does not merge, because its
 environments drop the other keys of a table and its merging appends to lists; and it evaluates
-nothing: a value such as ``@format …`` or ``@jinja …`` stays the text that it is.
+nothing: a value such as ``@format …`` or ``@jinja …`` is plain text.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _EMBEDDED_VALUES: Mapping[str, Any] = {
 
 @frozen
 class _Source:
-    """Where a value was written.
+    """The place of a value.
 
     Attributes:
         name: File name or variable name.
@@ -263,7 +263,7 @@ def _cast(name: str, text: str) -> Any:
     as_is = {"AUTO_CAST_FOR_DYNACONF": False, "DYNABOXIFY": False}
     try:
         value = parse_conf_data(boolean_fix(text), tomlfy=True, box_settings=as_is)
-    except (ValueError, RecursionError):  # thousands of digits or brackets: text like any other
+    except (ValueError, RecursionError):  # thousands of digits or brackets are treated as text
         return text
     stripped = text.strip()
     if isinstance(value, str) and value != text and stripped[:1] != stripped[-1:]:
@@ -310,7 +310,7 @@ def _move_userinfo(registry: Any) -> list[InvalidSetting]:
     for entry in map(str.strip, entries):
         try:
             userinfo, at, host = urlsplit(entry).netloc.rpartition("@")
-        except ValueError:  # refused with the other URLs that are none
+        except ValueError:  # refused with the other invalid URLs
             at = ""
         if at:
             user, _, password = userinfo.partition(":")

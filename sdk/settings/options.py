@@ -122,9 +122,9 @@ class ConsumerOptions:
             time-out moves no partitions. Unique in the group.
         max_poll_records: Records taken at once.
         concurrency: How many records are handled at the same time.
-        ordering: What is handled in order when concurrency is above 1: the records of a ``key``
-            (those without a key as their partition), of a ``partition``, or ``none``. With a
-            concurrency of 1, partitions are.
+        ordering: The order kept when concurrency is above 1: of the records of a ``key`` (those
+            without a key as their partition), of a ``partition``, or ``none``. With a concurrency
+            of 1, the order of partitions is kept.
         max_in_flight: Most records that are taken and not done.
         max_in_flight_bytes: Most bytes in them.
         commit_interval_ms: How often offsets are committed while there is work, milliseconds.
@@ -135,11 +135,11 @@ class ConsumerOptions:
         transaction_records: Most records that a transaction of an exactly-once consumer spans.
         transaction_ms: How long such a transaction is open; what is published in it becomes visible
             after that, milliseconds.
-        unknown: What becomes of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
+        unknown: The outcome of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
         retry: Further attempts in place, while the key or the partition waits.
-        retry_topics: Set for further attempts by way of retry topics.
+        retry_topics: Set for further attempts through retry topics.
         dead_letter: Set for dead letters; with retry topics they are on unless it says otherwise.
-        failures: Which failure is retried, dead-lettered, skipped, or stops the consumer.
+        failures: Which failures are retried, dead-lettered, skipped, or stop the consumer.
         librdkafka: Further keys, passed through as they are.
     """
 
@@ -181,7 +181,7 @@ class ConsumerOptions:
 
     @property
     def dead_letters(self) -> DeadLetterOptions | None:
-        """The dead-letter options in force; None where failed records stop the consumer."""
+        """The effective dead-letter options; None if failed records stop the consumer."""
         options = self.dead_letter
         if options is None:
             return None if self.retry_topics is None else DeadLetterOptions()
@@ -238,12 +238,12 @@ class RegistryOptions:
         match: Which registered version an event is written with: ``exact``, the one with the same
             text; ``canonical``, also one of the same meaning (canonical form and logical types);
             ``latest_compatible``, the newest that the event can be written as without loss.
-        reference_subject: Subject of a shared type, over ``{full_name}``, ``{namespace}`` and
-            ``{name}``.
+        reference_subject: Template of a shared type's subject, with ``{full_name}``,
+            ``{namespace}`` and ``{name}``.
         references: Full name of a shared type → its subject, where the template does not fit.
         use_proxies: Follow the proxies of the environment; never for this machine.
         rules: Given to the executors of rule sets, such as the credentials of a key management
-            service, under the names that Confluent's executors know.
+            service, under the names that Confluent's executors use.
     """
 
     url: tuple[str, ...] = field(converter=checks.texts, validator=checks.registry_urls)
@@ -306,8 +306,8 @@ class RoutingOptions:
 
     Attributes:
         strategy: ``template`` (explicit routes override it) or ``explicit``.
-        template: Over ``{domain}``, ``{namespace}``, ``{event}`` as it stands, ``{event_kebab}``,
-            ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
+        template: Template of topic names, with ``{domain}``, ``{namespace}``, ``{event}``,
+            ``{event_kebab}``, ``{event_snake}``, ``{event_dotted}`` and ``{version}``.
         partitions: Partition count of topics without an explicit route.
         provision: ``none``, ``create`` or ``verify``: what happens to topics at start.
     """
@@ -338,12 +338,12 @@ class Settings:
         logging: The ``[logging]`` table.
         tracing: The ``[tracing]`` table.
         metrics: The ``[metrics]`` table.
-        codec: The ``[codec]`` table: what one payload, and one writer's schema, may cost.
+        codec: The ``[codec]`` table: limits on the cost of one payload and one writer's schema.
         contracts: Module of the generated contracts package.
         uses: Names of the events that the service publishes or handles; empty means all.
-        instance: Name of this instance of the service, different from those that run beside it; by
+        instance: Name of this instance of the service, unique among its running instances; by
             default the host's name, which is the pod's name on Kubernetes.
-        source: CloudEvents source of what this service publishes, such as ``/orders``.
+        source: CloudEvents source of the events that this service publishes, such as ``/orders``.
         topics_origin: Where ``topics`` was written, for the errors about them.
     """
 

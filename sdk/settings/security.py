@@ -10,7 +10,7 @@ from sdk.settings import checking as checks
 
 @frozen(kw_only=True)
 class TlsOptions:
-    """How the server's certificate is verified and, for mutual TLS, the client's is presented.
+    """TLS: verification of the server's certificate and, for mutual TLS, the client's own.
 
     Attributes:
         ca_location: File of trusted certificates (PEM); None means the system's.

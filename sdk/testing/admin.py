@@ -18,13 +18,13 @@ class InMemoryAdmin:
         self._broker = broker
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicDefinition]:
-        """Return those of ``topics`` that exist, as the broker has them."""
+        """Return those of ``topics`` that exist, with the broker's values."""
         self._broker.faults.raise_planned("describe")
         found = {topic: self._broker.definition(topic) for topic in topics}
         return {topic: known for topic, known in found.items() if known is not None}
 
     def create(self, topics: Sequence[TopicDefinition]) -> None:
-        """Create topics; one that exists already is left as it is."""
+        """Create topics; existing ones are not changed."""
         self._broker.faults.raise_planned("create")
         for definition in topics:
             self._broker.define(definition)

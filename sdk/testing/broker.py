@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 class InMemoryBroker:
     """Topics, groups and offsets in this process, with faults on demand.
 
-    Records are acknowledged at once, inside `produce`, unless `hold` was called; keys are placed as
-    by Java's client. Nothing is ever deleted. Transactions are isolated as on Kafka: records of
-    open and aborted ones are hidden, and records after an open one wait.
+    Records are acknowledged at once, inside `produce`, unless `hold` was called; keys are
+    partitioned as by Java's client. Nothing is ever deleted. Transactions are isolated as on Kafka:
+    records of open and aborted ones are hidden, and records after an open one wait.
 
     Args:
         partitions: Partition count of topics whose definition gives none.
@@ -240,7 +240,7 @@ class InMemoryBroker:
             return 0 if known is None else len(known.partitions)
 
     def partition_counts(self, wanted: Callable[[str], bool]) -> dict[str, int]:
-        """Return the partition counts of those topics whose names are wanted."""
+        """Return the partition counts of the topics whose names match."""
         with self.changed:
             return {
                 topic: len(kept.partitions) for topic, kept in self._topics.items() if wanted(topic)
@@ -251,7 +251,7 @@ class InMemoryBroker:
         return self._topics[topic].partitions[partition]
 
     def define(self, definition: TopicDefinition) -> None:
-        """Create a topic; one that exists already is left as it is.
+        """Create a topic; an existing one is not changed.
 
         Raises:
             ConfigurationError: Kafka would refuse the name.

@@ -15,7 +15,7 @@ class VirtualClock:
 
     Delays of retries, retry topics, circuits and commits take no real time in a test:
 
-        clock.advance(60)            # what is due within the next minute happens now
+        clock.advance(60)            # everything due within the next minute happens now
 
     `sdk.testing.run_until_idle` and `sdk.testing.given` advance it whenever nothing else is
     left to do.

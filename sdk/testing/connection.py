@@ -53,7 +53,7 @@ class InMemoryMessaging(Messaging):
         """Return the event in a record; None for a tombstone.
 
         Args:
-            record: As the broker keeps it.
+            record: A record of the broker.
             classes: Full name → class to read it as; the newest version of others.
 
         Raises:
@@ -74,7 +74,7 @@ class InMemoryMessaging(Messaging):
 
 @frozen
 class _Clients:
-    """The clients of a broker in memory, as settings want them."""
+    """Creates the clients of a broker in memory, as configured in the settings."""
 
     broker: InMemoryBroker
     auto_offset_reset: str
@@ -115,7 +115,7 @@ def connect(
     """Return a connection whose Kafka is in memory; everything else is as in production.
 
     Events are checked, encoded and framed by the real serializers, against the broker's
-    own registry, where what is missing is registered. The service's own settings are loaded,
+    own registry, in which missing schemas are registered. The service's own settings are loaded,
     so that topics, formats and limits are those of production; addresses and credentials are not
     used. Delays pass on the broker's clock.
 
@@ -128,7 +128,7 @@ def connect(
             `sdk.connect` would load, and defaults if there is nothing to load.
         environment: Its name; by default the variable ``SDK_ENV``, else ``embedded``.
         uses: As for `sdk.connect`.
-        observers: Called with what happens to messages.
+        observers: As for `sdk.connect`.
         interceptors: As for `sdk.connect`.
         around: As for `sdk.connect`.
         tracer_provider: As for `sdk.connect`.
@@ -188,5 +188,5 @@ def _usable(given: Settings, registry_url: str) -> Settings:
 
 
 def _load(environment: str | None, settings: SettingsPaths | None) -> Settings:
-    # Without a name the embedded environment is meant: no test needs a server's address.
+    # The embedded environment is the default: no test needs a server's address.
     return load_settings(environment or os.environ.get("SDK_ENV") or EMBEDDED, settings=settings)

@@ -13,7 +13,7 @@ _CHECK_SECONDS = 0.005
 _IDLE_CHECKS = 4
 """After this many checks without a change, every thread is waiting for the clock."""
 _STEP_SECONDS = 1.0
-"""Advanced if no wait is registered, such as for the next commit."""
+"""Seconds to advance if no wait is registered, such as for the next commit."""
 
 
 def run_until_idle(

@@ -45,7 +45,7 @@ except ModuleNotFoundError as error:
 
 _MAX_DEPTH: Final = 6
 _MAX_RECORDS: Final = 30
-"""From there on unions take their shortest branch, and arrays and maps stay empty."""
+"""Depth from which unions take their shortest branch, and arrays and maps are empty."""
 
 _MAX_DIGITS: Final = 100
 _LONG: Final = st.integers(-(2**63), 2**63 - 1)

@@ -43,7 +43,7 @@ def find_java(at_least: int) -> Path:
 
 
 def has_java(at_least: int) -> bool:
-    """Tell whether `find_java` would find one."""
+    """Return whether `find_java` would find one."""
     try:
         find_java(at_least)
     except MissingTool:

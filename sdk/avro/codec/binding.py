@@ -37,11 +37,11 @@ class Binding:
 
 @frozen
 class Shape:
-    """How instances of a class are read and made.
+    """How instances of a class are read and created.
 
     Attributes:
         attributes: Names by field of the record.
-        arguments: What the constructor calls them.
+        arguments: Their parameters in the constructor.
         build: ``slots`` or ``call``, as in `sdk.avro.codec.plan.RecordPlan`.
         presets: Further slots that the constructor would fill.
     """
@@ -71,7 +71,7 @@ _shapes: Final[WeakKeyDictionary[type[Any], Shape]] = WeakKeyDictionary()
 
 
 def shape_of(cls: type[Any], schema: RecordSchema) -> Shape:
-    """Tell how instances of a class are read and made.
+    """Return how instances of a class are read and created.
 
     Raises:
         SchemaError: The class is not an attrs class with one attribute for each field.
@@ -103,7 +103,7 @@ def _shape(cls: type[Any], attributes: tuple[attrs.Attribute[Any], ...]) -> Shap
 
 
 def _is_plain(cls: type[Any], attributes: Iterable[attrs.Attribute[Any]]) -> bool:
-    """Tell whether filling the slots does all that the constructor would do."""
+    """Return whether filling the slots does all that the constructor would do."""
     return (
         getattr(cls, "__new__", None) is object.__new__
         and not hasattr(cls, "__attrs_post_init__")
@@ -128,7 +128,7 @@ def _made_by_attrs(cls: type[Any]) -> bool:
 
 
 def _hooks(attribute: attrs.Attribute[Any]) -> Iterator[Any]:
-    """Yield what the constructor calls for an attribute, out of attrs' own combinations."""
+    """Yield the functions that the constructor calls for an attribute, also inside combinators."""
     pending = [attribute.converter, attribute.validator]
     while pending:
         hook = pending.pop()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sdk.avro.resolution.actions import Resolution
 
 SchemaSource = str | Mapping[str, Any] | list[Any] | Schema
-"""JSON text, what it would load as, or a parsed schema."""
+"""JSON text, its parsed value, or a parsed schema."""
 
 _E = TypeVar("_E", covariant=True)
 _T = TypeVar("_T")
@@ -42,7 +42,7 @@ class Encoder(Protocol[_E_contra]):
 
 
 class Decoder(Protocol[_E]):
-    """Reads events of one class that one schema has written."""
+    """Reads events of one class written with one schema."""
 
     def __call__(self, data: bytes, start: int = 0, /) -> _E:
         """Return the event whose body starts at ``start`` and ends with ``data``.
@@ -54,10 +54,10 @@ class Decoder(Protocol[_E]):
 
 
 class Cache:
-    """Keeps what was made last; each thing is made once, whatever the threads do.
+    """Keeps the newest values; each is made once, even if several threads need it.
 
     Args:
-        size: How many to keep. When there are more, those that were made first go.
+        size: How many values to keep; beyond that, the oldest are dropped.
     """
 
     def __init__(self, size: int) -> None:
@@ -66,11 +66,11 @@ class Cache:
         self._lock = threading.RLock()
 
     def get(self, key: Hashable) -> Any:
-        """Return what was made for a key, or None."""
+        """Return the value of a key, or None."""
         return self._kept.get(key)
 
     def get_or_make(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """Return what was made for a key; make it if there is nothing yet."""
+        """Return the value of a key; make it if there is none yet."""
         kept: _T | None = self._kept.get(key)
         if kept is not None:
             return kept
@@ -154,8 +154,8 @@ def encoder_for(
 
     With ``written_as``, events are written as another schema than the class's own, such as a
     registered version with one more field, or a union at the root of which the class is one
-    branch: ``["null", record]`` or several event types of one subject. That every event can be
-    written so, and nothing of it is lost, is proved before the function is returned.
+    branch: ``["null", record]`` or several event types of one subject. Before the function is
+    returned, it is proved that every event can be written this way without loss.
 
     Args:
         cls: A generated class.
@@ -191,7 +191,7 @@ def decoder_for(
     references: Iterable[Reference] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoder[_T]:
-    """Return the function that reads what a schema wrote as a class; it is made once and kept.
+    """Return the function that reads data of a schema as a class; it is made once and kept.
 
     Args:
         cls: The generated class that is asked for.
@@ -212,7 +212,7 @@ def decoder_for(
         plan = _own_plan(cls) if writer is None else _plan_from(writer, binding(cls))
         return executor().compile_decoder(plan, limits)
 
-    # a schema object is known by itself, and text or JSON by what it says
+    # a schema object is identified by itself, text or JSON by its content
     written = writer if writer is None or writer is writer_schema else normalized_hash(writer)
     key = (cls, written, limits)
     return _decoders.get_or_make(key, make)
@@ -220,9 +220,9 @@ def decoder_for(
 
 @contextmanager
 def running_on(executor: Executor) -> Iterator[None]:
-    """Make every codec of this process with one executor: a way to compare executors.
+    """Make every codec of this process with one executor, to compare executors.
 
-    Functions that `encoder_for` and `decoder_for` returned before stay what they are.
+    Functions returned earlier by `encoder_for` and `decoder_for` are not affected.
     """
     from sdk.avro.codec.executors import use
 
@@ -252,7 +252,7 @@ def binding(cls: type[Any]) -> Binding:
 def _other(
     cls: type[Any], source: SchemaSource | None, references: Iterable[Reference], limits: Limits
 ) -> Schema | None:
-    """Return a schema that was given, or None if there is none or it is that of the class."""
+    """Return the given schema, or None if it is missing or equal to that of the class."""
     if isinstance(source, str | list | Mapping):
         source = parse_schema(source, references=tuple(references), limits=limits)
     if source is None or same_definition(source, binding(cls).schema):
@@ -261,13 +261,13 @@ def _other(
 
 
 def _own_plan(cls: type[Any]) -> Plan:
-    """Return the plan that writes a class by its own schema, and reads what was written so."""
+    """Return the plan that writes and reads a class with its own schema."""
     bound = binding(cls)
     return _plans.get_or_make((cls,), lambda: encode_plan(bound.schema, bound.types))
 
 
 def _plan_from(writer: Schema, bound: Binding) -> Plan:
-    """Return the plan that reads what another schema wrote."""
+    """Return the plan that reads data of another schema."""
     from sdk.avro.codec.reading_from import decode_plan
 
     return decode_plan(_resolved(writer, bound.schema, bound), bound.schema, bound.types)
@@ -281,7 +281,7 @@ def _plan_as(bound: Binding, other: Schema) -> Plan:
 
 
 def branch_written(schema: Schema, data: bytes, start: int = 0) -> Schema:
-    """Return what a body was written as: a branch where the schema is a union, else the schema.
+    """Return the schema that a body was written with; the branch if that schema is a union.
 
     Raises:
         DeserializationError: The union has no branch of the index that was written.

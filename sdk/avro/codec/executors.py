@@ -1,8 +1,8 @@
 """The executors of plans, and the choice of the one that a process uses.
 
-The variable ``SDK_ACCEL`` says what is wanted: ``auto`` (the default) takes the native executor if
-it is there and passes a self-check, ``off`` never loads it, and ``require`` makes its absence an
-error. A plan that the native executor does not support goes to the compiled one.
+The variable ``SDK_ACCEL`` selects one: ``auto`` (the default) takes the native executor if
+it is installed and passes a self-check, ``off`` never loads it, and ``require`` makes its absence
+an error. A plan that the native executor does not support goes to the compiled one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Executor:
 
     Attributes:
         name: ``native``, ``compiled`` or ``interpreter``.
-        reason: Why it is this one, for people.
+        reason: Why it was chosen, in words.
         compile_encoder: Plan, limits → ``encode(event, prefix=b"")``.
         compile_decoder: Plan, limits → ``decode(data, start=0)``.
     """
@@ -69,9 +69,9 @@ def executor() -> Executor:
 
 
 def use(executor: Executor | None) -> Executor | None:
-    """Set the executor of the codecs that are made from now on, and return the former one.
+    """Set the executor of codecs made from now on, and return the previous one.
 
-    With None, it is chosen again at next use. See `sdk.avro.codec.codecs.running_on`.
+    None makes the next use choose again. See `sdk.avro.codec.codecs.running_on`.
     """
     global _used
     former, _used = _used, executor
@@ -82,7 +82,7 @@ def executor_named(name: str) -> Executor:
     """Return one of the three executors, whatever ``SDK_ACCEL`` says.
 
     Raises:
-        ImportError: The native executor is not installed, or is one of other plans.
+        ImportError: The native executor is not installed, or runs another version of plans.
     """
     reason = "asked for by name"
     if name == "native":
@@ -181,7 +181,7 @@ def _native(reason: str) -> Executor:
 
 @frozen(kw_only=True)
 class _Golden:
-    """What the self-check encodes and decodes."""
+    """The event that the self-check encodes and decodes."""
 
     number: int
     names: tuple[str, ...]

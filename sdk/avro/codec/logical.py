@@ -1,12 +1,12 @@
 """Logical types: raw values of the wire ↔ Python values (Avro 1.12, "Logical Types").
 
 Times are truncated to the unit of the schema, towards the past, as Java does: clocks are finer
-than most schemas. Nothing else is lost in silence. What Python cannot hold is refused when read
-(`datetime.date` and `datetime.datetime` know the years 1 to 9999; the payload can still be read by
-a schema without the logical type), and what the wire cannot hold is refused when written: decimals
-that would have to be rounded, times without the zone that the type asks for. A decimal of more
-digits than its precision is refused in both directions. Nanoseconds have no Python type and stay
-whole numbers.
+than most schemas. Nothing else is lost silently. Values that Python cannot hold are refused when
+read (`datetime.date` and `datetime.datetime` know the years 1 to 9999; the payload can still be
+read by a schema without the logical type), and values that the wire cannot hold when written:
+decimals that would have to be rounded, times without the zone that the type requires. A decimal
+with more digits than its precision is refused in both directions. Nanoseconds have no Python type
+and stay whole numbers.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ RAW_TYPES: Final[Mapping[str, type[Any]]] = {
     "big-decimal": Decimal,
     "duration": Duration,
 }
-"""Python type of each logical type that converts; the others stay what they are on the wire."""
+"""Python type of each logical type that is converted; the others keep their raw values."""
 
 
 def from_wire(op: Logical | Call, limits: Limits) -> Conversion:
-    """Return the function that makes a Python value of a raw one.
+    """Return the function that converts a raw value to a Python value.
 
     It raises `ValueError` (of which `UnfitError` is one) where there is none.
     """
@@ -87,7 +87,7 @@ def from_wire(op: Logical | Call, limits: Limits) -> Conversion:
 
 
 def to_wire(op: Logical | Call) -> Conversion:
-    """Return the function that makes a raw value of a Python one.
+    """Return the function that converts a Python value to a raw value.
 
     It raises `TypeError` or `ValueError` (of which `UnfitError` is one) where there is none.
     """
@@ -103,7 +103,7 @@ def to_wire(op: Logical | Call) -> Conversion:
 
 
 def read_date(days: int) -> date:
-    """Return the date so many days after 1970-01-01."""
+    """Return the date a number of days after 1970-01-01."""
     try:
         return date.fromordinal(days + EPOCH_ORDINAL)
     except (ValueError, OverflowError) as error:
@@ -119,7 +119,7 @@ def write_date(value: Any) -> int:
 
 
 def read_time(units: int, unit: int) -> time:
-    """Return the time of day so many units after midnight; ``unit`` is in microseconds."""
+    """Return the time of day a number of units after midnight; ``unit`` is in microseconds."""
     micros = units * unit
     if not 0 <= micros < DAY_MICROS:
         raise MalformedError(f"{units} is not a time of day")
@@ -199,12 +199,12 @@ def _decimal_writer(precision: int, scale: int, size: int | None) -> Conversion:
 
 
 def decimal_size(precision: int) -> int:
-    """Return how many bytes an unscaled value of so many digits may need."""
+    """Return how many bytes an unscaled value of ``precision`` digits may need."""
     return int(precision * math.log2(10) / 8) + 2
 
 
 def decimal_context(precision: int) -> Context:
-    """Return a context that raises for what has more digits, or would have to be rounded."""
+    """Return a context that raises an error for more digits, and instead of rounding."""
     return Context(
         prec=precision,
         Emax=max(precision - 1, 0),
@@ -214,7 +214,7 @@ def decimal_context(precision: int) -> Context:
 
 
 def read_decimal(raw: bytes, quantum: Decimal, longest: int, precision: int) -> Decimal:
-    """Return the decimal of an unscaled two's complement, big-endian, of so many digits at most."""
+    """Return the decimal of an unscaled two's complement, big-endian, with limited digits."""
     if not raw:
         raise MalformedError("a decimal has no bytes")
     if len(raw) > longest:

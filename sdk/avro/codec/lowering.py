@@ -1,4 +1,4 @@
-"""Makes the plans that read and write a schema as it is."""
+"""Makes the plans that read and write data of one schema, without resolution."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ PYTHON_TYPES: Final[Mapping[str, tuple[type[Any], ...]]] = {
     "bytes": (bytes,),
     "string": (str,),
 }
-"""Primitive type → classes of its values, the one that is read first."""
+"""Primitive type → classes of its values, first the one that reading creates."""
 
 _PENDING: Final = ops.RecordPlan("", (), "skip")
 
 
 def encode_plan(schema: RecordSchema, classes: Classes) -> ops.Plan:
-    """Make the plan that writes the events of a schema, and reads what was written so."""
+    """Make the plan that writes and reads the events of a schema."""
     lowering = Lowering(classes)
     return lowering.plan(schema.name, lowering.schema(schema))
 
@@ -52,8 +52,8 @@ def encode_plan(schema: RecordSchema, classes: Classes) -> ops.Plan:
 class Lowering:
     """Turns schemas into operations; each record becomes one entry of the table.
 
-    ``blocks`` and ``inner`` are what `finish` needs: the arrays and maps, and for each record those
-    that its fields on the wire lead to; ``current`` is the entry of the record in work.
+    ``blocks`` and ``inner`` are inputs of `finish`: the arrays and maps, and for each record those
+    that its fields on the wire lead to; ``current`` is the entry of the current record.
     """
 
     def __init__(self, classes: Classes) -> None:
@@ -66,8 +66,8 @@ class Lowering:
         self.current: set[int] = set()
 
     def plan(self, event: str, root: ops.Op) -> ops.Plan:
-        """Return the plan, once all records that wait are lowered."""
-        while self.pending:  # records are queued: their number must not make the recursion deep
+        """Return the plan, after lowering all queued records."""
+        while self.pending:  # records are queued, so that recursion does not grow with their number
             index, make = self.pending.pop()
             self.current = self.inner[index]
             self.records[index] = make()
@@ -111,7 +111,7 @@ class Lowering:
         return cls, shape_of(cls, schema)
 
     def leaf(self, schema: PrimitiveSchema | FixedSchema, wire: ops.Wire) -> ops.Op:
-        """Return a raw value with the conversion that the schema's logical type asks for."""
+        """Return a raw value with the conversion of the schema's logical type."""
         logical = schema.logical
         if logical is None or logical.name not in RAW_TYPES:
             return wire
@@ -138,7 +138,7 @@ class Lowering:
             ) from error
 
     def schema(self, schema: Schema, *, skip: bool = False) -> ops.Op:
-        """Return what reads and writes a schema as it is, or moves past it: without classes."""
+        """Return the operation that reads and writes a schema, or skips it, without classes."""
         match schema:
             case PrimitiveSchema():
                 wire = ops.PRIMITIVES[schema.type]
@@ -161,7 +161,7 @@ class Lowering:
         return self.record(("write", id(schema)), lambda: self.written(schema))
 
     def written(self, schema: RecordSchema) -> ops.RecordPlan:
-        """Return the plan of a record that is read and written as it is."""
+        """Return the plan of a record that is read and written with one schema."""
         cls, shape = self.shape(schema)
         names = [each.name for each in schema.fields]
         values = [self.schema(each.schema) for each in schema.fields]
@@ -169,7 +169,7 @@ class Lowering:
         return ops.RecordPlan(schema.name, fields, shape.build, cls, (), shape.presets)
 
     def union_of(self, schema: UnionSchema) -> ops.Union:
-        """Return what reads and writes a union."""
+        """Return the operation that reads and writes a union."""
         plain = [
             each.type
             for each in schema.branches
@@ -181,7 +181,7 @@ class Lowering:
         return ops.Union(branches, self.choices(schema))
 
     def choices(self, schema: UnionSchema) -> dict[type[Any], tuple[int, ...]]:
-        """Return which branches may take a value of which class, best first.
+        """Return the branches that may take a value, by its class, best first.
 
         A branch for the exact class comes before one that takes it by widening; ``double`` before
         ``float``, and microseconds before milliseconds, because they lose less; else the order of
@@ -215,7 +215,7 @@ class Lowering:
         return (self.class_of(schema.name),)
 
     def skipped(self, schema: RecordSchema) -> ops.RecordPlan:
-        """Return the plan of a record that is moved past."""
+        """Return the plan of a record that is skipped."""
         values = [self.schema(each.schema, skip=True) for each in schema.fields]
         fields = zip((each.name for each in schema.fields), values, repeat(None), repeat(None))
         return ops.RecordPlan(schema.name, tuple(fields), "skip")
@@ -223,7 +223,7 @@ class Lowering:
 
 @lru_cache(maxsize=1000)
 def _union_of_primitives(kinds: tuple[str, ...]) -> ops.Union:
-    """Return the operation of such a union, ``["null", "string"]`` say, which all plans share."""
+    """Return the operation of a common union, such as ``["null", "string"]``, for all plans."""
     schema = UnionSchema(tuple(PrimitiveSchema(kind) for kind in kinds))
     branches = tuple(ops.PRIMITIVES[kind] for kind in kinds)
     return ops.Union(branches, Lowering({}).choices(schema))

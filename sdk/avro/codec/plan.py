@@ -1,9 +1,9 @@
 """The plan: what an executor must do to read or write an event, as data.
 
-`lowering` makes the plan of a schema as it is, `reading_from` and `writing_as` those between two
+`lowering` makes the plan of one schema, `reading_from` and `writing_as` those between two
 schemas; an executor runs it: the `interpreter`, the compiler (`compiled`), or the native one of the
-distribution avro-messaging-sdk-accel. They agree on what is accepted, on values, and on path and
-offset of what is refused.
+distribution avro-messaging-sdk-accel. They agree on the values, on which data is refused, and on
+the path and offset in the error.
 
 A plan is a tree of the operations below. They hold nothing but numbers, text, bytes, tuples, each
 other, and the Python classes that values have: no functions and no closures, so that an executor in
@@ -18,8 +18,8 @@ Operations by direction:
 * reading only: `Promote`, `Refuse`, `Skip`, and the ``defaults`` of a `RecordPlan`
 * writing only: `Constant`
 
-`PLAN_VERSION` grows with each change that an executor must know of; an executor refuses versions
-that it does not know.
+`PLAN_VERSION` is incremented with each change that affects executors, which refuse unknown
+versions.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Fixed:
 
 
 Wire = Primitive | Promote | Fixed
-"""What yields a raw value: int, float, bytes or text."""
+"""The operations that yield a raw value: int, float, bytes or text."""
 
 
 @define
@@ -181,7 +181,7 @@ class Record:
 
 @define
 class Refuse:
-    """A value that cannot be read as what the reader wants; an error when it arrives."""
+    """A value that cannot be read as the reader's type; an error when it arrives."""
 
     message: str
 
@@ -247,7 +247,7 @@ class DefaultPlan:
 
 @define
 class RecordPlan:
-    """A record: its fields in wire order, and what is made of them.
+    """A record: its fields in wire order, and how its value is built.
 
     Attributes:
         name: Full name of the reader's record (of the writer's, where it is skipped).
@@ -272,7 +272,7 @@ class RecordPlan:
 
 @define
 class Plan:
-    """Everything that an executor needs, beside the limits.
+    """Everything that an executor needs, apart from the limits.
 
     Attributes:
         event: Full name of the event, for errors.

@@ -1,4 +1,4 @@
-"""What follows from a plan as a whole: least sizes, recursion, and which defaults are mutable."""
+"""Properties of a whole plan: minimum sizes, recursion, and which defaults are mutable."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def _reachable(inner: list[set[int]], start: Iterable[int]) -> set[int]:
 def _record_sizes(plan: ops.Plan, inner: list[set[int]], wanted: set[int]) -> dict[int, int]:
     """Return the least bytes of records: lower bounds that grow to a fixed point.
 
-    Where records contain themselves, each round looks one record deeper; those that can never end
-    would grow for ever, so there are only as many rounds as records.
+    If records contain themselves, each round looks one record deeper. Sizes of infinite records
+    would grow forever, so there are only as many rounds as records.
     """
     order = inner_first(inner, wanted)
     sizes = dict.fromkeys(order, 0)
@@ -114,7 +114,7 @@ def _least(op: ops.Op, sizes: dict[int, int]) -> int:
 
 
 def _is_mutable(plan: ops.Plan, op: ops.Op) -> bool:
-    """Tell whether a value could be changed, or holds one that is not ours to share."""
+    """Return whether a value is mutable, or contains one that must not be shared."""
     found = [op]
     seen: set[int] = set()
     for each in found:  # grows while it runs

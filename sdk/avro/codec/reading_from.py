@@ -1,4 +1,4 @@
-"""Plans that read what another schema wrote, as its resolution says."""
+"""Makes plans that read data of another schema, as resolution determines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sdk.avro.schema import FixedSchema, RecordSchema
 
 
 def decode_plan(resolution: actions.Resolution, reader: RecordSchema, classes: Classes) -> ops.Plan:
-    """Make the plan that reads what a resolution describes."""
+    """Make the plan of a resolution."""
     lowering = _ReadLowering(resolution, classes)
     return lowering.plan(reader.name, lowering.node(resolution.root))
 

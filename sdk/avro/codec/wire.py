@@ -22,7 +22,7 @@ _DOUBLE_BITS = 53
 
 
 class MalformedError(ValueError):
-    """Bytes that are not a valid encoding, or a value that has none."""
+    """Bytes that are not a valid encoding, or a value without one."""
 
 
 def read_long(data: bytes, position: int) -> tuple[int, int]:
@@ -94,7 +94,7 @@ def minimal_bytes(value: int) -> bytes:
     return value.to_bytes(size, "big", signed=True)
 
 
-# --- what a value must be to be written as a primitive ---------------------------------------
+# --- values of primitives ---------------------------------------------------------------------
 
 
 def as_int(value: object) -> int:

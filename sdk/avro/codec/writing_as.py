@@ -1,4 +1,4 @@
-"""Plans that write events as another schema than their own, where nothing is lost by it."""
+"""Makes plans that write events with another schema than their own, without loss."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEVER: Final = ops.Refuse("events of this class are never written as this branc
 
 
 def encode_plan_as(resolution: actions.Resolution, own: RecordSchema, classes: Classes) -> ops.Plan:
-    """Make the plan that writes events of one schema as another.
+    """Make the plan that writes events of one schema with another one.
 
     Every value must arrive whole: a field that the other schema lacks, a symbol that it does not
     know, a number that it would round, and another logical type are refused here, not when a
@@ -85,7 +85,7 @@ class _WriteAs(Lowering):
         return ops.Enum(node.reader.name, node.reader.symbols, values, cls)
 
     def union(self, node: actions.ReadUnion, own: UnionSchema) -> ops.Union:
-        """Map the branches of our own union to those of the other one."""
+        """Map the branches of our union to those of the other one."""
         places: list[int] = []
         written: dict[int, ops.Op] = {}
         size = 0

@@ -45,12 +45,12 @@ def from_plain(cls: type[_T], value: Any, *, ignore_unknown: bool = False) -> _T
     """Return the event for plain values.
 
     Fields that are missing take their defaults, and a field is found by its aliases too. Nothing
-    is coerced: a number that comes as text, or text where a number is wanted, is refused.
+    is coerced: a number given as text, or text instead of a number, is refused.
 
     Args:
         cls: The generated class that is asked for.
         value: A dict as `to_plain` or a JSON parser returns it.
-        ignore_unknown: Pass over keys that are not fields, such as those of a newer version.
+        ignore_unknown: Ignore keys that are not fields, such as those of a newer version.
 
     Raises:
         DeserializationError: The value does not fit; ``path`` names the field.

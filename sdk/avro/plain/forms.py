@@ -1,4 +1,4 @@
-"""Makes the functions that turn values of one schema into plain values, and back."""
+"""Makes the functions that convert values of one schema to plain values, and back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MisfitError(ValueError):
 
 
 def _at(error: Exception, step: str) -> MisfitError:
-    """Return an error as it is seen one step further out."""
+    """Return an error with one more step at the front of its path."""
     if not isinstance(error, MisfitError):
         return MisfitError(error, step)
     error.path.insert(0, step)
@@ -60,7 +60,7 @@ class Forms:
         self.records: dict[str, Form] = {}
 
     def form(self, schema: Schema) -> Form:
-        """Return how values of a schema are written and read."""
+        """Return the form of values of a schema."""
         match schema:
             case RecordSchema():
                 return self.record(schema)
@@ -75,7 +75,7 @@ class Forms:
         return scalar(schema, self.types)
 
     def record(self, schema: RecordSchema) -> Form:
-        """Return the form of a record; inside the record itself, one that finds it later."""
+        """Return the form of a record; inside the record itself, a reference to it."""
         known, name = self.records, schema.name
         if name not in known:
             kinds = frozenset({"object"})
@@ -228,7 +228,7 @@ def _map(values: Form) -> Form:
 def _union_writer(
     names: list[str], forms: list[Form], choices: ops.Union, *, tagged: bool = False
 ) -> Convert:
-    """Return what writes the branch that the binary encoding would take."""
+    """Return a function that writes the branch that the binary encoding would choose."""
 
     def write(value: Any) -> Any:
         candidates = candidates_of(choices, type(value))

@@ -1,4 +1,4 @@
-"""Plain forms of the types without parts: primitives, fixed and all logical types."""
+"""Plain forms of scalar types: primitives, fixed and all logical types."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DURATION: Final = ("months", "days", "milliseconds")
 
 @frozen
 class Form:
-    """How values of one schema look.
+    """The plain form of values of one schema.
 
     Attributes:
         write: Python value → plain value; raises `TypeError` or `ValueError`.
@@ -57,7 +57,7 @@ class Form:
 
 
 def scalar(schema: PrimitiveSchema | FixedSchema, classes: Mapping[str, type[Any]]) -> Form:
-    """Return how values of a primitive or fixed schema are written and read."""
+    """Return the form of values of a primitive or fixed schema."""
     if schema.logical is not None:
         return _logical(schema, schema.logical)
     if isinstance(schema, FixedSchema):
@@ -66,7 +66,7 @@ def scalar(schema: PrimitiveSchema | FixedSchema, classes: Mapping[str, type[Any
 
 
 def misfit(expected: str, value: object) -> NoReturn:
-    """Raise for a value that is not what its schema asks for."""
+    """Raise an error for a value that does not fit its schema."""
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
     raise TypeError(f"expected {expected}, found {type(value).__name__} {shown}")
@@ -159,7 +159,7 @@ _PRIMITIVES: Final[Mapping[str, Form]] = {
 
 
 def _logical(schema: PrimitiveSchema | FixedSchema, logical: LogicalType) -> Form:
-    """Bring values to the form that they have after a trip over the wire, which refuses others."""
+    """Convert values to their form after encoding and decoding, which refuses invalid ones."""
     kind, _, unit = logical.name.rpartition("-")
     if unit == "nanos":
         return _nanos(aware=kind == "timestamp")
@@ -279,4 +279,4 @@ _LOGICAL: Final[Mapping[str, tuple[Convert, Convert]]] = {
     "time": (time.isoformat, _time),
     "timestamp": (_show_timestamp, lambda value: _timestamp(value, aware=True)),
 }
-"""Logical type without its unit → what shows a value, and what parses what is shown."""
+"""Logical type without its unit → functions that render a value and parse it again."""

@@ -1,4 +1,4 @@
-"""What resolution decides, as data: the actions that read a writer's bytes as a reader's values.
+"""The result of resolution, as data: the actions that read a writer's bytes for a reader.
 
 The nodes form a tree in which records are referred to by index into `Resolution.records`, so that
 recursion is finite and the whole can be walked, printed, cached and lowered to a plan.
@@ -148,14 +148,14 @@ class ReadField:
 
 @frozen
 class SkipField:
-    """A writer's field that the reader does not have; nothing of it is built."""
+    """A writer's field that the reader does not have; it is skipped."""
 
     writer: Schema
 
 
 @frozen
 class RecordResolution:
-    """How one record is read as another.
+    """The actions that read one record as another.
 
     Attributes:
         writer: The record on the wire.
@@ -174,7 +174,7 @@ class RecordResolution:
 
 @frozen
 class Resolution:
-    """How everything that a writer's schema can write is read with a reader's."""
+    """The actions that read all data of a writer's schema with a reader's."""
 
     root: Node
     records: tuple[RecordResolution, ...]

@@ -1,4 +1,4 @@
-"""May this schema follow that one? Two separate answers: the registry's, and our reader's."""
+"""Compatibility of schema versions: the registry's verdict and, separately, our reader's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Compatibility:
 
     Attributes:
         registry: Why a registry would refuse the pair; exactly Java's ``SchemaCompatibility``.
-        reader: What our reader would meet, whether or not a registry minds.
+        reader: Findings of our reader, whether or not a registry accepts the pair.
     """
 
     registry: tuple[Incompatibility, ...]
@@ -44,12 +44,12 @@ class Compatibility:
 
     @property
     def registry_accepts(self) -> bool:
-        """Whether a registry would let the pair pass."""
+        """Whether a registry would accept the pair."""
         return not self.registry
 
     @property
     def reader_accepts(self) -> bool:
-        """Whether our reader reads all data, and reads it as it was meant."""
+        """Whether our reader reads all data with the intended meaning."""
         return not self.errors
 
     @property
@@ -67,7 +67,7 @@ class Compatibility:
 
 
 def compatibility(reader: SchemaSource, writer: SchemaSource) -> Compatibility:
-    """Tell whether data of one schema can be read with another.
+    """Return whether data of one schema can be read with another.
 
     Args:
         reader: The schema, or event class, that must be able to read.

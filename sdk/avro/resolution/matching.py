@@ -29,12 +29,12 @@ PROMOTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def promotes(writer: Schema, reader: Schema) -> bool:
-    """Tell whether a writer's primitive may be read as another primitive."""
+    """Return whether a writer's primitive may be read as another primitive."""
     return reader.type in PROMOTIONS.get(writer.type, ())
 
 
 def names_match(writer: NamedSchema, reader: NamedSchema) -> bool:
-    """Tell whether unqualified names agree, or an alias of the reader is the writer's full name."""
+    """Return whether unqualified names are equal, or a reader's alias is the writer's full name."""
     return short_name(writer.name) == short_name(reader.name) or writer.name in reader.aliases
 
 
@@ -44,7 +44,7 @@ def writer_fields(written: Mapping[str, FieldSchema], reader: FieldSchema) -> li
 
 
 def decimals_differ(writer: Schema, reader: Schema) -> bool:
-    """Tell whether both are decimals of different scale or precision, which never match."""
+    """Return whether both are decimals of different scale or precision, which never match."""
     mine = logical_of(writer)
     if mine is None or mine.name != "decimal":
         return False
@@ -53,9 +53,9 @@ def decimals_differ(writer: Schema, reader: Schema) -> bool:
 
 
 class Equivalence:
-    """Tells whether two unions have the same branches in the same order, but for namespaces.
+    """Compares unions: the same branches in the same order, apart from namespaces.
 
-    Then branch ``i`` is read as branch ``i``, whatever other branches it could be read as. Each
+    If equivalent, branch ``i`` is read as branch ``i``, even if others would fit as well. Each
     pair of schemas inside the unions is compared once in the life of the object.
 
     Args:
@@ -97,7 +97,7 @@ class Equivalence:
         return self._known[id(writer), id(reader)]
 
     def _alike(self, left: Schema, right: Schema) -> bool:
-        """Compare two schemas; of what is inside them only kinds and names, to fail early."""
+        """Compare two schemas; their parts only by kind and name, to fail early."""
         return _same_shape(left, right, self._renamed) and all(
             mine is theirs or _same_name(mine, theirs, self._renamed)
             for mine, theirs in zip(children(left), children(right), strict=True)

@@ -1,6 +1,6 @@
-"""The reader's need: what our reader would make of a writer's data, whatever a registry says.
+"""Finds data that our reader would refuse, misread or drop, even if a registry accepts the schema.
 
-A registry looks at structure only. It lets pass a change of a decimal's scale, of a timestamp's
+A registry checks the structure only. It accepts changes of a decimal's scale, of a timestamp's
 unit or of a field's name, after which data is refused, misread or lost. These findings are numbered
 ``C200`` and up and are never mixed with the registry's verdict (`registry_rule`).
 """
@@ -52,7 +52,7 @@ _SIMILAR: Final = 0.6
 
 @frozen
 class ReaderFinding:
-    """Something that a reader of old data should know.
+    """A consequence of a schema change for a reader of old data.
 
     Attributes:
         rule: Such as ``C201``.
@@ -74,12 +74,12 @@ class ReaderFinding:
 
 
 def reader_findings(reader: Schema, writer: Schema) -> tuple[ReaderFinding, ...]:
-    """Return what a reader should know about data of a writer."""
+    """Return the findings about reading a writer's data."""
     return tuple(_Walk(attempt(writer, reader)).all(writer, reader))
 
 
 class _Walk:
-    """Goes through a resolution once, each pair of records once."""
+    """Walks a resolution, each pair of records once."""
 
     def __init__(self, resolution: actions.Resolution) -> None:
         self.resolution = resolution

@@ -1,9 +1,9 @@
-"""The registry's rule: what Java Avro's ``SchemaCompatibility`` answers, to the letter.
+"""The registry's rule: the exact results of Java Avro's ``SchemaCompatibility``.
 
 Schema registries accept or refuse a version by this rule, so its verdicts, locations, order and
 even its oddities are kept: results are remembered by pair, with the location at which the pair was
 first met, and a new enum field that has an enum default but no field default counts as a type
-mismatch. What a reader really gets is another question; see `sdk.avro.resolution.reader_need`.
+mismatch. For what a reader really gets, see `sdk.avro.resolution.reader_need`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Incompatibility:
         return _RULES[self.type][1]
 
     def describe(self, reader: str = "new", writer: str = "old") -> str:
-        """Say it in the registry's words."""
+        """Return the message of the registry."""
         return _RULES[self.type][2].format(
             message=self.message, location=self.location, reader=reader, writer=writer
         )
@@ -166,7 +166,7 @@ class _Checker:
                 return answer or ()
 
     def answer(self, reader: Schema, writer: Schema, path: _Path) -> _Result | None:
-        """Return what is known without looking inside, or None."""
+        """Return the result if it is known without checking the parts, or None."""
         key = (id(reader), id(writer))
         if key in self.memo:
             return self.memo[key] or ()

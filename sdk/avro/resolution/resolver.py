@@ -1,19 +1,19 @@
-"""Resolution: what must be done so that a reader's schema can read what a writer's wrote.
+"""Resolution: decides how data of a writer's schema is read with a reader's schema.
 
-`resolve` answers with data, the tree of `actions`. The rules are those of the Avro 1.12
+`resolve` returns data, a tree of `actions`. The rules are those of the Avro 1.12
 specification and of Java's decoder:
 
 * Values convert by the *reader's* logical type; only decimals must agree in scale and precision.
-* Records match whatever their names are; enums and fixed need equal unqualified names, or an alias.
-* A writer's field goes to the reader's field that has it as an alias, else to the one of its name.
-* Of a reader's union, the branch is taken that has the exact full name, else the exact type, else
-  the unqualified name, else a record of fitting structure, else the first promotion. (The
+* Records match regardless of names; enums and fixed need equal unqualified names, or an alias.
+* A writer's field goes to the reader's field with that alias, else to the one with that name.
+* In a reader's union, the branch is the one with the exact full name, else the exact type, else
+  the unqualified name, else a record with a matching structure, else the first promotion. (The
   specification says "first match"; Java's order is better and differs only where that would lose
   the type.) Unions that are equivalent branch by branch are read branch by branch.
-* A field's alias holds although the record's namespace changed, and an enum or fixed fits a union's
-  branch of another namespace: Java's compatibility check accepts both, but its decoder does not.
-* What can never be read is an error at once; a union branch, an array item or a map value that
-  cannot be read is an error only when one arrives.
+* A field's alias is valid although the record's namespace changed, and an enum or fixed matches a
+  branch in another namespace: Java's compatibility check accepts both, but its decoder does not.
+* Data that can never be read is an error immediately; a union branch, an array item or a map value
+  that cannot be read is an error only when one arrives.
 
 Each pair of schemas is resolved once, however often it occurs, so that the
 cost of resolving two schemas is bounded by the product of their sizes.
@@ -64,7 +64,7 @@ def resolve(writer: Schema, reader: Schema) -> actions.Resolution:
 
 
 def attempt(writer: Schema, reader: Schema) -> actions.Resolution:
-    """Do as `resolve` does, but answer with an `Unreadable` root where it raises."""
+    """Like `resolve`, but return an `Unreadable` root instead of raising an error."""
     types = tuple(named_types(reader))
     aliases = any(map(_has_aliases, types)) and not same_definition(writer, reader)
     return _Resolver(types if aliases else ()).run(writer, reader)
@@ -72,9 +72,9 @@ def attempt(writer: Schema, reader: Schema) -> actions.Resolution:
 
 @define(eq=False)
 class _Choice:
-    """A reader's union while it is open which of its branches takes the writer's value.
+    """A reader's union for which no branch has been chosen yet.
 
-    ``indexes`` are the candidates, best first; those that were ``tried`` have failed, but the last.
+    ``indexes`` are the candidates, best first; those ``tried`` have failed, except the last.
     """
 
     writer: Schema
@@ -108,13 +108,13 @@ _SURE: Final = (actions.Read, actions.Promote)
 class _Resolver:
     """One run. Records are queued, not descended into, so depth does not grow with their number.
 
-    What can never be read is found from the inside out: a record fails when one of its fields does,
+    Failures are found from the inside out: a record fails when one of its fields does,
     a union when all branches do, and a choice when its last candidate does. Arrays and maps never
     fail, because they may be empty.
     """
 
     def __init__(self, aliased: tuple[NamedSchema, ...]) -> None:
-        # data of the very same schema is read without aliases, as Java has it
+        # data of the same schema is read without aliases, as in Java
         self.aliases = bool(aliased)
         self.renamed = {alias: each.name for each in aliased for alias in each.aliases}
         self.equivalent = Equivalence(self.renamed)
@@ -138,14 +138,14 @@ class _Resolver:
         return actions.Resolution(self.settle(root), tuple(map(self.finish, self.drafts)))
 
     def watch(self, user: _Draft | None, node: Any) -> None:
-        """Look at a node once: it may fail the record that uses it, and its choices stay open."""
+        """Register a node and its parts, so that failures are propagated and choices stay open."""
         for part in _parts(node):
             self.watch(None, part)
         if user is not None or isinstance(node, _Choice):
             self.hold(user, node)
 
     def hold(self, user: _Draft | None, node: Any) -> None:
-        """Fail the user of a node that has failed, or ask again when what keeps it from it has."""
+        """Fail the user of a failed node; else check again when the record it depends on fails."""
         error = self.failure(node)
         if error is None:
             kept = self.kept(node)
@@ -156,13 +156,13 @@ class _Resolver:
             self.failed.append(user)
 
     def spread(self) -> None:
-        """Carry failures outwards; choices whose candidates have failed try the next one."""
+        """Propagate failures outwards; choices whose candidates have failed try the next one."""
         while self.failed:
             for user, node in self.failed.pop().users:
                 self.hold(user, node)
 
     def failure(self, node: Any) -> actions.Unreadable | None:
-        """Return why no value of a node can ever be read, as far as that is known."""
+        """Return why no value of a node can ever be read, if known."""
         match node:
             case actions.Unreadable():
                 return node
@@ -181,7 +181,7 @@ class _Resolver:
         return None
 
     def kept(self, node: Any) -> Any:
-        """Return what keeps a node from failing."""
+        """Return the part because of which a node does not fail."""
         while isinstance(node, actions.ReadBranch | actions.ReadUnion | _Choice):
             node = next((part for part in _parts(node) if self.failure(part) is None), None)
         return node
@@ -391,7 +391,7 @@ def _parts(node: Any) -> tuple[Any, ...]:
 
 
 def _is_sure(node: Any) -> bool:
-    """Whether a node cannot fail and has nothing to choose, which is so for most fields."""
+    """Whether a node cannot fail and has nothing to choose, as with most fields."""
     if not isinstance(node, actions.ReadUnion):
         return isinstance(node, _SURE)
     return all(

@@ -45,10 +45,10 @@ def meaning(schema: Schema) -> str:
 
 
 def same_meaning(one: Schema, other: Schema) -> bool:
-    """Tell whether two schemas write the same bytes for the same values (see `meaning`).
+    """Return whether two schemas write the same bytes for the same values (see `meaning`).
 
-    Whether values of a schema can be written as one of another meaning is what
-    `sdk.avro.encoder_for` with ``written_as`` finds out.
+    `sdk.avro.encoder_for` with ``written_as`` checks whether values of a schema can be written with
+    one of another meaning.
     """
     return meaning(one) == meaning(other)
 
@@ -72,7 +72,7 @@ def crc64(data: bytes) -> int:
 
 
 def normalized_hash(schema: Schema) -> str:
-    """Return the SHA-256 of all that a codec depends on, as 64 hexadecimal digits.
+    """Return the SHA-256 of everything that a codec depends on, as 64 hexadecimal digits.
 
     Unlike the fingerprint it covers defaults, aliases, logical types and enum defaults; unlike the
     text it does not depend on white space, docs, order of keys, or how names are qualified.

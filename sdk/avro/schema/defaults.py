@@ -1,4 +1,4 @@
-"""Default values: whether they match their type, and which branch of a union they are of."""
+"""Checks default values: whether they match their type, and which union branch they match."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Problem = tuple[str, str, bool]
 
 
 def default_defects(schema: Schema, value: Any) -> list[Problem]:
-    """Return what is wrong with the JSON default of a field.
+    """Return the defects of a field's JSON default.
 
     A union's default may match any branch, as the specification says since 1.12; a record's may
     omit fields that have their own defaults.
@@ -60,10 +60,10 @@ def branch_of_default(schema: UnionSchema, value: Any) -> int:
 
 
 def java_accepts_default(schema: Schema, value: Any) -> bool:
-    """Tell whether Java's parser, when it validates defaults, lets one pass.
+    """Return whether Java's parser accepts a default when it validates defaults.
 
-    It is less strict than `default_defects`: any text will do for an enum, for bytes of any
-    characters and for a fixed of any size.
+    It is less strict than `default_defects`: it accepts any text for an enum, bytes with any
+    characters, and a fixed of any size.
     """
     found = _Checker(lenient=True).problems(schema, value, "", 0)
     return all(is_warning for _, _, is_warning in found)
@@ -89,7 +89,7 @@ def _floating_hex(text: str) -> float:
 
 
 class _Checker:
-    """Checks one default. What fits a union's branch is remembered, or nesting would multiply."""
+    """Checks one default. Results for union branches are cached, or nesting would multiply."""
 
     def __init__(self, *, lenient: bool = False) -> None:
         self.lenient = lenient

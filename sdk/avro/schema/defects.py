@@ -1,4 +1,4 @@
-"""What is wrong in a schema, collected while it is parsed."""
+"""Defects of a schema, collected while it is parsed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from attrs import define, field, frozen
 
 @frozen
 class Defect:
-    """Something wrong in a schema.
+    """A defect of a schema.
 
     Attributes:
         path: JSON pointer (RFC 6901) of the defect; empty for the document itself.
         message: What is wrong, in one line.
         remedy: What to do about it.
-        warning: The schema is valid Avro all the same, but hardly what its author meant.
+        warning: The schema is valid Avro, but probably not what its author intended.
     """
 
     path: str
@@ -33,12 +33,12 @@ class Defects:
     errors: int = 0
 
     def error(self, path: str, message: str, remedy: str) -> None:
-        """Note that the schema is not valid."""
+        """Record that the schema is invalid."""
         self.found.append(Defect(path, message, remedy))
         self.errors += 1
 
     def warn(self, path: str, message: str, remedy: str) -> None:
-        """Note that the schema is valid but suspicious."""
+        """Record that the schema is valid but suspicious."""
         self.found.append(Defect(path, message, remedy, warning=True))
 
 

@@ -31,7 +31,7 @@ _ORDERS = ("ascending", "descending", "ignore")
 
 
 def empty_node(kind: str, name: str) -> NamedSchema:
-    """Return a node of a named type that is yet to be filled."""
+    """Return an empty node of a named type, to be filled later."""
     if kind == "enum":
         return EnumSchema(name, ())
     if kind == "fixed":
@@ -46,7 +46,7 @@ def properties(source: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def text_or_none(value: Any) -> str | None:
-    """Return a doc if it is text; Java passes over any other."""
+    """Return a doc if it is text; Java ignores any other."""
     return value if isinstance(value, str) else None
 
 
@@ -116,7 +116,7 @@ def read_logical(
 def read_field(
     source: Mapping[str, Any], schema: Schema, path: str, defects: Defects, *, strict: bool
 ) -> FieldSchema:
-    """Make a field whose name is good and whose type was parsed."""
+    """Make a field with a valid name and a parsed type."""
     made = FieldSchema(source["name"], schema)
     if len(source) == 2:  # most fields have only a name and a type
         return made

@@ -1,4 +1,4 @@
-"""When two definitions of one name count as the same, as Java decides redefinition."""
+"""Equality of two definitions with one name, by Java's rule for redefinitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _printed = json.JSONEncoder(sort_keys=True, default=dict).encode
 
 
 def same_definition(one: Schema, other: Schema) -> bool:
-    """Tell whether two schemas are equal in all but docs and aliases, as Java's ``equals`` does."""
+    """Return whether two schemas are equal apart from docs and aliases, like Java's ``equals``."""
     pending: list[tuple[Schema, Schema]] = [(one, other)]
     seen: set[tuple[int, int]] = set()
     while pending:
@@ -37,7 +37,7 @@ def same_definition(one: Schema, other: Schema) -> bool:
 
 
 def _same_plain(left: Schema, right: Schema) -> bool:
-    """Tell quickly whether both are the same primitive without properties, as most schemas are."""
+    """Return quickly whether both are the same primitive without properties, as most are."""
     return (
         isinstance(left, PrimitiveSchema)
         and isinstance(right, PrimitiveSchema)

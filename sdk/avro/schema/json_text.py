@@ -78,7 +78,7 @@ def without_comments(text: str) -> str:
 
 
 def is_deeper(value: Any, limit: int) -> bool:
-    """Tell whether arrays and objects nest more than so many levels, without recursion."""
+    """Return whether arrays and objects nest more than ``limit`` levels, without recursion."""
     level = [value]
     for _ in range(limit + 1):
         level = [

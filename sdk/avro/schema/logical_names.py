@@ -1,4 +1,4 @@
-"""Which logical type annotations are valid where (Avro 1.12 specification, "Logical Types")."""
+"""Validates logical type annotations (Avro 1.12 specification, "Logical Types")."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def logical_type(props: Mapping[str, Any]) -> LogicalType:
 
 
 def logical_problem(kind: str, size: int | None, props: Mapping[str, Any]) -> str | None:
-    """Tell why the annotation in a schema's properties is not valid, or None if it is."""
+    """Return why the annotation in a schema's properties is invalid, or None if it is valid."""
     name = props["logicalType"]
     if not isinstance(name, str) or name not in _BASES:
         return f"unknown logical type {name!r}"

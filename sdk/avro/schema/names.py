@@ -17,7 +17,7 @@ NAME_REMEDY: Final = "use letters, digits and _, not starting with a digit"
 
 
 def is_name(text: object) -> bool:
-    """Tell whether a value may be a name: letters, digits and ``_``, no digit first."""
+    """Return whether a value may be a name: letters, digits and ``_``, no digit first."""
     if not isinstance(text, str):
         return False
     if text.isascii():

@@ -1,4 +1,4 @@
-"""From schema JSON to node classes, with the JSON pointer and remedy of every defect.
+"""Parses schema JSON into node classes; every defect has a JSON pointer and a remedy.
 
 There are two strictnesses. The lenient one accepts what Java's parser accepts, because such schemas
 live in registries and data written with them must be readable; the strict one is for schemas that
@@ -65,9 +65,8 @@ def parse_schema(
             that is only a name must be a JSON string: ``'"long"'``.
         references: Schemas whose named types the source may use: JSON, in dependency order, or
             nodes that were parsed before, alone or by full name.
-        strict: Also refuse what Java's parser lets pass: defaults that do not match their type,
-            aliases that conflict, enums and unions that have no value, keys given twice. Java's
-            parser is the measure otherwise.
+        strict: Also refuse some defects that Java's parser accepts: defaults that do not match
+            their type, conflicting aliases, enums and unions without values, repeated keys.
         limits: How large and how deeply nested the source, and each reference, may be.
 
     Returns:
@@ -104,7 +103,7 @@ def check_schema(
     known = _known_names(references, DEFAULT_LIMITS)
     try:
         return tuple(_parse(source, known, strict, DEFAULT_LIMITS)[1].found)
-    except InvalidSchemaError as error:  # not JSON, so there is nothing else to tell
+    except InvalidSchemaError as error:  # not JSON, so there is nothing else to report
         return (Defect(error.path or "", error.message, error.remedy or ""),)
 
 
@@ -230,7 +229,7 @@ class _Parser:
     def reference(self, name: str, namespace: str, path: str) -> Schema:
         if name in PRIMITIVES:
             return PrimitiveSchema(name)
-        # a leading dot is right in names and aliases only: as a reference Java does not know it
+        # a leading dot is valid in names and aliases only: Java does not accept it in a reference
         candidates = () if name.startswith(".") else (full_name(name, namespace), name)
         for candidate in candidates:
             found = self.known.get(candidate) or self.declared.get(candidate)

@@ -1,4 +1,4 @@
-"""Schemas as JSON text again."""
+"""Prints schemas as JSON text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals of the registry, with the codes and words of Confluent's registry 7.9."""
+"""Errors of the registry, with the codes and messages of Confluent's registry 7.9."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class RestError(Exception):
-    """A refusal that becomes an HTTP answer."""
+    """An error that becomes an HTTP answer."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class RestError(Exception):
 
 
 def _refusal(code: int, template: str) -> Callable[..., RestError]:
-    """Return what builds a refusal from the values in its message."""
+    """Return a function that builds an error from the values in its message."""
 
     def build(*values: object) -> RestError:
         return RestError(code, template.format(*values))

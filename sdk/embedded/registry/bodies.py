@@ -1,4 +1,4 @@
-"""JSON ↔ classes of attrs, as leniently as the registry's JSON mapper reads it."""
+"""JSON ↔ attrs classes, as lenient as the registry's JSON mapper."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_body(content: bytes, cls: type[A]) -> A:
     """Read the JSON object of a body; fields that are absent or null have their defaults.
 
     Numbers and booleans are accepted as strings and strings as numbers, as in Jackson; any other
-    wrong type is a `RestError` 400. A class may have a method ``validate`` that refuses more.
+    wrong type is a `RestError` 400. A class may have a method ``validate`` with further checks.
     """
     value = _load(content)
     if value is None:
@@ -34,7 +34,7 @@ def read_body(content: bytes, cls: type[A]) -> A:
 
 
 def as_json(value: Any) -> Any:
-    """Return a value as in responses: fields that are null or empty are left out; false stays."""
+    """Return a value as in responses: null and empty fields are omitted, false is not."""
     if has(type(value)):
         found = {key_of(each): as_json(getattr(value, each.name)) for each in fields(type(value))}
         return {key: each for key, each in found.items() if each not in (None, "", [], {})}

@@ -13,10 +13,10 @@ Previous = tuple[int, AvroText]
 
 
 def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[str]:
-    """Compare a schema with earlier versions, as Confluent's registry words it.
+    """Compare a schema with earlier versions, with the messages of Confluent's registry.
 
     Returns:
-        What is wrong with the first version, newest first, that does not fit; empty if all fit.
+        The incompatibilities with the newest version that has any; empty if there is none.
     """
     for (version, old), directions in comparisons(level, previous):
         found: list[str] = []
@@ -39,7 +39,7 @@ def problems(level: str, new: AvroText, previous: Sequence[Previous]) -> list[st
 def reserved_field_problems(
     new: AvroText, reserved: Sequence[str], reserved_before: Sequence[str]
 ) -> list[str]:
-    """Check the names that metadata reserve, as ``validateFields`` asks for."""
+    """Check the names reserved by metadata, as the option ``validateFields`` requires."""
     fields = new.schema.fields if isinstance(new.schema, RecordSchema) else ()
     used = {field.name for field in fields}
     return [

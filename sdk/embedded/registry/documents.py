@@ -1,4 +1,4 @@
-"""What a schema carries besides its text: references, metadata and rules."""
+"""The parts of a registered schema besides its text: references, metadata and rules."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Rule:
     disabled: bool = False
 
     def check(self, modes: tuple[str, ...], what: str) -> None:
-        """Refuse a rule without proper name or type, or of another kind's mode."""
+        """Reject a rule without a valid name or type, or with a mode of the other kind."""
         name = self.name
         if name is None:
             raise answers.invalid_rule_set("Missing rule name")
@@ -129,7 +129,7 @@ class RuleSet:
     domain_rules: tuple[Rule, ...] = ()
 
     def validate(self) -> None:
-        """Refuse a rule set with a broken rule or a name used twice."""
+        """Reject a rule set with an invalid rule or a repeated name."""
         seen: set[str | None] = set()
         for rule in (*self.migration_rules, *self.domain_rules):
             if rule.name in seen:
@@ -141,7 +141,7 @@ class RuleSet:
             rule.check(_DOMAIN_MODES, "Domain")
 
     def has_type(self, rule_type: str) -> bool:
-        """Tell whether a rule of this type is among them."""
+        """Return whether it contains a rule of this type."""
         return any(rule.type == rule_type for rule in (*self.migration_rules, *self.domain_rules))
 
     def digested(self) -> Iterator[bytes]:
@@ -152,7 +152,7 @@ class RuleSet:
 
 
 def merge_metadata(old: Metadata | None, new: Metadata | None) -> Metadata | None:
-    """Return both together; the newer one's properties win."""
+    """Merge both; properties of the newer one take precedence."""
     if old is None or new is None:
         return new if old is None else old
     return Metadata(
@@ -163,7 +163,7 @@ def merge_metadata(old: Metadata | None, new: Metadata | None) -> Metadata | Non
 
 
 def merge_rule_sets(old: RuleSet | None, new: RuleSet | None) -> RuleSet | None:
-    """Return both together; a newer rule replaces the older one of its name."""
+    """Merge both; a newer rule replaces an older one with its name."""
     if old is None or new is None:
         return new if old is None else old
     return RuleSet(

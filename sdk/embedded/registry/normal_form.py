@@ -32,7 +32,7 @@ _LEADING: Final = frozenset(
         "local-timestamp-micros",
     )
 )
-"""Logical types whose properties come first: those that the registry's Avro, 1.11, knows."""
+"""Logical types whose properties come first: those of the registry's Avro, 1.11."""
 
 
 def normalize_schema(root: Schema, known: Container[str] = ()) -> None:
@@ -72,7 +72,7 @@ def _leading(schema: Schema) -> dict[str, Any]:
     if not isinstance(schema, PrimitiveSchema | FixedSchema):
         return {}
     logical = logical_of(schema)
-    if schema.props.get("logicalType") == "uuid":  # Avro 1.11 takes it on any of these types
+    if schema.props.get("logicalType") == "uuid":  # Avro 1.11 accepts it on all of these types
         return {"logicalType": "uuid"}
     if logical is None or logical.name not in _LEADING:
         return {}

@@ -1,4 +1,4 @@
-"""Registering a schema, and looking one up: the same steps, with and without a trace."""
+"""Registers schemas and looks them up: the same steps, with and without storing the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdk.embedded.registry.store import SchemaDocument, SchemaVersion, Store
 from sdk.embedded.registry.subjects import QualifiedSubject, context_of
 
 _MAX_RECORD = 1_048_576
-"""Kafka's default limit of a record, which is where the real registry keeps a schema."""
+"""Kafka's default limit of a record, in which the real registry stores a schema."""
 
 _RECORD_OVERHEAD = 200
 _RESERVED_FIELDS = "confluent:reserved"
@@ -32,7 +32,7 @@ def _id(number: int) -> int:
 
 @frozen
 class SchemaRequest:
-    """A schema as a client sends it; version 0 and id -1 are left to the registry."""
+    """A schema sent by a client; version 0 and id -1 let the registry choose."""
 
     document: SchemaDocument = field(factory=SchemaDocument, metadata={"key": ""})
     version: int = 0
@@ -41,7 +41,7 @@ class SchemaRequest:
 
 @frozen
 class Registered:
-    """The version that now has the schema, and whether the registry changed or took over it."""
+    """The version that now has the schema, and whether the registry changed or completed it."""
 
     row: SchemaVersion
     changed: bool = False
@@ -56,7 +56,7 @@ class Registration:
         self._schemas = schemas
 
     def register(self, subject: str, request: SchemaRequest, *, normalize: bool) -> Registered:
-        """Store a schema, or find that it is stored already."""
+        """Store a schema, unless it is stored already."""
         config = self._scopes.config_in_scope(subject)
         if request.version != -1 and not config.changes_schemas:
             found = self._find(subject, request.document, normalize=normalize, deleted=False)
@@ -122,7 +122,7 @@ class Registration:
         latest = self._store.latest(subject)
         if found is not None or latest is None:
             return found
-        # What registering would take over from the latest version is taken over here too.
+        # As when registering, values are copied from the latest version.
         config = self._scopes.config_in_scope(subject)
         completed = self._with_metadata(document, config, latest)
         if completed == document:
@@ -155,7 +155,7 @@ class Registration:
     def _with_references_inlined(
         self, rows: Sequence[SchemaVersion], document: SchemaDocument, parsed: AvroText
     ) -> SchemaVersion | None:
-        """Find a schema that was sent with its references written out."""
+        """Find a schema that was sent with its references inlined."""
         if document.references:
             return None
         for row in reversed(rows):
@@ -186,7 +186,7 @@ class Registration:
         version: int,
         next_version: int,
     ) -> SchemaDocument:
-        """Take over from the latest version and the configuration what a request leaves out."""
+        """Fill in parts that a request omits from the latest version and the configuration."""
         latest = live[-1] if live else None
         if document.is_empty and latest is not None:
             document = evolve(
@@ -219,7 +219,7 @@ class Registration:
     def _known_id(
         self, subject: str, document: SchemaDocument, request: SchemaRequest
     ) -> SchemaVersion | int:
-        """Return the live version that has the schema; else the id that it is to get, or -1."""
+        """Return the live version that has the schema; else the id for it, or -1."""
         found = self._store.find(subject, document)
         if found is None or request.id not in (-1, found[0]):
             return request.id
@@ -298,7 +298,7 @@ def _property(document: SchemaDocument, name: str) -> str | None:
 
 
 def _same_but_version_note(document: SchemaDocument, row: SchemaVersion) -> bool:
-    """Tell whether two schemas differ in nothing but the registry's note of the version."""
+    """Return whether two schemas differ at most in the registry's note of the version."""
     note, own = _property(row.document, CONFLUENT_VERSION), _property(document, CONFLUENT_VERSION)
     if (note is None) == (own is None) or (own is not None and own != str(row.version)):
         return False

@@ -18,7 +18,7 @@ _SCHEMA_LIMIT: Final = 1_000
 
 
 class Resources:
-    """What the resources have in common: the state of the registry, and what changes it."""
+    """The base of resources: the state of the registry, and the classes that change it."""
 
     def __init__(self, store: Store, scopes: Scopes) -> None:
         self._store = store
@@ -278,7 +278,7 @@ def version_json(row: SchemaVersion) -> dict[str, Any]:
 
 
 def _registered_json(request: Request, outcome: Registered) -> dict[str, Any]:
-    """Return the id; more where the registry changed the schema or the client knows more."""
+    """Return the id, and the version if the registry changed it or the client accepts more."""
     row = outcome.row
     if not (outcome.changed or request.knows_more):
         return {"id": row.id}

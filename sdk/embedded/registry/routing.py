@@ -1,4 +1,4 @@
-"""Requests and the table of paths that answer them."""
+"""Requests, and the table of paths with their handlers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEDIA_TYPES: Final = (
     "application/vnd.schemaregistry+json",
     "application/json",
 )
-"""What answers can be served as, best first."""
+"""The media types of answers, best first."""
 
 _READABLE: Final = (*MEDIA_TYPES, "application/octet-stream")
 _INT_RANGE = range(-(2**31), 2**31)
@@ -40,7 +40,7 @@ class Request:
         return values[0] if values else default
 
     def flag(self, name: str) -> bool:
-        """Return whether a query parameter says true, in whatever case."""
+        """Return whether a query parameter is ``true``, in any case."""
         return (self.text(name) or "").lower() == "true"
 
     def number(self, name: str, default: int) -> int:
@@ -84,13 +84,13 @@ class Request:
 
     @property
     def knows_more(self) -> bool:
-        """Whether the client takes fields that releases before 8.0 did not send."""
+        """Whether the client accepts fields that releases before 8.0 did not send."""
         return self.headers.get("confluent-accept-unknown-properties", "").lower() == "true"
 
 
 @frozen
 class RawText:
-    """An answer that goes out as it is, not as a JSON string."""
+    """An answer that is sent verbatim, not as a JSON string."""
 
     text: str
 
@@ -107,7 +107,7 @@ Handler = Callable[[Request], Any]
 
 @frozen
 class Route:
-    """A path and what answers it."""
+    """A path and its handler."""
 
     method: str
     template: str
@@ -141,7 +141,7 @@ def route(method: str, template: str) -> Callable[[H], H]:
 
 
 def routes_of(resource: object) -> list[Route]:
-    """Return the routes that an object's methods were marked with."""
+    """Return the routes of an object's marked methods."""
     methods = (getattr(resource, name) for name in dir(resource))
     return [
         Route(method, template, handler)

@@ -1,4 +1,4 @@
-"""Schema texts of requests and of the store, parsed with their references."""
+"""Parses schema texts of requests and of the store with their references."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AvroText:
     resolved: str
 
     def cannot_read(self, writer: AvroText, *, reader_name: str, writer_name: str) -> list[str]:
-        """Return why this schema cannot read what ``writer`` wrote, as the registry words it."""
+        """Return why this schema cannot read data of ``writer``, in the registry's words."""
         return [
             problem.registry_message(reader_name, writer_name)
             for problem in incompatibilities(self.schema, writer.schema)

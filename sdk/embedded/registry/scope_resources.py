@@ -22,7 +22,7 @@ from sdk.embedded.registry.subjects import (
 )
 
 VERSION: Final = "7.9.10"
-"""The release of Confluent's registry whose answers these are."""
+"""The release of Confluent's registry that is imitated."""
 
 _CONTEXT_LIMIT: Final = 2_000
 
@@ -38,7 +38,7 @@ class _Mode:
 
 
 class ScopeResources(Resources):
-    """Everything that is set for a subject, a context or the whole registry."""
+    """Settings of a subject, a context or the whole registry."""
 
     @route("GET", "/config")
     @route("GET", "/config/{subject}")
@@ -111,7 +111,7 @@ class ScopeResources(Resources):
 
     @route("POST", "/compatibility/subjects/{subject}/versions")
     def _compare_with_all(self, request: Request) -> Any:
-        """What registering would compare."""
+        """Compare as registering would."""
         schema = request.body(SchemaRequest)
         subject = self.subject(request)
         rows = [row for row in self._store.versions(subject) if not row.deleted]
@@ -154,12 +154,12 @@ class ScopeResources(Resources):
 
     @route("GET", "/v1/metadata/id")
     def _identity(self, _: Request) -> Any:
-        """Tell which cluster this is."""
+        """Return the cluster's id."""
         return _IDENTITY
 
     @route("GET", "/v1/metadata/version")
     def _version(self, _: Request) -> Any:
-        """Tell the release."""
+        """Return the release."""
         return {"version": VERSION, "commitId": ""}
 
 

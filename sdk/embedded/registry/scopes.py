@@ -30,7 +30,7 @@ def _known_level(level: str | None) -> str | None:
 
 @frozen(kw_only=True)
 class Config:
-    """What ``/config`` keeps; None means not set."""
+    """The values of ``/config``; None means not set."""
 
     alias: str | None = None
     normalize: bool | None = None
@@ -43,7 +43,7 @@ class Config:
     override_rule_set: RuleSet | None = None
 
     def over(self, older: Config) -> Config:
-        """Return this on top of an older one: what is not set here stays."""
+        """Return this merged with an older one, which fills in unset values."""
         return evolve(older, **{each.name: value for each, value in self._set()})
 
     @property
@@ -52,7 +52,7 @@ class Config:
         return any(isinstance(value, Metadata | RuleSet) for _, value in self._set())
 
     def as_json(self, level_key: str = "compatibilityLevel") -> dict[str, Any]:
-        """Return what is set; requests spell the level differently from answers."""
+        """Return the values that are set; requests spell the level differently from answers."""
         found = {key_of(each): as_json(value) for each, value in self._set()}
         return {level_key if key == "compatibility" else key: found[key] for key in found}
 
@@ -72,7 +72,7 @@ class Scopes:
     # Configuration
 
     def config(self, subject: Subject) -> Config | None:
-        """Return what is set for exactly this scope; the registry's own always has a level."""
+        """Return the configuration of exactly this scope; the registry's always has a level."""
         config = self._configs.get(subject)
         if subject is None:
             config = config or Config()
@@ -89,12 +89,12 @@ class Scopes:
         return evolve(nearest, compatibility=level)
 
     def update_config(self, subject: Subject, config: Config) -> None:
-        """Set what ``config`` sets."""
+        """Set the values that ``config`` has."""
         self._check_writable(subject)
         self._configs[subject] = config.over(self._configs.get(subject) or Config())
 
     def delete_config(self, subject: Subject) -> Config:
-        """Unset everything, and return what was set."""
+        """Unset everything, and return the previous values."""
         old = self.config(subject)
         if old is None:
             raise answers.subject_not_found(subject)
@@ -103,12 +103,12 @@ class Scopes:
         return old
 
     def alias(self, subject: str) -> str:
-        """Return the subject that ``subject`` is another name of, or itself."""
+        """Return the subject that ``subject`` is an alias of, or itself."""
         config = self._configs.get(subject)
         return (config and config.alias) or subject
 
     def aliases(self) -> dict[str, list[str]]:
-        """Return all aliases: subject → its other names."""
+        """Return all aliases: subject → its aliases."""
         names: dict[str, list[str]] = {}
         for subject, config in self._configs.items():
             if subject is not None and config.alias:
@@ -118,20 +118,20 @@ class Scopes:
     # Modes
 
     def mode(self, subject: Subject) -> str | None:
-        """Return the mode of exactly this scope; the registry's own is never None."""
+        """Return the mode of exactly this scope; that of the registry is never None."""
         if self._global_mode() == "READONLY_OVERRIDE":
             return "READONLY_OVERRIDE"
         return self._global_mode() if subject is None else self._modes.get(subject)
 
     def mode_in_scope(self, subject: Subject) -> str:
-        """Return the mode that holds for a subject."""
+        """Return the mode that applies to a subject."""
         if self._global_mode() == "READONLY_OVERRIDE":
             return "READONLY_OVERRIDE"
         modes = (self._modes.get(scope) for scope in _outwards(subject))
         return next((mode for mode in modes if mode), DEFAULT_MODE)
 
     def is_read_only(self, subject: Subject) -> bool:
-        """Tell whether writes are refused."""
+        """Return whether writes are refused."""
         return self.mode_in_scope(subject).startswith("READONLY")
 
     def set_mode(self, subject: Subject, mode: str, *, force: bool) -> None:

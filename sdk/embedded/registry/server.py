@@ -60,7 +60,7 @@ class RegistryServer(Closing):
         self._thread.join()
 
     def abandon(self) -> None:
-        """Close a forked child's copy of the socket, or clients would wait on it for ever."""
+        """Close a forked child's copy of the socket, or clients would wait on it forever."""
         self._server.socket.close()
 
 
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
 
     def do_OPTIONS(self) -> None:
-        """Tell which methods a path answers to."""
+        """Report which methods a path supports."""
         request = self._request()
         methods = sorted({*self._registry.methods(request.path), "OPTIONS"})
         self.send_response(200)

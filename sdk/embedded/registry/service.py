@@ -17,10 +17,10 @@ from sdk.embedded.registry.store import Store
 class RegistryService:
     """Answers requests as Confluent's registry 7.9 does, from memory.
 
-    Requests are answered one at a time, so each sees a consistent state.
+    Requests are answered one at a time, so that each sees a consistent state.
 
     Args:
-        more: Further routes to serve beside the registry's own, which do not wait for it.
+        more: Further routes to serve, which do not wait for the registry's lock.
 
     Attributes:
         available: False lets every request of the registry end in HTTP 503, for tests.
@@ -45,5 +45,5 @@ class RegistryService:
             return self._own.answer(request)
 
     def methods(self, path: Sequence[str]) -> list[str]:
-        """Return the methods that a path answers to."""
+        """Return the methods that a path supports."""
         return [*self._own.methods(path), *self._more.methods(path)]

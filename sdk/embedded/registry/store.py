@@ -1,4 +1,4 @@
-"""What the registry remembers: versions, ids, references and contexts."""
+"""The state of the registry: versions, ids, references and contexts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LAST = "\U0010ffff"
 
 @frozen
 class SchemaDocument:
-    """A schema with everything that makes its identity; a request may leave out its text."""
+    """A schema with everything that identifies it; the text may be missing in requests."""
 
     text: str | None = field(default=None, metadata={"key": "schema"})
     schema_type: str = AVRO
@@ -64,7 +64,7 @@ class SchemaVersion:
 
 @define
 class _Context:
-    """The indexes of one context: ids are given out, and schemas found again, inside it."""
+    """The indexes of one context, in which ids are assigned and schemas are found."""
 
     highest_id: int = 0
     versions_by_id: dict[int, dict[str, int]] = field(factory=dict)
@@ -87,7 +87,7 @@ class Store:
         return sorted(self._named_contexts)
 
     def add_context(self, context: str) -> None:
-        """Remember a context under which something is registered."""
+        """Add a context in which something is registered."""
         if context != DEFAULT_CONTEXT:
             self._named_contexts.add(context)
 
@@ -121,7 +121,7 @@ class Store:
         return row
 
     def missing(self, subject: str, version: int, *, deleted: bool) -> answers.RestError:
-        """Return the refusal for a version that is not there."""
+        """Return the error for a version that does not exist."""
         if self.has(subject, deleted=deleted):
             return answers.version_not_found(version)
         return answers.subject_not_found(subject)
@@ -139,7 +139,7 @@ class Store:
         return next((row for row in reversed(self.versions(subject)) if not row.deleted), None)
 
     def under_prefix(self, prefix: str) -> list[SchemaVersion]:
-        """Return the versions of all subjects that begin so, by context, subject and number.
+        """Return the versions of all subjects with a prefix, by context, subject and number.
 
         A prefix without context looks into the default one; ``:*:`` looks into all.
         """
@@ -173,7 +173,7 @@ class Store:
                 yield subject
 
     def has(self, pattern: str | None, *, deleted: bool) -> bool:
-        """Tell whether a subject that ``pattern`` means has versions."""
+        """Return whether a subject that matches ``pattern`` has versions."""
         return next(self.matching(pattern, deleted=deleted), None) is not None
 
     # Ids
@@ -205,7 +205,7 @@ class Store:
         return next((row for row in rows if row is not None), None)
 
     def by_guid(self, guid: str) -> tuple[str, SchemaVersion] | None:
-        """Return the first context that knows a GUID, and a version that has it."""
+        """Return the first context that has a GUID, and a version with it."""
         for context in (DEFAULT_CONTEXT, *self.contexts()):
             scope = QualifiedSubject(context, "").prefix
             schema_id = self._context(scope).id_by_guid.get(guid)
@@ -222,7 +222,7 @@ class Store:
         return [row for row in rows if row is not None]
 
     def highest_id(self, subject: str) -> int:
-        """Return the highest id ever given out in the context of ``subject``."""
+        """Return the highest id ever assigned in the context of ``subject``."""
         return self._context(subject).highest_id
 
     def referenced_by(self, subject: str, version: int) -> set[int]:
@@ -250,7 +250,7 @@ class Store:
         self.put(evolve(row, deleted=True))
 
     def remove(self, rows: Iterable[SchemaVersion]) -> None:
-        """Forget versions for good."""
+        """Delete versions for good."""
         for row in rows:
             rest = self._subjects[row.subject]
             del rest[row.version]

@@ -37,7 +37,7 @@ class QualifiedSubject:
 
     @property
     def prefix(self) -> str:
-        """The context as it stands before a name; empty for the default context."""
+        """The context as a prefix of the name; empty for the default context."""
         return "" if self.context == DEFAULT_CONTEXT else f":{self.context}:"
 
     @property
@@ -60,7 +60,7 @@ def context_of(subject: str) -> str:
 
 
 def normalize_context(context: str) -> str:
-    """Return a context's name as a prefix, whatever way it was written."""
+    """Return a context's name, however it is written, as a prefix."""
     context = context.removeprefix(":").removesuffix(":")
     if ":" in context:
         raise ValueError("Context name cannot contain a colon")
@@ -70,20 +70,20 @@ def normalize_context(context: str) -> str:
 
 
 def is_valid(subject: str) -> bool:
-    """Tell whether something may be registered under this subject."""
+    """Return whether schemas may be registered under this subject."""
     return (
         _CONTROL.search(subject) is None and QualifiedSubject.parse(subject).name not in _RESERVED
     )
 
 
 def is_default_context(subject: str) -> bool:
-    """Tell whether a path names the default context itself, which means the global scope."""
+    """Return whether a path names the default context itself, which means the global scope."""
     parsed = QualifiedSubject.parse(subject)
     return parsed.in_default_context and not parsed.name
 
 
 def beside(parent: str, subject: str) -> str:
-    """Return a subject as it is meant inside the context of another."""
+    """Return a subject, resolved in the context of another."""
     parsed = QualifiedSubject.parse(subject)
     if parsed.in_default_context:
         return str(QualifiedSubject(context_of(parent), subject))
@@ -91,7 +91,7 @@ def beside(parent: str, subject: str) -> str:
 
 
 def matches(pattern: str | None, subject: str) -> bool:
-    """Tell whether a subject is the one meant; a context alone means all of its subjects."""
+    """Return whether a subject matches a name; a context alone matches all of its subjects."""
     if pattern is None or pattern == subject:
         return True
     wanted = QualifiedSubject.parse(pattern)

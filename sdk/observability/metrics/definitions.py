@@ -27,7 +27,7 @@ class Metric:
         kind: ``counter``, ``gauge`` or ``histogram``.
         help: Its description.
         labels: Names of its labels.
-        unit: ``seconds``, ``bytes`` or empty, as the name's last part says.
+        unit: ``seconds``, ``bytes`` or empty; also the last part of the name.
         buckets: Upper bounds of a histogram.
     """
 

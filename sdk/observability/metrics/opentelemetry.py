@@ -34,7 +34,7 @@ class OpenTelemetryMetrics:
         self._recorder(happening)
 
     def watch(self, state: Callable[[], State]) -> None:
-        """Show the state of a connection as gauges."""
+        """Export the state of a connection as gauges."""
         self._recorder.watch(state)
 
     def _make(self, meter: Meter, metric: Metric) -> Any:

@@ -29,14 +29,14 @@ class PrometheusMetrics(Collector):
     """A `Meter` that keeps metrics for Prometheus to scrape.
 
     Args:
-        registry: Where the metrics are registered, such as ``prometheus_client.REGISTRY``; by
-            default one of their own.
+        registry: Registers the metrics, such as ``prometheus_client.REGISTRY``; by default a new
+            one.
 
     Raises:
         ConfigurationError: The registry has metrics of these names already.
 
     Attributes:
-        registry: Where the metrics are registered.
+        registry: The registry with the metrics.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -56,7 +56,7 @@ class PrometheusMetrics(Collector):
         self._recorder(happening)
 
     def watch(self, state: Callable[[], State]) -> None:
-        """Show the state of a connection as gauges."""
+        """Export the state of a connection as gauges."""
         self._recorder.watch(state)
 
     def describe(self) -> Iterable[Any]:

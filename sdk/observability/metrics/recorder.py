@@ -14,7 +14,7 @@ from sdk.observability.metrics import definitions as m
 from sdk.observability.metrics.definitions import Metric
 
 OTHER = "other"
-"""Stands for what would make one label value too many."""
+"""Replaces label values beyond the limit."""
 
 _MOST_VALUES = 200
 
@@ -23,7 +23,7 @@ Sample = tuple[Metric, tuple[str, ...], float]
 
 
 class Instruments(Protocol):
-    """Where measurements go."""
+    """The outputs of measurements."""
 
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1) -> None:
         """Add to a counter."""
@@ -36,7 +36,7 @@ class Recorder:
     """Measures happenings; gauges are computed when they are read.
 
     Args:
-        instruments: Where counts and times go.
+        instruments: Receive counts and times.
     """
 
     def __init__(self, instruments: Instruments) -> None:
@@ -76,7 +76,7 @@ class Recorder:
             handler(happening)
 
     def watch(self, state: Callable[[], State]) -> None:
-        """Read gauges from the state of a connection too, for as long as that exists."""
+        """Also read gauges from the state of a connection, as long as it exists."""
         self._states.append(weakref.WeakMethod(state))
 
     # --- publishing ---

@@ -1,4 +1,4 @@
-"""Arrays of numbers at once: by `struct`, by `array`, or by fastavro's C where that is fastest.
+"""Reads and writes arrays of numbers at once: by `struct`, `array`, or fastavro's C if fastest.
 
 Each reader takes the payload and where the array starts and returns the tuple and where it ends;
 each writer takes the items and returns all bytes of the array.
@@ -31,7 +31,7 @@ from sdk.avro.codec.wire import UNZIGZAG
 
 _FEW: Final = 8
 _MANY: Final = 24
-"""Below so many entries, or items, a call to fastavro costs more than it saves."""
+"""With fewer entries or items, a call to fastavro costs more than it saves."""
 
 _UNZIGZAG: Final = bytes(n & 255 for n in UNZIGZAG) + bytes(128)
 
@@ -60,7 +60,7 @@ def read_longs(data: bytes, position: int, *, kind: str) -> tuple[tuple[int, ...
 
 
 def _read_fast(data: bytes, start: int) -> tuple[list[int], int, int]:
-    """Read by fastavro, which takes numbers of any length: so look at the bytes as well.
+    """Read with fastavro, and check the bytes, because it accepts varints of any length.
 
     Returns:
         The items, where the array ends, and how many varints there are in it.

@@ -67,7 +67,7 @@ class _Decoder(LeafReaders):
     # --- separate functions ---
 
     def call(self, op: Op, key: tuple[str, Any], body: Callable[[], None], store: Store) -> None:
-        """Read a value by a function that is made when the current one is done."""
+        """Read a value with a function that is compiled after the current one."""
         code = self.code
         name = self.functions.get(key)
         if name is None:

@@ -5,7 +5,7 @@ themselves surround us, ``out`` the list of pieces. Pieces that are known togeth
 together: at the end all are joined once, behind the prefix. A function without loops needs no
 list at all.
 
-A value of another class than expected is not yet an error: the interpreter decides.
+A value of an unexpected class is not yet an error: the interpreter decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sdk.avro.codec.wire import long_bytes
 from sdk.avro.limits import Limits
 
 _FEW: Final = 8
-"""Branches of up to so many pieces are kept in variables, longer ones in the list."""
+"""Branches with at most this many pieces are kept in variables, longer ones in the list."""
 
 
 Fallback = Callable[[Any, bytes, Exception], bytes]
@@ -107,7 +107,7 @@ class _Encoder(LeafWriters):
         return True
 
     def weight(self, op: Op) -> int:
-        """Return about how many pieces an operation adds."""
+        """Return roughly how many pieces an operation adds."""
         match op:
             case ops.Union():
                 return 1 + max(map(self.weight, op.branches), default=0)
@@ -117,7 +117,7 @@ class _Encoder(LeafWriters):
         return 2
 
     def flush(self) -> None:
-        """Move the pieces that wait to the list."""
+        """Move the pending pieces to the list."""
         if len(self.pieces) == 1:
             self.code.line(f"out.append({self.pieces[0]})")
         elif self.pieces:
@@ -132,7 +132,7 @@ class _Encoder(LeafWriters):
         self.pieces = outer
 
     def call(self, op: Op, key: Any, body: Callable[[], None], value: str) -> None:
-        """Write a value by a function that is made when the current one is done."""
+        """Write a value with a function that is compiled after the current one."""
         code = self.code
         self.flush()
         name = self.functions.get(key)

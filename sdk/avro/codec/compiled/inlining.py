@@ -1,4 +1,4 @@
-"""Which records a compiler writes out in place."""
+"""Decides which records a compiler inlines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_large(plan: ops.Plan) -> bool:
 
 
 def inlined_records(plan: ops.Plan) -> set[int]:
-    """Return the records that a compiler may write out in place: small ones, or used once.
+    """Return the records that a compiler may inline: small ones, or used once.
 
     Others become functions, so that the text grows with the plan and not with its paths.
     """

@@ -1,4 +1,4 @@
-"""Lines of Python under construction, and the function that they become."""
+"""Builds Python source and compiles it into a function."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Source:
         return f"{prefix}{next(self._serial)}"
 
     def value(self, value: Any, prefix: str = "k") -> str:
-        """Return the global name under which the functions find a value."""
+        """Return the global name of a value in the functions."""
         name = self._names.get(id(value))
         if name is None:
             name = self._names[id(value)] = f"{prefix.upper()}_{next(self._serial)}"

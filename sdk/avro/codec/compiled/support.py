@@ -1,4 +1,4 @@
-"""What generated code calls when a value is not one of the common, short ones; and its tables."""
+"""Functions that generated code calls for less common values, and its lookup tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sdk.avro.codec.wire import (
 
 
 class BailError(Exception):
-    """The fast path gives up; the interpreter finds out what is wrong, if anything."""
+    """The fast path gives up; the interpreter determines what is wrong, if anything."""
 
 
 # --- reading ------------------------------------------------------------------------------------
 
 
 def read_long(data: bytes, position: int) -> tuple[int, int]:
-    """Do as `sdk.avro.codec.wire.read_long` does, with the common lengths written out."""
+    """Like `sdk.avro.codec.wire.read_long`, with the common lengths unrolled."""
     a = data[position]
     if a < 128:
         return UNZIGZAG[a], position + 1
@@ -50,7 +50,7 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
 
 
 def read_int(data: bytes, position: int) -> tuple[int, int]:
-    """Do as `sdk.avro.codec.wire.read_int` does."""
+    """Like `sdk.avro.codec.wire.read_int`."""
     number, position = read_long(data, position)
     if not INT_MIN <= number <= INT_MAX:
         raise BailError
@@ -139,7 +139,7 @@ for _high in range(128):
 
 # --- writing ------------------------------------------------------------------------------------
 
-# Put together from single bytes: a service that starts builds all of these.
+# Built from single bytes, which is faster: every service builds these tables at start.
 _LAST_BYTES: Final = [bytes((n,)) for n in range(128)]
 _MORE_BYTES: Final = [bytes((n,)) for n in range(128, 256)]
 

@@ -1,7 +1,7 @@
-"""The careful executor: it walks a plan step by step, and knows at each moment where it is.
+"""The precise executor: it walks a plan step by step, and always knows its position.
 
-It is the reference for the compiled one, replays what that one failed at to tell field path and
-byte offset, and does what happens too rarely to be compiled: values without classes.
+It is the reference for the compiled one, repeats calls that failed there to find the field path and
+byte offset, and handles a case too rare to be compiled: values without classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How errors name a place inside an event."""
+"""Names a place inside an event, for errors."""
 
 from __future__ import annotations
 

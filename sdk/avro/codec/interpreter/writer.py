@@ -16,7 +16,7 @@ from sdk.errors import SerializationError
 
 _DOUBLE: Final = struct.Struct("<d")
 REFUSALS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)
-"""What conversions raise for values that do not fit."""
+"""The exceptions of conversions for values that do not fit."""
 
 
 def write(plan: Plan, value: Any, prefix: bytes = b"", limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -158,7 +158,7 @@ class _Writer:
 
 
 def candidates_of(op: ops.Union, cls: type[Any]) -> tuple[int, ...]:
-    """Return the branches that may take a value of a class: by the class itself, else by a base.
+    """Return the branches that may take a value of a class or, if there is none, of a base class.
 
     A bool is never an int, and an event is only its own class.
     """
