@@ -1,12 +1,12 @@
-"""How fast the codec is, beside its peers, in one run.
+"""Measures the speed of the codec and its peers in one run.
 
     python benchmarks/codec.py [--rounds N] [--shape TEXT]... [--write]
 
 Each cell is processor time per event: the best of several rounds over distinct events, with all
-columns taking turns inside a round, so that a busy machine slows them alike. Results of a round are
-kept until it ends, as a consumer that works on a batch keeps them; the collector is off in one
-table and on in the other. ``--write`` puts the tables of the executor in use, which ``SDK_ACCEL``
-chooses, into ``benchmarks/README.md``.
+columns taking turns inside a round, so that a busy machine slows all of them. The results of a
+round are kept until it ends, as a consumer of batches keeps them; the collector is off in one table
+and on in the other. ``--write`` puts the tables of the executor in use, which ``SDK_ACCEL``
+selects, into ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Work = tuple[Callable[[Any], Any], list[Any]]
 
 @dataclasses.dataclass
 class Row:
-    """One shape: for each column what to run on what."""
+    """One shape: for each column the functions and their inputs."""
 
     shape: Shape
     size: int
@@ -74,7 +74,7 @@ class Row:
 
 
 def converter(classes: Classes) -> cattrs.Converter:
-    """A cattrs converter that leaves to fastavro what fastavro converts."""
+    """A cattrs converter that leaves values alone that fastavro converts."""
     made = cattrs.Converter(prefer_attrib_converters=False)
     hints = [h for each in classes.types.values() for h in _hints(each)]
     for hint in (UUID, Decimal, dt.date, dt.time, dt.datetime):
@@ -92,7 +92,7 @@ def _hints(cls: Any) -> list[Any]:
 
 
 def make_row(shape: Shape) -> Row:
-    """Prepare all columns of a shape, and see that they agree."""
+    """Prepare all columns of a shape, and check that they agree."""
     writer_schema = shape.older or shape.schema
     values = shape.values()
     classes = event_classes(shape.schema)
@@ -201,7 +201,7 @@ def measure(work: dict[str, Work], rounds: int, collector: bool) -> dict[str, fl
 
 
 def _repeats(function: Callable[[Any], Any], items: list[Any]) -> int:
-    """Return how often to go through the items so that it takes some 30 ms."""
+    """Return how many passes over the items take about 30 ms."""
     started = time.process_time()
     for item in items:
         function(item)
@@ -227,7 +227,7 @@ def table(rows: Sequence[Row], rounds: int, collector: bool) -> list[str]:
 
 
 def making_times(rounds: int) -> list[str]:
-    """Measure how long the codecs of a class take to make that no codec was made of before."""
+    """Measure how long it takes to make the first codecs of a class."""
     lines = [
         "| class | parsing its schema | encoder | decoder | decoder of another version "
         "| an encoder again |",

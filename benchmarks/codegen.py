@@ -1,7 +1,7 @@
-"""How long the generator takes: whole runs and no-op checks over growing trees, and validation.
+"""Measures the generator: whole runs and no-op checks over growing trees, and validation.
 
 Run ``python benchmarks/codegen.py [--sizes 250 500 1000]``. The trees are made from the public
-corpus in tests/data: its schemas, each in a namespace of its own, until there are enough.
+corpus in tests/data: its schemas, each in a separate namespace, until there are enough.
 """
 
 from __future__ import annotations

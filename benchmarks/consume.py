@@ -1,10 +1,10 @@
-"""How fast events are consumed, beside the clients that others would use, in one run.
+"""Measures consuming, with the SDK and with alternative clients, in one run.
 
     python benchmarks/consume.py                 # against real Kafka, started for the run
     python benchmarks/consume.py --write         # and put the tables into benchmarks/README.md
 
-Every client runs in a process of its own, on the same broker and the same events; rounds are
-interleaved, and medians are told. CPU seconds count the client's process alone.
+Every client runs in its own process, on the same broker and the same events; rounds are
+interleaved, and medians are reported. CPU seconds count the client's process alone.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def measure(told: Told, client: str, *arguments: str) -> None:
-    """Run a client once and note what it tells."""
+    """Run a client once and record its measurements."""
     told.setdefault(client, []).append(run("consume_clients.py", client, *arguments))
 
 
@@ -114,7 +114,7 @@ def report(told: Told, options: argparse.Namespace) -> str:
 
 
 def bars(told: Told) -> list[tuple[str, str, float]]:
-    """Return what is promised and what this run has shown."""
+    """Return the promised figures and those of this run."""
     required = "≥ 8" if executor().name == "native" else "≥ 4"
     return [
         (

@@ -1,6 +1,6 @@
 """One consuming process of the benchmark; `consume.py` starts it and reads its last line.
 
-A process of its own makes CPU time that of one client alone.
+It is a separate process, so that CPU time is that of one client alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ONE_IN = 100
 
 
 class Meter:
-    """Counts events, and measures from the first one to the last: joining a group takes a while.
+    """Counts events, and measures from the first one to the last, without joining the group.
 
     Args:
         count: How many there are.
@@ -248,7 +248,7 @@ def deserializing(options: argparse.Namespace) -> dict[str, float]:
 
 
 def raw(options: argparse.Namespace) -> dict[str, float]:
-    """The bare client, nothing decoded: the floor."""
+    """The bare client without decoding: the lower bound."""
     from confluent_kafka import Consumer
 
     meter = Meter(options.count)
@@ -273,7 +273,7 @@ def _client(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def costs(_options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds a record of each step by itself, in batches of 500, without a broker."""
+    """Microseconds per record of each step alone, in batches of 500, without a broker."""
     from sdk.clock import SystemClock
     from sdk.consuming.lanes import Lanes
     from sdk.consuming.offsets import Watermark
@@ -330,7 +330,7 @@ def costs(_options: argparse.Namespace) -> dict[str, float]:
 
 
 def fill(options: argparse.Namespace) -> dict[str, float]:
-    """Publish what the others read: distinct orders, and the skewed ones."""
+    """Publish the records that the others read: distinct orders, and the skewed ones."""
     import publish_clients
     from attrs import evolve
 

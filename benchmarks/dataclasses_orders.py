@@ -1,4 +1,4 @@
-"""OrderCreated as dataclasses-avroschema has it."""
+"""OrderCreated as a class of dataclasses-avroschema."""
 
 import dataclasses
 import enum

@@ -1,13 +1,13 @@
-"""What metrics and traces cost, beside publishing and consuming without them, in one run.
+"""Measures the cost of metrics and traces against publishing and consuming without them.
 
     python benchmarks/observability.py                 # against real Kafka, started for the run
     python benchmarks/observability.py --embedded      # against the embedded broker
     python benchmarks/observability.py --write         # and put the table into the README
 
-Every mode runs in a process of its own, on the same broker and the same events; rounds are
-interleaved. A cost is what the mode takes of the throughput of a process that has nothing else to
-do: 1 - CPU time without anything / CPU time of the mode, each the median of the rounds. "off,
-again" tells how much of a difference is noise, "empty spans" what no traces can cost less than.
+Every mode runs in its own process, on the same broker and the same events; rounds are
+interleaved. A cost is the share of the throughput of a process that does nothing else: 1 - CPU time
+without anything / CPU time of the mode, each the median of the rounds. "off, again" shows the noise
+in the differences, "empty spans" the least that traces can cost.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def main() -> int:
     options = parser.parse_args()
     told: Told = {}
     with servers(embedded=options.embedded) as (kafka, url):
-        if not options.embedded:  # where topics make themselves
+        if not options.embedded:  # where topics are created automatically
             create_topics(kafka, sorted({consumed(mode) for mode in MODES}))
         arguments = ("--bootstrap-servers", kafka, "--registry", url)
         arguments += ("--count", str(options.count))
-        for mode in ("traces", "traces_sampled"):  # what is consumed: its publisher samples
+        for mode in ("traces", "traces_sampled"):  # the consumed topic: its publisher samples
             run(CLIENTS, "publish", mode, *arguments, "--topic", consumed(mode))
         for _ in range(options.rounds):
             for client in ("publish", "consume"):

@@ -41,7 +41,7 @@ def tracer_provider(ratio: float = 1.0) -> Any:
 
 
 def empty_spans(mode: str) -> Callable[[Any], None]:
-    """Return what makes an empty span for each event in the mode ``bare``, else nothing."""
+    """Return a function that makes an empty span per event in the mode ``bare``, else nothing."""
     if mode != "bare":
         return lambda event: None
     tracer = tracer_provider().get_tracer("benchmark")
@@ -49,7 +49,7 @@ def empty_spans(mode: str) -> Callable[[Any], None]:
 
 
 def no_sdk() -> dict[str, Any]:
-    """Traces are on, but nobody has installed OpenTelemetry's SDK."""
+    """Traces are on, but OpenTelemetry's SDK is not installed."""
     from opentelemetry.trace import NoOpTracerProvider
 
     return {"tracer_provider": NoOpTracerProvider()}
@@ -72,7 +72,7 @@ MODES: dict[str, Callable[[], dict[str, Any]]] = {
     "traces_api": no_sdk,
     "traces_sampled": lambda: traces(0.01),
 }
-"""Name → what `sdk.connect` is given."""
+"""Name → arguments of `sdk.connect`."""
 
 
 def connect(options: argparse.Namespace, mode: str) -> Any:

@@ -1,4 +1,4 @@
-"""How fast a relay publishes what was committed, beside a naive loop, in one run.
+"""Measures how fast a relay publishes committed rows, against a naive loop, in one run.
 
     python benchmarks/outbox.py [--rows N] [--old N] [--write]
 
@@ -87,7 +87,7 @@ def connected(bootstrap: str, observers: list[Any]) -> Iterator[sdk.Messaging]:
 
 
 def fill(engine: Engine, tables: Tables, messaging: sdk.Messaging, rows: int) -> None:
-    """Commit orders, many at a time: how they got there is not what is measured."""
+    """Commit orders, many at a time: writing them is not measured."""
     for start in range(0, rows, 5_000):
         batch = [
             row_of(messaging.encoder.record(order(n)), "orders.OrderCreated")
@@ -98,7 +98,7 @@ def fill(engine: Engine, tables: Tables, messaging: sdk.Messaging, rows: int) ->
 
 
 def fill_old(engine: Engine, rows: int) -> None:
-    """Put rows into the table that were sent long ago."""
+    """Add rows to the table that were sent long ago."""
     for start in range(0, rows, 500_000):
         with engine.begin() as connection:
             connection.execute(
@@ -137,7 +137,7 @@ def relayed(
 
 
 def naive(engine: Engine, tables: Tables, messaging: sdk.Messaging) -> int:
-    """Publish what waits as a naive loop does; return how many rows there were."""
+    """Publish pending rows as a naive loop does; return their number."""
     table, published = tables.outbox, 0
     while True:
         with engine.begin() as connection:

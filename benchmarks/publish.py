@@ -1,11 +1,11 @@
-"""How fast events are published, beside the clients that others would use, in one run.
+"""Measures publishing, with the SDK and with alternative clients, in one run.
 
     python benchmarks/publish.py                 # against real Kafka, started for the run
     python benchmarks/publish.py --embedded      # against the embedded broker, in another process
     python benchmarks/publish.py --write         # and put the table into benchmarks/README.md
 
-Every client runs in a process of its own, on the same broker and with the same distinct events;
-rounds are interleaved, and medians are told. CPU seconds count the client's process alone.
+Every client runs in its own process, on the same broker and with the same distinct events;
+rounds are interleaved, and medians are reported. CPU seconds count the client's process alone.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def measure(told: Told, clients: Iterable[str], *arguments: str, suffix: str = "") -> None:
-    """Run each client once and note what it tells, under its name with a suffix."""
+    """Run each client once and record its measurements, under its name with a suffix."""
     for client in clients:
         result = run("publish_clients.py", client, *arguments)
         told.setdefault(client + suffix, []).append(result)
@@ -120,7 +120,7 @@ def report(told: Told, broker: str, options: argparse.Namespace) -> str:
 
 
 def bars(told: Told) -> list[tuple[str, str, float]]:
-    """Return what is promised, of the executor that runs, and what this run has shown."""
+    """Return the promised figures of the running executor, and those of this run."""
     native = executor().name == "native"
     found = [
         (

@@ -1,6 +1,6 @@
 """One publishing process of the benchmark; `publish.py` starts it and reads its last line.
 
-A process of its own makes CPU time and start-up time those of one client alone.
+It is a separate process, so that CPU time and start-up time are those of one client alone.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ HEADERS = [
     ("ce_time", b"2026-11-25T03:04:34.034154Z"),
     ("ce_subject", b"303406cf-fc07-49c6-b173-99bb9ff17dcf"),
 ]
-"""As many and as long as the standard headers are; peers send them without making them."""
+"""Headers of the number and size of the standard ones; peers send them ready-made."""
 
 Send = Callable[[Any], Awaitable[Any]]
 
 
 def events(count: int) -> list[Any]:
-    """Return distinct orders, as an application would have them in hand."""
+    """Return distinct orders, as an application would hold them."""
     from datetime import UTC, datetime, timedelta
     from decimal import Decimal
     from uuid import UUID
@@ -65,7 +65,7 @@ def events(count: int) -> list[Any]:
 
 
 def to_dict(event: Any, _context: Any = None) -> dict[str, Any]:
-    """Return what Confluent's serializer takes, as an application's own code makes it."""
+    """Return the dict for Confluent's serializer, as an application's code makes it."""
     return {
         "order_id": event.order_id,
         "created_at": event.created_at,
@@ -115,7 +115,7 @@ def sdk(options: argparse.Namespace, **producer: Any) -> Any:
 
 
 def avro_serializer(options: argparse.Namespace) -> Any:
-    """Return Confluent's serializer, with the record's name as subject as we have it."""
+    """Return Confluent's serializer, with the record's name as subject, as in the SDK."""
     from confluent_kafka.schema_registry import (
         Schema,
         SchemaReference,
@@ -138,7 +138,7 @@ def avro_serializer(options: argparse.Namespace) -> Any:
 
 
 def context(options: argparse.Namespace) -> Any:
-    """Return what Confluent's serializers want to know about a message."""
+    """Return the context of a message for Confluent's serializers."""
     from confluent_kafka.serialization import MessageField, SerializationContext
 
     return SerializationContext(options.topic, MessageField.VALUE)
@@ -148,7 +148,7 @@ class Clock:
     """Wall and CPU time since `begin`."""
 
     def begin(self) -> None:
-        # The events in hand are the benchmark's, not the client's: the collector leaves them out.
+        # The prepared events are the benchmark's, not the client's: the collector ignores them.
         gc.collect()
         gc.freeze()
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -288,7 +288,7 @@ def transactions_none(options: argparse.Namespace) -> dict[str, float]:
 
 
 async def in_flight(send: Send, ready: list[Any]) -> dict[str, float]:
-    """Have a thousand tasks await one event after the other."""
+    """Let a thousand tasks await one event after the other."""
     rest: Iterator[Any] = iter(ready)
 
     async def work() -> None:
@@ -359,7 +359,7 @@ async def flight_raw(options: argparse.Namespace) -> dict[str, float]:
 
 
 async def flight_by_hand(options: argparse.Namespace) -> dict[str, float]:
-    """What the SDK does for an event that nothing goes wrong with, without a layer or an option."""
+    """The SDK's steps for an event without errors, without layers and options."""
     from types import MethodType
 
     from confluent_kafka import Producer

@@ -1,6 +1,6 @@
 """The events of the codec benchmark: for each shape a schema, distinct values, and classes.
 
-The same schema becomes attrs classes with a contract (as the code generator writes them), msgspec
+Each schema becomes attrs classes with a contract (as the code generator writes them), msgspec
 Structs, and what fastavro needs, so that each column of the table does the same work.
 """
 
@@ -59,7 +59,7 @@ class Shape:
     Attributes:
         name: What the row is called.
         schema: JSON.
-        make: Number and source of chance → value as a dict.
+        make: Number and random generator → value as a dict.
         count: How many distinct events.
         older: Schema that an older version wrote, if the row is about reading that.
     """

@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers, clients in processes of their own, tables in the README."""
+"""Shared by the benchmarks: servers, clients in separate processes, tables in the README."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = FOLDER.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "samples")]
 
 Figures = dict[str, float]
-"""What a client measured, by name."""
+"""The measurements of a client, by name."""
 
 Told = dict[str, list[Figures]]
-"""Client → what it told, round by round."""
+"""Client → its measurements, by round."""
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def _embedded() -> Iterator[tuple[str, str]]:
 
 
 def _register(kafka: str, url: str) -> None:
-    """Register the schema and create the topic, which no client then has to do."""
+    """Register the schema and create the topic, so that no client has to."""
     from contracts.orders import OrderCreated
 
     import sdk
@@ -88,9 +88,9 @@ def create_topics(kafka: str, names: Iterable[str]) -> None:
 
 
 def run(script: str, *arguments: str) -> Figures:
-    """Run a client once, in a process of its own, and return what it tells.
+    """Run a client once, in a new process, and return its measurements.
 
-    Its own bytecode is kept, as an installed package's is.
+    Its bytecode is cached, like that of an installed package.
     """
     done = subprocess.run(
         [sys.executable, str(FOLDER / script), *arguments],
@@ -118,7 +118,7 @@ def ratio(told: Told, what: str, one: str, other: str) -> float:
 
 
 def bar_table(bars: Iterable[tuple[str, str, float]]) -> list[str]:
-    """Return the lines of a table of (what is promised, how much, what was reached)."""
+    """Return the lines of a table of (promise, limit, result)."""
     lines = ["", "| bar | required | reached |", "|---|---:|---:|"]
     return lines + [f"| {text} | {required} | {reached:.2f} |" for text, required, reached in bars]
 

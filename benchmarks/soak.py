@@ -30,7 +30,7 @@ from tests.servers.registry import ApicurioRegistry  # noqa: E402
 
 CLIENTS = Path(__file__).with_name("soak_clients.py")
 FLAT_MB = 25
-"""Growth of the resident memory, from three tenths of the way to the end, that still is flat."""
+"""Growth of the resident memory, from three tenths of the run to its end, that counts as flat."""
 
 
 class Client:

@@ -1,6 +1,6 @@
 """One producing or consuming process of the soak; `soak.py` starts it and reads its last line.
 
-A process of its own makes CPU time and peak memory those of one client alone.
+It is a separate process, so that CPU time and peak memory are those of one client alone.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Meter:
         self._cpu = _cpu_seconds()
 
     def begin(self) -> None:
-        """Start the clocks again: what came before was start-up."""
+        """Start the clocks again, after start-up."""
         self._started = time.perf_counter()
         self._cpu = _cpu_seconds()
 
     def step(self, done: int) -> None:
-        """Note the memory at each tenth of the way, and tell how far it is."""
+        """Record the memory at each tenth of the run, and print the progress."""
         while done * 10 >= self._expected * (len(self._resident) + 1):
             self._resident.append(_status("VmRSS"))
             _tell(done=done)
@@ -117,7 +117,7 @@ def consume_sdk(options: argparse.Namespace, meter: Meter, tally: Tally) -> None
 
 
 def make_events(options: argparse.Namespace, meter: Meter) -> int:
-    """Make the events and send none: what stands in every figure of publishing."""
+    """Make the events and send none: a part of every figure of publishing."""
     meter.begin()
     for number in range(options.events):
         event(number)
@@ -125,7 +125,7 @@ def make_events(options: argparse.Namespace, meter: Meter) -> int:
 
 
 def produce_raw(options: argparse.Namespace, meter: Meter) -> int:
-    """Produce bytes that were made beforehand: what the client itself costs."""
+    """Produce prepared bytes: the cost of the client itself."""
     from confluent_kafka import Producer
 
     from sdk.avro import encode
@@ -308,7 +308,7 @@ def _connect(options: argparse.Namespace) -> Any:
 
 
 def _topic(options: argparse.Namespace, full_name: str) -> str:
-    """Return what the SDK's template makes of a name."""
+    """Return the topic of a name by the SDK's template."""
     domain, _, name = full_name.partition(".")
     kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
     return f"{options.prefix}.{domain}.{kebab.lstrip('-')}"

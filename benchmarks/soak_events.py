@@ -1,4 +1,4 @@
-"""Events of mixed types and versions, each made from its number; the key tells the number."""
+"""Events of mixed types and versions, each made from its number, which is in the key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def to_dict(event: Any) -> dict[str, Any]:
 
 
 def from_dict(name: str, data: dict[str, Any]) -> Any:
-    """Return what `to_dict` took apart, as the class in `READ_AS`."""
+    """Return the event of a dict of `to_dict`, as the class in `READ_AS`."""
     return _CLASSES[name](data)
 
 

@@ -96,7 +96,7 @@ def lately(metric: Metric, *labels: str, suffix: str = "", **where: str) -> str:
 
 
 def grew(metric: Metric, *labels: str, suffix: str = "", **where: str) -> str:
-    """Return what has happened within a minute."""
+    """Return the increase within a minute."""
     return f"{lately(metric, *labels, suffix=suffix, **where)} > 0"
 
 

@@ -48,7 +48,7 @@ Ask = Callable[[str, Span], list[dict[str, Any]]]
 
 
 def prometheus(url: str) -> Ask:
-    """Return what answers range queries by Prometheus's HTTP API."""
+    """Return a function that answers range queries by Prometheus's HTTP API."""
 
     def ask(expression: str, span: Span) -> list[dict[str, Any]]:
         values = {"query": expression, "start": span.begin, "end": span.end, "step": span.step}

@@ -1,4 +1,4 @@
-"""What all tests share: codecs' executors, signal handlers, Hypothesis's examples, and no proxy.
+"""Shared by all tests: codecs' executors, signal handlers, Hypothesis's profiles, no proxy.
 
 ``HYPOTHESIS_PROFILE=explore`` tries many new ones.
 """
@@ -24,7 +24,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
-# Servers of the tests are on this machine, where a proxy of the environment has no business.
+# Servers of the tests are on this machine; a proxy of the environment must not be used.
 for name in ("NO_PROXY", "no_proxy"):
     others = os.environ.get(name)
     os.environ[name] = "localhost,127.0.0.1" + (f",{others}" if others else "")
@@ -45,9 +45,9 @@ def executor(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def default_signals() -> Iterator[None]:
-    """Give SIGTERM and SIGINT Python's own handlers, and afterwards what they had.
+    """Give SIGTERM and SIGINT Python's own handlers, and restore the former ones afterwards.
 
-    A shell that starts a run in the background has it ignore SIGINT.
+    A shell that starts a run in the background makes it ignore SIGINT.
     """
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]

@@ -2,8 +2,8 @@
 
 Options have the documented names and defaults:
 https://debezium.io/documentation/reference/stable/transformations/outbox-event-router.html.
-What it makes is converted as documented connector settings do: keys by ``StringConverter``, values
-by ``ByteArrayConverter`` (both as they are), headers by ``SimpleHeaderConverter`` (as text).
+Records are converted by documented connector settings: keys by ``StringConverter``, values
+by ``ByteArrayConverter`` (both unchanged), headers by ``SimpleHeaderConverter`` (as text).
 """
 
 from __future__ import annotations

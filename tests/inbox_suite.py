@@ -1,4 +1,4 @@
-"""What must hold of the inbox, and of handlers that run once, whatever the database."""
+"""Tests of the inbox, and of handlers that run once, for any database."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class InboxSuite:
         assert "ce_source" in str(caught.value)
 
     def test_inbox_forgets_by_age(self, shop: Shop) -> None:
-        """Pruning keeps what is younger than is asked."""
+        """Pruning keeps rows younger than the given age."""
         inbox = Inbox("billing", tables=shop.tables)
         with shop.engine.begin() as connection:
             inbox.once(connection, received(("ce_source", b"/orders"), ("ce_id", b"1")))
@@ -87,7 +87,7 @@ class InboxSuite:
             assert inbox.prune(connection, timedelta(seconds=-5)) == 1
 
     def test_concurrent_handlers_of_one_event_run_once(self, shop: Shop) -> None:
-        """Of several transactions at once, one makes the effects."""
+        """Only one of several concurrent transactions handles an event."""
         inbox, record = (
             Inbox("billing", tables=shop.tables),
             received(("ce_source", b"/o"), ("ce_id", b"1")),
@@ -108,7 +108,7 @@ class InboxSuite:
 
     @pytest.mark.parametrize("value", [b"", b"\xff", b"a\0b"])
     def test_ids_that_cannot_be_told_apart_are_refused(self, shop: Shop, value: bytes) -> None:
-        """What the database cannot hold as it is is no id: another event could look the same."""
+        """An id that the database cannot store exactly is refused: two could look the same."""
         record = received(("ce_source", b"/o"), ("ce_id", value))
         with shop.engine.begin() as connection, pytest.raises(UnidentifiedError):
             Inbox("billing", tables=shop.tables).once(connection, record)
@@ -144,7 +144,7 @@ class InboxSuite:
         assert accounts(shop) == [1, 2]
 
     def test_failed_attempt_leaves_no_note_and_is_made_again(self, shop: Shop) -> None:
-        """What a handler wrote before it failed is rolled back with the note; the retry counts."""
+        """A failed handler's writes are rolled back with the inbox row; the retry counts."""
         attempts = list[int]()
         with consuming(shop, sessionmaker(shop.engine), retries=1) as (consumer, inbox, finish):
 
@@ -207,7 +207,7 @@ class InboxSuite:
     def test_failed_part_of_a_batch_does_not_take_the_rest_along(
         self, shop: Shop, awaited: bool
     ) -> None:
-        """What `BatchFailed` names is rolled back with the whole; the others are handled anew."""
+        """`BatchFailed` rolls the batch back; the events that it does not name run again."""
         sessions: Any = sessionmaker(shop.engine)
         if awaited:
             sessions = async_sessionmaker(create_async_engine(shop.async_url, poolclass=NullPool))
@@ -241,7 +241,7 @@ class InboxSuite:
         assert accounts(shop) == [1, 3]
 
     def test_batch_that_names_no_failed_event_fails_whole(self, shop: Shop) -> None:
-        """The transaction was rolled back: none of its events may count as handled."""
+        """After a rollback, no event of the batch counts as handled."""
         with consuming(shop, sessionmaker(shop.engine)) as (consumer, inbox, finish):
 
             @consumer.handle(OrderCreated, once=inbox, batch_size=10, batch_seconds=0.05)
@@ -277,7 +277,7 @@ class InboxSuite:
                 assert said in str(caught.value)
 
     def test_plain_function_that_returns_a_coroutine_is_rolled_back(self, shop: Shop) -> None:
-        """Its work would be done after the commit, if at all: the event is not noted."""
+        """A handler that returns an awaitable fails: its work would follow the commit."""
 
         async def later() -> None: ...
 
@@ -295,14 +295,14 @@ class InboxSuite:
 
 
 Finish = Callable[[list[int | None]], list[Happening]]
-"""Publishes orders, each number with an id of its own and None with none, and handles them."""
+"""Publishes orders, each number with its own id and None without one, and handles them."""
 
 
 @contextmanager
 def consuming(
     shop: Shop, sessions: Any, *, retries: int = 0
 ) -> Iterator[tuple[Consumer, Inbox[Any], Finish]]:
-    """Return a consumer with dead letters, an inbox, and what hands it orders."""
+    """Return a consumer with dead letters and an inbox, and a function that sends it orders."""
     seen = list[Happening]()
     options = ConsumerOptions(
         retry=InPlaceRetryOptions(retry_count=retries, base_delay_ms=1),
@@ -322,7 +322,7 @@ def consuming(
 
 
 def publish(messaging: Messaging, number: int | None) -> None:
-    """Publish an order under an id that its number decides."""
+    """Publish an order with an id derived from its number."""
     record = messaging.encoder.record(OrderCreated(order_id=str(number or 0)), partition=0)
     headers = [(name, value) for name, value in record.headers if name != "ce_id"]
     if number is not None:
@@ -331,7 +331,7 @@ def publish(messaging: Messaging, number: int | None) -> None:
 
 
 def accounts(shop: Shop) -> list[int]:
-    """What handlers have written."""
+    """The rows that handlers have written."""
     with shop.engine.connect() as connection:
         return list(connection.scalars(select(shop.accounts.c.id).order_by(shop.accounts.c.id)))
 

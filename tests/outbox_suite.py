@@ -1,4 +1,4 @@
-"""What must hold of outbox and relay, whatever the database."""
+"""Tests of the outbox and its relay, for any database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DEBEZIUM = {
     "table.fields.additional.placement": "id:header:ce_id,source:header:ce_source,"
     "type:header:ce_type",
 }
-"""As docs/outbox.md tells."""
+"""The connector options of docs/outbox.md."""
 
 
 @frozen
@@ -77,7 +77,7 @@ class Shop:
             return self.relay(**options).publish_batch(connection)
 
     def arrived(self) -> list[str]:
-        """Keys of what the broker has, in order."""
+        """Keys of the broker's records, in order."""
         return [(record.key or b"").decode() for record in self.broker.records(TOPIC)]
 
     def waiting(self) -> int:
@@ -103,7 +103,7 @@ class OutboxSuite:
     """Tests; a subclass gives the fixture `shop`."""
 
     def test_committed_events_are_published_in_order(self, shop: Shop) -> None:
-        """What is committed arrives in the order of commits, once."""
+        """Committed events arrive in the order of the commits, once."""
         names = [f"o{n}" for n in range(25)]
         shop.add(*names)
         assert shop.publish(batch=10) == 10
@@ -152,7 +152,7 @@ class OutboxSuite:
         assert without_time == [header for header in direct.headers if header[0] != "ce_time"]
 
     def test_added_id_is_the_cloud_events_id(self, shop: Shop) -> None:
-        """What `add` returns stands in the row and in the header of the record."""
+        """The id that `add` returns is in the row and in the header of the record."""
         with shop.engine.begin() as connection:
             event_id = shop.outbox.add(connection, OrderCreated(order_id="o1"))
             assert connection.scalar(select(shop.tables.outbox.c.id)) == event_id
@@ -204,7 +204,7 @@ class OutboxSuite:
             assert not inbox.once(connection, copy)
 
     def test_tombstones_and_raw_records(self, shop: Shop) -> None:
-        """A record that is ready made is published as it is."""
+        """A given record is published unchanged."""
         tombstone = shop.messaging.encoder.tombstone(OrderCreated, "o1")
         with shop.engine.begin() as connection:
             shop.outbox.add_record(connection, tombstone)
@@ -310,7 +310,7 @@ class OutboxSuite:
         assert shop.arrived() == names
 
     def test_sent_rows_are_kept_and_pruned_by_age(self, shop: Shop) -> None:
-        """Rows go when they were sent longer ago than is asked; waiting ones never do."""
+        """Rows sent longer ago than the given time are deleted; waiting ones never are."""
         shop.add("old", "new", "waiting")
         shop.publish(batch=2)
         with shop.engine.begin() as connection:
@@ -361,7 +361,7 @@ class OutboxSuite:
 
 
 def routed_rows(shop: Shop, router: EventRouter) -> list[ProducerRecord]:
-    """What Debezium makes of the rows, in order."""
+    """The records that Debezium makes of the rows, in order."""
     table = shop.tables.outbox
     with shop.engine.connect() as connection:
         rows = connection.execute(select(table).order_by(table.c.position)).mappings()

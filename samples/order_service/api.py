@@ -21,7 +21,7 @@ from sdk.observability import StatusApp
 
 
 class NewOrder(BaseModel):
-    """What a customer sends."""
+    """The order form of a customer."""
 
     total_amount: Decimal
 

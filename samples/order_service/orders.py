@@ -1,4 +1,4 @@
-"""What producer and consumer of the order service share."""
+"""Shared by producer and consumer of the order service."""
 
 from __future__ import annotations
 

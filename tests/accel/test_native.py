@@ -1,4 +1,4 @@
-"""What holds for the native executor beside its answers: instances, limits, memory, threads."""
+"""The native executor's promises beyond its answers: instances, limits, memory, threads."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_errors_are_the_interpreters() -> None:
 
 
 class Base:
-    """What a generated class does not have: a constructor that looks at what was built."""
+    """A constructor with a check of its own, which no generated class has."""
 
     __slots__ = ("__weakref__",)
 
@@ -232,7 +232,7 @@ def test_memory_is_bounded_by_the_payload() -> None:
 
 
 def test_codecs_are_collected() -> None:
-    """A codec goes when nobody needs it, also where its fallback refers back to it."""
+    """An unused codec is freed, even if its fallback refers back to it."""
 
     class Fallback:
         codec: Any = None
@@ -332,7 +332,7 @@ def test_other_interpreters_of_the_process_fall_back() -> None:
 
 
 def test_events_changed_by_another_thread() -> None:
-    """Whoever changes an event while it is written may get any of its states, and no crash."""
+    """An event changed while it is written may be written in any of its states, without a crash."""
     schema = record(
         ("items", {"type": "array", "items": "string"}), ("map", {"type": "map", "values": "long"})
     )
@@ -394,7 +394,7 @@ def test_variable_chooses_the_executor(wanted: str, code: int, printed: str) -> 
 
 
 def test_other_plan_versions_are_not_run() -> None:
-    """An extension of another plan format is passed over with one line that says why."""
+    """An extension for another plan format is ignored with one line that says why."""
     ended = run(
         "import sys, types, logging; logging.basicConfig()\n"
         "fake = types.ModuleType('sdk_accel'); fake.PLAN_VERSION = 0\n"

@@ -39,7 +39,7 @@ def script(*arguments: str, seed: str = "0") -> Run:
 
 
 def test_the_samples_are_up_to_date() -> None:
-    """What is committed in samples/contracts is what the schemas say."""
+    """The committed samples/contracts are up to date with the schemas."""
     done = script("--check")
     assert done.status == 0, done.out + done.err
 
@@ -89,7 +89,7 @@ def test_unchanged_files_are_not_rewritten(tree: Tree) -> None:
 
 
 def test_orphans_are_removed_and_other_files_are_kept(tree: Tree) -> None:
-    """What no schema stands for goes, if we made it; what somebody else made stays."""
+    """Generated files without a schema are removed; files of others are kept."""
     tree.run()
     note = tree.output / "shop" / "README.py"
     note.write_text("# mine\n", encoding="utf-8")
@@ -102,7 +102,7 @@ def test_orphans_are_removed_and_other_files_are_kept(tree: Tree) -> None:
 
 
 def test_a_file_that_was_not_generated_is_never_overwritten(tree: Tree) -> None:
-    """Somebody's own file where a module would go is a finding, and stays as it is."""
+    """A file of somebody else in a module's place is a finding, and is not changed."""
     mine = tree.output / "shop" / "order" / "v1.py"
     mine.parent.mkdir(parents=True)
     mine.write_text("x = 1\n", encoding="utf-8")
@@ -216,7 +216,7 @@ def test_a_folder_without_schemas_exits_2_and_keeps_the_output(tree: Tree) -> No
     ],
 )
 def test_wrong_project_configuration_exits_2(tmp_path: Path, table: str, message: str) -> None:
-    """A mistake in pyproject.toml is told with the file and a remedy."""
+    """A mistake in pyproject.toml is reported with the file and a remedy."""
     (tmp_path / "pyproject.toml").write_text(f"[tool.sdk.codegen]\n{table}\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(ROOT / "codegen" / "generate.py")],

@@ -126,7 +126,7 @@ def test_defect_is_told_with_its_place(name: str, tmp_path: Path) -> None:
 
 
 def test_all_defects_are_told_at_once(tmp_path: Path) -> None:
-    """Several defects, in one file and in several, are told in one run."""
+    """All defects, in one file or in several, are reported in one run."""
     tree = Tree(tmp_path)
     tree.write(
         {
@@ -197,7 +197,7 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
     ],
 )
 def test_defect_of_a_tree_is_told(files: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    """What is wrong with names of files, event.toml, protocols and IDL is told like the rest."""
+    """Defects in file names, event.toml, protocols and IDL are reported like all others."""
     tree = Tree(tmp_path)
     tree.write(files)
     done = tree.run()

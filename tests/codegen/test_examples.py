@@ -1,4 +1,4 @@
-"""Examples in event.toml are events of their version, or they are told."""
+"""Examples in event.toml must be events of their version."""
 
 from __future__ import annotations
 

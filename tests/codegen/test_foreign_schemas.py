@@ -1,4 +1,4 @@
-"""Schemas of other teams, which cannot be edited: taken as Java takes them, with a warning."""
+"""Schemas of other teams, which cannot be edited: accepted as by Java, with a warning."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_branches_of_one_python_type_are_warned_of(kind: Any, told: str, tmp_pat
 
 
 def test_branches_that_values_tell_apart_are_not_warned_of(tmp_path: Path) -> None:
-    """A plain fixed beside other bytes has a class of its own."""
+    """A plain fixed beside other bytes has its own class."""
     tree = Tree(tmp_path)
     fixed = [{"type": "fixed", "name": name, "size": 4} for name in "AB"]
     date = {"type": "int", "logicalType": "date"}
@@ -146,7 +146,7 @@ def test_nothing_that_a_schema_says_steers_the_terminal(tmp_path: Path) -> None:
 
 
 def test_one_bad_file_is_named_and_the_others_are_judged(tmp_path: Path) -> None:
-    """Whatever is in a file, the run tells its name, and what is wrong elsewhere."""
+    """A run reports the name of any unreadable file, and defects in other files as well."""
     tree = Tree(tmp_path)
     deep: Any = "int"
     for _ in range(400):

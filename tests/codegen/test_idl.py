@@ -44,7 +44,7 @@ def test_idl_means_what_apaches_protocol_says(name: str, tmp_path: Path) -> None
 
 
 def test_imported_types_come_from_the_files_of_the_tree(tmp_path: Path) -> None:
-    """An import names a file of the tree, whose types are roots of their own anyway."""
+    """An import names a file of the tree, whose types are separate roots anyway."""
     tree = Tree(tmp_path)
     tree.write(
         {
@@ -58,7 +58,7 @@ def test_imported_types_come_from_the_files_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_a_version_in_idl_yields_all_its_types(tmp_path: Path) -> None:
-    """What the event needs is part of its schema; the other types are versions of their own."""
+    """The event's schema contains the types it needs; the other types are separate versions."""
     idl = (
         "@namespace('shop') protocol P {{ record Line {{ int n; }} record Order {{ Line line; {} }}"
     )
@@ -133,6 +133,6 @@ def test_hostile_nesting_is_refused() -> None:
     ],
 )
 def test_doc_comments_are_read_to_the_letter_as_java_reads_them(comment: str, text: str) -> None:
-    """One .avdl gives one schema text, whoever reads it: frames of stars and common indents go."""
+    """An .avdl yields the same schema text as in Java: star frames and indents are removed."""
     (made,) = read_idl(f"namespace n;\n{comment}\nrecord R {{ }}").types
     assert made["doc"] == text

@@ -1,4 +1,4 @@
-"""Which files of a tree are read, and in which disguise they may come."""
+"""Which files of a tree are read, and their possible encodings and links."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_linked_folders_are_read_once(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_not_read(tmp_path: Path) -> None:
-    """What editors and file systems keep beside a schema is not taken for a schema."""
+    """Files that editors and file systems put beside a schema are not read as schemas."""
     tree = Tree(tmp_path)
     tree.write({"r.avsc": record("R"), "._r.avsc": "\0", ".git/x.avsc": "{"})
     (tree.schemas / ".#r.avsc").symlink_to("nowhere")

@@ -50,12 +50,12 @@ def test_the_package_of_a_lower_case_type_does_not_hide_its_class() -> None:
 
 
 def test_a_name_that_is_free_keeps_its_spelling() -> None:
-    """A reserved name gives way to a field that is really called so."""
+    """A reserved name does not displace a field with the escaped name."""
     assert attribute_names(["class", "class_", "id"], set()) == ["class__", "class_", "id"]
 
 
 def test_attributes_do_not_hide_types() -> None:
-    """A field called as a class of the module would break every annotation after it."""
+    """A field with the name of a class would break every annotation after it."""
     assert attribute_names(["Address", "address"], {"Address"}) == ["Address_", "address"]
 
 
@@ -70,7 +70,7 @@ def test_attributes_are_legal_and_distinct(names: list[str]) -> None:
 
 @given(AVRO_NAMES)
 def test_members_are_members(names: list[str]) -> None:
-    """Whatever the symbols are called, an enum takes each for a member of its own."""
+    """Every symbol becomes a separate member of the enum, whatever its name."""
     chosen = member_names(names)
     source = "class E(Enum):\n" + "".join(
         f"    {name} = {symbol!r}\n" for name, symbol in zip(chosen, names, strict=True)

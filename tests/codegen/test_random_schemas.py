@@ -1,4 +1,4 @@
-"""Schemas that nobody wrote: each becomes a module that runs, equals it, and round-trips."""
+"""Random schemas: each becomes a module that runs, equals its schema, and round-trips."""
 
 from __future__ import annotations
 

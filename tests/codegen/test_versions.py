@@ -47,7 +47,7 @@ def test_a_followed_version_is_immutable(tree: Tree) -> None:
 
 
 def test_white_space_and_comments_are_no_change(tree: Tree) -> None:
-    """A followed version may be formatted anew."""
+    """A version may be reformatted after a newer one exists."""
     tree.write({"shop/Order/v1.avsc": "// old\n" + json.dumps(V1)})
     assert tree.run().status == 0
 
@@ -130,7 +130,7 @@ def test_transitive_levels_compare_all_pairs(tree: Tree) -> None:
     [("FORWARD", True), ("FULL", False), ("NONE", True), ("BACKWARD", False)],
 )
 def test_levels_ask_for_their_direction(name: str, accepts: bool, tree: Tree) -> None:
-    """A new field without a default: old readers do not mind, new ones do."""
+    """A new field without a default is compatible with old readers only."""
     tree = Tree(tree.base / name)
     added = record("Order", ("id", "string"), ("x", "int"))
     tree.write({"shop/Order/v1.avsc": V1, "shop/Order/v2.avsc": added, **level(name)})
@@ -284,7 +284,7 @@ def test_a_key_must_be_of_a_type_that_keys_have(kind: Any, told: str, tmp_path: 
     ],
 )
 def test_a_key_may_be_text_a_number_a_uuid_or_bytes(kind: Any, tmp_path: Path) -> None:
-    """What key serializers take is taken here."""
+    """Key fields may have every type that key serializers accept."""
     tree = Tree(tmp_path)
     tree.write(
         {

@@ -1,4 +1,4 @@
-"""The contracts package can be a distribution of its own."""
+"""The contracts package can be distributed separately."""
 
 from __future__ import annotations
 

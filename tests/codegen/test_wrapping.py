@@ -24,7 +24,7 @@ from codegen.wrapping import wrapped
     ],
 )
 def test_lines_stand_as_the_formatter_leaves_them(source: str, tmp_path: Path) -> None:
-    """What is written is the same expression, and the formatter would not change it."""
+    """The wrapped text is the same expression, and the formatter would not change it."""
     made = wrapped("default=", source, " " * 8)
     assert ast.dump(ast.parse(made.removeprefix("default="), mode="eval")) == ast.dump(
         ast.parse(source, mode="eval")

@@ -43,7 +43,7 @@ class Tree:
         return self.base / "contracts"
 
     def write(self, files: Mapping[str, Any]) -> None:
-        """Write schema files: text as it is, anything else as JSON."""
+        """Write schema files: text verbatim, anything else as JSON."""
         for path, content in files.items():
             target = self.schemas / path
             target.parent.mkdir(parents=True, exist_ok=True)

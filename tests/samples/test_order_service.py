@@ -116,7 +116,7 @@ def test_demo_shows_the_whole_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["demo.py", "order_service/producer.py"])
 def test_who_reads_the_output_may_leave(tmp_path: Path, script: str) -> None:
-    """Once nobody reads its output any more, as in ``| head``, a script ends quietly."""
+    """A script ends quietly when its output is no longer read, as in ``| head``."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SDK_")}
     with subprocess.Popen(
         [sys.executable, str(SAMPLES / script)],

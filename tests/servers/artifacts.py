@@ -1,4 +1,4 @@
-"""What the servers are made of: pinned coordinates, fetched once and kept outside the tree."""
+"""The servers' software: pinned coordinates, fetched once and kept outside the tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of our own, and servers signed by it."""
+"""Certificates for tests: an authority, and servers signed by it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Authority:
     """A certificate authority.
 
     Args:
-        folder: Where its certificate and those that it signs are written.
+        folder: Receives its certificate and those that it signs.
         name: Its common name.
     """
 
@@ -53,7 +53,7 @@ class Authority:
 
         Args:
             name: Of the file, and the certificate's common name.
-            hosts: Host names and addresses that the certificate is good for.
+            hosts: Host names and addresses of the certificate.
             expired: It was good until yesterday.
         """
         key = ec.generate_private_key(ec.SECP256R1())

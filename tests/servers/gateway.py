@@ -1,4 +1,4 @@
-"""An HTTP gateway in front of a registry, with the manners of gateways in practice."""
+"""An HTTP gateway in front of a registry, with the behaviour of real gateways."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PASSED_ON = ("content-type", "accept", "confluent-accept-unknown-properties")
 
 @frozen(kw_only=True)
 class Answer:
-    """What the gateway says by itself instead of asking the registry.
+    """An answer of the gateway itself, without the registry.
 
     Attributes:
         status: HTTP status.
@@ -85,7 +85,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """What a client takes as the registry's URL."""
+        """The registry's URL for a client."""
         return f"{self._scheme}://localhost:{self._server.server_port}{self._prefix}"
 
     def next(self, *answers: Answer) -> None:

@@ -1,4 +1,4 @@
-"""Finding Java and Maven, and saying what to install when they are missing."""
+"""Finds Java and Maven, or reports what to install."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ class JavaPeer:
         """Send a request and return the answer.
 
         Args:
-            operation: Such as ``encode``; the program's source tells what there is.
-            arguments: What it needs, as JSON.
+            operation: Such as ``encode``; the program's source lists them.
+            arguments: Its arguments, as JSON.
 
         Raises:
             JavaError: The peer raised an exception.

@@ -1,4 +1,4 @@
-"""PostgreSQL, from the programs of the machine's package, on a data directory of its own."""
+"""PostgreSQL, from the programs of the machine's package, with a new data directory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PostgresServer:
     Args:
         folder: For the log.
         settings: Further settings, such as ``max_connections=200``.
-        durable: Whether what was committed survives a crash of the machine, which tests that only
+        durable: Whether commits survive a crash of the machine, which tests that only
             kill processes do without.
     """
 
@@ -50,7 +50,7 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """What SQLAlchemy takes as URL, with psycopg as the driver."""
+        """SQLAlchemy's URL of the server, with psycopg as the driver."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
 
     def __enter__(self) -> Self:
@@ -91,5 +91,5 @@ def _programs() -> Path:
 
 
 def _as_server_user() -> list[str]:
-    """Return what runs a command as another user: the server refuses to run as root."""
+    """Return the prefix that runs a command as another user: the server refuses to run as root."""
     return ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []

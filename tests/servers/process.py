@@ -22,13 +22,13 @@ class ServerFailed(RuntimeError):
 
 
 class ServerProcess:
-    """One server, with its log in a file, in a process group of its own.
+    """One server, with its log in a file, in its own process group.
 
     Args:
         name: What it is called in messages.
         command: Program and arguments.
         folder: Working directory; the log is written there.
-        ready: Asked again and again until it says True; gets the log of this start.
+        ready: Called with the log of this start until it returns True.
         environment: Variables beyond our own.
         start_seconds: Longest wait for readiness.
 
@@ -158,7 +158,7 @@ class _Watchdog:
     """A child process that kills the servers as soon as our process is gone, however it went.
 
     It reads process ids from a pipe that only we hold open for writing; the end of the pipe is
-    our end. A session of its own keeps Ctrl-C away from it.
+    our end. It has its own session, which Ctrl-C does not reach.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class _Watchdog:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            child.returncode = 0  # it outlives us on purpose: nobody is to wait for it
+            child.returncode = 0  # it outlives us on purpose and is not waited for
             os.close(reading)
             self._owner = os.getpid()
         os.write(self._pipe, line.encode())
@@ -208,7 +208,7 @@ def free_port() -> int:
 
 
 def _own_environment() -> dict[str, str]:
-    """Return our environment without what would reach into the JVM or is ours alone."""
+    """Return our environment without variables that affect the JVM or are ours alone."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""A TCP proxy between client and server: slow, silent, or cut, as a test wishes."""
+"""A TCP proxy between client and server, which a test can slow down, silence or cut."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TcpProxy:
                 client, _ = listener.accept()
             except TimeoutError:
                 continue
-            cut = self._cut  # before the next look: whoever cuts meanwhile is seen by one of both
+            cut = self._cut  # before the check below: one of the two sees a concurrent cut
             if self._refusing:
                 _reset(client)
                 continue

@@ -32,16 +32,16 @@ class ApicurioRegistry:
 
     @property
     def url(self) -> str:
-        """What a client of Confluent's registry takes as URL."""
+        """The URL for a client of Confluent's registry."""
         return f"http://127.0.0.1:{self.port}{self.path}"
 
     @property
     def path(self) -> str:
-        """The prefix below which the Confluent-compatible API stands."""
+        """The path prefix of the Confluent-compatible API."""
         return "/apis/ccompat/v7"
 
     def start(self) -> None:
-        """Start the registry, wait until it answers, and set BACKWARD as Confluent's has it."""
+        """Start the registry, wait until it answers, and set BACKWARD, Confluent's default."""
         self.process.start()
         request = urllib.request.Request(
             f"{self.url}/config",

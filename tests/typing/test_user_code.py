@@ -1,4 +1,4 @@
-"""What type checkers tell the users of contracts and of the SDK."""
+"""Type checkers' errors in users' code with contracts and the SDK."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILES = sorted(path.name for path in USER_CODE.glob("*.py"))
 
 @pytest.fixture(scope="module", params=[mypy, pyright], ids=["mypy", "pyright"])
 def refusals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Refusals:
-    """What one checker says about all user code."""
+    """The errors of one checker in all user code."""
     checker: Callable[..., Refusals] = request.param
     return checker(tmp_path_factory.mktemp("checker"))
 

@@ -114,7 +114,7 @@ def test_a_seeded_host_does_not_repeat_identifiers() -> None:
 
 
 def test_each_list_is_fresh() -> None:
-    """What a caller appends does not show up on the next record."""
+    """Headers that a caller appends are not on the next record."""
     make = CloudEventHeaders("/orders", "application/avro")
     make(OrderCreated).append(("own", b"1"))
     assert "own" not in dict(make(OrderCreated))

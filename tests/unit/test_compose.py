@@ -1,4 +1,4 @@
-"""The compose file: held to the Compose specification, and to the settings that point to it."""
+"""The compose file follows the Compose specification and agrees with the settings for it."""
 
 from __future__ import annotations
 

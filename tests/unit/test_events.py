@@ -1,4 +1,4 @@
-"""What generated classes are made with: converters, validators, lazy names, the catalog."""
+"""Parts of generated classes: converters, validators, lazy names, the catalog."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_place(
     ],
 )
 def test_a_value_at_the_limit_is_accepted_as_it_is(name: str, value: Any) -> None:
-    """Validators change nothing, and let null pass where the type has it."""
+    """Validators change nothing, and accept null if the type includes it."""
     assert getattr(Sample(**{name: value}), name) is value
 
 
@@ -199,7 +199,7 @@ def test_what_the_encoder_takes_the_constructor_takes_too(name: str, value: Any)
 
 
 def test_times_are_cut_to_the_unit_of_the_schema() -> None:
-    """What is finer than a millisecond is cut off downwards, so the event is what is sent."""
+    """Times are truncated to milliseconds, so that the event equals its bytes."""
     assert Sample(at=NOON).at == NOON.replace(microsecond=123000)
     assert to_millis[Any]([{"x": dt.time(1, 2, 3, 999999)}]) == ({"x": dt.time(1, 2, 3, 999000)},)
 
@@ -225,7 +225,7 @@ def test_what_is_no_map_is_refused(value: Any) -> None:
 
 
 def test_arrays_and_maps_are_copied_at_any_depth() -> None:
-    """What the caller changes afterwards does not show in the event."""
+    """Later changes by the caller do not affect the event."""
     inner = [1, 2]
     given_map: Any = {"x": [inner, {"y": inner}]}
     sample = Sample(tags=["a"], counts={"b": 1}, nested=given_map)

@@ -50,7 +50,7 @@ def test_one_json_object_a_line() -> None:
 
 
 def test_console_line() -> None:
-    """A record becomes one readable line, without colours where nobody looks."""
+    """A record becomes one readable line, without colours unless on a terminal."""
     stream = configured(format="console")
     logging.getLogger("sdk.publishing.producer").warning("queue full")
     (line,) = stream.getvalue().splitlines()
@@ -99,7 +99,7 @@ def test_librdkafka_lines() -> None:
 
 
 def test_enrichment() -> None:
-    """Lines tell thread and machine, where asked."""
+    """Lines have thread and machine if configured."""
     stream = configured(format="json")
     logging.getLogger("a").info("x")
     (line,) = lines(stream)
@@ -108,14 +108,14 @@ def test_enrichment() -> None:
 
 
 def test_enrichment_switched_off() -> None:
-    """Lines do not tell thread and machine, where not asked."""
+    """Lines have no thread and machine if not configured."""
     stream = configured(format="json", thread_id=False, machine_name=False)
     logging.getLogger("a").info("x")
     assert not {"thread_id", "machine_name"} & set(lines(stream)[0])
 
 
 def test_context_variables() -> None:
-    """What is bound to the context shows on the lines of stdlib and structlog loggers."""
+    """Values bound to the context are on the lines of stdlib and structlog loggers."""
     stream = configured(format="json")
     with structlog.contextvars.bound_contextvars(order_id="o-1"):
         logging.getLogger("sdk").info("x")
@@ -212,7 +212,7 @@ def test_only_the_sdk() -> None:
 
 @pytest.mark.parametrize("scope", ["sdk", "everything"])
 def test_beside_basic_config(scope: str) -> None:
-    """Beside `logging.basicConfig`, every line of the SDK is printed once."""
+    """With `logging.basicConfig`, every line of the SDK is printed once."""
     done = run(
         "import logging\n"
         "from sdk.observability.logging import configure_logging\n"
@@ -274,7 +274,7 @@ def test_other_handlers_stay() -> None:
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own."""
+    """Run code in a new process."""
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

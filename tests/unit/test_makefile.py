@@ -84,7 +84,7 @@ def test_first_run_and_later_ones(tree: Path) -> None:
 
 
 def test_named_python_replaces_another(tree: Path) -> None:
-    """A .venv of another Python than the one named is made anew; runs without a name keep it."""
+    """A .venv of another Python than the one named is recreated; runs without a name keep it."""
     assert make(tree, "test").returncode == 0
     calls(tree)
     assert make(tree, "test", "PYTHON=python3.13").returncode == 0

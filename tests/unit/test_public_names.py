@@ -1,4 +1,4 @@
-"""What a user needs is found under `sdk` or in a module that its docstring names."""
+"""All public names are in `sdk` or in a module that its docstring lists."""
 
 from __future__ import annotations
 

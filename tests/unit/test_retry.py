@@ -169,7 +169,7 @@ def test_each_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_outage_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """What fails again for the same reason is no news; another reason is."""
+    """Repeated failures are warned of again only if the reason changes."""
     caplog.set_level("DEBUG", "sdk.retry")
     other = RegistryUnavailableError("the registry answers 503")
     policy(Sleeper()).call(Flaky(OUTAGE, OUTAGE, other))

@@ -55,7 +55,7 @@ contract(Endless, ("again", "shop.Endless"))
 @given(st.data())
 @pytest.mark.parametrize("cls", [OrderCreated, ShipmentDispatched, Tree])
 def test_events_survive_the_codec(cls: type[Any], data: st.DataObject) -> None:
-    """What is drawn can be written, and equals what is read."""
+    """A drawn event can be encoded and equals the decoded one."""
     event = data.draw(events(cls))
     assert type(event) is cls
     assert avro.decode(cls, avro.encode(event)) == event

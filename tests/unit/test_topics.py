@@ -303,7 +303,7 @@ def test_unknown_version(contracts: ModuleType) -> None:
 
 
 def test_origin_of_the_routes(contracts: ModuleType) -> None:
-    """An error about a route tells the file or variable that it was written in."""
+    """An error about a route names its file or variable."""
     with pytest.raises(RoutingError, match=r"^settings\.toml \[\[docker\.topics\]\]: entry of 'X'"):
         TopicRouter(
             RoutingOptions(),
@@ -314,7 +314,7 @@ def test_origin_of_the_routes(contracts: ModuleType) -> None:
 
 
 def test_missing_route_under_explicit_strategy(contracts: ModuleType) -> None:
-    """Where only routes count, an event without one is told at wiring."""
+    """With explicit routing, an event without a route is an error when connecting."""
     with pytest.raises(RoutingError, match=r"no route for orders\.OrderCancelled"):
         router(
             contracts,
@@ -375,7 +375,7 @@ def same_named(contracts: ModuleType, *topics: TopicOptions, **routing: Any) -> 
 
 @pytest.mark.parametrize("cls", [ORDERS_CREATED, PAYMENTS_CREATED])
 def test_two_events_do_not_get_one_topic_by_accident(contracts: ModuleType, cls: type[Any]) -> None:
-    """A template that cannot tell two events apart is an error that names both and a remedy."""
+    """A template with one topic for two events is an error that names both and a remedy."""
     routes = same_named(contracts)
     with pytest.raises(RoutingError, match="namespace") as caught:
         routes.resolve(cls)
@@ -396,7 +396,7 @@ def test_namespaces_tell_events_apart(contracts: ModuleType) -> None:
 
 
 def test_a_route_for_one_of_two_is_enough(contracts: ModuleType) -> None:
-    """Where one event has a route of its own, the other may have the template's topic."""
+    """If one event has its own route, the other may have the template's topic."""
     routes = same_named(contracts, TopicOptions(event="com.acme.orders.Created", name="orders"))
     assert routes.resolve(ORDERS_CREATED).name == "orders"
     assert routes.resolve(PAYMENTS_CREATED).name == "com.created"

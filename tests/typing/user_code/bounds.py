@@ -1,4 +1,4 @@
-"""What a function over events accepts; a comment ``refused`` marks what checkers must refuse."""
+"""Functions over events; a comment ``refused`` marks the lines that checkers must refuse."""
 
 from __future__ import annotations
 

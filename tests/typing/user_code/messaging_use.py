@@ -146,7 +146,7 @@ def decorate() -> None:
 
 
 def in_tests(record: ConsumerRecord) -> None:
-    """What a service's own tests see."""
+    """Use of the in-memory broker in a service's tests."""
     broker = InMemoryBroker()
     with connect(broker=broker):
         (created,) = broker.events(OrderCreated)

@@ -1,4 +1,4 @@
-"""Event classes and values for any schema, made on the spot: what codegen makes ahead of time."""
+"""Event classes and values for any schema, made at run time instead of by codegen."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def events(draw: Draw) -> Any:
     return draw(values(parse_schema(info.schema), info.types))
 
 
-# --- the same values as fastavro wants them ---
+# --- the same values in fastavro's form ---
 
 
 def as_fastavro(schema: Schema, value: Any, types: Any) -> Any:

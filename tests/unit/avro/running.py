@@ -1,4 +1,4 @@
-"""The executors that tests of the codec run on, and what they answer."""
+"""The executors that tests of the codec run on, and their results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sdk.avro.limits import DEFAULT_LIMITS
 from sdk.errors import SdkError
 
 FAST: Final = ("compiled", "native") if executor().name == "native" else ("compiled",)
-"""The executors that leave what they do not expect to the interpreter."""
+"""The executors that leave unexpected values to the interpreter."""
 
 EXECUTORS: Final = {name: executor_named(name) for name in ("interpreter", *FAST)}
 
@@ -49,7 +49,7 @@ def fast_writer(name: str, plan: Plan, limits: Limits = DEFAULT_LIMITS) -> Calla
 
 
 def outcome(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a codec answers, as data that compares: a value with its exact types, or an error."""
+    """The result of a codec as comparable data: a value with its exact types, or an error."""
     try:
         return exactly(function(*arguments))
     except SdkError as error:

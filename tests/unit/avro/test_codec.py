@@ -142,7 +142,7 @@ def test_class_without_slots_is_called() -> None:
 
 
 def test_names_of_attributes_may_differ_from_the_schema() -> None:
-    """Attributes go by position; paths tell the Avro name."""
+    """Attributes are matched by position; paths have the Avro names."""
     cls = event_class(record(("class", "int"), ("def", "string")))
     event = cls(class_=7, def_="x")
     assert avro.decode(cls, avro.encode(event)) == event
@@ -239,7 +239,7 @@ def test_attribute_that_is_no_name_is_refused() -> None:
 
 
 def test_object_that_is_no_event_is_refused() -> None:
-    """An object without a contract, or one whose classes are missing, is told so."""
+    """An object without a contract, or one whose classes are missing, is reported as such."""
     with pytest.raises(SchemaError, match="is not an event class"):
         avro.encode("text")
 
@@ -253,7 +253,7 @@ def test_object_that_is_no_event_is_refused() -> None:
 
 
 def test_writer_schema_may_be_text_json_or_parsed() -> None:
-    """All three spellings of the writer's schema do, and nonsense is told."""
+    """All three forms of the writer's schema are accepted, and others are rejected."""
     for schema in (SCHEMA, record(("n", "int"), name="shop.Sold"), parse_schema(SCHEMA)):
         assert avro.decode(Sold, b"\x0e", schema) == Sold(n=7)
     with pytest.raises(InvalidSchemaError):

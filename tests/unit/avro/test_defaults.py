@@ -1,4 +1,4 @@
-"""What a JSON default stands for."""
+"""The meaning of JSON defaults."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_defaults_become_avro_data(schema: Any, value: Any, expected: Any) -> No
 
 
 def test_a_default_that_does_not_fit_is_a_defect() -> None:
-    """With the place inside the default."""
+    """The error names the place inside the default."""
     (problem,) = default_defects(parse_schema({"type": "array", "items": "int"}), [1, "x"])
     assert problem[0] == "/1"
 

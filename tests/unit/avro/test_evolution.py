@@ -46,7 +46,7 @@ MILLIS = logical("long", "timestamp-millis")
 MICROS = logical("long", "timestamp-micros")
 DECIMAL = logical("bytes", "decimal", precision=10, scale=2)
 
-# writer, reader, rule, severity, path: what no registry tells
+# writer, reader, rule, severity, path: findings that no registry reports
 FINDINGS: dict[str, tuple[Any, Any, str, str, str]] = {
     "timestamp unit": (one(MILLIS), one(MICROS), "C201", "error", "/fields/0/type"),
     "timestamp unit in a nullable": (
@@ -140,7 +140,7 @@ class TestTwoVerdicts:
     def test_what_no_registry_tells(
         self, writer: Any, reader: Any, rule: str, severity: str, path: str
     ) -> None:
-        """The registry accepts; our reader has something to say, and where."""
+        """The registry accepts the change; our reader reports a finding with its path."""
         verdict = compatibility(reader, writer)
         assert verdict.registry_accepts
         (finding,) = verdict.reader
@@ -159,7 +159,7 @@ class TestTwoVerdicts:
         ],
     )
     def test_what_both_refuse(self, writer: Any, reader: Any) -> None:
-        """Each says so in its own terms."""
+        """Both report it in their own terms."""
         verdict = compatibility(reader, writer)
         assert not verdict.registry_accepts
         assert [finding.rule for finding in verdict.errors] == ["C200"]
@@ -172,7 +172,7 @@ class TestTwoVerdicts:
         assert not verdict.ok
 
     def test_a_change_without_meaning(self) -> None:
-        """Docs and order of symbols are nobody's business."""
+        """Docs and the order of symbols have no effect."""
         writer = one(enum("A", "B"), doc="old")
         assert compatibility(one(enum("B", "A")), writer).reader == ()
 
@@ -206,7 +206,7 @@ class TestTwoVerdicts:
 
 @frozen
 class Contract:
-    """What a generated class carries, as far as schemas go."""
+    """The schema parts of a generated class."""
 
     full_name: str
     schema: str
@@ -236,11 +236,11 @@ class TestSources:
         "source", ['{"type": "int"}', {"type": "int"}, parse_schema('"int"'), ["int"]]
     )
     def test_text_json_values_and_nodes(self, source: Any) -> None:
-        """Whatever is at hand."""
+        """Schemas can be given as JSON text, JSON values or nodes."""
         assert compatibility('"long"', source).registry_accepts
 
     def test_other_classes_are_refused(self) -> None:
-        """The error is ours and says what would do."""
+        """The error is ours and has a remedy."""
         with pytest.raises(SchemaError, match="not an event class") as caught:
             compatibility(int, '"int"')
         assert caught.value.remedy

@@ -41,14 +41,14 @@ DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 
 
 
 def fastavro_writes(schema: Any, value: Any) -> bytes:
-    """What fastavro encodes."""
+    """The bytes that fastavro encodes."""
     stream = io.BytesIO()
     fastavro.schemaless_writer(stream, fastavro.parse_schema(json.loads(schema)), value)
     return stream.getvalue()
 
 
 def fastavro_reads(schema: Any, data: bytes) -> Any:
-    """What fastavro decodes."""
+    """The value that fastavro decodes."""
     return fastavro.schemaless_reader(io.BytesIO(data), fastavro.parse_schema(json.loads(schema)))
 
 
@@ -201,7 +201,7 @@ _MOMENTS = st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(2200, 1, 1))
     )
 )
 def test_times_are_truncated_to_the_unit_of_the_schema(case: tuple[str, Any]) -> None:
-    """Towards the past, before 1970 as well, as fastavro does."""
+    """Times are truncated towards the past, before 1970 as well, as in fastavro."""
     name, value = case
     value = value.replace(fold=0)
     kind = {"type": "int" if name == "time-millis" else "long", "logicalType": name}
@@ -219,7 +219,7 @@ def test_decimals_beyond_the_precision_are_refused_when_read(
 ) -> None:
     """As when written, so that what was read can be written again.
 
-    Java hands them out; fastavro rounds them to the precision in silence.
+    Java returns them; fastavro silently rounds them to the precision.
     """
     kind = {"logicalType": "decimal", "precision": precision, "scale": 1}
     kind |= {"type": "fixed", "name": "F", "size": 5} if fixed else {"type": "bytes"}

@@ -1,4 +1,4 @@
-"""Bytes that nobody honest has written: refused, bounded, and told exactly."""
+"""Hostile bytes: rejected at bounded cost, with exact errors."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_blocks_that_tell_their_size_are_read() -> None:
 
 
 def test_long_arrays_of_numbers_are_read_with_the_same_care() -> None:
-    """Where fastavro reads the numbers, what it would let pass is still refused."""
+    """If fastavro reads the numbers, invalid encodings that it accepts are still refused."""
     many = "18" + "8001" * 12
     for kind in ("int", "long"):
         cls = event_class(record(("f", {"type": "array", "items": kind})))

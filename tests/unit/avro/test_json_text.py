@@ -85,7 +85,7 @@ _VALUES = st.recursive(
 
 @given(_VALUES)
 def test_every_value_is_found_where_it_starts(value: Any) -> None:
-    """From the place that is told, the text reads as the value at the pointer."""
+    """At the reported place, the text is the value at the pointer."""
     text = json.dumps(value, indent=1)
     for path, expected in _walk(value, ""):
         line, column = locate(text, path)

@@ -1,4 +1,4 @@
-"""What hostile schemas and deep events may cost, and how to allow more."""
+"""Limits on the cost of hostile schemas and deep events, and how to raise them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def steps(work: Callable[[], Any]) -> int:
 
 
 def mutual(size: int, namespace: str, extra: str, *, every: bool = False) -> Any:
-    """Return records that all refer to all; the last one (or every one) has a field of its own."""
+    """Return records that all refer to all; the last one (or every one) has a further field."""
     records = []
     for index in range(size):
         fields: list[Any] = [

@@ -1,4 +1,4 @@
-"""Parsing of schemas: what is accepted, what is refused, and how a defect is told."""
+"""Parsing of schemas: what is accepted, what is refused, and how defects are reported."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class TestAccepted:
         ],
     )
     def test_unknown_logical_types_are_ignored_with_a_warning(self, source: dict[str, Any]) -> None:
-        """The specification says ignore; the warning says what its author may not know."""
+        """The specification says to ignore it; the warning tells the author."""
         schema = parse_schema(source, strict=True)
         assert getattr(schema, "logical", None) is None
         (defect,) = check_schema(source)
@@ -436,12 +436,12 @@ class TestRefused:
         "text", ["", "{", '{"type": "int",}', "int", '"int" "int"', '{"type": NaN}', "'int'"]
     )
     def test_what_is_not_json(self, text: str) -> None:
-        """The message tells line and column, or the number that is none."""
+        """The message has line and column, or the invalid number."""
         with pytest.raises(InvalidSchemaError, match="not JSON"):
             parse_schema(text)
 
     def test_a_key_that_stands_twice(self) -> None:
-        """JSON readers keep the last in silence; a schema's author should know."""
+        """JSON readers silently keep the last value; a schema's author should know."""
         text = '{"type": "record", "name": "R", "fields": [], "name": "S"}'
         assert parse_schema(text).name == "S"
         (defect,) = check_schema(text)
@@ -456,7 +456,7 @@ class TestRefused:
             parse_schema(source)
 
     def test_what_is_not_json_is_the_only_defect(self) -> None:
-        """There is nothing else to say about it."""
+        """Text that is not JSON has exactly one defect."""
         (defect,) = check_schema("{")
         assert (defect.path, defect.warning) == ("", False)
         assert "line 1, column 2" in defect.message
@@ -476,7 +476,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("key", ["default", "custom"])
     def test_hostile_nesting_of_values(self, key: str) -> None:
-        """Defaults and properties have a depth of their own."""
+        """Defaults and properties have their own depth limit."""
         text = json.dumps(one("int", **{key: 0})).replace(f'"{key}": 0', f'"{key}": @')
         with pytest.raises(InvalidSchemaError, match="nested too deeply"):
             parse_schema(text.replace("@", "[" * 900 + "]" * 900))

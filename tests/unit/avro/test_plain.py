@@ -43,7 +43,7 @@ def test_every_event_comes_back_exactly(event: Any) -> None:
 
 
 def test_an_event_looks_as_documented() -> None:
-    """What a log line or an HTTP answer shows."""
+    """The form in a log line or an HTTP answer."""
     event = ORDER(id="a", at=AT, price=Decimal("1.5"), next=None)
     assert avro.to_plain(event) == PLAIN
     assert avro.to_json(event) == json.dumps(PLAIN, separators=(",", ":"))
@@ -109,7 +109,7 @@ def test_what_the_bytes_cannot_hold_is_refused_here_too(kind: Any, value: Any) -
 
 
 def test_text_that_is_not_json_and_classes_that_are_not_events() -> None:
-    """Both are told as such."""
+    """Both are reported as such."""
     for text in ("", "{", '{"id": NaN}', b"\xff", "[" * 100_000):
         with pytest.raises(DeserializationError):
             avro.from_json(ORDER, text)
@@ -120,7 +120,7 @@ def test_text_that_is_not_json_and_classes_that_are_not_events() -> None:
 
 
 def test_an_event_that_is_nested_too_deeply_is_our_error() -> None:
-    """Not a RecursionError."""
+    """Nesting that is too deep is our error in both directions, not a RecursionError."""
     event = None
     for _ in range(2000):
         event = ORDER(id="a", at=AT, price=Decimal(1), next=event)

@@ -33,7 +33,7 @@ MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 
 
 def reads(writer: Json, reader: Json, body: str, default: Any = None) -> Any:
-    """What field ``f`` of type ``reader`` holds when ``writer`` wrote the body."""
+    """The value of field ``f`` of type ``reader`` in a body of type ``writer``."""
     fields = [("f", reader)] if default is None else [("f", reader, default)]
     cls = event_class(record(*fields))
     return avro.decode(cls, bytes.fromhex(body), json.dumps(record(("f", writer)))).f
@@ -268,7 +268,7 @@ def test_large_unions_are_read() -> None:
 
 
 def test_branch_that_cannot_be_read_fails_when_it_arrives() -> None:
-    """Other branches of the union are read; the failing one is told with its path."""
+    """Other branches of the union are read; the failing one is an error with its path."""
     assert reads(["null", "int"], "int", "0202") == 1
     with pytest.raises(DeserializationError, match="null cannot be read as int") as caught:
         reads(["null", "int"], "int", "00")
@@ -276,7 +276,7 @@ def test_branch_that_cannot_be_read_fails_when_it_arrives() -> None:
 
 
 def test_pair_that_never_resolves_is_one_error_with_path() -> None:
-    """What can never be read is told before any byte, with the place in the schema."""
+    """Schemas that can never be read are an error before any byte, with the place in the schema."""
     cls = event_class(record(("f", "int")))
     with pytest.raises(IncompatibleSchemaError) as caught:
         avro.decoder_for(cls, record(("f", "string")))

@@ -276,7 +276,7 @@ class TestVerdicts:
         ]
 
     def test_a_field_that_was_written_under_two_names(self) -> None:
-        """Java raises here, and the registry tells the exception."""
+        """Java raises an exception here, and the registry reports it."""
         writer = record(field("x", "int"), field("y", "int"))
         reader = parse_schema(record(field("y", "int", aliases=["x"])))
         (only,) = incompatibilities(reader, parse_schema(writer))

@@ -44,7 +44,7 @@ def resolved(writer: Any, reader: Any) -> Resolution:
 
 
 def got(writer: Any, reader: Any, body: bytes) -> Any:
-    """What a body reads as."""
+    """The value of a body."""
     return read(resolved(writer, reader), body)
 
 
@@ -152,7 +152,7 @@ class TestNamedTypes:
 
 class TestRecords:
     def test_fields_are_matched_by_name(self) -> None:
-        """In any order; what the reader lacks is skipped, what it has more is its default."""
+        """Fields may be in any order; unknown ones are skipped, missing ones have defaults."""
         writer = record(field("a", "int"), field("gone", {"type": "array", "items": "string"}))
         reader = record(field("new", "string", default="d"), field("a", "long"))
         body = long(7) + long(1) + text("skipped") + b"\0"
@@ -189,7 +189,7 @@ class TestRecords:
         assert "two written fields" in error.message
 
     def test_a_nested_error_has_its_path(self) -> None:
-        """From the root of the reader's schema down to where the two part."""
+        """The path leads from the root of the reader's schema to the difference."""
         inner = record(field("q", "int"), name="N")
         other = record(field("q", "string"), name="N")
         writer = record(field("a", "int"), field("n", inner))
@@ -231,7 +231,7 @@ class TestWritersUnion:
         refusal(["null", "int"], "string")
 
     def test_equivalent_unions_are_read_branch_by_branch(self) -> None:
-        """Also where names alone would not tell which record is meant."""
+        """The structure decides, even if names alone would not identify the record."""
         writer = [
             record(field("k", "int"), name="a.N"),
             record(field("k", "int"), name="b.N"),

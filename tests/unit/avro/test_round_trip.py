@@ -24,7 +24,7 @@ SLOW = settings(
 @SLOW
 @given(events())
 def test_event_survives_round_trip(event: Any) -> None:
-    """What is encoded decodes as an equal event, with values of the same classes."""
+    """An encoded event decodes as an equal event, with values of the same classes."""
     decoded = avro.decode(type(event), avro.encode(event))
     assert decoded == event
     assert exactly(decoded) == exactly(event)

@@ -1,4 +1,4 @@
-"""What does not fit its schema is refused before anything is sent, with the path of the field."""
+"""Values that do not fit their schema are refused before sending, with the field's path."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_a_field_that_only_the_registered_version_has_takes_its_default() -> Non
 def test_what_could_lose_something_is_refused_before_anything_is_written(
     own: Any, other: Any, reason: str
 ) -> None:
-    """Not when the first value comes that does not fit."""
+    """Loss is an error when the encoder is made, not when the first lossy value is written."""
     with pytest.raises(IncompatibleSchemaError, match=reason) as caught:
         avro.encoder_for(event_class(record(("f", own))), written_as=record(("f", other)))
     assert caught.value.path is not None
@@ -189,7 +189,7 @@ def test_schemas_of_another_text_may_mean_the_same(other: Any) -> None:
     ],
 )
 def test_another_type_or_logical_type_is_another_meaning(kind: Any) -> None:
-    """The canonical form alone would not tell a decimal from plain bytes."""
+    """The canonical form alone would not distinguish a decimal from plain bytes."""
     assert not avro.same_meaning(parse_schema(SAME), parse_schema(record(("f", kind))))
 
 

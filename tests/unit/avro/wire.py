@@ -1,6 +1,6 @@
 """A plain Avro writer and reader for tests: random bodies, and `Resolution` carried out on them.
 
-Values are told in Avro's JSON encoding, in which union branches are named, so that two readers can
+Values are in Avro's JSON encoding, in which union branches are named, so that two readers can
 be compared without knowing Python types. Logical types are left alone.
 """
 

@@ -202,7 +202,7 @@ def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
     ("error", "code"), [(BrokerUnavailableError("gone"), 4), (ConfigurationError("wrong"), 2)]
 )
 def test_errors_have_codes_of_their_own(error: SdkError, code: int) -> None:
-    """What could not be asked differs from what was asked wrongly; one line, no traceback."""
+    """Outages and wrong usage have different exit codes; one line, no traceback."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise error

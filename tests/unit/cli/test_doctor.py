@@ -32,7 +32,7 @@ def test_everything_is_fine() -> None:
 
 
 def test_wrong_settings_are_shown_beside_the_versions() -> None:
-    """What can be said is said; the exit code is that of something that could not be asked."""
+    """Versions are printed although the settings are wrong; the exit code is 4."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise ConfigurationError("SDK_ENV is missing")

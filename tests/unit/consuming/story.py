@@ -1,4 +1,4 @@
-"""What the tests of consuming have in common: orders, a handler that collects, and waiting."""
+"""Shared by the tests of consuming: orders, a handler that collects, and waiting."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def committed(shop: Shop, group: str = "billing") -> int:
 
 @define
 class Till:
-    """A handler that collects what it is called with, and stops its consumer after so many."""
+    """A handler that collects its arguments, and stops its consumer after ``count`` of them."""
 
     consumer: Consumer
     count: int
     taken: list[Any] = field(factory=list)
 
     def __call__(self, event: Any) -> None:
-        """Take what a handler is given."""
+        """Collect the arguments of a handler."""
         self.taken.append(event)
         if len(self.taken) >= self.count:
             self.consumer.stop()
@@ -76,7 +76,7 @@ class Till:
 
 @contextmanager
 def running(consumer: Consumer) -> Iterator[Consumer]:
-    """Run a consumer in a thread of its own while the block runs; then close it."""
+    """Run a consumer in a background thread during the block; then close it."""
     consumer.start()
     try:
         yield consumer

@@ -1,4 +1,4 @@
-"""What is entered around each call of a handler."""
+"""Context managers around each call of a handler."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ DOWN = DependencyDown("payments-db")
 
 @define
 class Time:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     now: float = 100.0
 
@@ -36,7 +36,7 @@ def time() -> Time:
 
 @pytest.fixture
 def seen() -> list[Happening]:
-    """What the circuits have announced."""
+    """The happenings of the circuits."""
     return []
 
 
@@ -63,7 +63,7 @@ def test_all_partitions_of_the_topic_are_paused(circuits: Circuits) -> None:
 
 
 def test_one_probe_goes_first(circuits: Circuits, time: Time) -> None:
-    """When the wait is over, the first record that asks is handed over and the others wait on."""
+    """After the wait, the first record that asks is the probe, and the others keep waiting."""
     circuits.pause(record(), DOWN)
     time.now += FIRST_WAIT
     assert circuits.wait(record(offset=8)) == 0
@@ -74,7 +74,7 @@ def test_one_probe_goes_first(circuits: Circuits, time: Time) -> None:
 def test_a_handled_probe_closes_the_circuit(
     circuits: Circuits, time: Time, seen: list[Happening]
 ) -> None:
-    """Then everything goes on, and both changes have been announced."""
+    """When the probe is handled, everything continues, and both changes have been reported."""
     circuits.pause(record(), DOWN)
     time.now += FIRST_WAIT
     circuits.wait(record())
@@ -98,7 +98,7 @@ def test_a_failed_probe_waits_twice_as_long_up_to_a_limit(circuits: Circuits, ti
 
 
 def test_the_handler_may_say_how_long(circuits: Circuits) -> None:
-    """`retry_after` is kept as it is."""
+    """`retry_after` is respected exactly."""
     circuits.pause(record(), DependencyDown("payments-db", retry_after=7))
     assert circuits.wait(record()) == 7
 

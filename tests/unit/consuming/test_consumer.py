@@ -188,7 +188,7 @@ def test_registry_refusal_stops_the_consumer() -> None:
     "error", [AuthenticationError("no"), AuthorizationError("no"), BrokerError("broken")]
 )
 def test_refusal_by_the_broker_ends_the_run(error: SdkError) -> None:
-    """What Kafka refuses when polled reaches the caller as it is, after the group was left."""
+    """An error of Kafka's poll reaches the caller unchanged, after the group was left."""
     shop = Shop()
     shop.broker.fail("poll", error)
     consumer = shop.consumer().handle(OrderCreated, print)
@@ -210,7 +210,7 @@ def test_failed_commit_is_made_again() -> None:
 
 
 def test_refused_commit_stops_the_consumer() -> None:
-    """A group that this user may not commit to is not consumed on in silence."""
+    """A consumer that may not commit to its group stops instead of continuing silently."""
     shop = Shop()
     publish(shop, *orders(1))
     shop.broker.fail("commit", AuthorizationError("group"), AuthorizationError("group"))
@@ -220,7 +220,7 @@ def test_refused_commit_stops_the_consumer() -> None:
 
 
 def test_slow_handler_keeps_its_place() -> None:
-    """What is done is committed while later records are still being handled."""
+    """Handled records are committed while later ones are still being handled."""
     shop = Shop()
     publish(shop, *orders(1, 2), key="same")
     consumer = shop.consumer()
@@ -268,7 +268,7 @@ def test_coroutine_handlers_are_awaited() -> None:
 
 
 def test_plain_function_that_returns_a_coroutine_is_told() -> None:
-    """Something to await that nobody announced cannot be waited for in a thread: it is an error."""
+    """A plain function that returns an awaitable is an error: a thread cannot await it."""
     shop = Shop()
     publish(shop, *orders(1))
 
@@ -322,7 +322,7 @@ def test_plain_handlers_never_run_in_the_event_loop() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_cancelled_run_async_waits_until_the_group_is_left(*, asynchronous: bool) -> None:
-    """Cancelling the task lets the record in hand finish and commits it before the task ends."""
+    """Cancelling the task finishes and commits the current record before the task ends."""
     shop = Shop()
     publish(shop, *orders(1))
     consumer = shop.consumer()
@@ -397,7 +397,7 @@ def test_run_does_not_block_an_event_loop() -> None:
 
 
 def test_consumer_without_handler_is_refused() -> None:
-    """A consumer that nobody gave a handler has nothing to subscribe to."""
+    """A consumer without a handler has nothing to subscribe to."""
     with pytest.raises(ConfigurationError, match="handler"):
         Shop().consumer().run()
 
@@ -438,7 +438,7 @@ def test_several_consumers_run_in_one_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_signal_ends_a_run_in_order(number: int, *, asynchronous: bool) -> None:
-    """The first signal finishes the record in hand, commits and returns, without an exception."""
+    """The first signal finishes the current record, commits and returns, without an exception."""
     shop = Shop()
     publish(shop, *orders(*range(5)), key="same")
     consumer = shop.consumer()

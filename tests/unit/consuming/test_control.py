@@ -18,7 +18,7 @@ PLACE = TopicPartition(topic=TOPIC, partition=0)
 
 
 def test_paused_partition_is_not_handled_until_resumed() -> None:
-    """After `pause` the record in hand is the last; after `resume` nothing is missing or twice."""
+    """After `pause` only the current record is handled; after `resume` none is lost or repeated."""
     shop = Shop()
     publish_keyed(shop, *(("a", number) for number in range(5)))
     seen: list[str] = []

@@ -55,7 +55,7 @@ def test_decorated_function_is_a_handler_and_stays_as_it_is() -> None:
 
 
 def test_older_version_is_read_as_the_class_that_is_handled() -> None:
-    """What version 1 wrote arrives as version 2, with its default filled in."""
+    """Events of version 1 arrive as version 2, with its default filled in."""
     shop = Shop()
     publish(shop, OrderCreatedV1(order_id="old"), OrderCreated(order_id="new", note="x"))
     consumer = shop.consumer()
@@ -66,7 +66,7 @@ def test_older_version_is_read_as_the_class_that_is_handled() -> None:
 
 
 def test_topics_of_every_version_are_read() -> None:
-    """Versions that have topics of their own are read side by side by one handler."""
+    """Versions with separate topics are read by one handler."""
     topics = TopicRouter(
         RoutingOptions(),
         [
@@ -85,7 +85,7 @@ def test_topics_of_every_version_are_read() -> None:
 
 
 def test_explicit_topics_are_read_instead_of_routed_ones() -> None:
-    """A handler may name topics of its own, and then reads those alone."""
+    """A handler may name its own topics, and then reads only those."""
     shop = Shop()
     publish(shop, *orders(1))
     publish(shop, *orders(2), topic="partner.orders")
@@ -162,7 +162,7 @@ def _of_another(event: OrderCancelled) -> None: ...
     ],
 )
 def test_wrong_signature_is_refused_at_once(function: Any, words: str) -> None:
-    """What cannot be called with the event is refused when it is given, not at its first event."""
+    """A handler that cannot be called with its event is refused when it is given."""
     consumer = Shop().consumer()
     if function is None:
         with pytest.raises(ConfigurationError, match="callable"):
@@ -242,7 +242,7 @@ def test_topic_of_which_nothing_is_handled_is_pointed_out(
 
 
 def test_topic_of_which_something_is_handled_is_not(caplog: pytest.LogCaptureFixture) -> None:
-    """A topic that also holds events of others is nothing to warn of."""
+    """A topic that also contains other events causes no warning."""
     shop = Shop()
     publish(shop, OrderCancelled(order_id="a"), *orders(1), topic=TOPIC)
     consumer = shop.consumer().handle(OrderCreated, lambda event: None)
@@ -300,7 +300,7 @@ def test_unnamed_tombstone_concerns_all_events_of_a_shared_topic() -> None:
 
 
 def test_tombstone_without_handler_is_passed_over() -> None:
-    """A null value that nobody asked for is done all the same."""
+    """A null value without a handler is done nevertheless."""
     shop = Shop()
     with shop.producer() as producer:
         producer.produce_tombstone(OrderCreated, "o-1")
@@ -316,7 +316,7 @@ def _collector(seen: list[Tombstone], *, asynchronous: bool) -> Callable[[Tombst
 
 
 class ReadsAnything(JsonMessageSerializer):
-    """A serializer that reads any type as the class that is asked for."""
+    """A serializer that reads any type as the requested class."""
 
     def open(self, record: ConsumerRecord) -> Any:
         """Take the type from the header, and read it as anything."""

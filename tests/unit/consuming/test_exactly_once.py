@@ -169,7 +169,7 @@ def test_plain_functions_beside_coroutines_publish_in_it_too() -> None:
 
 
 def test_batches_are_handled_in_it() -> None:
-    """What a batch handler publishes is committed with the offsets of its batch."""
+    """The records that a batch handler publishes are committed with the offsets of its batch."""
     with shop() as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
 
@@ -198,7 +198,7 @@ def test_nothing_is_visible_before_the_commit() -> None:
 
 
 def test_outside_handlers_publishing_is_as_always() -> None:
-    """What another thread publishes meanwhile does not wait for the commit."""
+    """Records that another thread publishes meanwhile do not wait for the commit."""
     with shop(1) as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
         began, go_on = threading.Event(), threading.Event()
@@ -218,7 +218,7 @@ def test_outside_handlers_publishing_is_as_always() -> None:
 
 
 def test_a_task_that_outlives_its_handler_cannot_publish() -> None:
-    """What is published after the transaction has ended is refused, not sent by another way."""
+    """Publishing after the end of the transaction is refused, not done outside it."""
     with shop(1) as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
         refused: list[BaseException] = []
@@ -289,7 +289,7 @@ def test_a_fenced_consumer_stops_and_says_so() -> None:
 
 
 def test_two_instances_do_not_fence_each_other() -> None:
-    """Members of one group have transactional ids of their own, with and without the setting."""
+    """Members of one group have different transactional ids, with and without the setting."""
     with shop(40) as messaging:
         members = [billing(messaging), billing(messaging)]
         with running(members[0]), running(members[1]):

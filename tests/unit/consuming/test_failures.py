@@ -121,7 +121,7 @@ def test_retry_topics_follow_the_attempts_in_place() -> None:
 @pytest.mark.parametrize("attempt", [1, 2, 1000])
 @pytest.mark.parametrize("cause", [RegistryUnavailableError("x"), DependencyDown("payments-db")])
 def test_an_outage_pauses_the_partition_at_every_attempt(cause: Exception, attempt: int) -> None:
-    """What is out of reach neither burns attempts nor ends in a dead letter."""
+    """Outages neither count as attempts nor end in dead letters."""
     greedy = policy(rules=[(Exception, "dead_letter")])
     for error in (cause, handler_error(cause)):
         assert greedy.decide(error, record(), attempt) == Pause(cause)
@@ -226,7 +226,7 @@ def test_dead_letters_are_on_when_asked_for_or_with_retry_topics(
 
 
 def test_jitter_shortens_the_delay() -> None:
-    """Of each wait in place, the share `jitter` is random."""
+    """The share `jitter` of each wait in place is random."""
     retry = InPlaceRetryOptions(retry_count=1, base_delay_ms=100, jitter=0.5)
     error = handler_error(BadOrder("x"))
     outcome = policy(retry=retry, uniform=lambda: 0.5).decide(error, record(), 1)
@@ -235,6 +235,6 @@ def test_jitter_shortens_the_delay() -> None:
 
 
 def test_the_table_may_be_changed_in_code() -> None:
-    """A policy with a table of its own follows it."""
+    """A policy uses its own table."""
     table = {**policy().table, Failure.HANDLER: Decision.SKIP}
     assert isinstance(policy(table=table).decide(handler_error(BadOrder("x")), record(), 1), Skip)

@@ -123,7 +123,7 @@ def test_the_brokers_own_time_is_told_from_the_producers() -> None:
 
 
 def test_the_cause_is_named() -> None:
-    """What the handler's exception was raised from has a header of its own."""
+    """The cause of the handler's exception has its own header."""
     error = BadOrder("no lines")
     error.__cause__ = KeyError("lines")
     sent = dead_lettered(record(), handler_error(error))
@@ -131,7 +131,7 @@ def test_the_cause_is_named() -> None:
 
 
 def test_poison_is_forwarded_as_it_is() -> None:
-    """A value that nobody can read, a missing key and a missing timestamp survive."""
+    """An unreadable value, a missing key and a missing timestamp are kept."""
     at = record(value=b"\xff\x00", key=None, timestamp=None, headers=())
     sent = dead_lettered(at, DeserializationError("no schema id"))
     assert (sent.value, sent.key, sent.timestamp) == (b"\xff\x00", None, None)
@@ -165,7 +165,7 @@ def test_a_record_that_follows_another_keeps_its_attempt() -> None:
 
 
 def test_a_dead_letter_without_an_exception_says_why() -> None:
-    """An event that nobody handles has no exception, but a reason."""
+    """An event without a handler has no exception, but a reason."""
     sent = dead_lettered(record(), None)
     assert values(sent.headers, "kafka_dlt-exception-message") == [b"handler"]
 

@@ -22,7 +22,7 @@ def lanes() -> Lanes:
 
 
 def test_dropped_partition_is_not_handed_out(lanes: Lanes) -> None:
-    """What was queued of a partition that is given up is never worked on."""
+    """Queued records of a revoked partition are never handled."""
     gone, kept = Partition("t", 0), Partition("t", 1)
     lanes.add([(gone, records(0, 1, 2)), (kept, records(1, 7))])
     lanes.drop([gone])
@@ -59,7 +59,7 @@ def test_what_is_not_done_comes_before_what_came_meanwhile(lanes: Lanes) -> None
 
 
 def test_paused_partition_waits_for_its_resumption(lanes: Lanes) -> None:
-    """What is queued of a paused partition is set aside, and handed out after `resume`."""
+    """Queued records of a paused partition are set aside, and handled after `resume`."""
     paused, other = Partition("t", 0), Partition("t", 1)
     lanes.add([(paused, records(0, 1)), (other, records(1, 7))])
     lanes.pause(paused)

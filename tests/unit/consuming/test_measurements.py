@@ -1,4 +1,4 @@
-"""What meters are told of the records of a consumer: each counts once, with its own time."""
+"""Meters' view of the records of a consumer: each counts once, with its own time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATED, CANCELLED = "orders.OrderCreated", "orders.OrderCancelled"
 
 @frozen
 class Told:
-    """A meter that keeps what it is told."""
+    """A meter that keeps its happenings."""
 
     happenings: list[Any] = field(factory=list)
 
@@ -39,7 +39,7 @@ class Told:
         """Meters read gauges from a state; this one does not."""
 
     def of(self, kind: type[Any]) -> list[Any]:
-        """Return what was told of a kind."""
+        """Return the happenings of a class."""
         return [each for each in self.happenings if isinstance(each, kind)]
 
     @property
@@ -57,7 +57,7 @@ class Told:
 
 
 def metered(shop: Shop, **parts: Any) -> tuple[Told, Consumer]:
-    """Return a meter, and a consumer whose records it is told of."""
+    """Return a meter, and a consumer that reports to it."""
     told = Told()
     return told, shop.consumer(observers=Observers([told]), **parts)
 
@@ -88,7 +88,7 @@ def test_every_record_counts_once(concurrency: int) -> None:
 
 
 def test_failed_and_skipped_records_are_not_handled() -> None:
-    """A record that failed between others is told as failed, and those around it as handled."""
+    """A failed record between others is reported as failed, and those around it as handled."""
     shop, now = Shop(), int(time.time())
     for hours, order in enumerate(orders(*range(9))):
         publish(shop, order, partition=0, timestamp=(now - 3600 * hours) * 1000)
@@ -149,7 +149,7 @@ def test_quick_handlers_are_told_as_many_as_they_are() -> None:
 
 
 def test_meters_are_told_while_nothing_more_comes() -> None:
-    """What was handled last is told although the consumer goes on and no record follows."""
+    """The last handled record is reported although the consumer continues without records."""
     shop = Shop()
     for partition in (0, 1):
         publish(shop, *orders(1, 2, 3), partition=partition)

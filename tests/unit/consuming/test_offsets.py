@@ -1,4 +1,4 @@
-"""Offsets: what is committed is done without a gap, whatever the order of completion."""
+"""Offsets: records are committed without gaps, whatever the order of completion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def records(*offsets: int) -> list[ConsumerRecord]:
 
 
 class Broker:
-    """Takes commits and answers when it is told to."""
+    """Accepts commits and answers on demand."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []

@@ -148,7 +148,7 @@ def test_records_without_a_key_keep_the_order_of_their_partition() -> None:
 
 
 def test_partitions_run_side_by_side() -> None:
-    """With ``ordering = "partition"`` each partition is a lane of its own."""
+    """With ``ordering = "partition"`` each partition is one lane."""
     shop = Shop(InMemoryBroker(partitions=3))
     shop.broker.define(TopicDefinition(name=TOPIC, partitions=3))
     with shop.producer() as producer:

@@ -1,4 +1,4 @@
-"""What becomes of records that fail: retried in place, forwarded, skipped, or waited with."""
+"""The outcomes of failed records: retried in place, forwarded, skipped, or paused."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_retry_in_place_waits_its_time_and_keeps_order(*, in_loop: bool) -> None
 
 
 def test_other_keys_go_on_while_one_is_retried() -> None:
-    """A lane that waits for its retry holds up nobody else."""
+    """A lane that waits for its retry does not delay others."""
     shop = Shop()
     publish_keyed(shop, ("bad", 0), ("bad", 1), ("good", 0), ("good", 1))
     clock = VirtualClock()

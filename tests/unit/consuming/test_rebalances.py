@@ -45,7 +45,7 @@ class Member:
 
 @pytest.mark.parametrize("protocol", ["cooperative", "eager"])
 def test_records_taken_before_a_revoke_are_not_handled_after_it(protocol: str) -> None:
-    """What was polled of a revoked partition is the new member's; nobody handles it twice."""
+    """Polled records of a revoked partition go to the new member and are handled only once."""
     shop = wide(2, protocol)
     for partition in range(2):
         publish(shop, *orders(*range(10 * partition, 10 * partition + 5)), partition=partition)
@@ -54,7 +54,7 @@ def test_records_taken_before_a_revoke_are_not_handled_after_it(protocol: str) -
     with running(first.consumer):
         assert first.began.wait(PATIENCE)
         with running(second.consumer):
-            # The first member gives one partition up as soon as the record in hand is done.
+            # The first member gives one partition up as soon as its current record is done.
             time.sleep(0.3)
             first.release.set()
             wait_until(lambda: committed(shop) == 10)
@@ -92,7 +92,7 @@ def test_what_is_done_is_committed_on_close() -> None:
 def test_revoked_partition_is_not_waited_for_longer_than_allowed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A handler that does not return in time keeps nobody else waiting; its record comes again."""
+    """A handler that does not return in time blocks no other member; its record is read again."""
     shop = wide(2)
     publish(shop, *orders(1), partition=1)
     slow = Member(shop, drain_timeout_ms=100)
@@ -110,7 +110,7 @@ def test_revoked_partition_is_not_waited_for_longer_than_allowed(
 
 
 def test_late_completion_of_a_revoked_partition_commits_nothing() -> None:
-    """What is finished after the partition went is not committed by the old member."""
+    """Records finished after the revocation are not committed by the old member."""
     shop = wide(1)
     publish(shop, *orders(1, 2), partition=0)
     member = Member(shop, drain_timeout_ms=50)
@@ -141,7 +141,7 @@ def test_lost_partitions_are_dropped_and_named(caplog: pytest.LogCaptureFixture)
         assert committed(shop) == 0
         member.release.set()
         wait_until(lambda: member.seen.count("o-4") == 1)
-    # The record in hand was finished for nothing; the queued ones were read anew, once each.
+    # The current record was finished in vain; the queued ones were read again, once each.
     assert member.seen == ["o-0", "o-0", "o-1", "o-2", "o-3", "o-4"]
     (line,) = [each for each in caplog.messages if "lost" in each]
     assert f"{TOPIC} [0]" in line

@@ -1,4 +1,4 @@
-"""Retry topics: names, headers, and reading what anybody may have written."""
+"""Retry topics: names, headers, and reading of foreign headers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_names_are_springs() -> None:
 
 
 def test_names_carry_the_group_on_request() -> None:
-    """Groups that read one topic then have retries and dead letters of their own."""
+    """Groups that read one topic then have separate retries and dead letters."""
     options = ConsumerOptions(
         retry_topics=RetryTopicsOptions(delays_ms=(1000, 2000), per_group=True),
         dead_letter=DeadLetterOptions(per_group=True),

@@ -154,7 +154,7 @@ def test_without_any_table_the_consumer_stops() -> None:
 
 
 def test_poison_is_dead_lettered_at_once_and_others_go_on() -> None:
-    """Bytes that nobody can read do not hold up the partition."""
+    """Unreadable bytes do not block the partition."""
     broker, seen = InMemoryBroker(), list[Happening]()
     handler = Handler(BadOrder("x"))
     with connected(broker, seen, dead_letter=DeadLetterOptions()) as messaging:
@@ -256,7 +256,7 @@ def test_while_a_dependency_is_down_nothing_is_burnt() -> None:
 
 
 def test_a_handler_sees_the_time_of_the_original_record() -> None:
-    """In a retry topic too, where the record has a timestamp of its own."""
+    """The original timestamp is known in a retry topic too, where the record has another one."""
     broker = InMemoryBroker()
     seen: list[int | None] = []
 

@@ -132,7 +132,7 @@ class Client:
 
 
 def _without_guid(value: Any) -> Any:
-    """Drop GUIDs, which have a test of their own: releases before 8.0 have none."""
+    """Drop GUIDs, which have a separate test: releases before 8.0 have none."""
     if isinstance(value, dict):
         return {name: _without_guid(item) for name, item in value.items() if name != "guid"}
     if isinstance(value, list):

@@ -66,7 +66,7 @@ def read(broker: EmbeddedBroker, topic: str, group: str, count: int) -> list[Mes
 
 
 def test_messages_come_back(broker: EmbeddedBroker) -> None:
-    """What is produced is read, and a group resumes where it committed."""
+    """Produced records are read, and a group resumes where it committed."""
     broker.create_topics([TopicDefinition(name="orders", partitions=1)])
     for value in (b"1", b"2"):
         assert send(broker, "orders", value) is None
@@ -181,7 +181,7 @@ def test_a_forked_child_cannot_use_or_harm_the_broker() -> None:
 
 
 def test_a_mock_cluster_is_recognised(broker: EmbeddedBroker) -> None:
-    """Another process can tell by the cluster id; foreign and silent addresses are no mock."""
+    """Other processes recognize it by the cluster id; foreign and silent addresses are no mock."""
     assert is_mock_cluster(KafkaOptions(bootstrap_servers=(broker.bootstrap_servers,)))
     for servers, tls in (
         ("kafka.example.org:9092", None),
@@ -209,7 +209,7 @@ def test_silence_is_no_mock_cluster() -> None:
     ],
 )
 def test_who_is_no_kafka_broker_is_no_mock_cluster(answer: bytes) -> None:
-    """What a stranger answers, an unnamed cluster included, is neither an error nor a mock."""
+    """Other answers, an unnamed cluster included, are neither an error nor a mock."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

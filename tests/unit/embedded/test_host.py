@@ -55,7 +55,7 @@ def test_other_processes_ask_the_host_for_topics(host: Embedded) -> None:
 
 
 def test_the_host_refuses_impossible_topics(host: Embedded) -> None:
-    """What the broker refuses reaches the asking process in words."""
+    """Refusals of the broker reach the asking process as messages."""
     with pytest.raises(BrokerError, match="'a b' is not a topic name"):
         HostAdmin(host.url).create([TopicDefinition(name="a b")])
 
@@ -175,7 +175,7 @@ def test_joining_a_host_of_another_process(host: Embedded) -> None:
 def test_sharing_the_broker_alone_is_warned_about(
     host: Embedded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever joins another process's broker, but keeps a registry of its own, is told."""
+    """Joining another process's broker with a separate registry logs a warning."""
     joined = join(settings((host.bootstrap_servers,), ("embedded",)))
     joined.close()
     assert "set SDK_REGISTRY__URL as well" in caplog.text
@@ -336,7 +336,7 @@ def test_the_command_refuses_what_it_cannot_do(
 
 
 def test_the_command_ends_quietly_when_nobody_reads_it_any_more() -> None:
-    """Who read the exports, such as a shell, may have gone before the command is stopped."""
+    """The reader of the exports, such as a shell, may exit before the command."""
     process = run_host()
     exports(process)
     assert process.stdout is not None

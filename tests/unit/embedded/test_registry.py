@@ -54,7 +54,7 @@ def registered_guid(client: SchemaRegistryClient, subject: str, schema: Schema) 
 
 
 def test_guids_are_given_and_found(client: SchemaRegistryClient) -> None:
-    """Looking up and reading tell one GUID, which finds the schema again."""
+    """Looking up and reading return the same GUID, which finds the schema."""
     guid = registered_guid(client, "s", Schema(ADDRESS, "AVRO"))
     assert client.get_version("s", 1).guid == guid
     assert client.get_schema_by_guid(guid).schema_str == ADDRESS
@@ -117,7 +117,7 @@ def test_bodies_may_come_in_chunks(registry: EmbeddedRegistry) -> None:
 
 
 def test_head_and_options_are_answered(registry: EmbeddedRegistry) -> None:
-    """HEAD has the header of GET, OPTIONS tells the methods."""
+    """HEAD has the header of GET, OPTIONS lists the methods."""
     client = connection(registry)
     client.request("HEAD", "/subjects")
     answer = client.getresponse()
@@ -242,7 +242,7 @@ def test_nothing_is_written_to_standard_error() -> None:
 def test_requests_can_be_logged(
     registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever sets the logger to DEBUG sees the requests."""
+    """Requests are logged at DEBUG."""
     with caplog.at_level(logging.DEBUG, logger="sdk.embedded"):
         client = connection(registry)
         client.request("GET", "/subjects")

@@ -95,7 +95,7 @@ def test_acknowledgement_tells_the_place(cluster: EmbeddedBroker) -> None:
 def test_refusals_are_classed(
     cluster: EmbeddedBroker, code: int, error_class: type[SdkError]
 ) -> None:
-    """What the broker answers to a record becomes the error that says what to do about it."""
+    """The broker's answer to a record becomes an error that says what to do about it."""
     cluster.fail_requests("produce", [code])
     error = outcome(kafka_of(cluster), enable_idempotence=False)
     assert type(error) is error_class
@@ -115,7 +115,7 @@ def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) 
     error = outcome(NOWHERE, RECORD._replace(partition=partition), delivery_timeout_ms=200)
     assert isinstance(error, BrokerUnavailableError | DeliveryTimeoutError)
     assert "Connection refused" in error.message
-    # Older clients cannot tell whether they have ever reached a broker.
+    # Older clients do not report whether they have ever reached a broker.
     if partition is None or hasattr(Client, "cluster_id"):
         assert type(error) is BrokerUnavailableError
         assert "nothing was sent" in error.message
@@ -195,7 +195,7 @@ def test_connection_error_is_known_while_it_lasts() -> None:
 
 
 def test_closing_fails_what_is_left() -> None:
-    """Closing before the acknowledgement tells each record that it was not delivered."""
+    """Closing before the acknowledgement ends each record with an error."""
     outcomes: list[Any] = []
     producer = ConfluentProducer(NOWHERE, ProducerOptions())
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
@@ -207,7 +207,7 @@ def test_closing_fails_what_is_left() -> None:
 
 
 def test_flushing_waits_for_another_threads_callback() -> None:
-    """Flushing returns once every failure has been told, whichever thread tells it."""
+    """Flushing returns once every failure has been reported, whichever thread reports it."""
     begun, outcomes = threading.Event(), list[Any]()
 
     def settle_slowly(report: DeliveryReport | None, error: SdkError | None) -> None:
@@ -224,7 +224,7 @@ def test_flushing_waits_for_another_threads_callback() -> None:
 
 
 def test_producing_does_not_wait_for_another_threads_callback(cluster: EmbeddedBroker) -> None:
-    """What a callback waits for may come from a thread that produces meanwhile."""
+    """A callback may wait for a thread that produces meanwhile."""
     begun, produced, waits = threading.Event(), threading.Event(), list[bool]()
 
     def wait_for_producing() -> None:
@@ -245,7 +245,7 @@ def test_producing_does_not_wait_for_another_threads_callback(cluster: EmbeddedB
 
 
 def test_a_producer_closes_without_any_broker() -> None:
-    """Closing ends in time although nobody answers, and lists what was not delivered."""
+    """Closing ends in time without an answer, and lists the undelivered records."""
     started = time.monotonic()
     producer = Producer(ConfluentProducer(NOWHERE, ProducerOptions()), Shop().encoder())
     delivery = producer.send(RECORD)
@@ -256,7 +256,7 @@ def test_a_producer_closes_without_any_broker() -> None:
 
 
 def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
-    """Where a broker was known, a record that nobody answers for may have reached it."""
+    """An unanswered record may have reached the broker, if one was connected."""
     options = ProducerOptions(linger_ms=0, delivery_timeout_ms=1_500)
     producer = ConfluentProducer(kafka_of(cluster), options)
     outcomes: list[Any] = []
@@ -341,7 +341,7 @@ def test_password_is_in_no_error() -> None:
 
 
 def test_configuration_of_a_producer() -> None:
-    """What durability and placement rest on is in every producer's configuration."""
+    """Every producer's configuration has the keys for durability and partitioning."""
     config = producer_config(NOWHERE, ProducerOptions())
     assert config["acks"] == "all"
     assert config["enable.idempotence"] is True
@@ -407,7 +407,7 @@ def test_every_error_has_its_class(name: str, error_class: type[SdkError]) -> No
     ],
 )
 def test_fatal_errors_are_classed_by_their_cause(name: str, error_class: type[SdkError]) -> None:
-    """Of a consumer's fatal error only the words tell what it was."""
+    """The cause of a consumer's fatal error is only in its message."""
     words = f"Fatal error: {KafkaError(getattr(KafkaError, name)).str()}: and more"
     assert type(broker_failure(KafkaError(KafkaError._FATAL, words), "do it")) is error_class
 
@@ -427,7 +427,7 @@ def test_refusal_outlives_outages_until_a_broker_answers() -> None:
 def test_the_log_explains_why_all_brokers_are_down(
     caplog: pytest.LogCaptureFixture, first: str
 ) -> None:
-    """Of some failures only the client's log gives the reason, before or after the callback."""
+    """The reason of some failures is only in the client's log, before or after the callback."""
     health = ClientHealth("reach Kafka")
     down = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
     line = ("%s [%s] %s", "FAIL", "rdkafka#producer-1", "[thrd:b/bootstrap]: b: Disconnected")
@@ -446,7 +446,7 @@ def test_the_log_explains_why_all_brokers_are_down(
 
 
 def test_other_lines_of_the_client_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """What is not one more failed connection goes to the log as it is."""
+    """Lines other than repeated connection failures are logged unchanged."""
     health = ClientHealth("reach Kafka")
     health.log(logging.WARNING, "%s [%s] %s", "GETPID", "rdkafka#producer-1", "retrying")
     assert caplog.messages == ["GETPID [rdkafka#producer-1] retrying"]

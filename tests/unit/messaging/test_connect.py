@@ -52,7 +52,7 @@ def embedded() -> Iterator[None]:
 
 
 def orders_read(messaging: sdk.Messaging, group: str, count: int) -> list[OrderCreated]:
-    """Read so many orders with a consumer of their own."""
+    """Read ``count`` orders with a separate consumer."""
     read: list[OrderCreated] = []
     consumer = messaging.consumer(group)
 
@@ -108,7 +108,7 @@ def test_async_with_is_all_it_takes() -> None:
 
 
 def test_connections_of_a_process_share_the_embedded_broker() -> None:
-    """What one connection publishes, another one of the same process reads."""
+    """Records of one connection are read by another one of the same process."""
     settings = evolve(EMBEDDED, topics=(TopicOptions(event="OrderCreated", name="orders.shared"),))
     with sdk.connect(settings=settings) as one, sdk.connect(settings=settings) as other:
         one.producer.produce(new_order(1)).result(timeout=20)
@@ -253,7 +253,7 @@ def test_observers_are_attached_to_the_producer() -> None:
 
 
 def test_undelivered_events_end_the_block_with_an_error() -> None:
-    """Leaving the block tells what could not be delivered, unless an error is on its way."""
+    """Leaving the block raises undelivered records, unless another error is being raised."""
     kafka = KafkaOptions(bootstrap_servers=("127.0.0.1:1",))
     producer = ProducerOptions(close_timeout_ms=50)
     settings = evolve(EMBEDDED, kafka=kafka, producer=producer)

@@ -66,7 +66,7 @@ def test_a_tombstone_takes_a_timestamp() -> None:
 
 
 def test_each_topic_has_its_own_route() -> None:
-    """An event class is sent where the caller says, each time anew, whatever came before."""
+    """The caller's topic applies to one event, whatever came before."""
     encoder = Shop().encoder()
     topics = [encoder.record(ORDER, topic=topic).topic for topic in (None, "a", "b", None)]
     assert topics == [TOPIC, "a", "b", TOPIC]
@@ -123,7 +123,7 @@ def test_interceptors_run_in_turn() -> None:
 
 @pytest.mark.parametrize("header", [("\ud800", b""), ("a\0", b""), ("a", "text")])
 def test_what_interceptors_return_is_checked(header: Any) -> None:
-    """A record that no client could send is refused, whoever made it so."""
+    """A record that no client could send is refused, even if an interceptor made it."""
     encoder = Shop().encoder(interceptors=[lambda record: record._replace(headers=(header,))])
     with pytest.raises(SerializationError):
         encoder.record(ORDER)
@@ -132,7 +132,7 @@ def test_what_interceptors_return_is_checked(header: Any) -> None:
 
 
 def test_a_failing_interceptor_sends_nothing() -> None:
-    """What an interceptor raises reaches the caller of `produce`."""
+    """An interceptor's exception reaches the caller of `produce`."""
     shop = Shop()
 
     def fail(record: ProducerRecord) -> ProducerRecord:

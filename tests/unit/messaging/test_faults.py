@@ -1,4 +1,4 @@
-"""What `broker.faults` makes go wrong, as clients of the in-memory broker see it."""
+"""The effects of `broker.faults` on clients of the in-memory broker."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def producer() -> Iterator[ConfluentProducer]:
 
 
 def test_ctrl_c_inside_a_callback_interrupts_after_it(producer: ConfluentProducer) -> None:
-    """What a signal handler raises reaches the producing thread, and no outcome is lost."""
+    """A signal handler's exception reaches the producing thread, and no outcome is lost."""
     outcomes: list[DeliveryReport | None] = []
     pressed = threading.Event()
 
@@ -60,7 +60,7 @@ def test_ctrl_c_inside_a_callback_interrupts_after_it(producer: ConfluentProduce
 
 
 def test_ctrl_c_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> None:
-    """The client answers an interruption while it reads headers with an error of its own."""
+    """An interruption while the client reads headers is raised instead of the client's error."""
     interrupted = header_name(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         producer.produce(RECORD._replace(headers=((interrupted, b""),)), lambda *_: None)

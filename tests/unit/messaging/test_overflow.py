@@ -145,7 +145,7 @@ def test_topics_do_not_wait_for_each_other() -> None:
 def test_a_failed_lookup_fails_its_event_alone(
     error: Exception, raised: type[BaseException]
 ) -> None:
-    """What goes wrong in the background reaches the `await`, and those behind are sent."""
+    """Errors in the background reach the `await`, and later records are sent."""
     shop = Shop()
 
     def answer() -> None:
@@ -197,7 +197,7 @@ def test_serializing_elsewhere_keeps_the_context() -> None:
 
 
 def test_a_full_queue_is_overtaken_by_nobody() -> None:
-    """What waits for room goes before what a loop or a thread publishes later."""
+    """Records that wait for room are sent before later ones of any loop or thread."""
     shop = Shop(InMemoryBroker(queue_limit=1))
 
     async def publish() -> None:
@@ -297,7 +297,7 @@ def test_what_was_given_up_is_not_sent_after_all() -> None:
 
 
 def test_flush_counts_what_waits_for_room() -> None:
-    """What has not reached the client yet is under way as well."""
+    """Records that have not reached the client yet count as queued."""
     shop = Shop(InMemoryBroker(queue_limit=1))
 
     async def publish() -> None:
@@ -388,7 +388,7 @@ def test_observers_see_how_long_threads_wait() -> None:
 
 
 def test_a_cancelled_task_does_not_keep_others_asleep() -> None:
-    """Of two tasks that wait for one batch, the second is woken though the first was cancelled."""
+    """If the first of two tasks that wait for one batch is cancelled, the second is woken."""
     shop = Shop()
 
     async def publish() -> None:

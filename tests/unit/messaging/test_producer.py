@@ -105,7 +105,7 @@ def test_given_header_replaces_the_standard_one() -> None:
 
 
 def test_topic_partition_and_timestamp_can_be_chosen() -> None:
-    """What the caller chooses goes before routes, partitioner and clock."""
+    """Arguments of the caller take precedence over routes, partitioner and clock."""
     shop = Shop()
     when = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with shop.producer() as producer:
@@ -160,7 +160,7 @@ def test_tombstones_are_of_generated_classes(given: Any) -> None:
 
 
 def test_tombstone_is_a_null_value_under_the_key() -> None:
-    """A tombstone has the key, no value, and the headers that tell what it removes."""
+    """A tombstone has the key, no value, and the headers that name its event."""
     shop = Shop()
     standard = CloudEventHeaders("/orders", "application/json")
     with shop.producer(encoder=shop.encoder(standard_headers=standard)) as producer:
@@ -177,7 +177,7 @@ def test_tombstone_needs_a_key() -> None:
 
 
 def test_foreign_object_is_refused() -> None:
-    """What is no instance of a generated class is refused with a remedy."""
+    """Anything but an instance of a generated class is refused with a remedy."""
     with Shop().producer() as producer, pytest.raises(SerializationError, match="contracts"):
         producer.produce({"order_id": "o-1"})
 
@@ -268,7 +268,7 @@ def test_producer_serves_one_event_loop_after_the_other() -> None:
 
 
 def test_failed_delivery_raises_where_it_is_waited_for() -> None:
-    """The reason of a failure reaches whoever waits, each time it is asked for."""
+    """The reason of a failure is raised by every wait."""
     shop = Shop()
     shop.broker.fail("deliver", OUTAGE)
     with shop.producer() as producer:
@@ -338,7 +338,7 @@ def test_closing_waits_for_what_is_under_way() -> None:
 
 
 def test_closing_gives_up_after_its_time_out() -> None:
-    """What is not acknowledged in time is failed and listed, not forgotten."""
+    """Records not acknowledged in time fail and are listed."""
     shop = Shop()
     producer = shop.producer(close_timeout=0.01)
     shop.broker.hold()
@@ -349,7 +349,7 @@ def test_closing_gives_up_after_its_time_out() -> None:
 
 
 def test_closed_producer_says_so() -> None:
-    """Producing after closing is an error of its own, and closing again is none."""
+    """Producing after closing is a ClosedError, and closing again is none."""
     producer = Shop().producer()
     producer.close()
     producer.close()
@@ -467,7 +467,7 @@ def test_too_large_event_is_refused_at_once() -> None:
 
 
 def test_flush_waits_and_counts_what_is_left() -> None:
-    """Flushing tells how many records are still under way after its time-out."""
+    """Flushing returns how many records are unacknowledged after its time-out."""
     shop = Shop()
     with shop.producer() as producer:
         shop.broker.hold()
@@ -503,7 +503,7 @@ def test_observers_see_deliveries_and_failures() -> None:
 
 
 def test_interceptors_may_add_headers() -> None:
-    """What an interceptor returns is what is sent."""
+    """The record that an interceptor returns is sent."""
     shop = Shop()
     with shop.producer(encoder=shop.encoder(interceptors=[add_trace])) as producer:
         delivery = producer.produce(OrderCreated(order_id="o-1"))
@@ -512,7 +512,7 @@ def test_interceptors_may_add_headers() -> None:
 
 
 def test_broken_observer_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """What an observer raises is logged, and the record is delivered."""
+    """An observer's exception is logged, and the record is delivered."""
     shop = Shop()
 
     def broken(happening: Happening) -> None:

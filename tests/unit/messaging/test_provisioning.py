@@ -35,7 +35,7 @@ def test_create_makes_what_is_missing() -> None:
 
 
 def test_create_tells_drift_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """A topic that differs is left as it is; both values are told side by side."""
+    """A topic that differs is not changed; both values are reported."""
     broker = InMemoryBroker()
     broker.define(TopicDefinition(name="orders", partitions=2, config={"retention.ms": "5"}))
     provision(broker.admin(), DECLARED, "create")

@@ -1,4 +1,4 @@
-"""The pytest plugin, in a pytest of its own."""
+"""The pytest plugin, in a separate pytest."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestOverriding:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest with the plugin in a folder of its own."""
+    """Run pytest with the plugin in a temporary folder."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "sdk.testing.plugin"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SDK_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "samples")])

@@ -101,7 +101,7 @@ def test_topic_names_that_kafka_refuses_are_refused(name: str) -> None:
 
 
 def test_unknown_operations_cannot_be_made_to_fail() -> None:
-    """A mistyped operation is an error of its own, not a failure that never comes."""
+    """A mistyped operation is a ConfigurationError, not a failure that never comes."""
     with pytest.raises(ConfigurationError, match="deliver, poll, commit"):
         InMemoryBroker().fail("delivery", BrokerUnavailableError("gone"))  # type: ignore[arg-type]
 
@@ -163,7 +163,7 @@ def test_forked_child_cannot_use_the_connection_of_its_parent() -> None:
 
 
 def test_closed_connection_is_told_so() -> None:
-    """Whatever is asked of a connection after closing it is an error of its own."""
+    """Every use of a closed connection is a ClosedError."""
     messaging = connect("contracts", broker=InMemoryBroker())
     consumer = messaging.consumer("billing").handle(OrderCreated, print)
     messaging.close()

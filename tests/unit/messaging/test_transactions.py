@@ -61,7 +61,7 @@ def published(messaging: InMemoryMessaging) -> list[int]:
 
 
 def publish(messaging: InMemoryMessaging, *numbers: int) -> list[sdk.Delivery]:
-    """Publish orders in a transaction of their own."""
+    """Publish orders in a separate transaction."""
     with messaging.transaction() as transaction:
         return [transaction.produce(new_order(number)) for number in numbers]
 
@@ -89,7 +89,7 @@ def test_the_end_of_the_block_commits(shop: InMemoryMessaging) -> None:
 
 
 def test_an_exception_aborts(shop: InMemoryMessaging) -> None:
-    """It leaves the block as it is, nothing is visible, and acknowledged deliveries say so."""
+    """It is raised unchanged, nothing is visible, and acknowledged deliveries say so."""
     error, transaction = ZeroDivisionError(), shop.transaction()
     with pytest.raises(ZeroDivisionError) as raised, transaction:
         raise error
@@ -125,7 +125,7 @@ def test_an_abort_is_told_once(shop: InMemoryMessaging, caplog: pytest.LogCaptur
 
 
 def test_a_failed_record_aborts(shop: InMemoryMessaging) -> None:
-    """Though nobody looks at its delivery, the transaction is not committed without it."""
+    """The transaction is not committed without it, even if its delivery is not awaited."""
     shop.broker.fail("deliver", DeliveryError("disk full", topic=TOPIC))
     transaction = shop.transaction()
     transaction.begin()
@@ -140,7 +140,7 @@ def test_a_failed_record_aborts(shop: InMemoryMessaging) -> None:
 
 
 def test_an_event_that_cannot_be_written_aborts(shop: InMemoryMessaging) -> None:
-    """What `produce` raises ends the block."""
+    """An exception of `produce` ends the block."""
     no_event: Any = "no event"
     transaction = shop.transaction()
     with pytest.raises(SerializationError), transaction:
@@ -158,7 +158,7 @@ def test_a_commit_that_the_broker_refuses(shop: InMemoryMessaging) -> None:
 
 
 def test_a_commit_without_an_answer(shop: InMemoryMessaging) -> None:
-    """Its outcome is not known, so that nobody is told to do it again; the next one works."""
+    """Its outcome is unknown, so the error does not suggest a retry; the next one works."""
     shop.broker.fail("commit_transaction", BrokerUnavailableError("no answer"))
     transaction = shop.transaction()
     transaction.begin()
@@ -396,7 +396,7 @@ def test_what_waits_is_sent_before_the_commit(shop: InMemoryMessaging) -> None:
 
 
 def test_what_cannot_be_looked_up_aborts(shop: InMemoryMessaging) -> None:
-    """An event that fails in the background is not left out in silence."""
+    """An event that fails in the background is not silently omitted."""
     shop.broker.faults.registry_down()
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""What the tests of traces have in common: a shop whose spans are kept, and how to read them."""
+"""Shared by the tests of traces: a shop whose spans are kept, and how to read them."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_lines_outside_carry_nothing() -> None:
 
 
 def test_own_fields_stay() -> None:
-    """What a call passes itself is not overwritten."""
+    """Fields that a call passes are not overwritten."""
     with within(RECORD):
         found = line()
         found.topic = "mine"

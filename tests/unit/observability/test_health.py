@@ -114,7 +114,7 @@ def test_paused_partitions_say_why() -> None:
 
 
 def test_outboxes_are_told() -> None:
-    """What a relay has measured last stands in the status, and rows that failed are a reason."""
+    """The status has a relay's last measurement, and failed rows are a reason."""
     with connect(CATALOG) as messaging:
         measured = OutboxMeasured("sdk_outbox", 4, 2.5, 1)
         messaging.producer.observers.outboxes["sdk_outbox"] = measured

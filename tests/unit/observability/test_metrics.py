@@ -60,7 +60,7 @@ def output(request: pytest.FixtureRequest) -> tuple[Any, Read]:
 
 
 class Watched:
-    """A connection's state, as a test wants it."""
+    """A connection's state, set by a test."""
 
     def __init__(self, *consumers: Health, queued: int | None = None) -> None:
         self.consumers = consumers

@@ -52,7 +52,7 @@ class Logged:
 
     @property
     def texts(self) -> list[str]:
-        """What was written."""
+        """The written lines."""
         return self.handler.texts
 
 
@@ -102,7 +102,7 @@ def test_no_count_is_lost_at_the_end() -> None:
 
 
 def test_texts_without_end_do_not_fill_memory() -> None:
-    """Of warnings that never come twice, the oldest are forgotten, and their counts written."""
+    """The oldest of warnings without repeats are forgotten, and their counts written."""
     log = Logged()
     for _ in range(MOST + 1):
         log.logger.warning("first")

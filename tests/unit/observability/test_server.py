@@ -33,7 +33,7 @@ def over_http(server: StatusServer, path: str) -> tuple[int, bytes, str]:
 
 @pytest.fixture(params=["server", "mounted"])
 def get(request: pytest.FixtureRequest) -> Iterator[Get]:
-    """What requests a path of a service that lives and is not ready."""
+    """Return a function that requests a path of a service that is live but not ready."""
     metrics = PrometheusMetrics()
     metrics(on.QueueWaited("orders", 0.5))
     if request.param == "server":

@@ -45,7 +45,7 @@ def test_a_row_of_an_outbox_belongs_to_its_request(tmp_path: Path) -> None:
 
 
 def test_records_of_a_transaction_are_traced() -> None:
-    """What a transaction publishes has send spans below its caller's, aborted or not."""
+    """Records of a transaction have send spans below its caller's, aborted or not."""
     spans = Spans()
     producer = ProducerOptions(transactional_id="shop-{instance}")
     with connect(spans, producer=producer) as messaging:
@@ -86,7 +86,7 @@ def test_a_replayed_dead_letter_goes_on_in_its_trace() -> None:
 
 
 def test_exactly_once_is_one_trace() -> None:
-    """What a handler publishes in its consumer's transaction stands below it, and commits show."""
+    """Records that a handler publishes in its consumer's transaction have spans below its own."""
     spans = Spans()
     producer = ProducerOptions(transactional_id="shop-{instance}")
     with connect(spans, producer=producer) as messaging:

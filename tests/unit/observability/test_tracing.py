@@ -188,7 +188,7 @@ def test_nothing_is_current_between_records() -> None:
 
 
 def test_a_batch_links_to_each_of_its_records() -> None:
-    """The span of a batch has a trace of its own, and a link for each record that names it."""
+    """The span of a batch has a new trace, and a link for each record that names it."""
     spans = Spans()
     with connect(spans) as messaging:
         for number in range(3):
@@ -264,7 +264,7 @@ def test_a_failure_stands_on_its_span() -> None:
 
 
 def test_poison_has_a_span() -> None:
-    """A record that nobody can read is seen as a failed span, and its dead letter below it."""
+    """An unreadable record has a failed span, and its dead letter is below it."""
     spans = Spans()
     with connect(spans, consumer=FAILING) as messaging:
         record = messaging.encoder.record(order())
@@ -293,7 +293,7 @@ def test_a_record_that_is_not_acknowledged_ends_its_span_with_the_error() -> Non
 
 
 def test_a_record_that_cannot_be_queued_ends_its_span() -> None:
-    """What `produce` itself raises is an error of the span, too."""
+    """An exception of `produce` is an error of the span, too."""
     spans = Spans()
     small = InMemoryBroker(max_message_bytes=10)
     with connect(spans, small) as messaging, pytest.raises(MessageTooLargeError):
@@ -337,7 +337,7 @@ def test_stored_records_carry_their_caller_on() -> None:
 
 
 def test_a_context_of_the_callers_own_is_kept() -> None:
-    """A ``traceparent`` that `produce` is given reaches the consumer as it is."""
+    """A ``traceparent`` passed to `produce` reaches the consumer unchanged."""
     own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     spans = Spans()
     with connect(spans) as messaging:
@@ -444,7 +444,7 @@ def test_spans_name_the_client() -> None:
     ],
 )
 def test_headers_of_any_kind_do_no_harm(headers: dict[str, Any]) -> None:
-    """A context that is none is passed over: the event is handled, in a trace of its own."""
+    """An invalid context is ignored: the event is handled in a new trace."""
     spans, taken = Spans(), []
     with connect(spans) as messaging:
         record = messaging.encoder.record(order(), headers=headers)

@@ -66,7 +66,7 @@ class TestSqlite(OutboxSuite):
     def test_relay_can_be_stopped_while_kafka_does_not_answer(
         self, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It gives up waiting, says why, and leaves the row as it is."""
+        """It gives up waiting, says why, and does not change the row."""
         client = Silent()
         with Producer(client, shop.messaging.encoder) as producer:
             relay = Relay(shop.engine, producer, shop.tables).start()

@@ -114,7 +114,7 @@ def test_what_was_replayed_is_not_replayed_again(
 def test_a_replay_that_was_interrupted_goes_on(
     messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters
 ) -> None:
-    """What was acknowledged before an outage does not go again."""
+    """Records acknowledged before an outage are not sent again."""
     fail(messaging, broker, *(f"o-{number}" for number in range(5)))
     sender = _Failing(messaging, fail_after=6)
     with pytest.raises(BrokerUnavailableError):
@@ -270,7 +270,7 @@ def test_letters_are_found_whatever_the_service_starts_with() -> None:
 def test_poison_is_listed_without_its_event(
     messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters
 ) -> None:
-    """What nobody can read has no event, and asking for it says why."""
+    """An unreadable dead letter has no event; reading it raises the reason."""
     messaging.producer.send(ProducerRecord(DLT, b"\x07", b"o-1")).result(5)
     (letter,) = letters.find()
     assert letter.event is None

@@ -1,4 +1,4 @@
-"""What the tests of serializers and of the registry client share."""
+"""Shared by the tests of serializers and of the registry client."""
 
 from __future__ import annotations
 

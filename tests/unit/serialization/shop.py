@@ -30,7 +30,7 @@ def info(name: str, fields: list[dict[str, Any]], version: int = 1, **more: Any)
 
 
 class Currency(Enum):
-    """A shared type in a file of its own."""
+    """A shared type in a separate file."""
 
     EUR = "EUR"
     USD = "USD"

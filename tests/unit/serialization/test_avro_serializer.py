@@ -131,7 +131,7 @@ def confluents(
 
 
 def on_the_edge(value: Decimal) -> bool:
-    """Tell values that fastavro writes in one byte more than needed: the least of a byte count."""
+    """Return whether fastavro writes a value with a needless byte: the least of a byte count."""
     cents = -int(value.scaleb(2))
     return cents > 0 and cents & (cents - 1) == 0 and cents.bit_length() % 8 == 0
 
@@ -171,7 +171,7 @@ def test_values_and_headers_equal_confluents_own(
 def test_bodies_equal_confluents_over_many_values(
     serializer: FramedSerializer, client: SchemaRegistryClient, event: Any
 ) -> None:
-    """Every type and value; the one named difference has a test of its own."""
+    """Every type and value; the one named difference has a separate test."""
     assume(not on_the_edge(event.amount if isinstance(event, OrderV2) else event.price))
     value = serializer.encode(event, "orders", [])
     conf = {"subject.name.strategy": lambda _, name: name, "auto.register.schemas": False}
@@ -191,7 +191,7 @@ def test_the_least_decimal_of_a_byte_count_is_written_as_java_does(
 def test_confluents_deserializer_reads_ours(
     serializer: FramedSerializer, client: SchemaRegistryClient, event: Any
 ) -> None:
-    """What we write, Confluent reads, references included."""
+    """Confluent's deserializer reads our records, references included."""
     value = serializer.encode(event, "orders", [])
     read = AvroDeserializer(client, conf={"subject.name.strategy": lambda _, name: name})
     assert read(value, SerializationContext("orders", MessageField.VALUE)) == plain(event)
@@ -377,7 +377,7 @@ def test_a_writer_schema_that_is_no_record_is_poison(
 
 @pytest.mark.parametrize("cut", [1, 10, 30])
 def test_a_damaged_body_is_poison_with_its_place(serializer: FramedSerializer, cut: int) -> None:
-    """Truncated and trailing bytes are found, and the error tells event, field and record."""
+    """Truncated and trailing bytes are found; the error names event, field and record."""
     value = serializer.encode(V2, "t", [])
     for damaged in (value[:-cut], value + b"\x00" * cut):
         with pytest.raises(DeserializationError) as caught:
@@ -388,7 +388,7 @@ def test_a_damaged_body_is_poison_with_its_place(serializer: FramedSerializer, c
 
 
 def test_an_event_that_does_not_fit_is_not_written(serializer: FramedSerializer) -> None:
-    """The error tells event, field and topic, and no header is left behind."""
+    """The error names event, field and topic, and no header is left behind."""
     naive = evolve(V1, created_at=datetime(2026, 1, 1))
     headers: list[Header] = []
     with pytest.raises(SerializationError) as caught:
@@ -474,7 +474,7 @@ def test_a_missing_schema_is_an_error_at_start(connect: Connect) -> None:
 
 
 def test_all_missing_schemas_are_named_at_once(server: RegistryServer, connect: Connect) -> None:
-    """Whoever deploys need not start the service once for each."""
+    """One start reports all missing schemas."""
     server.add("shop.Flag", Flag.__event__.schema)
     ours = avro(connect(), record_name)
     routes = [(OrderV1, "orders"), (Flag, "flags"), (Node, "nodes"), (Nothing, "nothing")]

@@ -101,7 +101,7 @@ def test_an_incompatible_version_is_refused_with_its_reason(url: str, connect: C
 
 
 def test_an_invalid_schema_is_refused_as_such(url: str, connect: Connect) -> None:
-    """What is no Avro is neither missing nor an outage."""
+    """Schemas of other formats are neither missing nor an outage."""
     broken = EventInfo(full_name="a.B", version=1, schema='{"type": "rec"}', fingerprint="")
     with pytest.raises(InvalidSchemaError):
         connect(url, auto_register=True).registered("a.B", broken)

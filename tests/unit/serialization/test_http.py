@@ -18,7 +18,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Server:
-    """Answers the first request of each connection with given bytes, then does as it is told."""
+    """Answers the first request of each connection with given bytes, then runs a function."""
 
     def __init__(self, answer: bytes, *, hang_up: bool) -> None:
         self.connections = 0

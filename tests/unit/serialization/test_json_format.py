@@ -76,7 +76,7 @@ def written(event: Any) -> Any:
 
 
 def record(value: Any, version: int | None = None, name: str = "shop.Order") -> ConsumerRecord:
-    """Return a record of a value, JSON unless it is bytes, that tells its event and version."""
+    """Return a record of a value, JSON unless it is bytes, with its event and version."""
     data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
     headers: list[Header] = [(TYPE, name.encode())]
     if version is not None:
@@ -179,7 +179,7 @@ def test_a_newer_version_is_read_as_the_older_class() -> None:
 
 
 def test_an_unknown_field_of_the_same_version_is_refused() -> None:
-    """A misspelled field must not fall back to its default in silence."""
+    """A misspelled field does not silently fall back to its default."""
     value = written(V2)
     value["lines"][0]["quantitiy"] = 3
     with pytest.raises(DeserializationError, match="Line has no such field") as caught:

@@ -50,7 +50,7 @@ def test_keys_travel_as_text(key: object, data: bytes | None) -> None:
 
 @pytest.mark.parametrize("key", [1.5, True, [1], "\ud800", pytest.param(10**5000, id="huge")])
 def test_other_keys_are_refused(key: object, server: RegistryServer, connect: Connect) -> None:
-    """What has no one text form is no key, in either format."""
+    """Values without a unique text form are no keys, in either format."""
     for serializer in (TextKeySerializer(), AvroKeySerializer(connect(auto_register=True))):
         with pytest.raises(SerializationError) as caught:
             serializer.encode(key, OrderV1, "orders")
@@ -181,7 +181,7 @@ def test_a_key_is_not_guessed_while_its_registry_is_down(connect: Connect) -> No
 
 
 def test_warming_up_makes_avro_keys_ready(server: RegistryServer, connect: Connect) -> None:
-    """The key field tells which schema the keys of an event have."""
+    """The key field determines the schema of the keys of an event."""
     keys = AvroKeySerializer(connect(auto_register=True))
     assert not keys.ready(ID, "orders")
     keys.warm_up([(OrderV1, "orders")])

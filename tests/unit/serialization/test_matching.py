@@ -65,7 +65,7 @@ def test_another_text_is_not_ours_and_the_error_says_what_would_help(
 
 
 def test_the_nearest_version_is_compared(server: RegistryServer, connect: Connect) -> None:
-    """Of several versions the one with the fewest differences is described."""
+    """The error describes the version with the fewest differences."""
     server.add("acme.Order", json.dumps(record(("x", "int"), name="acme.Order")))
     server.add("acme.Order", json.dumps(OTHER))
     server.add("acme.Order", json.dumps(WIDER))
@@ -123,7 +123,7 @@ def test_the_newest_version_that_we_can_write_is_used(
 def test_no_version_that_we_can_write_is_an_error_at_start(
     server: RegistryServer, connect: Connect
 ) -> None:
-    """What would lose a field is never written, and warming up says so."""
+    """Events that would lose a field are never written, and warming up reports it."""
     server.add("acme.Order", json.dumps(record(("id", "string"), name="acme.Order")))
     with pytest.raises(SchemaNotFoundError, match="/fields/total is missing there"):
         avro(connect(match="latest_compatible")).warm_up([(Order, "orders")])
@@ -189,7 +189,7 @@ def test_a_union_of_references_is_one_contract_for_many_events(
 def test_a_union_without_an_event_is_passed_over_or_poison(
     server: RegistryServer, connect: Connect, body: bytes, name: str | None
 ) -> None:
-    """The branch null is an event that nobody handles; what is not an event at all is poison."""
+    """The branch null is an event without a handler; other non-events are poison."""
     union = ["null", json.loads(Order.__event__.schema), "string"]
     schema_id = server.add("orders-value", json.dumps(union))
     value = b"\x00" + schema_id.to_bytes(4, "big") + body

@@ -45,7 +45,7 @@ ORDER = contract("shop.Order", "id", "total:shop.Money", references=(MONEY,))
 def test_a_registered_schema_is_found_with_its_id_and_guid(
     server: RegistryServer, connect: Connect
 ) -> None:
-    """What the registry knows about a schema under a subject comes back as values."""
+    """The registry's data about a schema under a subject is returned as values."""
     server.add("other", '"string"')
     schema_id = server.add("shop.Money", MONEY.schema)
 
@@ -109,7 +109,7 @@ def test_a_pin_is_our_version_mapped_to_the_registrys(
 def test_the_level_is_set_once_and_only_where_something_is_registered(
     server: RegistryServer, connect: Connect
 ) -> None:
-    """A subject's level is a request of its own, made before its first registration."""
+    """A subject's level is set in a separate request before its first registration."""
     registry = connect(auto_register=True)
     registry.registered("m", evolve(MONEY, compatibility="FULL"))
     registry.registered("m", contract("shop.Money", "amount", "currency", version=2))
@@ -178,7 +178,7 @@ def test_threads_that_share_a_failure_do_not_share_its_error(connect: Connect) -
 
 
 def test_a_failure_is_not_remembered(server: RegistryServer, connect: Connect) -> None:
-    """What was missing can be registered and is then found by the same client."""
+    """A missing schema can be registered and is then found by the same client."""
     registry = connect()
     with pytest.raises(SchemaNotFoundError):
         registry.registered("shop.Money", MONEY)
@@ -228,7 +228,7 @@ def test_metadata_do_not_hide_a_schema(server: RegistryServer, connect: Connect)
 def test_migration_rules_are_told_not_to_run(
     server: RegistryServer, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Versions are resolved as Avro does; whoever relies on migrations must hear of it."""
+    """Versions are resolved as in Avro; ignored migrations are logged."""
     rules = {"migrationRules": [{"name": "m", "kind": "TRANSFORM", "mode": "UPGRADE"}]}
     server.add("shop.Money", MONEY.schema, ruleSet=rules)
     assert not connect().registered("shop.Money", MONEY).has_rules
@@ -257,7 +257,7 @@ def test_a_text_printed_differently_is_the_same_schema(
 def test_a_schema_with_other_docs_is_another_version(
     server: RegistryServer, connect: Connect
 ) -> None:
-    """Registries keep docs and aliases and give them an id of their own, and so do we."""
+    """A schema that differs only in docs is registered as another one, as in registries."""
     documented = evolve(MONEY, schema=MONEY.schema.replace("{", '{"doc": "What it costs.",', 1))
     registry = connect(auto_register=True)
     registry.registered("m", MONEY)
@@ -291,7 +291,7 @@ def test_a_schema_is_fetched_by_its_guid(server: RegistryServer, connect: Connec
 
 
 def test_an_unknown_id_is_not_found(connect: Connect) -> None:
-    """The registry's own code tells an unknown id from a wrong address."""
+    """The registry's error code distinguishes an unknown id from a wrong address."""
     with pytest.raises(SchemaNotFoundError) as caught:
         connect().fetch(99)
     assert (caught.value.status, caught.value.error_code, caught.value.schema_id) == (
@@ -333,7 +333,7 @@ def test_a_registry_that_says_no_is_a_living_one(server: RegistryServer, connect
 
 
 def test_what_others_register_meanwhile_is_seen(server: RegistryServer, connect: Connect) -> None:
-    """The newest version is asked for anew whenever a schema is looked for."""
+    """The newest version is requested again for every look-up."""
     server.add("m", MONEY.schema)
     registry = connect()
     registry.registered("m", MONEY)
@@ -372,6 +372,6 @@ def test_an_unusable_tls_file_is_an_error_of_the_settings(connect: Connect) -> N
 
 
 def test_the_word_embedded_is_not_taken_for_a_url(connect: Connect) -> None:
-    """Whoever wires us gives the embedded registry's address."""
+    """The embedded registry's address must be given, not the word."""
     with pytest.raises(ConfigurationError, match="embedded"):
         connect("embedded")

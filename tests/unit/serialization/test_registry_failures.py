@@ -1,4 +1,4 @@
-"""What each failed request means: outage, refusal, not found, incompatible or invalid."""
+"""Classes of failed requests: outage, refusal, not found, incompatible or invalid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def gateway(server: RegistryServer) -> Iterator[Gateway]:
 
 
 def told(code: int, message: str, status: int | None = None) -> Answer:
-    """Return an error as a registry tells it."""
+    """Return an error as a registry reports it."""
     body = json.dumps({"error_code": code, "message": message}).encode()
     return Answer(status=status or code // 100, body=body)
 
@@ -86,7 +86,7 @@ def failure(registry: Registry) -> SdkError:
 def test_every_answer_is_classed(
     gateway: Gateway, connect: Connect, answer: Answer, kind: type[SdkError]
 ) -> None:
-    """An error's class tells what can be done about it, whatever the answer looks like."""
+    """An error's class says what can be done about it, whatever the answer looks like."""
     gateway.always(answer)
     error = failure(connect(gateway.url))
     assert type(error) is kind
@@ -123,7 +123,7 @@ def test_an_unreadable_retry_after_is_none(gateway: Gateway, connect: Connect) -
 
 
 def test_an_html_page_is_told_by_its_title(gateway: Gateway, connect: Connect) -> None:
-    """Of a gateway's error page, one readable line remains."""
+    """A gateway's error page becomes one readable line."""
     gateway.always(error_page(502, "Bad Gateway"))
     assert failure(connect(gateway.url)).message == (
         "cannot fetch a schema: HTTP 502: 502 Bad Gateway"
@@ -177,7 +177,7 @@ def _version() -> bytes:
 
 
 def test_an_answer_without_an_id_is_no_answer(gateway: Gateway, connect: Connect) -> None:
-    """What every registry answers with, its absence does not break us."""
+    """A successful answer without the expected fields is a RegistryError."""
     gateway.always(Answer(status=200, body=b'{"subject": "t.T"}'))
     with pytest.raises(RegistryError):
         connect(gateway.url).registered("t.T", CONTRACT)
@@ -299,6 +299,6 @@ def test_errors_survive_a_trip_to_another_process(gateway: Gateway, connect: Con
 
 
 def test_a_long_lived_page_reader_is_not_fooled(gateway: Gateway, connect: Connect) -> None:
-    """A body that is neither JSON nor HTML is told as it is."""
+    """A body that is neither JSON nor HTML is quoted unchanged."""
     gateway.always(Answer(status=500, body=b"\xff\xfe plain"))
     assert "plain" in failure(connect(gateway.url)).message

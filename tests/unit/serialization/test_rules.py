@@ -81,7 +81,7 @@ class PaymentV2:
 
 @frozen(kw_only=True)
 class Adoption:
-    """A union of two records that only their names tell apart."""
+    """A union of two records that only their names distinguish."""
 
     pet: Cat | Dog
     at: datetime
@@ -263,7 +263,7 @@ def test_a_condition_refuses_what_it_forbids(
 def test_a_condition_on_reading_makes_a_record_poison(
     server: RegistryServer, serializer: FramedSerializer
 ) -> None:
-    """What a rule forbids to read can never be read."""
+    """A record that a rule rejects is poison."""
     forbid = rule("never", "CONDITION", "READ", "CEL", expr="message.amount > 100")
     server.add("shop.Payment", schema(PaymentV1), ruleSet=forbid)
     value = serializer.encode(V1, "payments", [])
@@ -317,7 +317,7 @@ def test_an_outage_behind_the_rules_is_an_outage(
 def test_an_outage_that_was_handled_before_is_not_this_ones_cause(
     server: RegistryServer, serializer: FramedSerializer
 ) -> None:
-    """Whoever serializes while handling an error of the network learns of the rule, not of that."""
+    """The error is the rule's, even if the caller is handling a network error."""
     server.add("shop.Payment", schema(PaymentV1), ruleSet=POSITIVE)
     try:
         raise ConnectionError("handled")
@@ -351,7 +351,7 @@ def test_a_damaged_value_with_rules_is_poison(
 def test_records_in_a_union_are_encrypted_and_keep_their_type(
     server: RegistryServer, serializer: FramedSerializer, pet: Cat | Dog
 ) -> None:
-    """Branches that only their names tell apart are neither swapped nor passed over."""
+    """Branches that only their names distinguish are neither swapped nor skipped."""
     server.add("shop.Adoption", schema(Adoption), ruleSet=ENCRYPT)
     event = Adoption(pet=pet, at=datetime(2026, 1, 1, tzinfo=UTC), fee=Decimal("1.50"))
     if CLIENT < (2, 16):  # older clients pass such records over, so we refuse to work with them

@@ -53,7 +53,7 @@ url = "http://127.0.0.1:{port}"
     ],
 )
 def test_wrong_settings(tmp_path: Path, text: str, told: str) -> None:
-    """The error names the file, and nobody has knocked at the servers by then."""
+    """The error names the file, before any connection to a server."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         addresses = ADDRESSES.format(port=server.getsockname()[1])

@@ -87,7 +87,7 @@ def test_what_protocols_do_carry_is_accepted() -> None:
 def test_a_token_with_a_line_break_is_not_given_to_the_client(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What a token source returns is looked at as settings are."""
+    """The result of a token source is checked like settings."""
     kafka = KafkaOptions(bootstrap_servers="127.0.0.1:9", sasl=SaslOptions(mechanism="OAUTHBEARER"))
     refused: AuthenticationError | None = None
     try:

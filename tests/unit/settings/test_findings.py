@@ -191,7 +191,7 @@ def test_text_that_was_cast(tmp_path: Path, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["1e5", "true", "1.10", "2026-01-01", "[1]"])
 def test_text_that_was_quoted(tmp_path: Path, value: str) -> None:
-    """The same password in quotes arrives as it is."""
+    """The same password in quotes is unchanged."""
     settings = load(tmp_path, SASL, SDK_KAFKA__SASL__PASSWORD=f'"{value}"')
     assert settings.kafka.sasl is not None
     assert settings.kafka.sasl.password == value
@@ -202,7 +202,7 @@ def test_text_that_was_quoted(tmp_path: Path, value: str) -> None:
     ["00123", "@int 5", "@format {env[HOME]}", "a,b", "p@ss#w", '{"a":1}', "[a", "=", " x ", "£☃"],
 )
 def test_text_that_needs_no_quotes(tmp_path: Path, value: str) -> None:
-    """A password that only looks odd arrives as it is."""
+    """A password that only looks odd is unchanged."""
     settings = load(tmp_path, SASL, SDK_KAFKA__SASL__PASSWORD=value)
     assert settings.kafka.sasl is not None
     assert settings.kafka.sasl.password == value
@@ -609,7 +609,7 @@ def test_options_take_one_or_several(servers: str | list[str]) -> None:
 
 
 def test_options_check_themselves() -> None:
-    """Options that are made by hand are held to the same rules."""
+    """Options made in code are checked by the same rules."""
     for make in (
         lambda: RetryOptions(retry_count=-1),
         lambda: ProducerOptions(format="xml"),

@@ -114,7 +114,7 @@ def test_unknown_environment_without_any_settings(tmp_path: Path) -> None:
 
 
 def test_variables_alone_suffice(tmp_path: Path) -> None:
-    """A service without a settings file is configured by variables, under a name of its own."""
+    """A service without a settings file is configured by variables, with its own environment."""
     with chdir(tmp_path):
         settings = load_settings(environ={**VARIABLES, "SDK_ENV": "staging"})
     assert settings.environment == "staging"
@@ -140,7 +140,7 @@ def test_settings_file_named_by_variable(tmp_path: Path) -> None:
 
 
 def test_several_files(tmp_path: Path) -> None:
-    """Of several files the later one wins, key by key."""
+    """Later files take precedence, key by key."""
     base, team = tmp_path / "base.toml", tmp_path / "team.toml"
     base.write_text(ADDRESSES)
     team.write_text("[default.kafka]\nclient_id = 'team'\n")
@@ -175,7 +175,7 @@ def test_environment_keeps_the_default_keys(tmp_path: Path) -> None:
 
 
 def test_other_environments_do_not_leak(tmp_path: Path) -> None:
-    """What [production] says does not reach docker."""
+    """Values of [production] do not apply to docker."""
     text = ADDRESSES + "[production.kafka]\nclient_id = 'live'\n"
     assert load(tmp_path, text).kafka.client_id == "orders"
 
@@ -283,7 +283,7 @@ def test_table_in_a_variable(tmp_path: Path) -> None:
 
 
 def run_in(folder: Path, code: str, **variables: str) -> str:
-    """Run code in a process of its own, in this folder and with these variables alone."""
+    """Run code in a new process, in this folder and with only these variables."""
     done = subprocess.run(
         [sys.executable, "-c", f"from sdk.settings import load_settings; {code}"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""What the levels accept, and in which words they refuse."""
+"""The changes that levels accept, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def compatibility_endpoint() -> Iterator[Step]:
 
 
 def full_words() -> Iterator[Step]:
-    """FULL tells the forward problems first, with one trailer."""
+    """FULL reports the forward problems first, with one trailer."""
     yield put("/config/s", {"compatibility": "FULL"}, {"compatibility": "FULL"})
     yield post("/subjects/s/versions", schema(V1), {"id": 1})
     mismatch = (

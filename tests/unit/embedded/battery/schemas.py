@@ -277,7 +277,7 @@ def nested_references() -> Iterator[Step]:
 
 
 def compatible_references() -> Iterator[Step]:
-    """What a reference brings in counts when versions are compared."""
+    """Types of references count when versions are compared."""
     order = record("Order", "price:Money", 'note:string=""')
     older = record("Order", "price:Money")
     yield put("/config/money", {"compatibility": "NONE"}, {"compatibility": "NONE"})

@@ -87,7 +87,7 @@ def looking_up() -> Iterator[Step]:
 
 
 def missing_things() -> Iterator[Step]:
-    """What is not there, and in which order that is noticed."""
+    """Missing parts, and the order in which they are noticed."""
     yield get("/subjects/s/versions", no_subject("s"))
     yield get("/subjects/s/versions?deleted=true", no_subject("s"))
     yield get("/subjects/s/versions/1", no_subject("s"))
@@ -119,7 +119,7 @@ def missing_things() -> Iterator[Step]:
 
 
 def version_numbers() -> Iterator[Step]:
-    """What a version may be called; looked at before the subject is."""
+    """Valid names of versions, checked before the subject."""
     for subject in ("s", "s"):
         for text in ("0", "-2", "earliest", "1.5", "1a", "2147483648", "99999999999999999999"):
             yield get(f"/subjects/{subject}/versions/{text}", bad_version(text))
@@ -313,7 +313,7 @@ def listings() -> Iterator[Step]:
 
 
 def contexts() -> Iterator[Step]:
-    """Subjects in contexts of their own."""
+    """Subjects in contexts."""
     yield get("/contexts", ["."])
     yield post("/subjects/s/versions", schema(V1), {"id": 1})
     yield post("/subjects/:.ctx:s/versions", schema(V2), {"id": 1})
