@@ -15,7 +15,7 @@
 /* --- slots of instances ------------------------------------------------------------------------- */
 
 typedef struct {
-    PyObject *descriptor; /* borrowed: whoever finds a slot keeps its descriptor alive */
+    PyObject *descriptor; /* borrowed: the caller of the look-up keeps the descriptor alive */
     Py_ssize_t offset;    /* in instances; unused with the limited API */
 } Slot;
 
@@ -23,7 +23,7 @@ typedef struct {
 extern descrgetfunc member_get;
 extern descrsetfunc member_set;
 
-/* Fill an empty slot of an instance that nobody else has seen. Takes the reference to the value. */
+/* Fill an empty slot of an instance that is not shared yet. Takes the reference to the value. */
 static inline int
 slot_store(const Slot *slot, PyObject *instance, PyObject *value)
 {
@@ -37,7 +37,7 @@ slot_store(const Slot *slot, PyObject *instance, PyObject *value)
 #endif
 }
 
-/* Return a new reference to what a slot holds, or NULL, without an exception, where it is empty.
+/* Return a new reference to the value of a slot, or NULL, without an exception, if it is empty.
  * On free-threaded builds another thread may be writing to it. */
 static inline PyObject *
 slot_load(const Slot *slot, PyObject *instance)

@@ -1,4 +1,4 @@
-/* The place in a payload, and the reading of what stands there. */
+/* A position in a payload, and reading from there. */
 #ifndef SDK_ACCEL_CURSOR_H
 #define SDK_ACCEL_CURSOR_H
 

@@ -6,7 +6,7 @@
 
 #define FEW 32
 
-/* On the C stack while there are few, so that no list is made. */
+/* On the C stack while they are few, so that no list is created. */
 typedef struct {
     PyObject *few[FEW];
     PyObject **items;

@@ -1,7 +1,7 @@
 /* The module: compile_encoder, compile_decoder, and the callables that they return. */
 #include "vm.h"
 
-/* What an encoder or decoder holds; the callable itself is a method of it. */
+/* The state of an encoder or decoder; the callable itself is a method of it. */
 typedef struct {
     PyObject_HEAD
     Table *table;
@@ -10,7 +10,7 @@ typedef struct {
 
 /* --- where the table gives up ------------------------------------------------------------------- */
 
-/* Whether the interpreter is to decide: nothing was raised, or what a conversion may raise. */
+/* Whether the interpreter decides: nothing was raised, or an exception of a conversion. */
 static int
 gave_up(void)
 {
@@ -176,7 +176,7 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Prepare what all codecs share. */
+/* Initialize the state that all codecs share. */
 static int
 prepare(void)
 {
@@ -194,7 +194,7 @@ prepare(void)
 static int
 module_exec(PyObject *module)
 {
-    /* What all codecs share is the main interpreter's, whose number is 0. */
+    /* The shared state belongs to the main interpreter, whose number is 0. */
     if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
         PyErr_SetString(PyExc_ImportError, "sdk_accel serves the main interpreter alone");
         return -1;

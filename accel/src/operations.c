@@ -1,4 +1,4 @@
-/* The operations of a plan, which are Python objects, as those of the table. */
+/* Converts the operations of a plan, which are Python objects, to those of the table. */
 #include "vm.h"
 #include <stdio.h>
 
@@ -28,7 +28,7 @@ number_of(PyObject *source, Name name, Py_ssize_t *value)
     PyObject *found = PyObject_GetAttr(source, names[name]);
     if (found == NULL)
         return -1;
-    *value = PyNumber_AsSsize_t(found, NULL); /* what is out of range is clipped */
+    *value = PyNumber_AsSsize_t(found, NULL); /* values out of range are clipped */
     Py_DECREF(found);
     return *value == -1 && PyErr_Occurred() ? -1 : 0;
 }
@@ -148,7 +148,7 @@ build_enum(Build *build, PyObject *source, Op *op)
     if (op->object == NULL || !PyTuple_Check(op->object))
         return unsupported("an enum without a tuple of values");
     op->size = PyTuple_GET_SIZE(op->object);
-    op->cls = attribute_of(build->table, source, NAME_cls); /* None where the enum is skipped */
+    op->cls = attribute_of(build->table, source, NAME_cls); /* None if the enum is skipped */
     return op->cls == NULL ? -1 : 0;
 }
 

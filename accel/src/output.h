@@ -1,4 +1,4 @@
-/* Where an event's bytes go, and the writing of what stands on the wire. */
+/* The output buffer of an event, and writing to it. */
 #ifndef SDK_ACCEL_OUTPUT_H
 #define SDK_ACCEL_OUTPUT_H
 
@@ -6,7 +6,7 @@
 
 #define STACK_ROOM 1024
 
-/* Where bytes go: on the C stack while they are few, then into a buffer. */
+/* Output bytes: on the C stack while they are few, then in a buffer. */
 typedef struct {
     Table *table;
     uint8_t *p, *end, *start;

@@ -15,7 +15,7 @@ read_boolean(Reader *reader)
     return PyBool_FromLong(*byte);
 }
 
-/* Read a number as a float, widening what stands on the wire. */
+/* Read a number as a float, widening the type on the wire. */
 static PyObject *
 read_floating(Reader *reader, const Op *op)
 {
@@ -67,7 +67,7 @@ read_fixed(Reader *reader, const Op *op)
 
 /* --- logical types ------------------------------------------------------------------------------ */
 
-/* Read the raw value from where it starts, and have Python convert it. */
+/* Read the raw value from its start, and let Python convert it. */
 static PyObject *
 read_converted(Reader *reader, const Op *op, const uint8_t *start)
 {

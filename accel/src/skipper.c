@@ -1,4 +1,4 @@
-/* Values that nobody wants: moved past, not built. */
+/* Skips values without building them. */
 #include "cursor.h"
 
 static int

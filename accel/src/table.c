@@ -1,4 +1,4 @@
-/* From a plan to the table that the readers and writers walk: memory, records, what is tracked. */
+/* Compiles a plan to the table that the readers and writers walk: memory, records, tracking. */
 #include "vm.h"
 
 /* --- memory that lives as long as the table ---------------------------------------------------- */
@@ -112,7 +112,7 @@ build_preset(Build *build, PyObject *source, Record *record, Preset *preset)
                : build_slot(build, record->cls, PyTuple_GET_ITEM(source, 0), &preset->slot);
 }
 
-/* Take the class of a record whose instances are made by filling slots. */
+/* Take the class of a record whose instances are created by filling slots. */
 static int
 build_class(Build *build, PyObject *source, Record *record)
 {
@@ -162,10 +162,10 @@ build_fields(Build *build, PyObject *source, Record *record)
     return 0;
 }
 
-/* --- what the collector need not look at ------------------------------------------------------- */
+/* --- instances that the collector ignores ------------------------------------------------------ */
 
-/* Whether values of an operation can never lead back to what holds them: they are atoms, or made
- * of atoms alone, and nobody can change them. */
+/* Whether values of an operation can never refer back to their holder: they are atoms, or
+ * immutable values that contain only atoms. */
 static int
 is_closed(const Table *table, const Op *op)
 {
@@ -210,8 +210,8 @@ is_frozen(PyTypeObject *cls)
            number_of((PyObject *)cls, NAME___dictoffset__, &dict) == 0 && dict == 0;
 }
 
-/* Mark the records whose instances the collector need not know, inner ones first. Those that can
- * contain themselves are left to it, and so are classes whose attributes can be set. */
+/* Mark the records whose instances the collector need not track, inner ones first. Recursive
+ * records are tracked, and so are classes whose attributes can be set. */
 static void
 mark_untracked(Table *table)
 {
@@ -253,7 +253,7 @@ build_table(Build *build, PyObject *plan, PyObject *limits)
     return build->reading ? read_defaults(table) : 0;
 }
 
-/* Compile a plan. What the plan refers to is kept alive by the table.
+/* Compile a plan. The table keeps the objects alive that the plan refers to.
  *
  * Raises Unsupported for a plan that must be left to the other executors. */
 Table *

@@ -1,4 +1,4 @@
-/* Dates and times, made and read without calling their classes.
+/* Creates and reads dates and times without calling their classes.
  *
  * Each function covers the common case exactly and gives up on the rest (subclasses, other time
  * zones), which the conversion functions of the plan then handle in Python.
@@ -11,7 +11,7 @@
 #define DAY_SECONDS 86400
 #define SECOND_MICROS 1000000
 
-/* What a value of the three classes is made of. */
+/* The parts of the values of the three classes. */
 enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, MICROSECOND, PARTS };
 
 /* --- the classes -------------------------------------------------------------------------------- */
@@ -69,12 +69,12 @@ read_parts(PyObject *value, int kind, int first, int last, int *parts)
     return 0;
 }
 
-/* Whether the time zone is the one that is expected. */
+/* Whether the time zone is the expected one. */
 static int
 is_in(PyObject *value, int kind, PyObject *zone)
 {
     PyObject *found = part_get(part_descriptors[kind][PARTS], value, NULL);
-    Py_XDECREF(found); /* the value has it */
+    Py_XDECREF(found); /* the value owns a reference */
     return found == zone;
 }
 
@@ -103,7 +103,7 @@ datetime_parts(PyObject *value, int local, int *parts)
                : -1;
 }
 
-/* Make an instance of its pickled state, which the constructors take. */
+/* Make an instance from its pickled state, which the constructors accept. */
 static PyObject *
 of_state(PyObject *cls, const int *parts, int first, int last, PyObject *zone)
 {
@@ -235,7 +235,7 @@ days_from_civil(int year, int month, int day)
     return (int64_t)era * 146097 + of_era - 719468;
 }
 
-/* --- what the reader and the writer call -------------------------------------------------------- */
+/* --- functions of the reader and the writer ----------------------------------------------------- */
 
 PyObject *
 date_new(int64_t days)

@@ -1,4 +1,4 @@
-/* Decimals and UUIDs, made and read without calling their classes.
+/* Creates and reads decimals and UUIDs without calling their classes.
  *
  * Each function covers the common case exactly and gives up on the rest (subclasses, long
  * decimals), which the conversion functions of the plan then handle in Python.
@@ -146,7 +146,7 @@ parse_unscaled(const char *text, Py_ssize_t size, int scale, int64_t *unscaled)
         }
         if (c < '0' || c > '9')
             return -1;
-        if (fraction >= scale) { /* what the scale does not hold must be zero */
+        if (fraction >= scale) { /* digits beyond the scale must be zero */
             if (c != '0')
                 return -1;
             continue;

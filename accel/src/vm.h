@@ -1,8 +1,8 @@
-/* What the parts of the executor share: the table that a plan becomes, and the two cursors.
+/* Shared by the parts of the executor: the table of a plan, and the two cursors.
  *
  * Nothing here knows Kafka, registries or schemas. Every function that can fail returns NULL or -1,
  * either with a Python exception set or without one: without one it gives up, and the caller's
- * fallback, the interpreter of the same plan, decides what the value is or what is wrong with it.
+ * fallback, the interpreter of the same plan, returns the value or raises the error.
  */
 #ifndef SDK_ACCEL_VM_H
 #define SDK_ACCEL_VM_H
@@ -10,7 +10,7 @@
 #include "abi.h"
 
 typedef enum {
-    /* primitives, which are also the types that stand on the wire */
+    /* primitives, which are also the types on the wire */
     OP_NULL,
     OP_BOOLEAN,
     OP_INT,
@@ -20,7 +20,7 @@ typedef enum {
     OP_BYTES,
     OP_STRING,
     OP_FIXED,
-    /* logical types with a fast path; what it does not cover goes to the conversion function */
+    /* logical types with a fast path; the conversion function covers the rest */
     OP_DATE,
     OP_TIME,
     OP_TIMESTAMP,
@@ -66,14 +66,14 @@ struct Op {
 
 typedef struct {
     Op op;
-    Slot slot; /* no descriptor where the value is skipped */
+    Slot slot; /* no descriptor if the value is skipped */
 } Field;
 
 typedef struct {
     Op op;
     Slot slot;
     PyObject *bytes; /* the default in Avro's binary encoding */
-    PyObject *value; /* what all events share, or NULL where each needs a value of its own */
+    PyObject *value; /* shared by all events, or NULL if each needs its own value */
 } Default;
 
 typedef struct {
@@ -82,10 +82,10 @@ typedef struct {
 } Preset;
 
 typedef struct {
-    PyTypeObject *cls; /* NULL where the record only occurs below a skip */
+    PyTypeObject *cls; /* NULL if the record only occurs below a skip */
     allocfunc make;
     int recursive;
-    int untracked; /* instances hold only what cannot lead back to them */
+    int untracked; /* instances hold only values that cannot refer back to them */
     Py_ssize_t field_count, default_count, preset_count;
     Field *fields;
     Default *defaults;

@@ -35,7 +35,7 @@ write_floating(Writer *writer, OpCode kind, PyObject *value)
         return 0;
     }
     if (isnan(number))
-        return -1; /* keeping a NaN's payload is the interpreter's affair */
+        return -1; /* the interpreter keeps a NaN's payload */
     if (!isinf(number) && fabs(number) > FLT_MAX)
         return -1;
     float narrow = (float)number;
@@ -74,7 +74,7 @@ write_fixed(Writer *writer, const Op *op, PyObject *value)
 
 /* --- logical types ------------------------------------------------------------------------------ */
 
-/* Have Python convert a value, and write what comes of it. */
+/* Let Python convert a value, and write the result. */
 static int
 write_converted(Writer *writer, const Op *op, PyObject *value)
 {
@@ -224,7 +224,7 @@ write_map(Writer *writer, const Op *op, PyObject *value)
     return failed ? -1 : write_long(writer, 0);
 }
 
-/* Whether a branch is certain to refuse a value of a class that it takes. */
+/* Whether a branch certainly refuses a value, although it takes values of its class. */
 static int
 is_too_large(const Op *op, PyObject *value)
 {
