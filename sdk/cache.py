@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """A cache for the life of its owner whose values are expensive to make.
+    """A cache without eviction, for values that are expensive to make.
 
     The first thread that needs a key makes the value; the others wait for it. A failure is raised
     in all of them and not kept, so that the next call tries again.
@@ -34,7 +34,7 @@ class Cache(Generic[K, V]):
         if mine:
             try:
                 future.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - it reaches all who wait
+            except BaseException as error:  # noqa: BLE001 - raised in all waiting threads
                 with self._lock:
                     del self._futures[key]
                 future.set_exception(error)

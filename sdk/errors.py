@@ -23,7 +23,7 @@
     │   ├── QueueFullError           the local queue stayed full
     │   ├── DeliveryTimeoutError     no acknowledgement in time; a copy may exist
     │   ├── MessageTooLargeError     the broker or client refuses its size
-    │   └── UndeliveredError         closing: failed deliveries that nobody has waited for
+    │   └── UndeliveredError         closing: failed deliveries that were not waited for
     ├── HandlerError                 a handler raised; its record was not committed
     ├── BatchFailed                  raised by batch handlers: which of their events failed
     ├── DependencyDown               raised by handlers: a dependency is unavailable
@@ -231,7 +231,7 @@ class MessageTooLargeError(DeliveryError):
 
 
 class UndeliveredError(DeliveryError):
-    """A producer was closed with failed deliveries that nobody has waited for.
+    """A producer was closed with failed deliveries that were not waited for.
 
     Args:
         message: The number of failures, in words.

@@ -621,7 +621,7 @@ class Messaging(ClosingDeliveries):
 
     @locked_cached_property
     def _publishing_encoder(self) -> Encoder:
-        """The encoder of records that are sent at once, in a span of their own."""
+        """The encoder of records that are sent at once, each with its own span."""
         return self._make_encoder(self._tracing) if self._tracing else self._encoder
 
     def _make_encoder(self, spans: MessageTracing | None) -> Encoder:

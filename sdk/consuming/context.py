@@ -13,7 +13,7 @@ class Context:
     """The position and the metadata of an event, for handlers with a second parameter.
 
     Attributes:
-        record: The record as it came from Kafka.
+        record: The record, as received from Kafka.
         attempt: Number of this attempt, from 1, including those in retry topics.
         schema_id: Registry id (a number) or GUID (text) of the writer schema; None where the
             format has none.

@@ -27,7 +27,7 @@ _SUSPICIOUS = 100
 
 @frozen(eq=False)
 class Task:
-    """How a record is handled.
+    """The task of handling a record.
 
     Attributes:
         event: Full name of the event.
@@ -53,7 +53,7 @@ class Dispatch:
         handlers: The handlers of the consumer.
         serializer: Opens record values.
         keys: Reads record keys for handlers with a context.
-        unknown: ``skip``, ``dead_letter`` or ``stop``: what becomes of events without a handler.
+        unknown: The outcome of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
         skipped: Counts the events without a handler.
         wrap: Returns the function to call instead of a handler; plain functions, for example,
             must not block an event loop.

@@ -1,4 +1,4 @@
-"""The outcomes of a record: what the failure policy decides and the consumer does.
+"""The outcomes of a record: decided by the failure policy, carried out by the consumer.
 
 A record is done when its handler returned, when its forward was acknowledged, or when a rule
 skipped it; only then may its offset be committed.
@@ -50,7 +50,7 @@ class DeadLetter:
 
     Attributes:
         reason: Class of the failure, such as ``poison``.
-        error: What was raised, or None if nothing was.
+        error: The exception, or None if nothing was raised.
     """
 
     reason: str
@@ -70,10 +70,10 @@ class Skip:
 
 @frozen
 class Stop:
-    """The consumer stops; the record and what follows it are not committed.
+    """The consumer stops; the record and those after it are not committed.
 
     Attributes:
-        error: What `Consumer.run` raises.
+        error: The exception of `Consumer.run`.
     """
 
     error: BaseException

@@ -16,7 +16,7 @@ class Partition:
     Attributes:
         topic: Topic name.
         number: Partition number.
-        watermark: How far it is done.
+        watermark: The offset up to which it is done.
         halted: Nothing past ``until`` may be handled: it is being revoked, is paused, or was
             dropped. Checked before every record.
         until: Offset of the last record that is still handled, which closes the gaps below
@@ -84,7 +84,7 @@ class Partition:
 
 
 class Failed:
-    """A record that failed and is to be tried again.
+    """A failed record that will be retried.
 
     Attributes:
         attempts: How many attempts in place have failed.
@@ -108,11 +108,11 @@ class Lane:
     Attributes:
         partition: Their partition.
         key: Key of the lane within its partition.
-        records: Those that wait.
-        run: Those of the worker that has the lane.
-        current: The one that is being handled.
+        records: The queued records.
+        run: The records of the worker that has the lane.
+        current: The record being handled.
         parked: Whether the lane waits for a time.
-        wanted: A parked lane is ready early when it holds this many records; 0 is never.
+        wanted: A parked lane is ready early when it holds this many records; 0 means never.
         since: When an incomplete batch began to wait, by the clock's monotonic time.
     """
 

@@ -191,7 +191,7 @@ class Processor:
         """Return when a record may be handled, if not now."""
         now = self.settlement.clock.monotonic()
         known = partition.failed.get(record.offset)
-        if known is not None and known.due > now:  # its transaction was rolled back before that
+        if known is not None and known.due > now:  # its transaction was rolled back before
             return known.due
         wait = self.settlement.circuits.wait(record)
         return now + wait if wait else None
@@ -223,7 +223,7 @@ class Processor:
     async def _handle_batch(
         self, lane: Lane, task: Task | None, gathered: list[tuple[ConsumerRecord, Any]]
     ) -> tuple[list[ConsumerRecord], float | None]:
-        """Handle a batch; return what of it is not done, and when that is due again."""
+        """Handle a batch; return its unfinished records, and when they are due again."""
         assert task is not None
         partition = lane.partition
         due = self._due(partition, gathered[0][0])

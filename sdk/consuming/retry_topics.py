@@ -56,7 +56,7 @@ class RetryTopics:
 
     @classmethod
     def configured(cls, options: ConsumerOptions, group: str) -> RetryTopics:
-        """Return those of a consumer group with the ``[consumer]`` table."""
+        """Return the topics of a consumer group with the ``[consumer]`` table."""
         retries, dead = options.retry_topics, options.dead_letters
         return cls(
             retries.delays_ms if retries else (),
@@ -158,8 +158,8 @@ def due_at(record: ConsumerRecord) -> float | None:
 def original_timestamp(record: ConsumerRecord) -> int | None:
     """Return the timestamp of the record that was retried, milliseconds since the epoch.
 
-    A record in a retry topic has a timestamp of its own, as in Spring: the retention of the topic
-    counts from it, so that an old event does not vanish while it waits.
+    A record in a retry topic has a new timestamp, as in Spring: the retention of the topic counts
+    from it, so that an old event is not deleted while it waits.
     """
     original = read_integer(record.header(ORIGINAL_TIMESTAMP))
     if original is None:

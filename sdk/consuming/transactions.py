@@ -30,7 +30,7 @@ class HandlerTransactions(Protocol):
     timeout: float
 
     def prepare(self) -> None:
-        """Ensure a client that can begin a transaction; an older instance is fenced.
+        """Prepare a client that can begin a transaction; an older instance is fenced.
 
         Raises:
             SdkError: As `TransactionalProducer.init_transactions`.
@@ -43,7 +43,7 @@ class HandlerTransactions(Protocol):
         """Add what this thread or task publishes to the open transaction, until `leave`."""
 
     def leave(self) -> None:
-        """Make it publish outside transactions again."""
+        """Make this thread or task publish outside transactions again."""
 
     def begin_call(self) -> Sequence[Sent]:
         """Return a list that receives what this thread or task publishes until the next call."""
@@ -67,9 +67,9 @@ class HandlerCall:
     """A call of a handler that returned and has published.
 
     Attributes:
-        partition: Of its records.
-        records: What it was called with.
-        sent: What it has published.
+        partition: Partition of its records.
+        records: The records of its events.
+        sent: The deliveries of the records that it published.
     """
 
     partition: Partition

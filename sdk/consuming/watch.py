@@ -30,13 +30,13 @@ class Watch:
         broker: The client.
         lanes: The lanes of the consumer.
         group: Consumer group.
-        clock: Tells when to measure again.
+        clock: Determines when to measure again.
         observers: Notified of the lag.
-        limit: Seconds for which one record may be in work.
+        limit: Longest time, seconds, that a record may be in its handler.
 
     Attributes:
-        overdue: Descriptions of the records that have been in work for longer.
-        lag: Records between the position and the end of each partition, as measured last.
+        overdue: Descriptions of the records that have been in their handlers for longer.
+        lag: Records between the position and the end of each partition, at the last measurement.
     """
 
     _broker: BrokerConsumer
@@ -51,10 +51,10 @@ class Watch:
     lag: dict[Place, int] = field(factory=dict, init=False)
 
     def tick(self, partitions: Mapping[Place, Partition]) -> None:
-        """Measure if it is time to.
+        """Measure if the time has come.
 
         Args:
-            partitions: Those that are assigned.
+            partitions: The assigned partitions.
         """
         now = self._clock.monotonic()
         if now >= self._next:

@@ -20,8 +20,8 @@ from sdk.happenings import SchemaResolved
 from sdk.observers import Observers
 from sdk.registry.client import RegistryClient
 from sdk.registry.failures import UNKNOWN_CODES
-from sdk.registry.finding import find, not_found, resolved
 from sdk.registry.schemas import Reference
+from sdk.registry.versions import find, not_found, resolved
 from sdk.retry import RetryPolicy
 from sdk.serialization.registry import (
     Encode,

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 from attrs import frozen
 
 from sdk.avro.contracts import contract_schema, info_of
-from sdk.avro.resolution.reader_need import ReaderFinding, reader_findings
+from sdk.avro.resolution.reader_findings import ReaderFinding, reader_findings
 from sdk.avro.resolution.registry_rule import Incompatibility, incompatibilities
 from sdk.avro.schema.model import Schema
 from sdk.avro.schema.parsing import parse_schema
@@ -101,7 +101,7 @@ def comparisons(level: str, previous: Sequence[T]) -> Iterator[tuple[T, tuple[Di
 
 
 def as_schema(source: SchemaSource) -> Schema:
-    """Return the schema of an event class, or parse schema JSON; nodes come back as they are."""
+    """Return the schema of an event class, or parse schema JSON; nodes are returned unchanged."""
     if isinstance(source, Schema):
         return source
     if isinstance(source, str | Mapping | list):

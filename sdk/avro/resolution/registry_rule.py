@@ -3,7 +3,7 @@
 Schema registries accept or refuse a version by this rule, so its verdicts, locations, order and
 even its oddities are kept: results are remembered by pair, with the location at which the pair was
 first met, and a new enum field that has an enum default but no field default counts as a type
-mismatch. For what a reader really gets, see `sdk.avro.resolution.reader_need`.
+mismatch. For what a reader really gets, see `sdk.avro.resolution.reader_findings`.
 """
 
 from __future__ import annotations
