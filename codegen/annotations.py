@@ -65,7 +65,7 @@ def merged_branches(schema: Schema) -> Iterator[tuple[str, list[str]]]:
         yield from (pair for pair in shared.items() if len(pair[1]) > 1)
 
 
-def told_apart(schema: Schema) -> Iterator[FixedSchema]:
+def distinguished_fixed(schema: Schema) -> Iterator[FixedSchema]:
     """Yield each plain fixed that some union of a type must distinguish from other bytes."""
     for union in inside(schema):
         plain = [each for each in getattr(union, "branches", ()) if _is_bytes(each)]
@@ -73,12 +73,12 @@ def told_apart(schema: Schema) -> Iterator[FixedSchema]:
             yield from (each for each in plain if isinstance(each, FixedSchema))
 
 
-def annotation(schema: Schema, scope: Scope, *, told: bool = False) -> str:
-    """Return the type of a value; ``told`` means that a union has other bytes as well."""
+def annotation(schema: Schema, scope: Scope, *, named: bool = False) -> str:
+    """Return the type of a value; ``named`` means that a union has other bytes as well."""
     match schema:
         case UnionSchema():
-            told = sum(map(_is_bytes, schema.branches)) > 1
-            return _joined(annotation(branch, scope, told=told) for branch in schema.branches)
+            named = sum(map(_is_bytes, schema.branches)) > 1
+            return _joined(annotation(branch, scope, named=named) for branch in schema.branches)
         case ArraySchema():
             return f"tuple[{annotation(schema.items, scope)}, ...]"
         case MapSchema():
@@ -87,7 +87,7 @@ def annotation(schema: Schema, scope: Scope, *, told: bool = False) -> str:
         case RecordSchema() | EnumSchema():
             return scope.use_class(schema.name)
         case FixedSchema() if schema.logical is None:
-            return scope.use_class(schema.name) if told and schema.name in scope.homes else "bytes"
+            return scope.use_class(schema.name) if named and schema.name in scope.homes else "bytes"
     return _scalar(schema, scope)
 
 

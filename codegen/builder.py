@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from codegen.annotations import annotation, told_apart
+from codegen.annotations import annotation, distinguished_fixed
 from codegen.fields import Fields
 from codegen.findings import Finding, naming
 from codegen.layout import Built, Layout
@@ -70,7 +70,7 @@ class _Builder:
     units: tuple[Unit, ...]
     fields: Fields = field(factory=Fields)
     built: dict[Key, Built] = field(factory=dict)
-    told: set[str] = field(factory=set)
+    distinguished: set[str] = field(factory=set)
     packages: dict[str, tuple[str, ...]] = field(factory=dict)
     by_key: dict[Key, Unit] = field(factory=dict)
 
@@ -78,7 +78,7 @@ class _Builder:
         self.packages = distinct_paths({u.root.full_name: u.root.package for u in self.units})
         for unit in self.units:
             for part in (unit.schema, *(part for node in unit.own for part in children(node))):
-                self.told.update(fixed.name for fixed in told_apart(part))
+                self.distinguished.update(fixed.name for fixed in distinguished_fixed(part))
         self.by_key = {unit.root.key: unit for unit in self.units}
         modules: list[ModuleModel | ForwardModel] = []
         for unit in progress.track("building", self.units):
@@ -143,7 +143,7 @@ class _Builder:
     def _has_class(self, unit: Unit, node: NamedSchema) -> bool:
         if not isinstance(node, FixedSchema):
             return True
-        return node.logical is None and (node.name in self.told or node is unit.schema)
+        return node.logical is None and (node.name in self.distinguished or node is unit.schema)
 
     def _module(self, unit: Unit) -> ModuleModel | ForwardModel:
         built = self.built[unit.root.key]

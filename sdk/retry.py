@@ -116,11 +116,11 @@ class RetryPolicy:
         """
         if attempt > self.options.retry_count or not isinstance(error, self.transient):
             return GIVE_UP
-        asked: float = getattr(error, "retry_after", None) or 0.0
+        requested: float = getattr(error, "retry_after", None) or 0.0
         longest = self.options.max_delay_ms / 1000
-        if asked > max(longest, LONGEST_RETRY_AFTER):
+        if requested > max(longest, LONGEST_RETRY_AFTER):
             return GIVE_UP
-        return RetryDecision(True, max(backoff(self.options, attempt, self.uniform), asked))
+        return RetryDecision(True, max(backoff(self.options, attempt, self.uniform), requested))
 
     def call(self, function: Callable[[], T], *, name: str | None = None) -> T:
         """Run a function until it succeeds or the policy gives up.

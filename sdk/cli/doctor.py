@@ -44,12 +44,12 @@ def software() -> Iterator[Check]:
         except PackageNotFoundError:
             yield Check(package, "finding", "is not installed")
     yield Check("librdkafka", "ok", _librdkafka())
-    yield _asked("codec executor", _executor)
+    yield _check("codec executor", _executor)
 
 
 def sources(settings: tuple[str, ...]) -> Iterator[Check]:
     """Yield the sources of the settings: files, and the names of variables."""
-    yield _asked("settings files", lambda: _files(settings))
+    yield _check("settings files", lambda: _files(settings))
     variables = sorted(name for name in os.environ if name.startswith("SDK_"))
     yield Check("settings variables", "ok", ", ".join(variables) or "none")
 
@@ -68,8 +68,8 @@ def configuration(messaging: Messaging) -> Iterator[Check]:
 
 def servers(messaging: Messaging) -> Iterator[Check]:
     """Yield whether Kafka and the registry answer."""
-    yield _asked("kafka", lambda: _topics(messaging))
-    yield _asked("schema registry", lambda: _schemas(messaging))
+    yield _check("kafka", lambda: _topics(messaging))
+    yield _check("schema registry", lambda: _schemas(messaging))
 
 
 def _topics(messaging: Messaging) -> Check:
@@ -96,7 +96,7 @@ def _schemas(messaging: Messaging) -> Check:
     return Check("schema registry", "ok", f"{where} has the schema of every event")
 
 
-def _asked(name: str, ask: Callable[[], Check]) -> Check:
+def _check(name: str, ask: Callable[[], Check]) -> Check:
     try:
         return ask()
     except SdkError as error:

@@ -159,12 +159,14 @@ class Circuits:
         Returns:
             Whether waiting records may call `wait` again.
         """
-        gone = {(partition.topic, partition.partition) for partition in partitions}
+        revoked = {(partition.topic, partition.partition) for partition in partitions}
         with self._lock:
             self._open = {
-                key: circuit for key, circuit in self._open.items() if circuit.place not in gone
+                key: circuit for key, circuit in self._open.items() if circuit.place not in revoked
             }
-            freed = [c for c in self._open.values() if c.probe is not None and c.probe[:2] in gone]
+            freed = [
+                c for c in self._open.values() if c.probe is not None and c.probe[:2] in revoked
+            ]
             for circuit in freed:
                 circuit.probe = None
         return bool(freed)
@@ -203,7 +205,7 @@ def _before(circuit: _Circuit, identity: _Identity, now: float) -> float:
 
 
 def _wait(failures: int, error: BaseException) -> float:
-    asked = getattr(error, "retry_after", None)
-    if asked is not None:
-        return float(max(0.0, asked))
+    requested = getattr(error, "retry_after", None)
+    if requested is not None:
+        return float(max(0.0, requested))
     return doubled(FIRST_WAIT, failures, LONGEST_WAIT)

@@ -24,9 +24,9 @@ from sdk.consuming.handlers import (
     Handler,
     Handlers,
     TombstoneHandler,
-    asks_for_context,
     check_event_class,
     check_tombstone,
+    takes_context,
 )
 from sdk.consuming.health import Health, health_of
 from sdk.consuming.intake import Intake
@@ -224,7 +224,7 @@ class Consumer(Closing):
         def add(given: _H) -> _H:
             call: Call = given
             if once is None:
-                context = asks_for_context(given, event_class, batch=batch is not None)
+                context = takes_context(given, event_class, batch=batch is not None)
             else:
                 call, context = once_only(once, given, event_class, batch=batch is not None), True
             self._handlers.add(

@@ -214,8 +214,8 @@ class ExactlyOnce:
             self._transactions.prepare()
             if self._unknown:
                 # The committed offsets show whether the transaction was committed.
-                asked = self._broker.committed(as_partitions(self._partitions), _ASK_SECONDS)
-                for each in asked:
+                committed = self._broker.committed(as_partitions(self._partitions), _ASK_SECONDS)
+                for each in committed:
                     if each.offset is not None:
                         self._starts[each.topic, each.partition] = each.offset
             self._rewind()

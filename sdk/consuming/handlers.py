@@ -205,7 +205,7 @@ def check_event_class(event_class: Any) -> None:
         )
 
 
-def asks_for_context(
+def takes_context(
     function: Any, event_class: type[Event], *, batch: bool = False, session: bool = False
 ) -> bool:
     """Check the signature of a handler; return whether it takes the context.
@@ -236,11 +236,11 @@ def asks_for_context(
     required = [each for each in positional if each.default is inspect.Parameter.empty]
     hints = _hints(function)
     most = 3 if session else 2
-    asks = len(required) == most or (
+    context = len(required) == most or (
         len(positional) >= most and hints.get(positional[1].name) in {Context, list[Context]}
     )
     try:
-        signature.bind(*([None] * (most if asks else most - 1)))
+        signature.bind(*([None] * (most if context else most - 1)))
     except TypeError as error:
         raise ConfigurationError(
             f"handler {name}{signature} cannot be called with an event: {error}",
@@ -249,7 +249,7 @@ def asks_for_context(
         ) from error
     if positional and not batch:
         _check_hint(name, hints.get(positional[0].name), event_class)
-    return asks
+    return context
 
 
 def check_tombstone(function: Any) -> None:

@@ -93,9 +93,9 @@ class KeyOrder:
 
     def forget(self, places: Iterable[Place]) -> None:
         """Forget partitions that are no longer assigned."""
-        gone = {(self._topics.source(topic), number) for topic, number in places}
+        revoked = {(self._topics.source(topic), number) for topic, number in places}
         with self._lock:
-            for key in [key for key in self._waiting if key[:2] in gone]:
+            for key in [key for key in self._waiting if key[:2] in revoked]:
                 del self._waiting[key]
 
     def _place(self, record: ConsumerRecord) -> tuple[_Key | None, int]:
@@ -115,12 +115,12 @@ class _Reading:
     Attributes:
         start: The offset at which the group continues; None until it is known.
         end: The end of the partition when it was assigned.
-        heard: When its last record was read.
+        last_read: When its last record was read.
     """
 
     start: int | None
     end: int
-    heard: float
+    last_read: float
 
 
 class Rebuilding:
@@ -173,7 +173,7 @@ class Rebuilding:
             except BrokerUnavailableError as error:
                 logger.warning("reading the retry topics will be repeated: %s", error)
         for place, reading in list(self._reading.items()):
-            if now - reading.heard > _QUIET_SECONDS:
+            if now - reading.last_read > _QUIET_SECONDS:
                 logger.warning("%s [%d] ends before the offset %d", *place, reading.end)
                 self._finish(place, reading)
 
@@ -208,7 +208,7 @@ class Rebuilding:
                 self._seek(place, run[0].offset)
                 return True
             return False
-        reading.heard = self._clock.monotonic()
+        reading.last_read = self._clock.monotonic()
         if reading.start is None:
             reading.start = run[0].offset
         for record in run:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from sdk.abstractions import E
 from sdk.consuming.context import Context
-from sdk.consuming.handlers import Call, asks_for_context, is_coroutine_function
+from sdk.consuming.handlers import Call, is_coroutine_function, takes_context
 from sdk.consuming.processing import drive
 from sdk.errors import BatchFailed, ConfigurationError, UnidentifiedError
 from sdk.events import Event
@@ -85,7 +85,7 @@ def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch
     Raises:
         ConfigurationError: Its signature does not fit, or only one of it and the sessions is async.
     """
-    asks = asks_for_context(function, event_class, batch=batch, session=True)
+    with_context = takes_context(function, event_class, batch=batch, session=True)
     if is_coroutine_function(function) != once.asynchronous:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         sessions = "asynchronous" if once.asynchronous else "not asynchronous"
@@ -97,7 +97,7 @@ def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch
         )
 
     def call(events: Any, contexts: Any, session: Any) -> Any:
-        return function(events, contexts, session) if asks else function(events, session)
+        return function(events, contexts, session) if with_context else function(events, session)
 
     async def handle(event: Any, context: Context) -> None:
         done = once.perform([context], lambda session, _: call(event, context, session))

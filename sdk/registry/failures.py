@@ -41,7 +41,7 @@ def refused(answer: Answer, doing: str, where: Mapping[str, Any]) -> RegistryErr
             remedy=f"check the proxy's address and credentials in {answer.proxy.origin}",
             **where,
         )
-    code, words = _told(answer)
+    code, words = _code_and_message(answer)
     reason = f"HTTP {answer.status}: {words}" if words else f"HTTP {answer.status}"
     retry_after = _seconds(answer.headers.get("retry-after"))
     return classified(doing, reason, answer.status, code, where, retry_after)
@@ -118,7 +118,7 @@ def _remedy(status: int, code: int | None) -> str | None:
     return None
 
 
-def _told(answer: Answer) -> tuple[int | None, str]:
+def _code_and_message(answer: Answer) -> tuple[int | None, str]:
     """Return the registry's own code and words; of an HTML page, its title."""
     text = answer.body.decode(errors="replace")
     try:

@@ -140,8 +140,8 @@ class Registry:
             ConfigurationError: This service uses GUIDs, and the registry does not serve them.
             RegistryError: The registry gave no usable answer.
         """
-        asked, message, remedy = self._unknown.get(schema_id, (float("-inf"), "", None))
-        if self._clock() - asked < _UNKNOWN_FOR:
+        since, message, remedy = self._unknown.get(schema_id, (float("-inf"), "", None))
+        if self._clock() - since < _UNKNOWN_FOR:
             raise SchemaNotFoundError(message, remedy=remedy, schema_id=schema_id)
         try:
             return self._fetched.get(schema_id, lambda: self._fetch(schema_id))

@@ -48,12 +48,12 @@ class TopicReader:
         client.subscribe([topic], assigned, from_beginning=[topic])
         ends: dict[int, int] = {}
         reached: set[int] = set()
-        heard = time.monotonic()
+        last_read = time.monotonic()
         while True:
             records = client.poll(_POLL_SECONDS, 500)
             fresh = [each for each in assigned.partitions if each.partition not in ends]
             if fresh or records:
-                heard = time.monotonic()
+                last_read = time.monotonic()
             for end in client.end_offsets(fresh, _ASK_SECONDS) if fresh else ():
                 ends[end.partition] = end.offset or 0
                 if not end.offset:
@@ -65,7 +65,7 @@ class TopicReader:
                     reached.add(record.partition)
             if ends and reached >= ends.keys():
                 return
-            silent = time.monotonic() - heard
+            silent = time.monotonic() - last_read
             if ends and silent > self.quiet:
                 return
             if not ends and silent > self.join_timeout:

@@ -340,14 +340,14 @@ class InMemoryBroker:
         """Fail all held records, or those of a transaction; return their number."""
         with self.changed:
             waiting = list(self._held or ())
-            gone = [each for each in waiting if transaction in (None, each.transaction)]
+            failed = [each for each in waiting if transaction in (None, each.transaction)]
             if self._held is not None:
-                self._held = deque(each for each in waiting if each not in gone)
+                self._held = deque(each for each in waiting if each not in failed)
         why = "the producer was closed" if transaction is None else "the transaction was aborted"
-        for each in gone:
+        for each in failed:
             each.on_delivery(None, DeliveryError(why, topic=each.record.topic))
         self._after_deliveries()
-        return len(gone)
+        return len(failed)
 
     def listen(self, call: Callable[[], None]) -> None:
         """Register a callback to run after records were acknowledged or have failed."""

@@ -120,7 +120,7 @@ def decode(cls: type[_T], data: bytes, writer_schema: SchemaSource | None = None
     """Read an event.
 
     Args:
-        cls: The generated class that is asked for.
+        cls: The requested generated class.
         data: The bare body.
         writer_schema: The schema that the body was written with; by default that of the class.
 
@@ -194,7 +194,7 @@ def decoder_for(
     """Return the function that reads data of a schema as a class; it is made once and kept.
 
     Args:
-        cls: The generated class that is asked for.
+        cls: The requested generated class.
         writer_schema: By default the schema of the class.
         references: Schemas whose types the writer's schema names, in dependency order.
         limits: What one payload may cost.

@@ -48,7 +48,7 @@ def from_plain(cls: type[_T], value: Any, *, ignore_unknown: bool = False) -> _T
     is coerced: a number given as text, or text instead of a number, is refused.
 
     Args:
-        cls: The generated class that is asked for.
+        cls: The requested generated class.
         value: A dict as `to_plain` or a JSON parser returns it.
         ignore_unknown: Ignore keys that are not fields, such as those of a newer version.
 

@@ -51,7 +51,7 @@ class ReadEnum:
 
     Attributes:
         writer: Names the symbols, for errors.
-        reader: The enum that is asked for.
+        reader: The requested enum.
         symbols: By writer's index: the reader's index, its default for unknown symbols, or None if
             there is no default and the symbol cannot be read.
     """
@@ -93,7 +93,7 @@ class ReadBranch:
     """A value that becomes one branch of the reader's union.
 
     Attributes:
-        reader: The union that is asked for.
+        reader: The requested union.
         index: The reader's branch that takes the value.
         value: How the value is read.
     """
@@ -159,7 +159,7 @@ class RecordResolution:
 
     Attributes:
         writer: The record on the wire.
-        reader: The record that is asked for.
+        reader: The requested record.
         fields: One action for each writer's field, in wire order.
         defaults: Positions of the reader's fields that are not on the wire; their defaults fit.
         path: JSON pointer of the reader's schema at which the pair was first met.

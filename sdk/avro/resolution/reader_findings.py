@@ -182,12 +182,12 @@ def _enum(node: actions.ReadEnum, path: str) -> Iterator[ReaderFinding]:
     unknown = [symbol for symbol in node.writer.symbols if symbol not in known]
     if not unknown:
         return
-    told = ", ".join(unknown)
+    symbols = ", ".join(unknown)
     if node.reader.default is None:
-        message = f"{told} cannot be read, and the enum has no default"
+        message = f"{symbols} cannot be read, and the enum has no default"
         yield ReaderFinding("C200", "error", f"{path}/symbols", message)
     else:
-        message = f"{told} will be read as {node.reader.default}"
+        message = f"{symbols} will be read as {node.reader.default}"
         yield ReaderFinding("C208", "info", f"{path}/symbols", message)
 
 

@@ -241,9 +241,9 @@ class _Checker:
 
 
 def _ambiguous(writer: RecordSchema, field: FieldSchema, index: int) -> _AmbiguousFieldError:
-    told = f"{field.name} type:{field.schema.type.upper()} pos:{index}"
+    label = f"{field.name} type:{field.schema.type.upper()} pos:{index}"
     return _AmbiguousFieldError(
-        f"Reader record field {told} matches multiple fields in writer record schema "
+        f"Reader record field {label} matches multiple fields in writer record schema "
         f"{to_json(writer)}"
     )
 

@@ -69,15 +69,15 @@ def read_name(
         return ""
     if not all(map(is_name, spaces)):
         where = "namespace" if "." not in source["name"] and "namespace" in source else "name"
-        told = shown(".".join(spaces))
+        text = shown(".".join(spaces))
         if not all(map(is_namespace_part, spaces)):
             remedy = "join names by single dots"
-            defects.error(f"{path}/{where}", f"{told} is not a namespace", remedy)
+            defects.error(f"{path}/{where}", f"{text} is not a namespace", remedy)
             return ""
         if (
             "." in source["name"] or "namespace" in source
         ):  # else the warning is where it was inherited from
-            message = f"{told} is a namespace that Java's parser refuses since 1.12"
+            message = f"{text} is a namespace that Java's parser refuses since 1.12"
             defects.warn(f"{path}/{where}", message, NAME_REMEDY)
     if name in PRIMITIVES:
         message = f"a type may not be called {name}"

@@ -42,7 +42,7 @@ class Recorder:
     def __init__(self, instruments: Instruments) -> None:
         self._to = instruments
         self._values: dict[str, set[str]] = {}
-        self._asked: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
         self._states: list[weakref.WeakMethod[Callable[[], State]]] = []
         self._outboxes: dict[str, on.OutboxMeasured] = {}
         self._statistics: dict[str, Any] = {}
@@ -145,7 +145,7 @@ class Recorder:
     # --- registry, outbox, client ---
 
     def _registry(self, what: on.RegistryRequested) -> None:
-        self._asked["read" if what.operation == "schema" else "write"] += what.operation in (
+        self._requests["read" if what.operation == "schema" else "write"] += what.operation in (
             "schema",
             "lookup",
         )
@@ -154,9 +154,9 @@ class Recorder:
             self._to.add(m.REGISTRY_FAILED, (what.operation, _kind(what.error)))
 
     def _known(self, use: str, count: int) -> None:
-        asked = min(self._asked[use], count)
-        self._asked[use] -= asked
-        self._to.add(m.CACHE_HITS, (use,), count - asked)
+        requests = min(self._requests[use], count)
+        self._requests[use] -= requests
+        self._to.add(m.CACHE_HITS, (use,), count - requests)
 
     def _relayed(self, what: on.OutboxRelayed) -> None:
         self._to.add(m.OUTBOX_RELAYED, (what.outbox,), what.count)
