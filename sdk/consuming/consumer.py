@@ -72,7 +72,7 @@ class Consumer(Closing):
         self._parts = parts
         self._handlers = Handlers()
         self._running = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped = False  # an event has a lock, which a signal handler must not wait for
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -315,7 +315,7 @@ class Consumer(Closing):
 
     def stop(self) -> None:
         """Finish running handlers, commit and leave; from any thread or signal handler."""
-        self._stopped.set()
+        self._stopped = True
         engine = self._engine
         if engine is not None:
             engine.stop()
@@ -413,7 +413,7 @@ class Consumer(Closing):
         self._error = None
         try:
             engine = self._engine = Engine(self._parts, self._handlers, self.skipped, loop)
-            if self._stopped.is_set():
+            if self._stopped:
                 engine.stop()
             yield engine
         except BaseException as error:
@@ -421,7 +421,7 @@ class Consumer(Closing):
             raise
         finally:
             self._engine = None
-            self._stopped.clear()
+            self._stopped = False
             self._running.release()
             self._report_end(self._error)
 

@@ -134,7 +134,7 @@ class Dispatch:
 
     def warn_of_unhandled(self, at_least: int = 1) -> None:
         """Log the topics without any handled event."""
-        for topic, count in self._unhandled.items():
+        for topic, count in list(self._unhandled.items()):  # other threads add to it
             if count >= at_least and topic not in self._handled:
                 self._handled.add(topic)
                 logger.warning(

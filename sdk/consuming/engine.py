@@ -231,8 +231,10 @@ class Engine:
         ended = loop.create_future()
 
         def take_in() -> None:
-            self._take_in()
-            loop.call_soon_threadsafe(end, ended)
+            try:
+                self._take_in()
+            finally:
+                loop.call_soon_threadsafe(end, ended)
 
         self._start(workers.feed, "sdk-opener")
         self._start(take_in, "sdk-intake")
@@ -273,11 +275,21 @@ class Engine:
         work = self._processor.work_in_batches if self._handlers.batches else self._processor.work
         try:
             await work(lane, opened)
-        except Exception as error:  # noqa: BLE001 - a defect must not end a worker silently
-            self.stop(error)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.stop(error)  # a thread would end silently
+            if self._loop is not None and not isinstance(error, Exception):
+                raise  # it interrupts the event loop
 
     def _start(self, target: Callable[[], None], name: str) -> threading.Thread:
-        thread = threading.Thread(target=target, name=name, daemon=True)
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - it is raised where the consumer runs
+                self.stop(error)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
 

@@ -264,6 +264,7 @@ class ExactlyOnce:
         """Commit if all started records are done; otherwise the next tick checks again."""
         every = list(self._partitions.values())
         self._lanes.halt(every, even_paused=True)
+        self._lanes.reconsider(every)
         self._lanes.wait_until(
             lambda: self._abort_reason is not None or self._is_settled(), _WAIT_SECONDS
         )

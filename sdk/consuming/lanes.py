@@ -121,6 +121,8 @@ class Lanes:
                     self._ready_changed.notify_all()
             else:
                 self._ready.append(lane)
+                if self._idle:  # a task of an event loop does not take the next lane itself
+                    self._wake()
             if self._watching:
                 self._given_back.notify_all()
 
@@ -150,11 +152,7 @@ class Lanes:
         with self._lock:
             partition.halted = partition.dropped or partition.paused or self._closed
             partition.until = -1
-            self._ready.extend(partition.set_aside)
-            partition.set_aside.clear()
-            wake = self._wake()
-        if wake is not None:
-            wake()
+        self.reconsider((partition,))
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget the queued records of partitions; running handlers finish."""
@@ -164,6 +162,8 @@ class Lanes:
                 partition.until = -1
                 partition.lanes.clear()
                 partition.set_aside.clear()
+            self._parked = [entry for entry in self._parked if not entry[2].partition.dropped]
+            heapq.heapify(self._parked)
 
     def pause(self, partition: Partition) -> None:
         """Pause a partition until `resume`; its queued records stay."""
@@ -208,7 +208,18 @@ class Lanes:
 
         Lanes that are parked are not waited for.
         """
-        return self.wait_until(lambda: not any(map(_has_work, partitions)), timeout)
+        self.reconsider(partitions)
+        return self.wait_until(lambda: not any(map(self._has_work, partitions)), timeout)
+
+    def reconsider(self, partitions: Iterable[Partition]) -> None:
+        """Offer lanes again that were set aside: after another `halt` they may close gaps."""
+        with self._lock:
+            for partition in partitions:
+                self._ready.extend(partition.set_aside)
+                partition.set_aside.clear()
+            wake = self._wake()
+        if wake is not None:
+            wake()
 
     def close(self) -> None:
         """Stop; running handlers finish."""
@@ -234,6 +245,14 @@ class Lanes:
                 return lane
             partition.set_aside.append(lane)
         return None
+
+    def _has_work(self, partition: Partition) -> bool:
+        if partition.active or self._closed:
+            return partition.active > 0
+        return any(
+            not lane.parked and lane.records and lane.records[0].offset <= partition.until
+            for lane in partition.lanes.values()
+        )
 
     def _wait_for_lane(self) -> None:
         # One idle worker watches the time, so that not all wake up for one parked lane.
@@ -269,13 +288,6 @@ class Lanes:
         heapq.heapify(self._parked)
         lane.parked = False
         self._ready.append(lane)
-
-
-def _has_work(partition: Partition) -> bool:
-    return partition.active > 0 or any(
-        not lane.parked and lane.records and lane.records[0].offset <= partition.until
-        for lane in partition.lanes.values()
-    )
 
 
 def _by_partition(partition: Partition, records: Sequence[ConsumerRecord]) -> list[Lane]:

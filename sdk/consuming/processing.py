@@ -6,6 +6,7 @@ plain functions never suspend them.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import time
@@ -26,6 +27,9 @@ from sdk.errors import BatchFailed, ConfigurationError
 from sdk.records import ConsumerRecord
 
 _NOTHING = nullcontext()
+
+_FAILURES = (Exception, asyncio.CancelledError)
+"""What a handler fails with, for the failure policy to decide about."""
 
 
 @frozen(kw_only=True)
@@ -74,7 +78,8 @@ class Processor:
                         result = task.call(value)
                         if result is not None and inspect.isawaitable(result):
                             await result
-                    except Exception as error:  # noqa: BLE001 - the failure policy decides about it
+                    except _FAILURES as error:
+                        _raise_cancellation(error)
                         if measured is not None:
                             measured.end(position, ago=clock() - started)
                         due = await self.settlement.settle(partition, record, task, error, sent)
@@ -180,7 +185,8 @@ class Processor:
         sent = self.settlement.begin_call()
         try:
             await self._call(partition, (record,), task, sent, value)
-        except Exception as error:  # noqa: BLE001 - the failure policy decides about it
+        except _FAILURES as error:
+            _raise_cancellation(error)
             return await self.settlement.settle(partition, record, task, error, sent)
         if self.measurements is not None:
             self.measurements.handled(task, (record,), (time.perf_counter() - started,))
@@ -237,7 +243,8 @@ class Processor:
         sent = self.settlement.begin_call()
         try:
             await self._call(partition, [record for record, _ in gathered], task, sent, *arguments)
-        except Exception as error:  # noqa: BLE001 - the failure policy decides about it
+        except _FAILURES as error:
+            _raise_cancellation(error)
             errors = _by_index(error, len(gathered))
         good = [record for index, (record, _) in enumerate(gathered) if index not in errors]
         if good and self.measurements is not None:
@@ -280,7 +287,15 @@ def _full(task: Task | None, gathered: list[Any]) -> bool:
     return task is not None and task.batch is not None and len(gathered) >= task.batch.size
 
 
-def _by_index(error: Exception, count: int) -> dict[int, BaseException]:
+def _raise_cancellation(error: BaseException) -> None:
+    """Raise an error that cancels this task; what a handler awaited may have been cancelled too."""
+    if isinstance(error, asyncio.CancelledError) and asyncio._get_running_loop() is not None:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise error
+
+
+def _by_index(error: BaseException, count: int) -> dict[int, BaseException]:
     """Return the errors of a batch by position: of the named events, or of all."""
     if isinstance(error, BatchFailed) and all(0 <= index < count for index in error.errors):
         return dict(error.errors)

@@ -105,7 +105,11 @@ class LoopWorkers:
                 self._loop.call_soon_threadsafe(self._start)
 
     def cancel(self) -> None:
-        """Cancel the running handlers; called in the event loop."""
+        """Cancel the running handlers and begin no others; called in the event loop."""
+        self._lanes.close()
+        while self._opened:
+            lane, _ = self._opened.popleft()
+            self._lanes.give_back(lane, lane.run)
         for task in self._tasks:
             task.cancel()
 
@@ -114,7 +118,11 @@ class LoopWorkers:
         for _ in range(min(len(self._opened), self._count - len(self._tasks))):
             task = self._loop.create_task(self._serve())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._start()  # what was opened after this task had looked for the last time
 
     async def _serve(self) -> None:
         began = time.monotonic()

@@ -1,0 +1,139 @@
+"""How a consumer ends, or goes on, after what no `except Exception` catches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from sdk.consuming.dispatch import Dispatch
+from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.handlers import Handlers
+from sdk.consuming.partition import Partition
+from sdk.records import ConsumerRecord
+from sdk.serialization import JsonMessageSerializer
+from sdk.settings import RetryOptions
+from tests.unit.consuming.story import (
+    PATIENCE,
+    committed,
+    orders,
+    publish,
+    publish_keyed,
+    run_until,
+)
+from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
+
+
+class Panic(BaseException):
+    """What extensions in Rust raise for their defects."""
+
+
+def test_a_worker_that_panics_stops_the_consumer() -> None:
+    """No thread ends in silence: what its handler raised stops the consumer, and is raised."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 1), ("b", 1))
+    consumer = shop.consumer(concurrency=2)
+    main, begun = threading.current_thread(), threading.Event()
+    running: list[bool] = []
+
+    def handle(event: OrderCreated) -> None:
+        if threading.current_thread() is not main:
+            begun.wait(PATIENCE)
+            raise Panic
+        begun.set()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and consumer.health().running:
+            time.sleep(0.01)
+        running.append(consumer.health().running)
+
+    consumer.handle(OrderCreated, handle)
+    with pytest.raises(Panic):
+        consumer.run()
+    assert not any(running)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_serializer_that_panics_stops_the_consumer_of_an_event_loop() -> None:
+    """The thread that opens records for an event loop does not end in silence."""
+
+    class Panicking(JsonMessageSerializer):
+        def open(self, record: ConsumerRecord) -> Any:
+            raise Panic
+
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer(serializer=Panicking(), drain_timeout_ms=100)
+
+    async def handle(event: OrderCreated) -> None: ...
+
+    async def run() -> None:
+        await asyncio.wait_for(consumer.handle(OrderCreated, handle).run_async(), 10)
+
+    with pytest.raises(Panic):
+        asyncio.run(run())
+
+
+def test_a_cancellation_that_a_handler_raises_is_its_failure() -> None:
+    """What a handler awaits may have been cancelled by others: it is tried again, by the policy."""
+    shop = Shop()
+    publish(shop, *orders(1, 2))
+    attempts: Counter[str] = Counter()
+
+    async def handle(event: OrderCreated) -> None:
+        attempts[event.order_id] += 1
+        if event.order_id == "o-1" and attempts["o-1"] < 3:
+            other = asyncio.get_running_loop().create_future()
+            other.cancel()
+            await other
+
+    policy = FailurePolicy(retry=RetryOptions(retry_count=2, base_delay_ms=1))
+    consumer = shop.consumer(policy=policy).handle(OrderCreated, handle)
+    run_until(consumer, lambda: committed(shop) == 2)
+    assert attempts == {"o-1": 3, "o-2": 1}
+
+
+def test_a_signal_handler_may_stop_the_consumer_at_any_instruction() -> None:
+    """`stop` waits for no lock that the thread it interrupts may hold."""
+    consumer = Shop().consumer()
+
+    def interrupt(*_: Any) -> Any:
+        """Stop between two lines, in this thread, as a signal handler does."""
+        consumer.stop()
+        return interrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        consumer.stop()
+    finally:
+        sys.settrace(before)
+
+
+def test_topics_are_added_while_a_warning_names_others(caplog: pytest.LogCaptureFixture) -> None:
+    """Two threads may meet events without a handler at the same time."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    (record,) = shop.broker.records(TOPIC)
+    dispatch = Dispatch(
+        Handlers(), JsonMessageSerializer(), None, unknown="skip", skipped=Counter()
+    )
+    list(dispatch.open(Partition(TOPIC, 0), [record]))
+
+    class Meanwhile(logging.Handler):
+        def emit(self, line: logging.LogRecord) -> None:
+            if line.levelno == logging.WARNING:
+                list(dispatch.open(Partition("other", 0), [record._replace(topic="other")]))
+
+    log, handler = logging.getLogger("sdk.consuming.dispatch"), Meanwhile()
+    log.addHandler(handler)
+    try:
+        dispatch.warn_of_unhandled()
+    finally:
+        log.removeHandler(handler)
+    assert f"none of the events of {TOPIC} is handled" in caplog.text
