@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaException
-
 
 class Call(threading.Thread):
     """A call of a client, in a thread of its own, because it has no limit or does not keep to it.
@@ -23,20 +21,20 @@ class Call(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._call = call
         self._answer: Any = None
-        self._error: KafkaException | None = None
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Call the client."""
         try:
             self._answer = self._call()
-        except KafkaException as error:
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is awaited
             self._error = error
 
     def within(self, seconds: float) -> Any:
         """Begin the call and return its answer.
 
         Raises:
-            KafkaException: As raised by the call.
+            BaseException: As raised by the call.
             TimeoutError: There is no answer yet.
         """
         self.start()

@@ -42,6 +42,7 @@ _STILL_BUSY = 24
 _PURGE_SECONDS = 5.0
 _FIRST_FLUSH_SECONDS = 0.001
 _FLUSH_SECONDS = 0.1
+_CALLBACK_RAISED = "a delivery callback has raised an exception"
 
 
 _new_tuple: Callable[[type[DeliveryReport], tuple[Any, ...]], DeliveryReport] = tuple.__new__
@@ -82,6 +83,7 @@ class ConfluentProducer:
             {"producer": options.librdkafka, "kafka": kafka.librdkafka},
             self._health,
         )
+        self._enqueue: Callable[..., None] = self._client.produce
         # Bound once: each record under way holds it.
         self._delivered = self._settle
         self._after_deliveries: Callable[[], None] = _nothing
@@ -106,7 +108,7 @@ class ConfluentProducer:
         if timestamp is not None and self._ignored_append_time is not None:
             on_delivery = partial(_report_at, timestamp, on_delivery)
         try:
-            self._client.produce(
+            self._enqueue(
                 topic,
                 value,
                 key,
@@ -156,6 +158,8 @@ class ConfluentProducer:
         left: int = 0
         if client is None:
             return left
+        # What another thread added after the last flush would vanish with the client.
+        self._enqueue = _refuse
         try:
             left = self._flush(client, timeout)
         finally:
@@ -192,7 +196,11 @@ class ConfluentProducer:
                 except KafkaException as error:
                     self._health.record(error.args[0])
                     left = len(client)
-                self._report(wait=True)
+                except Exception:
+                    logger.exception(_CALLBACK_RAISED)
+                    left = len(client)
+                if not self._report(wait=max(0.0, turn)):
+                    left += 1  # at least
             if not left or turn <= 0:
                 return left
 
@@ -226,6 +234,9 @@ class ConfluentProducer:
                 # A fatal error is raised, once, where others are called back.
                 self._health.record(error.args[0])
                 taken = 1
+            except Exception:
+                logger.exception(_CALLBACK_RAISED)
+                taken = 1
             if taken:
                 self._report()
             if self._health.refusal is not None or self._health.fatal is not None:
@@ -247,22 +258,28 @@ class ConfluentProducer:
         place = (message.topic(), message.partition(), message.offset(), stamped if kind else None)
         on_delivery(_new_tuple(DeliveryReport, place), None)
 
-    def _report(self, *, wait: bool = False) -> None:
-        """Report what the callbacks of the last poll have noted.
+    def _report(self, *, wait: float = 0.0) -> bool:
+        """Report what the callbacks of the last poll have noted; return whether that is done.
 
         Args:
-            wait: Whether to wait for a thread that is reporting already, as who flushes must; else
+            wait: Seconds to wait for a thread that is reporting already, as who flushes must; else
                 that thread reports this as well.
         """
         self._unreported = True
-        while self._unreported and self._reporting.acquire(blocking=wait):
+        while self._reporting.acquire(timeout=wait):
             try:
                 self._unreported = False
                 while self._failed:
-                    self._failed.popleft()()
+                    try:
+                        self._failed.popleft()()
+                    except Exception:
+                        logger.exception(_CALLBACK_RAISED)
                 self._after_deliveries()
             finally:
                 self._reporting.release()
+            if not self._unreported:
+                return True
+        return False
 
     def _fail(self, on_delivery: OnDelivery, error: KafkaError, message: Any) -> None:
         on_delivery(None, self._failure(error, message.topic(), message.partition()))
@@ -342,6 +359,11 @@ def _report_at(
 ) -> None:
     """Report a record with the timestamp that it was given."""
     on_delivery(report and report._replace(timestamp=timestamp), error)
+
+
+def _refuse(*_: object) -> None:
+    """Stand for the client of a closed producer."""
+    raise RuntimeError("closed")
 
 
 def _nothing() -> None:

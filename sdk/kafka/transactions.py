@@ -107,7 +107,9 @@ class ConfluentTransactionalProducer(ConfluentProducer):
 
     def abort(self, timeout: float) -> None:
         """Drop the transaction's records and offsets; those that are still queued fail."""
+        deadline = time.monotonic() + timeout
         self._wait("abort", self._client.abort_transaction, timeout)
+        self._flush(self._client, deadline - time.monotonic())  # another thread may be reporting
 
     @property
     def _name(self) -> str:
@@ -150,7 +152,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
                 return found
             finally:
                 # librdkafka flushes in these calls, and so calls back for records.
-                self._report(wait=True)
+                self._report(wait=_TURN_SECONDS)
 
     def _classed(self, doing: str, error: KafkaError) -> SdkError:
         """Return our error, by what can be done about it."""

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from sdk.errors import (
     AuthorizationError,
     BrokerError,
     BrokerUnavailableError,
+    ClosedError,
     ConfigurationError,
     DeliveryError,
     DeliveryTimeoutError,
@@ -28,6 +30,7 @@ from sdk.errors import (
     SdkError,
     UndeliveredError,
 )
+from sdk.kafka.calls import Call
 from sdk.kafka.config import consumer_config, producer_config
 from sdk.kafka.consumer import ConfluentConsumer
 from sdk.kafka.failures import broker_failure
@@ -218,9 +221,82 @@ def test_flushing_waits_for_another_threads_callback() -> None:
     producer = ConfluentProducer(NOWHERE, ProducerOptions(linger_ms=0, delivery_timeout_ms=500))
     producer.produce(RECORD, settle_slowly)
     assert begun.wait(20)
-    assert producer.flush(0) == 0
+    assert producer.flush(20) == 0
     assert len(outcomes) == 1
     producer.close(0)
+
+
+def test_flushing_ends_in_time_while_a_callback_runs() -> None:
+    """Who waits for the thread that flushes does not hang it; the record counts as left."""
+    begun, flushed = threading.Event(), threading.Event()
+
+    def wait_for_flush(report: DeliveryReport | None, error: SdkError | None) -> None:
+        begun.set()
+        flushed.wait(5)
+
+    producer = ConfluentProducer(NOWHERE, ProducerOptions(linger_ms=0, delivery_timeout_ms=500))
+    producer.produce(RECORD, wait_for_flush)
+    assert begun.wait(20)
+    started = time.monotonic()
+    left = producer.flush(0.2)
+    seconds = time.monotonic() - started
+    flushed.set()
+    producer.close(0)
+    assert (left, seconds < 3) == (1, True)
+
+
+def test_a_callback_that_raises_holds_up_no_other(
+    cluster: EmbeddedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its exception is logged, and who waits for the batch is woken all the same."""
+    woken = threading.Event()
+
+    def fail(report: DeliveryReport | None, error: SdkError | None) -> None:
+        raise ValueError("a defect of an exporter")
+
+    producer = ConfluentProducer(kafka_of(cluster), ProducerOptions(linger_ms=0))
+    producer.after_deliveries(woken.set)
+    producer.produce(RECORD, fail)
+    assert woken.wait(10)
+    producer.close(20)
+    assert "a defect of an exporter" in caplog.text
+
+
+def test_closing_loses_nothing_that_another_thread_was_allowed_to_produce(
+    cluster: EmbeddedBroker,
+) -> None:
+    """A record is delivered, fails or is refused; none vanishes with the client."""
+    producer = ConfluentProducer(kafka_of(cluster), ProducerOptions(linger_ms=50))
+    allowed, settled = list[int](), list[int]()
+    began = threading.Event()
+
+    def produce() -> None:
+        with suppress(ClosedError):
+            while True:
+                producer.produce(RECORD, lambda report, error: settled.append(1))
+                allowed.append(1)
+                began.set()
+                time.sleep(0.0005)
+
+    threads = [threading.Thread(target=produce) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert began.wait(20)
+    time.sleep(0.2)
+    producer.close(1)
+    for thread in threads:
+        thread.join()
+    assert len(settled) == len(allowed)
+
+
+def test_a_call_raises_whatever_it_ended_with() -> None:
+    """What ends the thread of a call is no answer."""
+
+    def refuse() -> None:
+        raise RuntimeError("the client is closed")
+
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        Call("call", refuse).within(20)
 
 
 def test_producing_does_not_wait_for_another_threads_callback(cluster: EmbeddedBroker) -> None:
