@@ -9,6 +9,7 @@ from socketserver import ThreadingMixIn
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from sdk.closing import Closing
 from sdk.errors import ConfigurationError
 
 _JSON = "application/json"
@@ -75,7 +76,7 @@ class StatusApp:
         await send({"type": "http.response.body", "body": body})
 
 
-class StatusServer:
+class StatusServer(Closing):
     """Serves a `StatusApp` in a background thread.
 
         with StatusServer(messaging.status, metrics=metrics, host="0.0.0.0", port=9100):
@@ -129,9 +130,6 @@ class StatusServer:
 
     def __enter__(self) -> Self:
         return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class _Threads(ThreadingMixIn, WSGIServer):

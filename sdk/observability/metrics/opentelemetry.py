@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
-from sdk.happenings import Happening
-from sdk.observability.health import State
 from sdk.observability.metrics.definitions import METRICS, Metric
 from sdk.observability.metrics.recorder import Recorder
 
 _UNITS = {"seconds": "s", "bytes": "By", "": "1"}
 
 
-class OpenTelemetryMetrics:
+class OpenTelemetryMetrics(Recorder):
     """A `Meter` that writes to OpenTelemetry.
 
     Args:
@@ -23,19 +21,11 @@ class OpenTelemetryMetrics:
     """
 
     def __init__(self, meter: Meter | None = None) -> None:
-        self._instruments = _Instruments()
-        self._recorder = Recorder(self._instruments)
+        instruments = _Instruments()
+        super().__init__(instruments)
         made = meter or get_meter("avro-messaging-sdk")
         for metric in METRICS:
-            self._instruments.made[metric] = self._make(made, metric)
-
-    def __call__(self, happening: Happening) -> None:
-        """Measure a happening."""
-        self._recorder(happening)
-
-    def watch(self, state: Callable[[], State]) -> None:
-        """Export the state of a connection as gauges."""
-        self._recorder.watch(state)
+            instruments.made[metric] = self._make(made, metric)
 
     def _make(self, meter: Meter, metric: Metric) -> Any:
         options = {"unit": _UNITS[metric.unit], "description": metric.help}
@@ -47,7 +37,7 @@ class OpenTelemetryMetrics:
             )
 
         def read(_: CallbackOptions) -> Iterable[Observation]:
-            found = self._recorder.gauges().get(metric, {})
+            found = self.gauges().get(metric, {})
             return [
                 Observation(value, _attributes(metric, labels)) for labels, value in found.items()
             ]

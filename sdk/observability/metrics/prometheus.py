@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -19,13 +19,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from sdk.errors import ConfigurationError
-from sdk.happenings import Happening
-from sdk.observability.health import State
 from sdk.observability.metrics.definitions import METRICS, Metric
 from sdk.observability.metrics.recorder import Recorder
 
 
-class PrometheusMetrics(Collector):
+class PrometheusMetrics(Recorder, Collector):
     """A `Meter` that keeps metrics for Prometheus to scrape.
 
     Args:
@@ -41,7 +39,7 @@ class PrometheusMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self._counts = _Counts()
-        self._recorder = Recorder(self._counts)
+        super().__init__(self._counts)
         self.registry = CollectorRegistry() if registry is None else registry
         try:
             self.registry.register(self)
@@ -51,21 +49,13 @@ class PrometheusMetrics(Collector):
                 remedy="share one PrometheusMetrics, or give each a registry of its own",
             ) from error
 
-    def __call__(self, happening: Happening) -> None:
-        """Measure a happening."""
-        self._recorder(happening)
-
-    def watch(self, state: Callable[[], State]) -> None:
-        """Export the state of a connection as gauges."""
-        self._recorder.watch(state)
-
     def describe(self) -> Iterable[Any]:
         """Return the metrics without values, for registration."""
         return [_family(metric) for metric in METRICS]
 
     def collect(self) -> Iterator[Any]:
         """Return the metrics with their values."""
-        gauges = self._recorder.gauges()
+        gauges = self.gauges()
         for metric in METRICS:
             family = _family(metric)
             if metric.kind == "gauge":

@@ -33,7 +33,7 @@ class Instruments(Protocol):
 
 
 class Recorder:
-    """Measures happenings; gauges are computed when they are read.
+    """A `Meter` without an output; gauges are computed when they are read.
 
     Args:
         instruments: Receive counts and times.
