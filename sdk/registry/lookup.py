@@ -181,7 +181,7 @@ class Registry:
         try:
             references = self._references(contract)
         except SchemaNotFoundError as error:
-            missing = error  # if the event was registered with its shared types inlined
+            missing = error  # no error if the event was registered with its shared types inlined
         match = self._options.match
         found = find(self._client, subject, contract, references, match, writable)
         if found is None and references is not None and self._options.auto_register:
