@@ -107,7 +107,7 @@ class InboxSuite:
         assert len(effects) == 1
 
     @pytest.mark.parametrize("value", [b"", b"\xff", b"a\0b"])
-    def test_ids_that_cannot_be_told_apart_are_refused(self, shop: Shop, value: bytes) -> None:
+    def test_ids_that_cannot_be_distinguished_are_refused(self, shop: Shop, value: bytes) -> None:
         """An id that the database cannot store exactly is refused: two could look the same."""
         record = received(("ce_source", b"/o"), ("ce_id", value))
         with shop.engine.begin() as connection, pytest.raises(UnidentifiedError):

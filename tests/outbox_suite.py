@@ -265,7 +265,7 @@ class OutboxSuite:
         with shop.engine.connect() as connection:
             assert backlog(connection, shop.tables).failed == 1
 
-    def test_what_waits_is_told_while_the_relay_is_busy(self, shop: Shop) -> None:
+    def test_what_waits_is_reported_while_the_relay_is_busy(self, shop: Shop) -> None:
         """The backlog is measured after a batch, not only when there is nothing to do."""
         seen: list[Happening] = []
         shop.add("o1", "o2", "o3")

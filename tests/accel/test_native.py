@@ -42,7 +42,7 @@ ORDER = OrderCreated(
 
 
 def test_it_is_the_executor_in_use() -> None:
-    """Where it is installed, codecs are native ones."""
+    """If the extension is installed, codecs use it."""
     assert executor().name == "native"
     assert encoder_for(OrderCreated).__module__ == "sdk_accel"
 

@@ -165,7 +165,7 @@ def test_a_domain_does_not_care_about_defects_elsewhere(tree: Tree) -> None:
 
 
 def test_a_domain_of_which_nothing_can_be_read(tree: Tree) -> None:
-    """Its defect is reported, and not that the domain is unknown."""
+    """The domain's defects are reported, not an unknown domain."""
     tree.write({"other/Broken/v1.avsc": "{"})
     done = tree.run("--domain", "other")
     assert done.status == 1

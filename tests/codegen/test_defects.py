@@ -108,7 +108,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defect_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+def test_defect_is_reported_with_its_place(name: str, tmp_path: Path) -> None:
     """A defect names file, line, column, pointer, reason and remedy, and exits 1."""
     text, line, pointer, reason = DEFECTS[name]
     tree = Tree(tmp_path)
@@ -125,7 +125,7 @@ def test_defect_is_told_with_its_place(name: str, tmp_path: Path) -> None:
     assert not tree.output.exists()
 
 
-def test_all_defects_are_told_at_once(tmp_path: Path) -> None:
+def test_all_defects_are_reported_at_once(tmp_path: Path) -> None:
     """All defects, in one file or in several, are reported in one run."""
     tree = Tree(tmp_path)
     tree.write(
@@ -196,7 +196,7 @@ def test_comments_are_accepted_and_left_out_of_the_contract(tmp_path: Path) -> N
         ({"shop/P/v1.avdl": "protocol P { record R { int \u00a7; } }"}, "unexpected"),
     ],
 )
-def test_defect_of_a_tree_is_told(files: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_defect_of_a_tree_is_reported(files: dict[str, Any], reason: str, tmp_path: Path) -> None:
     """Defects in file names, event.toml, protocols and IDL are reported like all others."""
     tree = Tree(tmp_path)
     tree.write(files)
@@ -248,7 +248,7 @@ def test_a_type_defined_inside_several_others_must_be_defined_alike(tmp_path: Pa
     assert "1 finding;" in done.err
 
 
-def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are a finding, not a crash."""
     tree = Tree(tmp_path)
     tree.write({"shop/R/v1.avsc": "{}"})

@@ -56,7 +56,7 @@ def test_a_good_example_is_accepted(tmp_path: Path) -> None:
         ('price = "1.50"', 'price = "1.50"\nkind = "C"', "not a symbol of shop.Kind"),
     ],
 )
-def test_a_wrong_example_is_told(before: str, after: str, reason: str, tmp_path: Path) -> None:
+def test_a_wrong_example_is_reported(before: str, after: str, reason: str, tmp_path: Path) -> None:
     """An example that the schema does not allow would mislead its reader."""
     err = generate(tmp_path, GOOD.replace(before, after, 1))
     assert reason in err

@@ -66,7 +66,7 @@ def test_namespaces_that_python_cannot_spell_get_a_safe_name(tmp_path: Path) -> 
         assert avro.decode(module.Envelope, avro.encode(module.Envelope(x=1))).x == 1
 
 
-def test_classes_of_one_name_are_told_apart_by_any_namespace(tmp_path: Path) -> None:
+def test_classes_of_one_name_are_distinguished_by_any_namespace(tmp_path: Path) -> None:
     """Namespaces whose last part begins with a digit still make an identifier."""
     tree = Tree(tmp_path)
     inner = [record("Address", namespace=f"geo._{number}") for number in (1, 2)]

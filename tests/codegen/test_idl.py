@@ -76,7 +76,7 @@ def test_a_version_in_idl_yields_all_its_types(tmp_path: Path) -> None:
     assert versions == [("shop.Apart", 1), ("shop.Apart", 2), ("shop.Order", 1), ("shop.Order", 2)]
 
 
-def test_a_defect_in_idl_is_told_at_its_place(tmp_path: Path) -> None:
+def test_a_defect_in_idl_is_reported_at_its_place(tmp_path: Path) -> None:
     """Positions lead to the IDL text, not to the JSON that it stands for."""
     tree = Tree(tmp_path)
     tree.write({"a.avdl": "protocol P {\n  record R {\n    int x = 1;\n    Nope y;\n  }\n}\n"})

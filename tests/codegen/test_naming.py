@@ -61,7 +61,7 @@ def test_attributes_do_not_hide_types() -> None:
 
 @given(AVRO_NAMES)
 def test_attributes_are_legal_and_distinct(names: list[str]) -> None:
-    """Whatever the fields are called, a class can have them all."""
+    """A class can have fields with any names."""
     chosen = attribute_names(names, {"R"})
     assert len(set(chosen)) == len(names)
     assert all(name.isidentifier() and not keyword.iskeyword(name) for name in chosen)
@@ -87,7 +87,7 @@ def test_members_are_members_to_type_checkers_too() -> None:
     ]
 
 
-def test_types_of_one_short_name_are_told_apart_by_namespace() -> None:
+def test_types_of_one_short_name_are_distinguished_by_namespace() -> None:
     """The first keeps the short name, the others take as much namespace as they need."""
     assert class_names(["a.Money", "b.Money", "c.b.Money"]) == {
         "a.Money": "Money",

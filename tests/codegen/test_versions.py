@@ -94,7 +94,7 @@ def test_an_incompatible_version_is_refused_with_reason_and_path(tree: Tree) -> 
     assert "the registry rejects it; our reader rejects it" in done.err
 
 
-def test_what_only_our_reader_refuses_is_told_apart(tree: Tree) -> None:
+def test_what_only_our_reader_refuses_is_distinguished(tree: Tree) -> None:
     """A registry lets a decimal's scale change, and every amount would be read wrongly."""
 
     def amount(scale: int) -> dict[str, Any]:

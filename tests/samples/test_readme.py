@@ -26,7 +26,7 @@ def tour() -> str:
     return "\n".join(["set -e", blocks[0].removeprefix(activate), *blocks[1:]])
 
 
-def test_tour_runs_as_it_is_written() -> None:
+def test_tour_runs_as_written() -> None:
     """Every line of the tour works when pasted, and shows what the text around it says."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SDK_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"

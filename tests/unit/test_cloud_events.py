@@ -149,7 +149,7 @@ def test_ids_of_one_millisecond_are_distinct() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_makes_ids_of_its_own() -> None:
+def test_a_forked_child_makes_its_own_ids() -> None:
     """Parent and child do not go on counting from the same random bits."""
     make = CloudEventHeaders("/orders", "application/avro", lambda: MOMENT)
     identifiers(make, 1)

@@ -109,7 +109,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_place(
         ("code", None),
     ],
 )
-def test_a_value_at_the_limit_is_accepted_as_it_is(name: str, value: Any) -> None:
+def test_a_value_at_the_limit_is_accepted_unchanged(name: str, value: Any) -> None:
     """Validators change nothing, and accept null if the type includes it."""
     assert getattr(Sample(**{name: value}), name) is value
 
@@ -219,7 +219,7 @@ def test_what_is_no_array_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [[("a", 1)], "text", 5, None])
 def test_what_is_no_map_is_refused(value: Any) -> None:
-    """Only mappings are maps."""
+    """Anything but a mapping is refused as a map."""
     with pytest.raises(InvalidValueError, match="expected a map"):
         Sample(counts=value)
 

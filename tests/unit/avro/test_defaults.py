@@ -60,7 +60,7 @@ def test_a_default_that_does_not_fit_is_a_defect() -> None:
 
 
 def test_an_unknown_field_in_a_records_default_is_passed_over() -> None:
-    """Java ignores it too; the check of a schema warns."""
+    """An unknown field in a default is ignored, as in Java; the check of a schema warns."""
     point = parse_schema(POINT)
     assert default_bytes(point, {"y": 1, "z": 2}) == default_bytes(point, {"y": 1})
     (problem,) = default_defects(point, {"y": 1, "z": 2})

@@ -177,7 +177,7 @@ class TestTwoVerdicts:
         assert compatibility(one(enum("B", "A")), writer).reader == ()
 
     def test_a_field_that_looks_like_no_other_is_no_rename(self) -> None:
-        """Neither is one of another type."""
+        """A field of another type is no rename either."""
         gone = record(field("customer", "int"))
         assert compatibility(record(field("zone", "int", default=0)), gone).reader == ()
         other = record(field("customer_id", "string", default=""))
@@ -275,5 +275,5 @@ class TestLevels:
         assert [(each, way) for each, ways in found for way in ways] == compared
 
     def test_the_first_version_has_nothing_to_be_compared_with(self) -> None:
-        """Whatever the level."""
+        """The first version is compatible under every level."""
         assert not [pair for level in LEVELS for pair in comparisons(level, [])]

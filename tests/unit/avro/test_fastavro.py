@@ -217,7 +217,7 @@ def test_times_are_truncated_to_the_unit_of_the_schema(case: tuple[str, Any]) ->
 def test_decimals_beyond_the_precision_are_refused_when_read(
     unscaled: int, fixed: bool, precision: int
 ) -> None:
-    """As when written, so that what was read can be written again.
+    """Decimals beyond their precision are refused when read, so that read events can be written.
 
     Java returns them; fastavro silently rounds them to the precision.
     """

@@ -71,7 +71,7 @@ pytestmark = pytest.mark.usefixtures("executor")
         ({"type": "bytes", "logicalType": "big-decimal"}, "0202", "f", 0, "cut short"),
     ],
 )
-def test_bad_bytes_are_told_with_path_and_offset(
+def test_bad_bytes_are_reported_with_path_and_offset(
     schema: Any, body: str, path: str | None, offset: int, reason: str
 ) -> None:
     """Each kind of damage is one DeserializationError that names event, field and offset."""

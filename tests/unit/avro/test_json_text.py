@@ -46,12 +46,12 @@ def test_a_pointer_is_found_in_the_text(path: str, place: tuple[int, int]) -> No
 
 
 def test_of_a_key_given_twice_the_last_is_meant() -> None:
-    """That is the one whose value counts."""
+    """The pointer of a repeated key leads to its last value, which counts."""
     assert locate('{"a": 1,\n "a": 2}', "/a") == (2, 7)
 
 
 def test_comments_keep_the_places_of_everything_else() -> None:
-    """They are blanked out, line breaks excepted."""
+    """Comments are blanked out, except for line breaks."""
     text = '/* one\ntwo */ "a//b" // end'
     assert without_comments(text) == '      \n       "a//b"       '
     assert read_json(text).value == "a//b"

@@ -114,7 +114,7 @@ class TestAccepted:
         assert fields["again"].schema is fields["e"].schema
 
     def test_a_leading_dot_means_the_null_namespace(self) -> None:
-        """As Java writes an alias that has no namespace."""
+        """A leading dot means the null namespace, as Java writes aliases without one."""
         schema = parse_schema(record(name=".R", namespace="a", aliases=["Old", ".Older"]))
         assert isinstance(schema, RecordSchema)
         assert (schema.name, schema.aliases) == ("R", ("Old", "Older"))
@@ -273,7 +273,7 @@ class TestAccepted:
         assert repr(field.default) == value
 
     def test_a_logical_type_beside_a_fields_type_is_a_warning(self) -> None:
-        """It is the classic misplacement, which every parser passes over."""
+        """A logical type beside a field's type is a common mistake that every parser ignores."""
         (defect,) = check_schema(one("long", logicalType="timestamp-millis"))
         assert (defect.path, defect.warning) == ("/fields/0/logicalType", True)
 
@@ -447,7 +447,7 @@ class TestRefused:
         (defect,) = check_schema(text)
         assert (defect.path, defect.warning) == ("/name", False)
 
-    def test_all_defects_are_told_at_once(self) -> None:
+    def test_all_defects_are_reported_at_once(self) -> None:
         """One run shows everything that is to be corrected, in the order of the document."""
         source = record({"name": "a-b", "type": "int"}, {"name": "x", "type": "Foo"}, aliases=[1])
         paths = [defect.path for defect in check_schema(source)]
@@ -546,14 +546,14 @@ class TestCorpus:
             parse_schema(file.read_text(encoding="utf-8"), strict=True)
 
     def test_every_invalid_public_schema_is_refused_leniently(self) -> None:
-        """Apache's C fail set."""
+        """The schemas of Apache's C test set for failures are refused."""
         files = list(_corpus("NEGATIVE"))
         assert len(files) == 12
         for file in files:
             with pytest.raises(InvalidSchemaError):
                 parse_schema(file.read_text(encoding="utf-8"))
 
-    def test_a_missing_definition_is_told_by_name(self) -> None:
+    def test_a_missing_definition_is_reported_by_name(self) -> None:
         """A schema of several files needs the others as references."""
         folder = CORPUS / "actgardner__gogen-avro/v10/test/complex-arrays-multifile"
         parent = (folder / "parent.avsc").read_text(encoding="utf-8")

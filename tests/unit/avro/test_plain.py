@@ -31,7 +31,7 @@ PLAIN = {"id": "a", "at": "2026-01-15T09:30:00.250000Z", "price": "1.50", "next"
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events())
 def test_every_event_comes_back_exactly(event: Any) -> None:
-    """By plain values and by text; all types, all unions, recursion."""
+    """Events of all types, unions and recursions survive plain values and text."""
     cls = type(event)
     plain = avro.to_plain(event)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
@@ -100,7 +100,7 @@ def test_nothing_is_coerced(change: dict[str, Any], path: str) -> None:
     ],
 )
 def test_what_the_bytes_cannot_hold_is_refused_here_too(kind: Any, value: Any) -> None:
-    """One rule for both formats."""
+    """Values that the binary encoding refuses are refused here too."""
     event = event_class(record(("f", kind)))(f=value)
     for write in (avro.encode, avro.to_plain, avro.to_json):
         with pytest.raises(SerializationError) as caught:

@@ -129,7 +129,7 @@ class TestJavasForm:
         assert json_text(value) == printed
 
     def test_types_that_are_known_elsewhere_are_only_named(self) -> None:
-        """This is how a registry keeps a schema with references."""
+        """Types known elsewhere are only named, as in registries with references."""
         schema = parse_schema(
             '{"type":"record","name":"a.R","fields":[{"name":"x","type":"a.E"}]}',
             references=['{"type":"enum","name":"a.E","symbols":["A"]}'],

@@ -286,7 +286,7 @@ class TestVerdicts:
             'matches multiple fields in writer record schema {"type":"record"'
         )
 
-    def test_a_hostile_pair_is_not_told_without_end(self) -> None:
+    def test_reports_of_a_hostile_pair_are_bounded(self) -> None:
         """Each level repeats the one below twice; the list stays bounded."""
         levels = [record(field("x", "int"), name="R0")]
         for level in range(1, 40):

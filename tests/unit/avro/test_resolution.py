@@ -135,7 +135,7 @@ class TestNamedTypes:
         assert got(enum("A", "X"), enum("U", "A", default="U"), long(1)) == "U"
 
     def test_an_unknown_symbol_without_default_fails_when_it_arrives(self) -> None:
-        """Other symbols are still read."""
+        """An unknown symbol is an error only when it arrives."""
         assert got(enum("A", "X"), enum("A"), long(0)) == "A"
         with pytest.raises(UnreadableValueError):
             got(enum("A", "X"), enum("A"), long(1))
@@ -245,7 +245,7 @@ class TestWritersUnion:
 
     @pytest.mark.parametrize(("kind", "taken"), [("int", "b.N"), ("long", "a.N")])
     def test_unions_that_differ_far_inside_are_not_equivalent(self, kind: str, taken: str) -> None:
-        """Then the full name decides, not the place of the branch."""
+        """If unions differ deep inside, full names decide, not the positions of branches."""
 
         def union(inner: str, *spaces: str) -> list[Any]:
             return [
@@ -338,7 +338,7 @@ class TestRecursion:
         assert refusal(self.LIST, other).path == "/fields/0/type"
 
     def test_mutual_recursion(self) -> None:
-        """Each pair once, whatever the number of ways to it."""
+        """Each pair of mutually recursive records is resolved once."""
         b = record(field("a", ["null", "A"]), field("again", ["null", "B"]), name="B")
         a = record(field("b", b), field("self", ["null", "A"]), name="A")
         assert len(resolved(a, a).records) == 2

@@ -197,7 +197,7 @@ def test_event_of_another_class_is_refused() -> None:
         avro.encoder_for(one)(two(f=1))
 
 
-def test_nested_path_is_told() -> None:
+def test_nested_path_is_reported() -> None:
     """The path leads through records, arrays and maps to the value."""
     line = record(("sku", ["null", "string"]), name="Line")
     cls = event_class(

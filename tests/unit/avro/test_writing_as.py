@@ -92,7 +92,7 @@ def test_what_could_lose_something_is_refused_before_anything_is_written(
 
 
 def test_a_field_that_the_registered_version_lacks_is_refused() -> None:
-    """It would be lost."""
+    """A field that the registered version lacks would be lost."""
     cls = event_class(record(("f", "int"), ("g", "int")))
     with pytest.raises(IncompatibleSchemaError, match="field g would be lost"):
         avro.encoder_for(cls, written_as=record(("f", "int")))
@@ -128,7 +128,7 @@ def test_a_contract_that_is_a_union_has_the_branch_before_the_record(
 
 
 def test_the_branch_that_was_written_is_known_without_reading_it() -> None:
-    """So that a consumer can choose the handler first."""
+    """The written branch is known before reading, so that a consumer can choose the handler."""
     union = parse_schema(["null", REFUND, ORDER])
     names = [
         getattr(avro.branch_written(union, b"head" + body, 4), "name", None)
@@ -150,7 +150,7 @@ def test_a_branch_that_does_not_exist_is_poison(body: bytes) -> None:
 
 
 def test_a_null_at_the_root_is_refused_when_it_arrives() -> None:
-    """It holds no event, but the others of the union can be read."""
+    """A null contains no event, but other branches of the union can be read."""
     cls = event_class(ORDER)
     decode = avro.decoder_for(cls, ["null", ORDER])
     assert decode(b"\x02\x02a") == cls(id="a")
@@ -195,6 +195,6 @@ def test_another_type_or_logical_type_is_another_meaning(kind: Any) -> None:
 
 @given(schemas(logical=True))
 def test_a_schema_means_the_same_as_itself_printed(source: Any) -> None:
-    """However it is written down."""
+    """A schema has the same meaning as its printed form."""
     schema = parse_schema(json.dumps(source))
     assert avro.meaning(schema) == avro.meaning(parse_schema(to_json(schema)))

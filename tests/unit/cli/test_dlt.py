@@ -135,7 +135,7 @@ def test_show_of_nothing_is_a_finding(run: Run) -> None:
 def test_a_dry_run_prints_a_histogram(
     run: Run, messaging: Messaging, broker: InMemoryBroker
 ) -> None:
-    """Nothing is sent."""
+    """A dry run prints a histogram and sends nothing."""
     fail(messaging, broker, "o-1", "o-2")
     result = run("replay", TOPIC, "--dry-run")
     assert result.exit_code == 0
@@ -176,7 +176,7 @@ def repaired(record: ConsumerRecord) -> bytes:
 
 
 def test_a_function_repairs(run: Run, messaging: Messaging, broker: InMemoryBroker) -> None:
-    """It is named as module:function."""
+    """A repair function is named as module:function."""
     fail(messaging, broker, "o-1")
     assert run("replay", TOPIC, "--repair", f"{__name__}:repaired").exit_code == 0
     assert broker.records(TOPIC)[-1].value == b"repaired"

@@ -122,7 +122,7 @@ def test_another_records_success_does_not_close_the_circuit(circuits: Circuits) 
     assert circuits
 
 
-def test_each_dependency_is_a_circuit_of_its_own(circuits: Circuits, time: Time) -> None:
+def test_each_dependency_has_its_own_circuit(circuits: Circuits, time: Time) -> None:
     """A record that two circuits hold back waits for the longer one."""
     circuits.pause(record(), DOWN)
     circuits.pause(record(offset=8), DependencyDown("mail", retry_after=9))

@@ -267,7 +267,7 @@ def test_coroutine_handlers_are_awaited() -> None:
     assert seen == ["o-1"]
 
 
-def test_plain_function_that_returns_a_coroutine_is_told() -> None:
+def test_plain_function_that_returns_a_coroutine_is_reported() -> None:
     """A plain function that returns an awaitable is an error: a thread cannot await it."""
     shop = Shop()
     publish(shop, *orders(1))

@@ -37,7 +37,7 @@ def test_events_reach_their_handler() -> None:
     assert OrderCreated(order_id="o-1", note="hi") in till.taken
 
 
-def test_decorated_function_is_a_handler_and_stays_as_it_is() -> None:
+def test_decorated_function_is_a_handler_and_is_not_changed() -> None:
     """`handle` without a function is a decorator that gives the function back."""
     shop = Shop()
     publish(shop, *orders(1))

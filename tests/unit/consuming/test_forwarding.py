@@ -116,7 +116,7 @@ def test_a_dead_letter_has_exactly_springs_headers() -> None:
     }
 
 
-def test_the_brokers_own_time_is_told_from_the_producers() -> None:
+def test_the_brokers_own_time_differs_from_the_producers() -> None:
     """The type of the timestamp is what Java's TimestampType calls it."""
     sent = dead_lettered(record(appended=True), None)
     assert values(sent.headers, "kafka_dlt-original-timestamp-type") == [b"LogAppendTime"]
@@ -130,7 +130,7 @@ def test_the_cause_is_named() -> None:
     assert values(sent.headers, "kafka_dlt-exception-cause-fqcn") == [b"KeyError"]
 
 
-def test_poison_is_forwarded_as_it_is() -> None:
+def test_poison_is_forwarded_unchanged() -> None:
     """An unreadable value, a missing key and a missing timestamp are kept."""
     at = record(value=b"\xff\x00", key=None, timestamp=None, headers=())
     sent = dead_lettered(at, DeserializationError("no schema id"))

@@ -19,7 +19,7 @@ FIRST, SECOND = TOPICS.names("orders")
 
 
 def test_later_records_of_a_key_queue_behind_the_one_in_retry() -> None:
-    """Other keys, and records without a key, go on."""
+    """Other keys, and records without a key, are handled meanwhile."""
     order = KeyOrder(TOPICS)
     order.in_retry(record(offset=1), FIRST)
     assert order.behind(record(offset=2)) == Retry(0.0, FIRST)
@@ -45,7 +45,7 @@ def test_a_record_read_again_after_its_forward_is_done() -> None:
 
 
 def test_a_partition_that_is_taken_away_is_forgotten() -> None:
-    """Its new owner reads the retry topics."""
+    """A revoked partition is forgotten; its new owner reads the retry topics."""
     order = KeyOrder(TOPICS)
     order.in_retry(record(offset=1), FIRST)
     order.forget([("orders", 2)])

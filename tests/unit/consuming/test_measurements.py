@@ -108,7 +108,7 @@ def test_failed_and_skipped_records_are_not_handled() -> None:
     assert len(told.of(RecordFailed)) == len(told.of(RecordSkipped)) == 2
 
 
-def test_a_slow_handler_is_told_by_itself() -> None:
+def test_a_slow_handler_is_reported_by_itself() -> None:
     """Its time is its own, and what was handled before it is not as old as what comes after."""
     shop = Shop()
     publish(shop, *orders(*range(5)), partition=0)
@@ -126,7 +126,7 @@ def test_a_slow_handler_is_told_by_itself() -> None:
     assert told.ages[3] - max(told.ages[:3]) >= 0.25
 
 
-def test_quick_handlers_are_told_as_many_as_they_are() -> None:
+def test_all_quick_handlers_are_counted() -> None:
     """Records below the finest bucket count one by one with their mean, others as they took."""
     shop = Shop()
     publish(shop, *orders(*range(50)), partition=0)
@@ -148,7 +148,7 @@ def test_quick_handlers_are_told_as_many_as_they_are() -> None:
     assert min(SECONDS) >= QUICK_SECONDS
 
 
-def test_meters_are_told_while_nothing_more_comes() -> None:
+def test_meters_are_notified_while_nothing_more_comes() -> None:
     """The last handled record is reported although the consumer continues without records."""
     shop = Shop()
     for partition in (0, 1):
@@ -159,7 +159,7 @@ def test_meters_are_told_while_nothing_more_comes() -> None:
         wait_until(lambda: len(told.seconds.get(CREATED, ())) == 6)
 
 
-def test_batches_are_told_by_their_shares() -> None:
+def test_events_of_batches_have_their_shares() -> None:
     """Each event of a batch counts with its share of the call."""
     shop = Shop()
     publish(shop, *orders(*range(4)), partition=0)

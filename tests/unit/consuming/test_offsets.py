@@ -262,7 +262,7 @@ def test_last_commit_waits_and_repeats_what_is_unanswered() -> None:
 
 
 def test_last_commit_of_what_is_committed_sends_nothing() -> None:
-    """Where everything was answered there is nothing to wait for."""
+    """If every commit was answered there is nothing to wait for."""
     desk = Desk()
     desk.watermark.add(records(0))
     desk.watermark.done(0)

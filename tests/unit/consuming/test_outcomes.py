@@ -121,7 +121,7 @@ def test_other_keys_go_on_while_one_is_retried() -> None:
     assert [each for each in seen if each.startswith("bad")] == ["bad-0", "bad-0", "bad-1"]
 
 
-def test_attempts_begin_anew_with_each_record() -> None:
+def test_attempts_begin_again_with_each_record() -> None:
     """Each record has all its attempts, whatever the one before it needed."""
     shop = Shop()
     publish_keyed(shop, ("a", 0), ("a", 1))

@@ -36,7 +36,7 @@ def test_the_retries_of_matched_topics_are_read() -> None:
 
 
 def test_dead_letters_are_not_read_by_pattern() -> None:
-    """Otherwise a dead letter would fail again, and again."""
+    """Patterns do not match dead-letter topics, or dead letters would fail again and again."""
     broker = InMemoryBroker()
     handler = Handler(BadOrder("x"), bad=99)
     with connected(broker, [], retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:

@@ -167,7 +167,7 @@ def test_two_members_share_the_work() -> None:
     assert sorted(taken) == sorted(f"o-{number}" for number in range(100))
 
 
-def test_rebalances_are_told_to_observers() -> None:
+def test_rebalances_are_reported_to_observers() -> None:
     """Observers learn what was assigned and revoked, with the group's name."""
     shop = wide(2)
     happened: list[Happening] = []

@@ -141,7 +141,7 @@ def test_hostile_headers_are_read_without_harm(headers: list[Header]) -> None:
     [(b"\x03", 3), (int32(3), 3), (b"\xff", 255), (b"\x00\x03", 1), (int32(-4), 1), (None, 1)],
 )
 def test_attempts_are_read_as_spring_reads_them(data: bytes | None, attempt: int) -> None:
-    """One byte or four; all else counts as the first attempt."""
+    """Attempts have one byte or four; anything else counts as the first attempt."""
     assert attempt_of(record(headers=((ATTEMPTS, data),))) == attempt
 
 

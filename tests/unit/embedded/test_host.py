@@ -66,7 +66,7 @@ def test_a_registry_of_someone_else_is_no_host() -> None:
         HostAdmin(registry.url).describe(["t"])
 
 
-def test_a_host_that_is_gone_is_an_outage() -> None:
+def test_a_host_that_disappeared_is_an_outage() -> None:
     """After the host has ended, asking it is an outage."""
     with EmbeddedRegistry() as registry:
         url = registry.url
@@ -114,7 +114,7 @@ def test_leases_may_be_taken_by_many_threads() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_gets_parts_of_its_own() -> None:
+def test_a_forked_child_gets_its_own_parts() -> None:
     """A child's leases are new, its parent's go on, and the child frees the parent's port."""
     code = (
         "import os, urllib.request\n"
@@ -272,7 +272,7 @@ name = "orders.cancelled"
 @pytest.mark.parametrize(
     ("environment", "number"), [(("--env", "embedded"), signal.SIGINT), ((), signal.SIGTERM)]
 )
-def test_the_command_hosts_until_it_is_told_to_stop(
+def test_the_command_hosts_until_it_is_stopped(
     tmp_path: Path, environment: Sequence[str], number: int
 ) -> None:
     """Its output is a shell script whose variables let others join; a signal ends it cleanly."""

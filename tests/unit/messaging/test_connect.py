@@ -141,7 +141,7 @@ def test_declared_topics_exist_with_their_partitions() -> None:
         assert delivery.result(timeout=20).partition == 6
 
 
-def test_topics_that_differ_are_told_side_by_side() -> None:
+def test_topics_that_differ_are_reported_side_by_side() -> None:
     """With ``verify``, connecting fails on a topic whose partitions are not as declared."""
     first = TopicOptions(event="OrderCreated", name="orders.drift", partitions=2)
     with sdk.connect(settings=evolve(EMBEDDED, topics=(first,))):

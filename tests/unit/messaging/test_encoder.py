@@ -32,7 +32,7 @@ def test_a_record_is_made_without_sending_it() -> None:
     assert (record.topic, record.key, record.timestamp) == (TOPIC, b"o-1", 5)
 
 
-def test_a_made_record_is_sent_as_it_is() -> None:
+def test_a_made_record_is_sent_unchanged() -> None:
     """`send` takes a record as it stands: no standard header, no interceptor, no other key."""
     shop = Shop()
     encoder = shop.encoder(

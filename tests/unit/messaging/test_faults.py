@@ -117,7 +117,7 @@ def test_duplicate_is_the_same_record_again(broker: InMemoryBroker) -> None:
         broker.faults.duplicate("t", 9)
 
 
-def test_poison_is_stored_as_it_is(broker: InMemoryBroker) -> None:
+def test_poison_is_stored_unchanged(broker: InMemoryBroker) -> None:
     """Bytes of the caller's choice, or some that no schema can read, get into the topic."""
     assert broker.faults.poison("t", b"\xff", key=b"k").value == b"\xff"
     assert (broker.faults.poison("t").value or b"")[:5] == b"\x00\xff\xff\xff\xff"

@@ -67,7 +67,7 @@ def test_ctrl_c_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> No
 
 
 def test_sigterm_is_not_taken_for_a_bad_header(producer: ConfluentProducer) -> None:
-    """Nor is SIGTERM, where it ends the process through SystemExit."""
+    """SIGTERM, which ends the process through SystemExit, is not mistaken for a bad header."""
     end = exit_on_sigterm()
     interrupted = header_name(signal.SIGTERM)
     with pytest.raises(SystemExit):

@@ -312,7 +312,7 @@ def test_flush_counts_what_waits_for_room() -> None:
     in_loop(publish)
 
 
-def test_a_refusal_wakes_whoever_waits_for_it() -> None:
+def test_a_refusal_wakes_those_that_wait_for_it() -> None:
     """A record that the client refuses when its turn comes ends its `await`, and no other."""
     shop = Shop(InMemoryBroker(queue_limit=1, max_message_bytes=200))
 
@@ -376,7 +376,7 @@ def test_observers_see_what_fails_in_the_background() -> None:
 
 
 def test_observers_see_how_long_threads_wait() -> None:
-    """In a thread, too, a wait for room is announced."""
+    """Observers are notified of a thread's wait for room."""
     shop = Shop(InMemoryBroker(queue_limit=1))
     seen: list[Happening] = []
     with shop.producer(observers=Observers([seen.append])) as producer:

@@ -363,7 +363,7 @@ def test_closed_producer_says_so() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forked_child_is_told_so() -> None:
+def test_forked_child_is_reported() -> None:
     """A child that uses its parent's producer gets a clear error, and the parent goes on."""
     with Shop().producer() as producer:
         reader, writer = os.pipe()

@@ -162,7 +162,7 @@ def test_forked_child_cannot_use_the_connection_of_its_parent() -> None:
         assert messaging.producer.produce(new_order(1)).result(timeout=5).offset == 0
 
 
-def test_closed_connection_is_told_so() -> None:
+def test_closed_connection_is_reported() -> None:
     """Every use of a closed connection is a ClosedError."""
     messaging = connect("contracts", broker=InMemoryBroker())
     consumer = messaging.consumer("billing").handle(OrderCreated, print)

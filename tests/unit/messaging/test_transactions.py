@@ -113,7 +113,9 @@ def test_what_is_still_queued_fails_with_the_abort(shop: InMemoryMessaging) -> N
     assert shop.broker.records(TOPIC, uncommitted=True) == []
 
 
-def test_an_abort_is_told_once(shop: InMemoryMessaging, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_abort_is_reported_once(
+    shop: InMemoryMessaging, caplog: pytest.LogCaptureFixture
+) -> None:
     """Deliveries that were aborted are neither logged one by one nor listed by `close`."""
     shop.broker.hold()
     with caplog.at_level(logging.WARNING):
@@ -230,7 +232,7 @@ def test_what_is_open_for_too_long_is_aborted() -> None:
 
 
 def test_a_transaction_inside_another_is_refused(shop: InMemoryMessaging) -> None:
-    """It would wait for the outer one for ever; that one goes on."""
+    """A nested transaction would wait for the outer one forever, so it is refused."""
     with shop.transaction() as outer:
         inner = shop.transaction()
         with pytest.raises(ConfigurationError, match="inside another one"):
@@ -341,7 +343,7 @@ def test_a_block_that_would_stop_the_event_loop_is_refused(shop: InMemoryMessagi
 
 
 def test_a_task_cancelled_while_it_waits_gives_its_turn_on(shop: InMemoryMessaging) -> None:
-    """Neither the one that is open nor the one behind notices."""
+    """Cancelling a waiting task affects neither the open transaction nor the next one."""
 
     async def work(number: int) -> None:
         async with shop.transaction() as transaction:
@@ -429,7 +431,7 @@ def test_the_producer_joins_a_transaction(shop: InMemoryMessaging) -> None:
         assert joined.done()
 
 
-def test_observers_are_told(shop: InMemoryMessaging) -> None:
+def test_observers_are_notified(shop: InMemoryMessaging) -> None:
     """Each end of a transaction is a happening with its id, its records and its time."""
     publish(shop, 1, 2)
     abort(shop, 3)

@@ -80,7 +80,7 @@ def test_notification_ends_a_wait_early() -> None:
 
 
 def test_wait_without_limit_is_not_ended_by_time() -> None:
-    """Only a notification ends it."""
+    """Only a notification ends a wait without a limit."""
     clock = VirtualClock()
     sleeper = Sleeper(clock, None)
     clock.advance(1e9)

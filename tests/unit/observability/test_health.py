@@ -113,7 +113,7 @@ def test_paused_partitions_say_why() -> None:
         until(messaging, lambda: paused() == [""])
 
 
-def test_outboxes_are_told() -> None:
+def test_outboxes_are_reported() -> None:
     """The status has a relay's last measurement, and failed rows are a reason."""
     with connect(CATALOG) as messaging:
         measured = OutboxMeasured("sdk_outbox", 4, 2.5, 1)

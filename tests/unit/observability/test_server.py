@@ -71,7 +71,7 @@ def test_metrics_are_scraped(get: Get) -> None:
 
 
 def test_without_metrics_there_are_none() -> None:
-    """Where nothing is measured for Prometheus, nothing is scraped."""
+    """Without Prometheus metrics, there is nothing to scrape."""
     assert StatusApp(lambda: {"live": True}).answer("/metrics")[0] == 404
 
 

@@ -347,7 +347,7 @@ def test_a_context_of_the_callers_own_is_kept() -> None:
     assert links(spans.one(f"send {CREATED}")) == [0xB7AD6B7169203331]
 
 
-def test_traces_may_begin_anew_in_each_service() -> None:
+def test_traces_may_begin_again_in_each_service() -> None:
     """With ``continue_trace = false`` a handler's trace is its own, and links to the publisher."""
     spans = Spans()
     with connect(spans, tracing=TracingOptions(continue_trace=False)) as messaging:

@@ -160,7 +160,7 @@ def _fail_again(messaging: Messaging, record: ConsumerRecord) -> None:
 def test_a_dry_run_sends_nothing(
     messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters
 ) -> None:
-    """It counts by event and exception class."""
+    """A dry run counts by event and exception class, and sends nothing."""
     fail(messaging, broker, "o-1", "o-2")
     fail(messaging, broker, "o-3", error=NoStock("none left"))
     report = letters.plan(Selection())
@@ -195,7 +195,7 @@ def test_letters_are_repaired(
 def test_a_replay_may_go_elsewhere(
     messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters
 ) -> None:
-    """For example to the retry topic of the one group that failed."""
+    """A replay may go to another topic, such as the retry topic of the group that failed."""
     fail(messaging, broker, "o-1")
     letters.replay(Selection(), to="orders-billing-retry")
     assert len(broker.records("orders-billing-retry")) == 1
@@ -228,10 +228,10 @@ def test_the_rate_is_kept(
     assert slept == pytest.approx([0, 1, 1])
 
 
-def test_parked_letters_are_moved_as_they_are(
+def test_parked_letters_are_moved_unchanged(
     messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters
 ) -> None:
-    """They keep their headers and partition, and are open no longer."""
+    """Parked letters keep their headers and partition, and are no longer open."""
     fail(messaging, broker, "o-1", "o-2")
     assert letters.park(Selection(key="o-1")).sent == 1
     (parked,) = broker.records(f"{TOPIC}-parked")

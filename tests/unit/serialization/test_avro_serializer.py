@@ -466,7 +466,7 @@ def test_a_warmed_serializer_asks_nothing_when_it_serializes(
 
 
 def test_a_missing_schema_is_an_error_at_start(connect: Connect) -> None:
-    """Not at the first order, and with the way out."""
+    """A missing schema is an error at start with a remedy, not at the first order."""
     ours = avro(connect(catalog=CATALOG))
     with pytest.raises(SchemaNotFoundError, match="auto_register") as caught:
         ours.warm_up([(OrderV1, "orders")])
@@ -484,7 +484,7 @@ def test_all_missing_schemas_are_named_at_once(server: RegistryServer, connect: 
     assert "shop.Flag" not in str(caught.value)
 
 
-def test_an_outage_at_start_is_told_once(server: RegistryServer, connect: Connect) -> None:
+def test_an_outage_at_start_is_reported_once(server: RegistryServer, connect: Connect) -> None:
     """The first failure ends warming up; what is left is not asked for."""
     with Gateway(server.url) as gateway:
         gateway.always(Answer(status=503, hang=0.05))

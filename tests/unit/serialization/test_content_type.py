@@ -69,7 +69,7 @@ def test_other_records_are_read_in_the_format_that_is_written(
 
 
 def test_of_repeated_headers_the_last_counts(both: ContentTypeSerializer) -> None:
-    """As with all CloudEvents headers."""
+    """The last of repeated headers counts, as with all CloudEvents headers."""
     arrived = json_record("application/json")
     repeated = ((CONTENT_TYPE, b"application/avro"), *arrived.headers)
     assert both.open(record(arrived.value, repeated)).read(OrderV2) == V2

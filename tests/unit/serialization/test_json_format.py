@@ -243,7 +243,7 @@ def test_a_record_without_a_readable_type_is_poison(headers: tuple[Header, ...])
         ({"lines": ["a"]}, "lines[0]", "an object"),
     ],
 )
-def test_what_does_not_fit_is_told_by_its_path(
+def test_what_does_not_fit_is_reported_by_its_path(
     change: dict[str, Any], path: str, reason: str
 ) -> None:
     """Nothing is coerced; the error has the field's path and the record's place."""
@@ -308,7 +308,7 @@ def test_every_type_refuses_what_is_not_its_own(change: dict[str, Any], path: st
     ],
 )
 def test_hostile_bytes_end_in_our_error(value: bytes | None) -> None:
-    """Whatever the bytes are, no foreign exception comes out."""
+    """Hostile bytes end in our error, never in a foreign exception."""
     with pytest.raises(DeserializationError):
         read(Flag, value, 1)
 
@@ -347,7 +347,7 @@ def test_a_tag_that_is_no_branch_is_refused() -> None:
 
 
 @pytest.mark.parametrize("pet", [None, Cat(name="Tom"), Dog(name="Rex")])
-def test_branches_that_look_alike_are_told_apart(pet: Cat | Dog | None) -> None:
+def test_branches_that_look_alike_are_distinguished(pet: Cat | Dog | None) -> None:
     """Two records with the same fields keep their types."""
     assert read(Everything, written(evolve(ALL, pet=pet)), 1).pet == pet
 
@@ -364,7 +364,7 @@ class Reading:
 
 
 @pytest.mark.parametrize("value", ["NaN", "x", 1.5, float("inf")])
-def test_text_and_numbers_without_a_json_form_are_told_apart(value: str | float) -> None:
+def test_text_and_numbers_without_a_json_form_are_distinguished(value: str | float) -> None:
     """Infinity is text in JSON, so beside a string it needs its branch's name."""
     back = read(Reading, written(Reading(value=value)), 1).value
     assert (type(back), back) == (type(value), value)

@@ -134,7 +134,7 @@ def test_no_version_that_we_can_write_is_an_error_at_start(
     "union",
     [["null", Order.__event__.schema], [Refund.__event__.schema, Order.__event__.schema]],
 )
-def test_events_of_a_union_are_written_and_told_by_their_branch(
+def test_events_of_a_union_are_written_and_identified_by_their_branch(
     server: RegistryServer, connect: Connect, union: list[str], location: str
 ) -> None:
     """A subject may hold one union of all its event types, as Connect and Debezium register."""

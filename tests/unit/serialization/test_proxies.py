@@ -144,10 +144,10 @@ def test_a_tls_request_goes_through_a_tunnel(
             ]
 
 
-def test_a_refusal_of_the_proxy_is_told_as_the_proxys(
+def test_a_refusal_of_the_proxy_is_reported_as_the_proxys(
     connect: Connect, environment: Callable[..., None]
 ) -> None:
-    """Its 407 is about its own credentials, not about the registry's."""
+    """A proxy's 407 is about its own credentials, not about the registry's."""
     with tunnel(9, "407 Proxy Authentication Required") as proxy:
         environment(HTTPS_PROXY=f"http://alice:wonderland@{proxy.address}")
         with pytest.raises(RegistryRefusedError) as caught:

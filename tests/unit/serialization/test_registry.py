@@ -160,7 +160,7 @@ def test_threads_that_ask_at_once_share_one_answer(
 
 
 def test_threads_that_share_a_failure_do_not_share_its_error(connect: Connect) -> None:
-    """Each may write where its own record stood into the error."""
+    """Threads that share a failure get separate errors, with their own record's position."""
     with RegistryServer() as gone:
         dead = gone.url
     registry = connect(dead, timeout_ms=500)
@@ -225,7 +225,7 @@ def test_metadata_do_not_hide_a_schema(server: RegistryServer, connect: Connect)
     assert connect().registered("shop.Money", MONEY).schema_id == schema_id
 
 
-def test_migration_rules_are_told_not_to_run(
+def test_ignored_migration_rules_are_reported(
     server: RegistryServer, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Versions are resolved as in Avro; ignored migrations are logged."""

@@ -122,7 +122,7 @@ def test_an_unreadable_retry_after_is_none(gateway: Gateway, connect: Connect) -
     assert (error.status, error.retry_after) == (503, None)
 
 
-def test_an_html_page_is_told_by_its_title(gateway: Gateway, connect: Connect) -> None:
+def test_an_html_page_is_reported_by_its_title(gateway: Gateway, connect: Connect) -> None:
     """A gateway's error page becomes one readable line."""
     gateway.always(error_page(502, "Bad Gateway"))
     assert failure(connect(gateway.url)).message == (
@@ -130,7 +130,7 @@ def test_an_html_page_is_told_by_its_title(gateway: Gateway, connect: Connect) -
     )
 
 
-def test_a_page_without_a_title_is_told_by_its_text(gateway: Gateway, connect: Connect) -> None:
+def test_a_page_without_a_title_is_reported_by_its_text(gateway: Gateway, connect: Connect) -> None:
     """Scripts and tags go, entities are resolved, and long texts are cut."""
     page = b"<p>No &amp; no</p><script>alert(1)</script>\n<p>" + b"x" * 1000
     gateway.always(Answer(status=500, body=page))
@@ -194,7 +194,7 @@ def test_an_answer_without_an_id_is_no_answer(gateway: Gateway, connect: Connect
         ({"bearer": "t0ken"}, {"bearer_token": "t0ken"}, {"bearer_token": "st0len"}),
     ],
 )
-def test_credentials_are_sent_and_never_told(
+def test_credentials_are_sent_and_never_reported(
     server: RegistryServer,
     connect: Connect,
     asked: dict[str, object],
@@ -263,7 +263,7 @@ def test_mutual_tls_shows_our_certificate(connect: Connect, authority: Authority
         assert isinstance(error, RegistryRefusedError)
 
 
-def test_http_to_a_tls_port_is_told_as_such(server: RegistryServer, connect: Connect) -> None:
+def test_http_to_a_tls_port_is_reported_as_such(server: RegistryServer, connect: Connect) -> None:
     """TLS to a plain port is a mistake in the URL, not an outage."""
     error = failure(connect(server.url.replace("http:", "https:")))
     assert isinstance(error, RegistryRefusedError)

@@ -272,7 +272,7 @@ def test_a_condition_on_reading_makes_a_record_poison(
     assert (caught.value.partition, caught.value.offset, caught.value.schema_id) == (3, 42, 1)
 
 
-def test_a_rule_of_an_unknown_type_is_told_with_its_remedy(
+def test_a_rule_of_an_unknown_type_is_reported_with_its_remedy(
     server: RegistryServer, serializer: FramedSerializer
 ) -> None:
     """Nothing goes out while a rule cannot be applied."""
@@ -404,7 +404,7 @@ def test_rules_cost_no_request_for_each_message(
 
 
 @pytest.mark.parametrize("rules", [ENCRYPT, PAYLOAD])
-def test_rules_of_a_union_at_the_root_are_applied_before_its_branch_is_told(
+def test_rules_of_a_union_at_the_root_are_applied_before_its_branch_is_read(
     server: RegistryServer, connect: Connect, rules: Json
 ) -> None:
     """Where the whole payload is encrypted, only what was decrypted says what it holds."""

@@ -72,7 +72,7 @@ def test_unknown_key_in_a_file(tmp_path: Path, text: str, path: str, near: str) 
 
 
 def test_unknown_key_without_a_near_one(tmp_path: Path) -> None:
-    """Where no key is near, the known ones are listed."""
+    """If no known key is similar, all are listed."""
     assert "known keys: retry_count, base_delay_ms" in finding(tmp_path, "[docker.retry]\nx = 1\n")
 
 
@@ -318,7 +318,7 @@ def test_oauthbearer_needs_no_user(tmp_path: Path) -> None:
     assert settings.kafka.sasl == SaslOptions(mechanism="OAUTHBEARER")
 
 
-def test_everything_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_is_reported_at_once(tmp_path: Path) -> None:
     """Several findings come in one error, each with its place."""
     with pytest.raises(ConfigurationError) as caught:
         load(

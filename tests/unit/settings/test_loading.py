@@ -101,7 +101,7 @@ def test_unknown_environment(tmp_path: Path) -> None:
 
 
 def test_unknown_environment_of_the_variable(tmp_path: Path) -> None:
-    """Where SDK_ENV is what is mistyped, it is named."""
+    """A mistyped SDK_ENV is named."""
     with pytest.raises(ConfigurationError, match=r"'prodution' \(SDK_ENV\) is unknown"):
         load(tmp_path, ADDRESSES, None, SDK_ENV="prodution")
 
