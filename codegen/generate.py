@@ -38,7 +38,7 @@ from codegen.render import (
     render_module,
     render_package,
 )
-from codegen.selection import concern, domains_of, narrow, select
+from codegen.selection import domains_of, narrow, relevant_findings, select
 from sdk.errors import ConfigurationError
 
 
@@ -102,7 +102,7 @@ def generate(options: Options, progress: Progress) -> Generated:
         unread = domains_of(loaded.findings, options.domains, shown)
         chosen = select(loaded.roots, linked.edges, options.domains, unread)
         keys = [unit.root.key for unit in linked.units]
-        findings = concern(findings, loaded.roots, chosen, options.domains, shown)
+        findings = relevant_findings(findings, loaded.roots, chosen, options.domains, shown)
         contracts = narrow(contracts, chosen, keys, partial(_exists, options.output))
     files = _render(contracts, options.package, progress)
     warnings: set[Finding] = set()

@@ -81,7 +81,7 @@ def narrow(
     )
 
 
-def concern(
+def relevant_findings(
     findings: Iterable[Finding],
     roots: Iterable[Root],
     chosen: Collection[Key],

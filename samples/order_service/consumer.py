@@ -31,7 +31,7 @@ def order_consumer(
     Args:
         messaging: The connection.
         on_order: Called with each order and its context.
-        count: None goes on until it is stopped.
+        count: None continues until it is stopped.
         group: Consumer group; by default that of the settings.
     """
     consumer = messaging.consumer(group)
@@ -52,8 +52,8 @@ def main() -> int:
     """Run the command.
 
     Returns:
-        Exit code: 0; 1 when Kafka, the registry or the settings say no, or when fewer than
-        ``--count`` events came within ``--timeout``.
+        Exit code: 0; 1 for errors of Kafka, the registry or the settings, or if fewer than
+        ``--count`` events arrived within ``--timeout``.
     """
     parser = argparse.ArgumentParser(description="Read OrderCreated events as the newest version.")
     parser.add_argument("--count", type=int, help="stop after so many events (default: never)")
@@ -90,7 +90,7 @@ def main() -> int:
     return 1 if options.count is not None and read < options.count else 0
 
 
-def _told(order: OrderCreated, context: Context) -> dict[str, object]:
+def _described(order: OrderCreated, context: Context) -> dict[str, object]:
     return {
         "event": order.__event__.full_name,
         "version": order.__event__.version,
@@ -104,15 +104,15 @@ def _told(order: OrderCreated, context: Context) -> dict[str, object]:
 
 def _json(order: OrderCreated, context: Context) -> str:
     fields = json.loads(JsonMessageSerializer().encode(order, context.topic, []))
-    return json.dumps({**_told(order, context), "fields": fields})
+    return json.dumps({**_described(order, context), "fields": fields})
 
 
 def _line(order: OrderCreated, context: Context) -> str:
-    told = (
+    text = (
         "{event} v{version} (written as v{written_version}) ← {topic} [{partition}] offset"
         " {offset}, key {key}"
-    ).format(**_told(order, context))
-    return f"{told}\n    {order.total_amount} {order.currency.value}, {len(order.lines)} line(s)"
+    ).format(**_described(order, context))
+    return f"{text}\n    {order.total_amount} {order.currency.value}, {len(order.lines)} line(s)"
 
 
 if __name__ == "__main__":

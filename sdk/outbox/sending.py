@@ -86,30 +86,30 @@ class Sender:
             ClosedError: The producer is closed.
             FencedError: The producer was fenced.
         """
-        sent, unsent = Outcomes(), dict[_Lane, SdkError]()
-        pending = self._queue(rows, sent, unsent)
+        outcomes, unsent = Outcomes(), dict[_Lane, SdkError]()
+        pending = self._queue(rows, outcomes, unsent)
         self._wait(pending, meanwhile)
         working, failed = set[str](), dict[_Lane, SdkError]()
         for position, lane, delivery in pending:
             try:
                 delivery.result(0)
             except MessageTooLargeError as error:
-                sent.refused[position] = str(error)
+                outcomes.refused[position] = str(error)
             except FINAL:
                 raise
             except SdkError as error:
                 failed.setdefault(lane, error)
             else:
                 if lane not in failed:
-                    sent.acknowledged.append(position)
+                    outcomes.acknowledged.append(position)
                     working.add(lane[0])
         failed.update(unsent)
         if (failed or self._pauses) and not self._stopped.is_set():
             self._pause_topics(working, failed)
-        return sent
+        return outcomes
 
     def _queue(
-        self, rows: Sequence[Any], sent: Outcomes, unsent: dict[_Lane, SdkError]
+        self, rows: Sequence[Any], outcomes: Outcomes, unsent: dict[_Lane, SdkError]
     ) -> list[tuple[int, _Lane, Delivery]]:
         pending: list[tuple[int, _Lane, Delivery]] = []
         send = self._producer.send
@@ -120,7 +120,7 @@ class Sender:
             try:
                 pending.append((row[0], lane, send(record_of(row[1:]))))
             except (MessageTooLargeError, SerializationError) as error:
-                sent.refused[row[0]] = str(error)
+                outcomes.refused[row[0]] = str(error)
             except FINAL:
                 raise
             except QueueFullError as error:
