@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from sdk.errors import SdkError
-from sdk.events import E as E
-from sdk.events import Event
+from sdk.events import E, Event
 from sdk.happenings import Happening
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord, TopicPartition
 from sdk.topics import TopicDefinition

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar, overload
 
-from sdk.abstractions import E
 from sdk.closing import Closing
 from sdk.consuming.engine import ConsumerParts, Engine, end, outlast
 from sdk.consuming.handlers import (
@@ -41,6 +40,7 @@ from sdk.consuming.once import (
     once_only,
 )
 from sdk.errors import ClosedError, ConfigurationError, HandlerError, SdkError
+from sdk.events import E
 from sdk.happenings import ConsumerStopped
 from sdk.records import BEGINNING, END, TopicPartition
 from sdk.signals import stop_on_signals

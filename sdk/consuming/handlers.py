@@ -11,10 +11,9 @@ from typing import Any, Protocol, TypeVar, overload
 
 from attrs import frozen
 
-from sdk.abstractions import E
 from sdk.consuming.context import Context
 from sdk.errors import ConfigurationError
-from sdk.events import Event
+from sdk.events import E, Event
 from sdk.records import Tombstone
 
 Call = Callable[..., Any]

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, overload
 
-from sdk.abstractions import E
 from sdk.consuming.context import Context
 from sdk.consuming.handlers import Call, is_coroutine_function, takes_context
 from sdk.consuming.processing import drive
 from sdk.errors import BatchFailed, ConfigurationError, UnidentifiedError
-from sdk.events import Event
+from sdk.events import E, Event
 
 S = TypeVar("S")
 _S_co = TypeVar("_S_co", covariant=True)

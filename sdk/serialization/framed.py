@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 
 from attrs import define, evolve, field
 
-from sdk.abstractions import E
 from sdk.errors import (
     ConfigurationError,
     DeserializationError,
@@ -19,7 +18,7 @@ from sdk.errors import (
     SdkError,
     SerializationError,
 )
-from sdk.events import Event, EventInfo
+from sdk.events import E, Event, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization.framing import (
     ID_LENGTH,

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from attrs import define
 
-from sdk.abstractions import E
 from sdk.avro import from_json, to_json
 from sdk.cloud_events import EVENT_VERSION, TYPE
 from sdk.errors import SdkError, SerializationError
-from sdk.events import Event, EventInfo
+from sdk.events import E, Event, EventInfo
 from sdk.records import ConsumerRecord, Header
 from sdk.serialization.framing import place, poison
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from sdk.abstractions import E, OnDelivery
+from sdk.abstractions import OnDelivery
 from sdk.checks import check_record
 from sdk.clock import Clock, SystemClock
 from sdk.consuming.retry_topics import due_at
@@ -22,6 +22,7 @@ from sdk.errors import (
     QueueFullError,
     SdkError,
 )
+from sdk.events import E
 from sdk.records import ConsumerRecord, DeliveryReport, ProducerRecord
 from sdk.testing.admin import InMemoryAdmin
 from sdk.testing.clock import VirtualClock
