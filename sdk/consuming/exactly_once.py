@@ -304,7 +304,7 @@ class ExactlyOnce:
         """Commit, and continue with some partitions."""
         offsets = to_commit(self._partitions, self._starts)
         started = self._clock.monotonic()
-        if not offsets and not self._calls:  # all started records will be retried
+        if keep and not offsets and not self._calls:  # all started records will be retried
             self._opened, self._closing = started, None
             self._continue(keep)
             return

@@ -55,7 +55,8 @@ class RepeatFilter(logging.Filter):
         self._most = most
         self._seconds = seconds
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
+        # Reentrant: the text of a message may log, and so may an object that is collected.
+        self._lock = threading.RLock()
         self._windows: OrderedDict[_Key, _Window] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:

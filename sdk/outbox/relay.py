@@ -98,7 +98,8 @@ class Relay:
             while not self._stopped.is_set():
                 try:
                     self._work(wakeups)
-                except FINAL:
+                except FINAL as error:
+                    self._failure = reason(error)
                     raise
                 except Exception as error:  # noqa: BLE001 - rows would wait forever otherwise
                     self._pause(error)

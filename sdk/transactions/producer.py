@@ -87,8 +87,9 @@ class Transactions:
         try:
             self.turn.acquire(0 if inside else self._close_timeout if timeout is None else timeout)
         except TimeoutError:
-            if self._current is not None:
-                self._current.abort(ClosedError("the connection was closed"))
+            current = self._current  # it may end at this moment
+            if current is not None:
+                current.abort(ClosedError("the connection was closed"))
             self.drop()
         else:
             self.drop()

@@ -343,6 +343,18 @@ def test_a_failure_before_anything_was_published_aborts_nothing() -> None:
         assert not told(messaging, TransactionAborted)
 
 
+def test_it_stops_at_once_while_all_started_records_wait_for_a_retry() -> None:
+    """An open transaction without results is ended; nothing waits for it when the client closes."""
+    with shop(1, retry=InPlaceRetryOptions(retry_count=5, base_delay_ms=1_000)) as messaging:
+        consumer, calls = failing(messaging, lambda number, attempt: True, first=False)
+        consumer.start()
+        wait_until(lambda: bool(calls) and not consumer.health().lanes_busy)
+        started = time.monotonic()
+        consumer.close()
+        assert time.monotonic() - started < 10
+        assert messaging.broker.committed(GROUP) == {}
+
+
 def test_attempts_count_across_aborts_and_end_in_a_dead_letter() -> None:
     """A handler that always fails after publishing becomes a dead letter, without a result."""
     with shop(

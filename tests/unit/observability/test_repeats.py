@@ -67,6 +67,19 @@ def test_a_flood_is_counted() -> None:
     assert log.texts[3:] == ["row 216 is late … repeated 214 times", "next"]
 
 
+def test_a_message_may_log_while_it_is_counted() -> None:
+    """A line that comes from within another one, in the same thread, waits for nothing."""
+    log = Logged()
+
+    class Chatty:
+        def __str__(self) -> str:
+            log.logger.warning("within")
+            return "around"
+
+    log.logger.warning(Chatty())
+    assert set(log.texts) == {"within", "around"}
+
+
 def test_after_its_time_a_warning_passes_again() -> None:
     """A warning that comes now and then is written each time."""
     log = Logged()

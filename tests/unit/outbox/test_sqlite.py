@@ -77,6 +77,18 @@ class TestSqlite(OutboxSuite):
         assert shop.waiting() == 1
         assert "stopped while 1 rows wait for Kafka: nobody listens" in caplog.text
 
+    def test_a_relay_that_has_stopped_for_good_is_not_ready(self, shop: Shop) -> None:
+        """Its thread has ended with pending rows, and a probe must see that."""
+        with Producer(Silent(), shop.messaging.encoder) as producer:
+            producer.close()
+            shop.add("o1")
+            relay = Relay(shop.engine, producer, shop.tables).start()
+            try:
+                wait_until(lambda: not relay.status()["ready"])
+            finally:
+                relay.close()
+        assert "closed" in relay.status()["error"]
+
 
 class TestSqliteInbox(InboxSuite):
     """The inbox's suite."""
