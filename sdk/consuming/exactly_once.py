@@ -225,7 +225,8 @@ class ExactlyOnce:
             self._pause()
             logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
             return
-        self._unknown, self._ready = False, True
+        # What a handler of an ended transaction has asked for since does not concern the next one.
+        self._unknown, self._ready, self._abort_reason = False, True, None
 
     def _rewind(self) -> None:
         """Read dropped partitions again from the end of the last committed transaction."""

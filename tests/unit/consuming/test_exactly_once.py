@@ -467,6 +467,27 @@ def test_a_slow_handler_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) ->
         assert f"topic {ORDERS}" in line
 
 
+def test_a_handler_that_learns_late_of_its_abort_does_not_abort_the_next_transaction() -> None:
+    """What it raises concerns a transaction that has ended; the consumer goes on."""
+    with shop(1) as messaging:
+        consumer = messaging.consumer(GROUP, exactly_once=True)
+        go_on, calls = threading.Event(), []
+
+        def bill(order: OrderCreated) -> None:
+            calls.append(order)
+            delivery = messaging.producer.produce(declined(number_of(order)))
+            assert len(calls) > 1 or go_on.wait(PATIENCE)
+            delivery.result(PATIENCE)
+
+        with running(consumer.handle(OrderCreated, bill)):
+            wait_until(lambda: len(calls) == 1)
+            wait_until(passing(messaging, lambda: bool(told(messaging, TransactionAborted))))
+            go_on.set()
+            wait_until(passing(messaging, lambda: results(messaging) == [0]))
+        assert len(calls) == 2
+        assert len(told(messaging, TransactionAborted)) == 1
+
+
 def test_seeking_commits_what_is_done_first() -> None:
     """A seek amid a transaction ends it; what is read again has its result again, once."""
     with shop(4) as messaging:
