@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from itertools import pairwise
 
@@ -136,12 +137,11 @@ class Intake:
 
     def leave(self) -> None:
         """Wait for running handlers, commit, and leave the group."""
-        self._give_up(self.partitions)
-        self._lanes.close()
-        try:
-            self._commits.close()
-        finally:
-            self._broker.close()
+        with ExitStack() as stack:
+            stack.callback(self._broker.close)
+            stack.callback(self._commits.close)
+            stack.callback(self._lanes.close)
+            self._give_up(self.partitions)
 
     def request(self, call: Callable[[], None]) -> None:
         """Register a function to run between two polls; from any thread."""

@@ -147,7 +147,8 @@ class ConfluentProducer:
 
     def flush(self, timeout: float) -> int:
         """Wait until the queue is empty, ``timeout`` seconds at most; return what is left."""
-        return self._flush(self._client, timeout)
+        client = self._client
+        return 0 if client is None else self._flush(client, timeout)
 
     def close(self, timeout: float) -> int:
         """Flush, then release the client; return the number of records not delivered.

@@ -80,13 +80,14 @@ class Overflow:
         with self._changed:
             queue = self.waiting.get(topic)
             if queue is None:
-                queue = self.waiting[topic] = deque()
+                queue = deque()
                 threading.Thread(
                     target=self._serve,
                     args=(topic, queue),
                     name=f"sdk-overflow {topic}",
                     daemon=True,
-                ).start()
+                ).start()  # raises an error where there are too many threads
+                self.waiting[topic] = queue
             queue.append(_Waiting(delivery, settle, encode, time.monotonic()))
 
     def count(self) -> int:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import ExitStack
 from functools import partial
 
 from sdk.abstractions import BrokerProducer
@@ -50,6 +51,7 @@ class Producer(Publisher, ClosingDeliveries):
         self._close_timeout = close_timeout
         broker.after_deliveries(tracker.wake)
         self._closing = threading.Lock()
+        self._released = threading.Event()
         atexit.register(self._close_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
@@ -94,15 +96,16 @@ class Producer(Publisher, ClosingDeliveries):
             if self._unusable is not None:
                 return
             self._unusable = "the producer is closed"
-        atexit.unregister(self._close_at_exit)
         deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
-        try:
-            self._overflow.wait_until_empty(deadline)
-        finally:
-            self._overflow.give_up(
-                ClosedError("the producer was closed before the record was sent")
+        with ExitStack() as stack:
+            stack.callback(self._released.set)
+            stack.callback(atexit.unregister, self._close_at_exit)
+            stack.callback(lambda: self._broker.close(max(0.0, deadline - time.monotonic())))
+            stack.callback(
+                self._overflow.give_up,
+                ClosedError("the producer was closed before the record was sent"),
             )
-            self._broker.close(max(0.0, deadline - time.monotonic()))
+            self._overflow.wait_until_empty(deadline)
         failures = self._tracker.take_failures()
         if failures:
             raise UndeliveredError(
@@ -116,6 +119,7 @@ class Producer(Publisher, ClosingDeliveries):
             self.close()
         except UndeliveredError as undelivered:
             logger.error("at exit: %s", undelivered)
+        self._released.wait(self._close_timeout)  # another thread may be closing it
 
     def _abandon(self) -> None:
         if self._unusable is None:

@@ -16,11 +16,13 @@ from sdk.consuming.dispatch import Dispatch
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Handlers
 from sdk.consuming.partition import Partition
+from sdk.errors import SdkError
 from sdk.records import ConsumerRecord
 from sdk.serialization import JsonMessageSerializer
 from sdk.settings import RetryOptions
 from tests.unit.consuming.story import (
     PATIENCE,
+    Till,
     committed,
     orders,
     publish,
@@ -96,6 +98,18 @@ def test_a_cancellation_that_a_handler_raises_is_its_failure() -> None:
     consumer = shop.consumer(policy=policy).handle(OrderCreated, handle)
     run_until(consumer, lambda: committed(shop) == 2)
     assert attempts == {"o-1": 3, "o-2": 1}
+
+
+def test_the_group_is_left_whatever_the_last_commit_raises() -> None:
+    """A member that stays behind would keep its partitions, and nobody would read them."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer(commit_interval_ms=60_000)
+    shop.broker.fail("commit", SdkError("no thread could be started"))
+    consumer.handle(OrderCreated, Till(consumer, 1))
+    with pytest.raises(SdkError, match="no thread"):
+        consumer.run()
+    assert shop.broker.group("billing").members() == 0
 
 
 def test_a_signal_handler_may_stop_the_consumer_at_any_instruction() -> None:

@@ -262,6 +262,13 @@ def test_a_callback_that_raises_holds_up_no_other(
     assert "a defect of an exporter" in caplog.text
 
 
+def test_a_closed_client_has_nothing_to_flush() -> None:
+    """Another thread may close the client just before it is flushed."""
+    producer = ConfluentProducer(NOWHERE, ProducerOptions())
+    producer.close(0)
+    assert producer.flush(1) == 0
+
+
 def test_closing_loses_nothing_that_another_thread_was_allowed_to_produce(
     cluster: EmbeddedBroker,
 ) -> None:

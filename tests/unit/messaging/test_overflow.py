@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sdk.abstractions import OnDelivery
 from sdk.errors import (
     ClosedError,
     MessageTooLargeError,
@@ -445,3 +446,26 @@ def test_an_outcome_that_comes_just_before_a_task_waits_is_seen() -> None:
         return await settling_delivery()
 
     assert in_loop(publish).offset == 5
+
+
+def test_a_topic_recovers_when_no_thread_could_be_started() -> None:
+    """The record is refused, and later ones do not wait behind a thread that does not exist."""
+    sent, settled = list[ProducerRecord](), threading.Event()
+
+    def enqueue(record: ProducerRecord, on_delivery: OnDelivery) -> None:
+        sent.append(record)
+        settled.set()
+
+    overflow = Overflow(enqueue, lambda: None, PATIENCE)
+    tracker = DeliveryTracker(lambda: None)
+    record = ProducerRecord(TOPIC, b"v")
+    delivery = Delivery(None, record, tracker)
+    before = threading.stack_size(2**46)  # more than there is
+    try:
+        with pytest.raises(RuntimeError):
+            overflow.add(delivery, delivery)
+    finally:
+        threading.stack_size(before)
+    overflow.add(delivery, delivery)
+    assert settled.wait(PATIENCE)
+    assert sent == [record]

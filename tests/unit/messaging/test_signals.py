@@ -194,3 +194,35 @@ def test_the_second_signal_interrupts(
             signal.raise_signal(number)
     assert came == [number]
     assert signal.getsignal(number) is before
+
+
+def test_the_interpreter_waits_for_a_thread_that_closes_the_producer() -> None:
+    """A daemon thread that waits for acknowledgements is not cut off at the end of the process."""
+    script = """
+        import threading, time
+        from tests.unit.messaging.shop import Shop
+        from sdk.publishing.producer import Producer
+
+        closing = threading.Event()
+
+        class Slow:
+            def after_deliveries(self, call): ...
+            def produce(self, record, on_delivery): ...
+            def connection_error(self): ...
+            def close(self, timeout):
+                closing.set()
+                time.sleep(1)
+                print("released", flush=True)
+
+        producer = Producer(Slow(), Shop().encoder())
+        threading.Thread(target=producer.close, daemon=True).start()
+        closing.wait(10)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "released\n"
