@@ -44,7 +44,7 @@ API_KEYS: Final = {
 _HEARTBEAT_MS: Final = 200
 _SESSION_MS: Final = 6_000
 _TOPIC_EXISTS: Final = 36
-_METADATA_SECONDS: Final = 5.0
+_METADATA_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.001
 """Pause before each request to the cluster's thread: while that thread finishes the previous
 request, it misses the signal of the next, and notices it only a second later."""

@@ -32,7 +32,7 @@ _CLUSTER_ID_PREFIX: Final = "mockCluster"
 _METADATA: Final = struct.pack(">hhih3si", 3, 2, 1, 3, b"sdk", 0)
 """Kafka's Metadata request: key, version, correlation id, client id, and no topics."""
 _LARGEST_ANSWER: Final = 1_000_000
-_SECONDS: Final = 2.0
+_SECONDS: Final = 10.0
 _FETCH_WAIT_MS: Final = 10
 
 
