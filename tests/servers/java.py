@@ -79,7 +79,7 @@ def _major(java: Path) -> int:
         return 0
     try:
         told = subprocess.run(
-            [java, "-version"], capture_output=True, text=True, timeout=30, check=False
+            [java, "-version"], capture_output=True, text=True, timeout=120, check=False
         ).stderr
     except (OSError, subprocess.TimeoutExpired):
         return 0

@@ -171,7 +171,7 @@ class KafkaCluster:
         command = [*self._java("-Xmx256m", f"{_LOG_LEVEL}=warn"), "kafka.tools.StorageTool"]
         # One word: an id may begin with a hyphen.
         command += ["format", f"--cluster-id={cluster_id}", "-c", properties, *scram]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
         if done.returncode != 0:
             raise ServerFailed(f"formatting Kafka's storage failed:\n{done.stdout}{done.stderr}")
 

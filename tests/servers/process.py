@@ -45,7 +45,7 @@ class ServerProcess:
         folder: Path,
         ready: Callable[[str], bool],
         environment: dict[str, str] | None = None,
-        start_seconds: float = 60,
+        start_seconds: float = 150,
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
@@ -110,7 +110,7 @@ class ServerProcess:
     def kill(self) -> None:
         """End the process as ``kill -9`` does."""
         self._signal(signal.SIGKILL)
-        self._reap(10)
+        self._reap(60)
 
     def stop(self, seconds: float = 15) -> None:
         """End the process politely, and by force where that takes longer than ``seconds``."""
@@ -190,19 +190,24 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
+_given_out: set[int] = set()
 
 
 def free_port() -> int:
     """Return a free TCP port of 127.0.0.1 below the range of outgoing connections.
 
-    A port of that range could be taken by a client while its server is being restarted.
+    A port of that range could be taken by a client while its server is being restarted. No port is
+    given out twice: what it was given out for may not listen yet, or be down at the moment.
     """
     for _ in range(1000):
         port = random.randrange(15_000, 30_000)
+        if port in _given_out:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
+                _given_out.add(port)
                 return port
     raise RuntimeError("no free TCP port on 127.0.0.1")
 

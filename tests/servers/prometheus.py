@@ -38,7 +38,7 @@ def program(name: str) -> str:
 def promtool(*arguments: str | Path) -> str:
     """Run promtool and return what it says; a failure is an `AssertionError` with that."""
     command = [program("promtool"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -88,7 +88,7 @@ class PrometheusServer:
         }
 
     def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=60) as answer:
             return json.load(answer)["data"]
 
     def __enter__(self) -> Self:

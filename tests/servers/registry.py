@@ -49,7 +49,7 @@ class ApicurioRegistry:
             headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
             method="PUT",
         )
-        with urllib.request.urlopen(request, timeout=30):
+        with urllib.request.urlopen(request, timeout=60):
             pass
 
     def stop(self) -> None:
