@@ -356,7 +356,7 @@ class OutboxSuite:
                 await task
 
         shop.add("o1")
-        asyncio.run(asyncio.wait_for(serve(), 20))
+        asyncio.run(asyncio.wait_for(serve(), 60))
         assert shop.arrived() == ["o1"]
 
 
@@ -368,7 +368,7 @@ def routed_rows(shop: Shop, router: EventRouter) -> list[ProducerRecord]:
         return [router.route(dict(row)) for row in rows]
 
 
-def wait_until(done: Any, seconds: float = 20.0) -> None:
+def wait_until(done: Any, seconds: float = 60.0) -> None:
     """Wait until a condition holds.
 
     Raises:

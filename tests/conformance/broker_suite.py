@@ -152,7 +152,7 @@ class BrokerSuite:
 
     def test_timestamp_is_kept(self, bench: Bench) -> None:
         """A given timestamp arrives; without one, the time of producing does."""
-        topic = bench.topic()
+        topic = bench.topic(**ANY_TIME)
         before = time.time_ns() // 1_000_000
         reports = bench.send(
             ProducerRecord(topic=topic, value=b"", timestamp=1_600_000_000_123),
@@ -361,7 +361,7 @@ class BrokerSuite:
 
     def test_offsets_are_found_by_time(self, bench: Bench) -> None:
         """The first record that is not older than a time is found; past all of them, the end."""
-        topic = bench.topic()
+        topic = bench.topic(**ANY_TIME)
         start = 1_700_000_000_000
         bench.send(
             *(

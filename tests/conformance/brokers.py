@@ -21,7 +21,7 @@ from sdk.testing import InMemoryBroker
 from sdk.topics import TopicDefinition
 from tests.conformance.differences import DIFFERENCES
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class BrokerUnderTest(Protocol):
@@ -133,7 +133,12 @@ class Bench:
     def topic(self, partitions: int = 1, **config: str) -> str:
         """Create a topic that no other test uses."""
         name = f"conformance-{uuid.uuid4().hex[:12]}"
-        self.admin().create([TopicDefinition(name=name, partitions=partitions, config=config)])
+        admin = self.admin()
+        admin.create([TopicDefinition(name=name, partitions=partitions, config=config)])
+        deadline = time.monotonic() + PATIENCE
+        while not admin.describe([name]):  # Kafka's brokers learn of it a moment later
+            assert time.monotonic() < deadline, f"{name} is not there"
+            time.sleep(0.01)
         return name
 
     def group(self) -> str:

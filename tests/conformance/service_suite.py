@@ -146,7 +146,8 @@ class ServiceSuite:
     def test_raw_records_are_sent_as_they_are(self, service: Service) -> None:
         """`send` changes nothing: value, key, headers, partition and timestamp arrive."""
         made = service.messaging.producer.record(old_order(7), headers={"h": b"\xff"})
-        sent = made._replace(partition=1, timestamp=1_700_000_000_123)
+        an_hour_ago = (int(time.time()) - 3600) * 1000 + 123  # Kafka deletes what is a week old
+        sent = made._replace(partition=1, timestamp=an_hour_ago)
         report = service.messaging.producer.send(sent).result(PATIENCE)
         (found,) = service.records(service.topic, 1)
         assert (report.partition, report.offset) == (found.partition, found.offset) == (1, 0)
@@ -267,9 +268,14 @@ class ServiceSuite:
         """While it is paused no event is handled, and after `resume` none is missing."""
         handled: list[int] = []
         with running(service.numbers_to(handled)) as consumer:
-            until(lambda: len(consumer.health().partitions) >= 2)
+
+            def paused() -> list[bool]:
+                partitions = consumer.health().partitions
+                return [bool(each.paused) for each in partitions if each.topic == service.topic]
+
+            until(lambda: len(paused()) == 2)
             consumer.pause()
-            time.sleep(0.3)
+            until(lambda: all(paused()))
             service.publish(1, 2)
             time.sleep(0.5)
             assert handled == []
