@@ -65,10 +65,15 @@ class Member:
             stderr=self._log,
         )
 
+    @property
+    def began(self) -> bool:
+        """Whether it has handled anything yet."""
+        assert self.process.poll() in {None, 0, -9}, self.file.with_suffix(".log").read_text()
+        return self.file.exists() and self.file.stat().st_size > 0
+
     def lines(self) -> list[Line]:
         """Return what it has handled so far; a line that a kill cut off does not count."""
-        assert self.process.poll() in {None, 0, -9}, self.file.with_suffix(".log").read_text()
-        if not self.file.exists():
+        if not self.began:
             return []
         whole = self.file.read_text().rpartition("\n")[0]
         fields = (line.split() for line in whole.splitlines())

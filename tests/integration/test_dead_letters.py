@@ -85,9 +85,9 @@ def test_none_is_lost_none_is_early_and_all_come_back(
             messaging.producer.produce(order(number))
         messaging.producer.flush()
         consumer = messaging.consumer(group).handle(OrderCreated, handler).start()
-        wait_until(lambda: len(handler.handled) == 200 - len(for_good), 60)
+        wait_until(lambda: len(handler.handled) == 200 - len(for_good))
         letters = messaging.dead_letters(topic)
-        wait_until(lambda: sum(1 for _ in letters.find()) == len(for_good), 60)
+        wait_until(lambda: sum(1 for _ in letters.find()) == len(for_good))
         for number in for_good:
             first, second, third = handler.times[number][:3]
             assert second - first >= 0.299
@@ -105,7 +105,7 @@ def test_none_is_lost_none_is_early_and_all_come_back(
             assert list(letter.record.headers)[: len(original.headers)] == original.headers
         handler.failures.clear()
         assert letters.replay(Selection()).sent == len(for_good)
-        wait_until(lambda: len(handler.handled) == 200, 60)
+        wait_until(lambda: len(handler.handled) == 200)
         assert letters.replay(Selection()).sent == 0
         consumer.close()
     assert set(handler.handled.values()) == {1}
@@ -172,9 +172,15 @@ def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
     )
     handler = Handler({7: 1})
     with connected(settings) as messaging:
+
+        def reads(partition: int) -> bool:
+            """Send an order to a partition; tell whether one of those sent has been handled."""
+            number = 100 + partition
+            messaging.producer.produce(order(number), partition=partition).result(30)
+            return handler.handled[number] > 0
+
         consumer = messaging.consumer(group).handle(OrderCreated, handler).start()
-        wait_until(consumer.ready)
-        time.sleep(3)  # until the end of each partition is known
+        wait_until(lambda: all(reads(partition) for partition in range(3)))
         messaging.producer.produce(order(7)).result(30)
         wait_until(lambda: stored(kafka.address, f"{topic}-retry-3000") != [])
         consumer.close()
@@ -183,6 +189,7 @@ def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
         consumer.close()
 
 
+@pytest.mark.timeout(400)
 def test_the_command(kafka: Target, registry: Target, unique: Unique, tmp_path: Path) -> None:
     """`python -m sdk dlt` and `doctor` as processes of their own, against real servers."""
     topic, group = unique("orders"), unique("billing")
@@ -191,7 +198,7 @@ def test_the_command(kafka: Target, registry: Target, unique: Unique, tmp_path: 
         messaging.producer.produce(order(7)).result(30)
         consumer = messaging.consumer(group).handle(OrderCreated, Handler({7: 9})).start()
         letters = messaging.dead_letters(topic)
-        wait_until(lambda: any(letters.find()), 60)
+        wait_until(lambda: any(letters.find()))
         consumer.close()
     written = tmp_path / "settings.toml"
     written.write_text(
@@ -217,7 +224,7 @@ def test_the_command(kafka: Target, registry: Target, unique: Unique, tmp_path: 
             [sys.executable, "-m", "sdk", *arguments, "--settings", str(written), "--json"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
             env={
                 "PATH": "/usr/bin:/bin",
@@ -261,7 +268,7 @@ def test_what_cannot_be_reached_could_not_be_asked(address: str, tmp_path: Path)
         [sys.executable, "-m", "sdk", "dlt", "list", "orders", "--settings", str(written)],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=150,
         check=False,
         env={"PATH": "/usr/bin:/bin", "SDK_ENV": "test", "PYTHONPATH": f"{root}:{root}/samples"},
     )

@@ -237,10 +237,12 @@ def test_offsets_of_an_open_transaction_are_waited_for_while_members_join(
     with member("first"), wait(4), member("second"), wait(4):
         assert handled == []
         still_open.commit_transaction(30)
-        wait_until(lambda: len(handled) >= 20)
-    assert sorted(handled) == list(range(180, 200))
+        wait_until(lambda: len(set(handled)) >= 20)
+    # Where a rebalance aborts a transaction, its events are handled again.
+    assert sorted(set(handled)) == list(range(180, 200))
 
 
+@pytest.mark.timeout(400)
 def test_the_group_goes_on_without_the_broker_that_coordinated_it(
     three: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
@@ -262,7 +264,7 @@ def test_the_group_goes_on_without_the_broker_that_coordinated_it(
         for number in range(100):
             messaging.producer.produce(evolve(order(number), note=str(number)))
         assert messaging.producer.flush(60) == 0
-        wait_until(lambda: sum(map(len, results(servers, target).values())) == count, 60)
+        wait_until(lambda: sum(map(len, results(servers, target).values())) == count, 120)
 
     with connected(settings) as messaging:
 
@@ -288,7 +290,8 @@ def offsets_in_a_transaction(
     servers: str, group: str, topic: str, name: str, offset: int
 ) -> Producer:
     """Return a client whose transaction is open and holds an offset of two partitions."""
-    producer = Producer({"bootstrap.servers": servers, "transactional.id": name})
+    config = {"bootstrap.servers": servers, "transactional.id": name}
+    producer = Producer({**config, "transaction.timeout.ms": 600_000})
     consumer = RawConsumer({"bootstrap.servers": servers, "group.id": group})
     producer.init_transactions(30)
     producer.begin_transaction()

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 from contracts.orders.order_created.v2 import OrderCreated
@@ -80,7 +79,7 @@ def test_a_broker_killed_while_coroutines_await(
     settings = settings_for(cluster.bootstrap_servers, registry.address, topic)
     broker = cluster.brokers[0].process
 
-    async def publish() -> float:
+    async def publish() -> tuple[float, float]:
         longest = 0.0
         async with connected(settings) as messaging:
             await asyncio.to_thread(messaging.warm_up)
@@ -93,10 +92,10 @@ def test_a_broker_killed_while_coroutines_await(
                 await asyncio.sleep(0.001 if number % 10 == 0 else 0)
                 longest = max(longest, time.monotonic() - started)
             await asyncio.wait_for(asyncio.gather(*tasks), DELIVERED_WITHIN)
-            await restart
-        return longest
+            return longest, await restart
 
-    assert asyncio.run(publish()) < 1.5
+    longest, away = asyncio.run(publish())
+    assert longest < away / 2
     all_stored_once_in_order(cluster.bootstrap_servers, topic, set(range(count)))
 
 
@@ -120,7 +119,7 @@ def test_a_full_queue_is_waited_for_and_then_refused(
         broker.freeze()
         try:
             accepted, waited = _produce_until_full(messaging)
-            assert 0.9 < waited < 5
+            assert 0.9 < waited < 60, "half of the delivery time-out"
         finally:
             broker.thaw()
         for delivery in accepted:
@@ -221,23 +220,27 @@ def test_too_few_replicas(
     )
     broker = three.brokers[2].process
     with connected(settings) as messaging:
-        messaging.producer.produce(order(0)).result(30)
+
+        def delivered(number: int) -> bool:
+            try:
+                messaging.producer.produce(order(number)).result(30)
+            except SdkError as error:
+                refusals.append(error)
+                return False
+            return True
+
+        refusals: list[SdkError] = []
+        wait_until(lambda: delivered(0))
+        refusals.clear()
         broker.kill()
         try:
-            started = time.monotonic()
-            deadline = started + 60
-            while time.monotonic() < deadline:  # until the dead broker has left the replicas
-                delivery = messaging.producer.produce(order(1))
-                try:
-                    delivery.result(30)
-                except SdkError as error:
-                    refused = error
-                    break
+            wait_until(lambda: not delivered(1))  # the dead broker has left the replicas
+            (refused,) = refusals
             assert isinstance(refused, DeliveryError)
             assert topic in str(refused)
         finally:
             broker.start()
-        wait_until(lambda: _succeeds(lambda: messaging.producer.produce(order(2)).result(10)), 60)
+        wait_until(lambda: delivered(2))
 
 
 def test_a_broker_that_pauses(
@@ -269,19 +272,14 @@ def _produce_until_full(messaging: Messaging) -> tuple[list[Delivery], float]:
             return accepted, time.monotonic() - started
 
 
-def _restart(broker: ServerProcess) -> None:
+def _restart(broker: ServerProcess) -> float:
+    """Kill a broker and start it again; return for how many seconds it was away."""
     time.sleep(1)
+    started = time.monotonic()
     broker.kill()
     broker.start()
+    return time.monotonic() - started
 
 
 async def _awaited(messaging: Messaging, number: int) -> DeliveryReport:
     return await messaging.producer.produce(order(number))
-
-
-def _succeeds(function: Callable[[], Any]) -> bool:
-    try:
-        function()
-    except SdkError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from tests.integration.wiring import (
     settings_for,
     stopping_after,
     stored,
+    wait_until,
 )
 from tests.servers.registry import ApicurioRegistry
 from tests.servers.target import Target
@@ -63,7 +64,7 @@ def test_warmed_producers_and_consumers_go_on_without_the_registry(
                 consumer.stop()
 
         consumer.handle(OrderCreated, handle)
-        with stopping_after(consumer, 60):
+        with stopping_after(consumer, 90):
             consumer.run()
     assert sorted(handled) == list(range(200))
 
@@ -94,7 +95,7 @@ def test_a_consumer_that_meets_an_unknown_id_waits_and_resumes(
             fragile.process.start()
 
         consumer.handle(OrderCreated, handle)
-        with meanwhile(restart), stopping_after(consumer, 90):
+        with meanwhile(restart), stopping_after(consumer, 150):
             consumer.run()
     assert sorted(handled) == list(range(50))
     in_order = [record.number for record in stored(kafka.address, topic) if record.partition == 0]
@@ -118,12 +119,20 @@ def test_a_cold_producer_without_a_registry_is_told_so(
             started = time.monotonic()
             with pytest.raises(RegistryUnavailableError):
                 attempt()
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < 60, "many times its time-outs and waits"
         if fault == "killed":
             fragile.process.start()
         else:
             fragile.process.thaw()
-        messaging.warm_up()
+
+        def warmed_up() -> bool:
+            try:
+                messaging.warm_up()
+            except RegistryUnavailableError:  # its first answers may take longer than a second
+                return False
+            return True
+
+        wait_until(warmed_up)
         messaging.producer.produce(order(1)).result(30)
 
 

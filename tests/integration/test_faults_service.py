@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from contracts.orders.order_created.v2 import OrderCreated
 
 from sdk.errors import FencedError
 from tests.integration.wiring import (
+    committed,
     connected,
     launched,
     meanwhile,
@@ -33,15 +33,16 @@ with connected(settings_for({kafka!r}, {registry!r}, {topic!r})) as messaging:
         print(number, flush=True)
 """
 CONSUMER = """
-import time
+import itertools, time
 from contracts.orders.order_created.v2 import OrderCreated
 from tests.integration.wiring import connected, number_of, settings_for
 settings = settings_for(
     {kafka!r}, {registry!r}, {topic!r}, consumer={{"session_timeout_ms": 6_000}}
 )
+counter = itertools.count(1)
 def handle(event):
     print(number_of(event), flush=True)
-    time.sleep(0.002)
+    time.sleep(600 if next(counter) == {last} else 0.002)
 with connected(settings) as messaging:
     consumer = messaging.consumer({group!r})
     consumer.handle(OrderCreated, handle)
@@ -64,7 +65,7 @@ def test_what_was_produced_before_the_end_is_delivered(
         if end == "Ctrl-C":
             wait_until(lambda: len(_numbers(told)) > 2_000)
             process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(90)
     finally:
         process.kill()
         process.wait()
@@ -95,9 +96,11 @@ def test_a_killed_consumers_work_is_taken_over(
         registry=registry.address,
         topic=topic,
         group=group,
+        last=count * 3 // 5,
     )
     try:
-        wait_until(lambda: len(_numbers(told)) > count * 3 // 5)
+        wait_until(lambda: len(_numbers(told)) >= count * 3 // 5)
+        wait_until(lambda: committed(kafka.address, group, topic) > 0)
     finally:
         process.kill()
         process.wait()
@@ -112,10 +115,8 @@ def test_a_killed_consumers_work_is_taken_over(
                 consumer.stop()
 
         consumer.handle(OrderCreated, handle)
-        started = time.monotonic()
-        with stopping_after(consumer, 60):
+        with stopping_after(consumer, 90):
             consumer.run()
-        assert time.monotonic() - started < 30
     assert {*before, *after} == set(range(count))
     assert len(set(before) & set(after)) < len(before), "nothing had been committed"
 
@@ -139,11 +140,11 @@ def test_a_member_whose_name_is_taken_stops(
         second.handle(OrderCreated, lambda event: None)
 
         def take_over() -> None:
-            assert joined.wait(30)
+            assert joined.wait(60)
             second.run()
 
-        with meanwhile(take_over), stopping_after(second, 60):
-            with stopping_after(first, 45), pytest.raises(FencedError):
+        with meanwhile(take_over), stopping_after(second, 150):
+            with stopping_after(first, 90), pytest.raises(FencedError):
                 first.run()
             second.stop()
 

@@ -18,6 +18,7 @@ from tests.integration.wiring import (
     settings_for,
     stopping_after,
     stored,
+    wait_until,
 )
 from tests.servers.kafka import KafkaCluster
 from tests.servers.target import Target
@@ -50,7 +51,7 @@ def test_a_missing_topic_is_told_with_its_remedy(
         delivery = messaging.producer.produce(order(1))
         with pytest.raises((BrokerError, DeliveryError)) as raised:
             delivery.result(60)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60, "half of the delivery time-out"
     assert topic in str(raised.value)
     assert "create" in str(raised.value)
 
@@ -71,20 +72,23 @@ def test_a_topic_deleted_during_production(
         },
     )
     with connected(settings) as messaging:
-        messaging.producer.produce(order(1)).result(30)
-        admin.delete_topics([topic])[topic].result(30)
-        time.sleep(1)
-        with pytest.raises((BrokerError, DeliveryError)) as raised:
-            messaging.producer.produce(order(2)).result(60)
-        assert topic in str(raised.value)
-        admin.create_topics([NewTopic(topic, 3)])[topic].result(30)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+
+        def delivered(number: int) -> bool:
             try:
-                messaging.producer.produce(order(3)).result(30)
-                break
-            except (BrokerError, DeliveryError):
-                time.sleep(0.5)
+                messaging.producer.produce(order(number)).result(60)
+            except (BrokerError, DeliveryError) as error:
+                failures.append(error)
+                return False
+            return True
+
+        failures: list[BrokerError | DeliveryError] = []
+        wait_until(lambda: delivered(1))
+        failures.clear()
+        admin.delete_topics([topic])[topic].result(30)
+        wait_until(lambda: not delivered(2))  # the broker learns of it a moment later
+        assert topic in str(failures[0])
+        admin.create_topics([NewTopic(topic, 3)])[topic].result(30)
+        wait_until(lambda: delivered(3))
     assert {record.number for record in stored(strict_kafka.bootstrap_servers, topic)} == {3}
 
 
@@ -116,7 +120,7 @@ def test_a_consumer_waits_for_a_missing_topic(
             with connected(settings_for(servers, registry.address, topic)) as other:
                 other.producer.produce(order(7)).result(30)
 
-        with meanwhile(publish_later), stopping_after(consumer, 60):
+        with meanwhile(publish_later), stopping_after(consumer, 90):
             consumer.run()
     assert handled == [7]
 
@@ -165,7 +169,7 @@ def test_an_event_of_900_kilobytes(
             consumer.stop()
 
         consumer.handle(OrderCreated, handle)
-        with stopping_after(consumer, 60):
+        with stopping_after(consumer, 90):
             consumer.run()
     assert notes == [note]
 

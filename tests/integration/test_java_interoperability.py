@@ -39,7 +39,7 @@ def contracts(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("generated")
     command = [sys.executable, str(ROOT / "codegen" / "generate.py"), "--schemas", str(SCHEMAS)]
     command += ["--output", str(folder / "interop_contracts"), "--package", "interop_contracts"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     sys.path.insert(0, str(folder))
     from interop_contracts.interop import Place

@@ -43,7 +43,7 @@ class TestPostgres(OutboxSuite):
         with shop.relay(poll_seconds=60):
             wait_until(lambda: _listeners(shop) > 0)
             shop.add("o1")
-            wait_until(lambda: shop.arrived() == ["o1"], 10)
+            wait_until(lambda: shop.arrived() == ["o1"], 30)
 
     def test_dropped_connection_is_survived(self, shop: Shop) -> None:
         """A relay whose connections are ended by the server goes on with new ones."""

@@ -86,6 +86,7 @@ partitions = 3
     }
 
 
+@pytest.mark.timeout(400)
 def test_kills_lose_and_invent_nothing(
     engine: Engine, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -120,7 +121,9 @@ def test_kills_lose_and_invent_nothing(
         _until(lambda: _count(engine, tables.inbox), len(committed))
         for process in running.values():
             process.send_signal(signal.SIGTERM)
-        assert {process.wait(30) for process in running.values()} == {0}
+        # A signal ends at once what was started last and is not ready yet.
+        ended = {process.wait(90) for process in running.values()}
+        assert ended <= {0, -signal.SIGTERM, 128 + signal.SIGTERM}
     assert len(committed) > ORDERS / 2
     with engine.connect() as connection:
         assert backlog(connection, tables).rows == 0
@@ -151,7 +154,7 @@ def _wait_for(engine: Engine, service: subprocess.Popen[bytes], number: int) -> 
     """Wait until an order of at least this number was committed."""
 
     def reached() -> int:
-        assert service.poll() is None, "the service ended"
+        assert service.poll() in {None, 0}, "the service failed"
         with engine.connect() as connection:
             return connection.scalar(select(func.max(placed.c.number))) or 0
 
@@ -193,9 +196,9 @@ def _records(settings: sdk.Settings) -> list[ConsumerRecord]:
             "enable.auto.commit": False,
         }
     )
-    partitions = client.list_topics(topic, 10).topics[topic].partitions
+    partitions = client.list_topics(topic, 60).topics[topic].partitions
     client.assign([TopicPartition(topic, number, 0) for number in partitions])
-    left = sum(client.get_watermark_offsets(TopicPartition(topic, n), 10)[1] for n in partitions)
+    left = sum(client.get_watermark_offsets(TopicPartition(topic, n), 60)[1] for n in partitions)
     found = []
     while left > 0:
         for message in client.consume(1000, 10):

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from sdk.errors import ConfigurationError, SdkError
 from sdk.settings import Settings, TopicOptions
-from tests.integration.wiring import connected, order, settings_for
+from tests.integration.wiring import connected, order, settings_for, wait_until
 from tests.servers.target import Target
 
 
@@ -123,3 +123,5 @@ def _settings(
 def _make(admin: AdminClient, topic: NewTopic) -> None:
     for answer in admin.create_topics([topic]).values():
         answer.result(30)
+    # The broker learns of it a moment later.
+    wait_until(lambda: topic.topic in admin.list_topics(timeout=30).topics)

@@ -25,7 +25,7 @@ PROTOCOLS = {
     "eager": {"librdkafka": {"partition.assignment.strategy": "range"}},
     "consumer": {"group_protocol": "consumer"},
 }
-SESSION_MS = 6_000
+SESSION_MS = 10_000
 KEYS = 40
 
 
@@ -33,7 +33,7 @@ KEYS = 40
 def cluster(
     own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A cluster that gives up a silent member after six seconds under KIP-848 as well."""
+    """A cluster that gives up a silent member after ten seconds under KIP-848 as well."""
     properties = {
         "group.consumer.session.timeout.ms": str(SESSION_MS),
         "group.consumer.min.session.timeout.ms": "1000",
@@ -83,6 +83,7 @@ def load(messaging: Messaging, seconds: float) -> Iterator[list[tuple[str, int]]
         thread.join()
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
     cluster: str,
@@ -107,12 +108,12 @@ def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
     }
     with connected(settings) as messaging, load(messaging, 0.001) as sent:
         first, second = (members("sdk", **options) for _ in range(2))
-        wait_until(lambda: bool(first.lines() and second.lines()))
+        wait_until(lambda: first.began and second.began)
         third = members("sdk", **options)
-        wait_until(lambda: bool(third.lines()))
+        wait_until(lambda: third.began)
         second.kill()
         fourth = members("sdk", **options)
-        wait_until(lambda: bool(fourth.lines()))
+        wait_until(lambda: fourth.began)
         assert first.leave() == 0
         time.sleep(2)
     everyone = [first, second, third, fourth]
@@ -120,7 +121,7 @@ def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
     def lines() -> list[Line]:
         return [line for member in everyone for line in member.lines()]
 
-    wait_until(lambda: {(each.key, each.number) for each in lines()} == set(sent), 60)
+    wait_until(lambda: {(each.key, each.number) for each in lines()} == set(sent), 120)
     handled = sorted(lines(), key=lambda each: each.at)
     firsts: dict[str, list[int]] = defaultdict(list)
     seen: set[tuple[str, int]] = set()
@@ -134,6 +135,7 @@ def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
     assert len(again) == len({(each.key, each.number) for each in again}), "handled twice"
 
 
+@pytest.mark.timeout(400)
 def test_survivor_goes_on_as_a_plain_client_does(
     cluster: str,
     registry: Target,
@@ -143,7 +145,8 @@ def test_survivor_goes_on_as_a_plain_client_does(
     """While the group waits for a dead member, the others go on, as with a plain client.
 
     Two groups read one topic; in each, a member is killed and another one joins, so that the join
-    is pending until the session of the dead one has timed out.
+    is pending until the session of the dead one has timed out: whoever waited for that would handle
+    nothing for about a session.
     """
     topic = unique("survivor")
     settings = settings_for(cluster, registry.address, topic)
@@ -161,9 +164,9 @@ def test_survivor_goes_on_as_a_plain_client_does(
             "consumer": {"session_timeout_ms": session},
         }
         survivor = members(kind, **(ours if kind == "sdk" else plain))
-        wait_until(lambda: bool(survivor.lines()))
+        wait_until(lambda: survivor.began)
         victim = members("plain", **plain)
-        wait_until(lambda: bool(victim.lines()))
+        wait_until(lambda: victim.began)
         victim.kill()
         killed = time.monotonic()
         members("plain", **plain)
@@ -174,7 +177,7 @@ def test_survivor_goes_on_as_a_plain_client_does(
         time.sleep(session / 1000 + 5)
     gaps = {kind: longest_gap(member, since) for kind, (member, since) in found.items()}
     print(f"longest gap in handled events, s: {gaps}")
-    assert gaps["sdk"] < gaps["plain"] + 1.0
+    assert gaps["sdk"] < gaps["plain"] + session / 1000 / 2
 
 
 def longest_gap(member: Member, since: float) -> float:

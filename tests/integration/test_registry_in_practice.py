@@ -208,7 +208,7 @@ def test_a_silent_registry_is_an_outage_within_the_timeout(
         gateway.always(Answer(hang=30))
         started = time.monotonic()
         _refused(client, contract, RegistryUnavailableError)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25
 
 
 def test_a_second_url_takes_over(registry: Target, contract: EventInfo) -> None:

@@ -37,7 +37,7 @@ def test_kafka_stores_and_returns_a_message(kafka: Target, unique: Callable[[str
         }
     )
     consumer.subscribe([topic])
-    message = consumer.poll(30)
+    message = consumer.poll(90)
     consumer.close()
 
     assert message is not None
@@ -74,7 +74,7 @@ def test_a_killed_broker_comes_back_with_its_messages(
             {"bootstrap.servers": address, "group.id": "g", "auto.offset.reset": "earliest"}
         )
         consumer.subscribe(["kept"])
-        message = consumer.poll(30)
+        message = consumer.poll(90)
         consumer.close()
     assert message is not None
     assert message.value() == b"value"
@@ -100,7 +100,7 @@ def test_servers_end_with_the_process_that_started_them(
     server = int(pid_file.read_text())
     assert _lives(server)
     run.send_signal(end)
-    run.wait(10)
+    run.wait(60)
     _wait_until(lambda: not _lives(server))
 
 
@@ -135,7 +135,7 @@ def _lives(pid: int) -> bool:
     return not state.stdout.startswith("Z") and bool(state.stdout)
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

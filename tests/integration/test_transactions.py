@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from confluent_kafka import Consumer as RawConsumer
+from confluent_kafka import TopicPartition as Place
 
 from sdk.errors import (
     ClosedError,
@@ -43,7 +45,10 @@ Service = Callable[..., Settings]
 TRANSACTIONS = """
 from tests.integration.wiring import connected, order, settings_for
 settings = settings_for(
-    {kafka!r}, {registry!r}, {topic!r}, producer={{"transactional_id": {name!r}}}
+    {kafka!r},
+    {registry!r},
+    {topic!r},
+    producer={{"transactional_id": {name!r}, "transaction_timeout_ms": 600_000}},
 )
 with connected(settings) as messaging:
     number = {first}
@@ -117,20 +122,32 @@ def test_the_older_of_two_instances_is_fenced(kafka: Target, service: Service) -
 
 def test_what_was_open_for_too_long_is_aborted(kafka: Target, service: Service) -> None:
     """A transaction that outlives its time-out says so, and the next one works."""
-    settings = service(transaction_timeout_ms=1_000)
+    settings = service(transaction_timeout_ms=5_000)
     with connected(settings) as messaging:
         slow = messaging.transaction()
         slow.begin()
         delivery = slow.produce(order(1))
-        delivery.result(30)
-        time.sleep(4)
-        with pytest.raises(TransactionAbortedError, match="open for more than 1 s"):
+        partition = delivery.result(30).partition
+        # Behind the record there is the marker then.
+        wait_until(lambda: _stable_end(kafka.address, settings.topics[0].name, partition) == 2)
+        with pytest.raises(TransactionAbortedError, match="open for more than 5 s"):
             slow.commit()
         assert isinstance(delivery.error, TransactionAbortedError)
         with messaging.transaction() as quick:
             quick.produce(order(2))
     (record,) = stored(kafka.address, settings.topics[0].name)
     assert record.number == 2
+
+
+def _stable_end(servers: str, topic: str, partition: int) -> int:
+    """Return the end of a partition for a reader of committed records."""
+    config = {"bootstrap.servers": servers, "group.id": "asks", "isolation.level": "read_committed"}
+    consumer = RawConsumer(config)
+    try:
+        end: int = consumer.get_watermark_offsets(Place(topic, partition), 30)[1]
+        return end
+    finally:
+        consumer.close()
 
 
 def test_a_record_that_fails_aborts_its_transaction(kafka: Target, service: Service) -> None:
@@ -157,14 +174,16 @@ def test_a_timeout_that_the_broker_does_not_allow(service: Service) -> None:
             transaction.begin()
 
 
+@pytest.mark.timeout(400)
 def test_a_killed_instance_leaves_nothing_half_done(
     kafka: Target, service: Service, tmp_path: Path
 ) -> None:
     """After each ``kill -9`` the next instance with the id goes on; no transaction is seen in part.
 
+    What the killed instance has open would hold readers back for ten minutes.
     ``SDK_TEST_TRANSACTION_KILLS`` sets how many instances are killed.
     """
-    settings, chance = service(), random.Random(7)
+    settings, chance = service(transaction_timeout_ms=600_000), random.Random(7)
     topic, told, first = settings.topics[0].name, tmp_path / "told", 0
     done: set[int] = set()
     for _ in range(KILLS):
@@ -179,7 +198,7 @@ def test_a_killed_instance_leaves_nothing_half_done(
             copies=COPIES,
         )
         try:
-            wait_until(lambda: "done" in told.read_text(), 60)
+            wait_until(lambda: "done" in told.read_text())
             time.sleep(chance.uniform(0, 1.5))
             assert process.poll() is None
         finally:
@@ -188,12 +207,10 @@ def test_a_killed_instance_leaves_nothing_half_done(
         lines = [line.split() for line in told.read_text().splitlines(keepends=True)]
         done |= {int(line[1]) for line in lines if line[:1] == ["done"] and len(line) == 2}
         first = max(int(line[1]) for line in lines if len(line) == 2) + 1
-    began = time.monotonic()
     with connected(settings) as messaging, messaging.transaction() as last:
         for copy in range(COPIES):
             last.produce(order(first), partition=copy % 3)
     seen = Counter(record.number for record in stored(kafka.address, topic))
-    assert time.monotonic() - began < 30, "what the killed instance had open held readers back"
     assert set(seen.values()) == {COPIES}
     assert done | {first} <= set(seen)
 
@@ -207,6 +224,7 @@ def cluster(
         yield cluster
 
 
+@pytest.mark.timeout(400)
 def test_a_broker_killed_between_transactions(
     cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
@@ -241,6 +259,7 @@ def test_a_broker_killed_between_transactions(
     assert seen == dict.fromkeys(committed, 3)
 
 
+@pytest.mark.timeout(400)
 def test_a_commit_without_an_answer(
     cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
@@ -250,7 +269,7 @@ def test_a_commit_without_an_answer(
         cluster.bootstrap_servers,
         registry.address,
         topic,
-        producer={"transactional_id": unique("orders"), "transaction_timeout_ms": 5_000},
+        producer={"transactional_id": unique("orders"), "transaction_timeout_ms": 10_000},
     )
     with connected(settings) as messaging:
         transaction = messaging.transaction()
@@ -278,7 +297,7 @@ def _until_committed(messaging: Messaging, number: int) -> None:
             return False
         return True
 
-    wait_until(committed, 60)
+    wait_until(committed)
 
 
 def test_a_reader_waits_for_nothing_after_a_close(kafka: Target, service: Service) -> None:
@@ -290,5 +309,5 @@ def test_a_reader_waits_for_nothing_after_a_close(kafka: Target, service: Servic
         messaging.close()
     with connected(service(transactional_id=None)) as other:
         other.producer.produce(order(2)).result(30)
-    (record,) = stored(kafka.address, settings.topics[0].name, seconds=20)
+    (record,) = stored(kafka.address, settings.topics[0].name)
     assert record.number == 2

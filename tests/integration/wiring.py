@@ -41,6 +41,9 @@ ROOT = Path(__file__).parents[2]
 DELIVERED_WITHIN = 90
 """Seconds in which every fault must be over for a producer."""
 
+_MOST = 50_000
+"""Events of `produce_through`: its client's queue holds them all, however long a fault lasts."""
+
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -78,7 +81,7 @@ def settings_for(
         environment="integration",
         kafka=KafkaOptions(bootstrap_servers=tuple(bootstrap_servers.split(",")), **(kafka or {})),
         registry=RegistryOptions(
-            url=(registry_url,), **{"auto_register": True, "timeout_ms": 5_000, **(registry or {})}
+            url=(registry_url,), **{"auto_register": True, "timeout_ms": 15_000, **(registry or {})}
         ),
         producer=ProducerOptions(**(producer or {})),
         consumer=ConsumerOptions(**(consumer or {})),
@@ -258,7 +261,7 @@ def stopping_after(consumer: Any, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Return as soon as a condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -280,7 +283,7 @@ def produce_through(settings: Settings, fault: Callable[[], None]) -> set[int]:
         with meanwhile(fault) as over:
             number = 1
             while not over.is_set() or number < 1_000:
-                for _ in range(50):
+                for _ in range(50 if number < _MOST else 0):
                     deliveries.append((number, messaging.producer.produce(order(number))))
                     number += 1
                 time.sleep(0.01)
