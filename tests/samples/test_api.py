@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.servers.process import free_port
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
     """A server process on a free port, and a client of it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SDK_")}
     process = subprocess.Popen(
         f"exec {sys.executable} -m uvicorn --app-dir samples --port {port} order_service.api:app",
@@ -32,7 +32,9 @@ def server() -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
         text=True,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+        ) as client:
             yield client, process
     finally:
         process.kill()
@@ -40,8 +42,8 @@ def server() -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
 
 
 def wait_for(client: httpx.Client, path: str) -> httpx.Response:
-    """Ask until the answer is 200, for half a minute at most."""
-    for _ in range(300):
+    """Ask until the answer is 200, for a minute at most."""
+    for _ in range(600):
         try:
             answer = client.get(path)
         except httpx.TransportError:
@@ -62,7 +64,7 @@ def test_order_by_http(server: tuple[httpx.Client, subprocess.Popen[str]]) -> No
     shown = wait_for(client, f"/orders/{placed.json()['order_id']}").json()
     assert shown["total_amount"] == "12.50"
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=60)
     assert process.returncode in {0, -signal.SIGTERM}
     assert "Application shutdown complete" in told
     assert "Traceback" not in told

@@ -41,7 +41,7 @@ def run(
         env={**clean, "PYTHONWARNINGS": "error", **(variables or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

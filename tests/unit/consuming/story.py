@@ -16,7 +16,7 @@ from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.serialization import JsonMessageSerializer
 from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def publish(shop: Shop, *events: Any, **options: Any) -> None:

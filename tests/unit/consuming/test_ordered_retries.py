@@ -48,7 +48,7 @@ class Notes:
 def publish(messaging: Any, notes: list[tuple[str, str]]) -> None:
     """Publish (order, note) pairs."""
     for order, note in notes:
-        messaging.producer.produce(OrderCreated(order_id=order, note=note)).result(5)
+        messaging.producer.produce(OrderCreated(order_id=order, note=note)).result(60)
 
 
 NOTES = [(order, f"{order}{number}") for number in range(5) for order in "abc"]
@@ -60,7 +60,7 @@ def test_the_order_of_a_key_holds_through_all_stages() -> None:
     with connected(broker, [], **OPTIONS) as messaging:
         publish(messaging, NOTES)
         consumer = messaging.consumer("billing").handle(OrderCreated, notes)
-        run_until_idle(consumer, broker, "billing", timeout=20)
+        run_until_idle(consumer, broker, "billing", timeout=60)
     for order in "abc":
         assert notes.handled[order] == [f"{order}{number}" for number in range(5)]
     assert not broker.records(DLT)
@@ -73,7 +73,7 @@ def test_a_dead_letter_lets_the_others_go_on() -> None:
     with connected(broker, [], **OPTIONS) as messaging:
         publish(messaging, NOTES)
         consumer = messaging.consumer("billing").handle(OrderCreated, notes)
-        run_until_idle(consumer, broker, "billing", timeout=20)
+        run_until_idle(consumer, broker, "billing", timeout=60)
     assert notes.handled["a"] == ["a0", "a2", "a3", "a4"]
     assert len(broker.records(DLT)) == 1
 
@@ -110,7 +110,7 @@ def test_partitions_that_do_not_fit_stop_the_consumer() -> None:
         publish(messaging, NOTES)
         consumer = messaging.consumer("billing").handle(OrderCreated, Notes())
         with pytest.raises(ConfigurationError, match="same partition"):
-            run_until_idle(consumer, broker, "billing", timeout=20)
+            run_until_idle(consumer, broker, "billing", timeout=60)
 
 
 def test_unordered_handling_excludes_ordered_retries() -> None:

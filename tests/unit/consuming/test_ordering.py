@@ -104,12 +104,12 @@ def test_keys_of_one_partition_run_side_by_side(*, in_loop: bool) -> None:
 
     def take(event: OrderCreated) -> None:
         if event.order_id == "slow-0":
-            release.wait(20)
+            release.wait(60)
         seen.append(event.order_id)
 
     async def take_in_loop(event: OrderCreated) -> None:
         if event.order_id == "slow-0":
-            await asyncio.to_thread(release.wait, 20)
+            await asyncio.to_thread(release.wait, 60)
         seen.append(event.order_id)
 
     consumer = shop.consumer(concurrency=2)
@@ -120,7 +120,7 @@ def test_keys_of_one_partition_run_side_by_side(*, in_loop: bool) -> None:
     assert committed(shop) == 0
     release.set()
     wait_until(lambda: committed(shop) == 22)
-    consumer.close(20)
+    consumer.close(60)
     assert seen[-2:] == ["slow-0", "slow-1"]
 
 
@@ -130,7 +130,7 @@ def test_without_order_even_one_key_runs_side_by_side() -> None:
     publish_keyed(shop, *(("same", number) for number in range(4)))
     together = threading.Barrier(4)
     consumer = shop.consumer(concurrency=4, ordering="none")
-    consumer.handle(OrderCreated, lambda event: together.wait(20))
+    consumer.handle(OrderCreated, lambda event: together.wait(60))
     run_all(consumer, shop, 4)
 
 
@@ -156,7 +156,7 @@ def test_partitions_run_side_by_side() -> None:
             producer.produce(OrderCreated(order_id="x"), key="same", partition=number)
     together = threading.Barrier(3)
     consumer = shop.consumer(concurrency=3, ordering="partition")
-    consumer.handle(OrderCreated, lambda event: together.wait(20))
+    consumer.handle(OrderCreated, lambda event: together.wait(60))
     run_all(consumer, shop, 3)
 
 
@@ -169,7 +169,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
     happened: list[Happening] = []
 
     def take(event: OrderCreated) -> None:
-        release.wait(20)
+        release.wait(60)
         seen.append(event.order_id)
 
     consumer = shop.consumer(
@@ -181,7 +181,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
     assert len(received) <= 15
     release.set()
     wait_until(lambda: committed(shop) == 40)
-    consumer.close(20)
+    consumer.close(60)
     assert [int(each.split("-")[1]) for each in seen] == list(range(40))
     assert any(isinstance(each, PartitionsResumed) for each in happened)
 
@@ -199,12 +199,12 @@ def test_bytes_in_flight_are_limited_too() -> None:
     consumer = shop.consumer(
         max_in_flight_bytes=4000, max_poll_records=2, observers=Observers([happened.append])
     )
-    consumer.handle(OrderCreated, lambda event: release.wait(20)).start()
+    consumer.handle(OrderCreated, lambda event: release.wait(60)).start()
     wait_until(lambda: any(isinstance(each, PartitionsPaused) for each in happened))
     assert len([each for each in happened if type(each).__name__ == "RecordReceived"]) <= 6
     release.set()
     wait_until(lambda: committed(shop) == 20)
-    consumer.close(20)
+    consumer.close(60)
 
 
 def test_idle_lanes_have_no_threads() -> None:

@@ -24,7 +24,7 @@ def test_the_retries_of_matched_topics_are_read() -> None:
     handler = Handler(BadOrder("x"), bad=2)
     stages = RetryTopicsOptions(delays_ms=(10, 20))
     with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
-        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(5)
+        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(60)
         consumer = messaging.consumer("billing").handle(
             OrderCreated, handler, pattern=f"{PATTERN}$"
         )
@@ -40,12 +40,12 @@ def test_dead_letters_are_not_read_by_pattern() -> None:
     broker = InMemoryBroker()
     handler = Handler(BadOrder("x"), bad=99)
     with connected(broker, [], retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:
-        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(5)
+        messaging.producer.produce(OrderCreated(order_id="bad"), topic="partner.north").result(60)
         consumer = messaging.consumer("billing").handle(OrderCreated, handler, pattern=PATTERN)
         consumer.start()
         while not broker.records("partner.north-dlt"):
             threading.Event().wait(0.01)
-        messaging.producer.produce(OrderCreated(order_id="good"), topic="partner.north").result(5)
+        messaging.producer.produce(OrderCreated(order_id="good"), topic="partner.north").result(60)
         while not handler.handled:
             threading.Event().wait(0.01)
         threading.Event().wait(0.3)

@@ -71,7 +71,7 @@ def test_what_is_done_is_committed_on_revoke() -> None:
         assert first.began.wait(PATIENCE)
         with running(second.consumer):
             wait_until(lambda: shop.broker.group("billing").members() == 2)
-            time.sleep(0.3)
+            time.sleep(1)
             first.release.set()
             wait_until(lambda: committed(shop) == 3)
     assert (first.seen, second.seen) == (["o-1"], ["o-2", "o-3"])

@@ -82,13 +82,13 @@ class Handler:
 def publish(messaging: Messaging, orders: Iterable[str]) -> None:
     """Publish orders and wait until they are stored."""
     for order in orders:
-        messaging.producer.produce(OrderCreated(order_id=order)).result(5)
+        messaging.producer.produce(OrderCreated(order_id=order)).result(60)
 
 
 def run(messaging: Messaging, broker: InMemoryBroker, handler: Handler, **options: Any) -> None:
     """Handle everything, retries included."""
     consumer = messaging.consumer("billing", **options).handle(OrderCreated, handler)
-    run_until_idle(consumer, broker, "billing", timeout=20)
+    run_until_idle(consumer, broker, "billing", timeout=60)
 
 
 def test_the_whole_path_and_back() -> None:
@@ -128,7 +128,7 @@ def test_the_dead_letter_is_the_original_after_all_its_retries() -> None:
     with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
         messaging.producer.produce(
             OrderCreated(order_id="bad"), timestamp=1_000, headers={"x": b"1"}
-        ).result(5)
+        ).result(60)
         run(messaging, broker, Handler(BadOrder("no lines"), bad=9))
     (original,), (letter,) = broker.records(TOPIC), broker.records(DLT)
     assert (letter.key, letter.value, letter.partition, letter.timestamp) == (
@@ -164,9 +164,9 @@ def test_poison_is_dead_lettered_at_once_and_others_go_on() -> None:
             messaging.producer.record(OrderCreated(order_id="one"))._replace(
                 value=b"\x00\x00", partition=record.partition
             )
-        ).result(5)
+        ).result(60)
         messaging.producer.produce(OrderCreated(order_id="two"), partition=record.partition).result(
-            5
+            60
         )
         run(messaging, broker, handler)
     assert handler.handled == ["one", "two"]
@@ -206,7 +206,7 @@ def test_groups_that_share_retry_topics_leave_each_others_retries_alone() -> Non
         publish(messaging, ["bad", "good"])
         run(messaging, broker, billing)
         consumer = messaging.consumer("stock").handle(OrderCreated, stock)
-        run_until_idle(consumer, broker, "stock", timeout=20)
+        run_until_idle(consumer, broker, "stock", timeout=60)
     assert sorted(billing.handled) == ["bad", "good"]
     assert sorted(stock.handled) == ["bad", "good"]
 
@@ -267,7 +267,7 @@ def test_a_handler_sees_the_time_of_the_original_record() -> None:
 
     stages = RetryTopicsOptions(delays_ms=(1,))
     with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
-        messaging.producer.produce(OrderCreated(order_id="a"), timestamp=1_000).result(5)
+        messaging.producer.produce(OrderCreated(order_id="a"), timestamp=1_000).result(60)
         consumer = messaging.consumer("billing").handle(OrderCreated, handle)
-        run_until_idle(consumer, broker, "billing", timeout=20)
+        run_until_idle(consumer, broker, "billing", timeout=60)
     assert seen == [1_000, 1_000]

@@ -32,7 +32,7 @@ from sdk.settings import (
 from sdk.topics import TopicDefinition
 from tests.unit.embedded.steps import Client, get
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture
@@ -126,11 +126,11 @@ def test_a_forked_child_gets_its_own_parts() -> None:
         "if child == 0:\n"
         "    with lease_broker() as own, lease_registry() as other:\n"
         "        different = own.value.bootstrap_servers != servers and other.value.url != url\n"
-        "        urllib.request.urlopen(other.value.url + '/subjects', timeout=10).read()\n"
+        "        urllib.request.urlopen(other.value.url + '/subjects', timeout=60).read()\n"
         "    broker.close(); registry.close()\n"
         "    os._exit(7 if different else 1)\n"
         "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
-        "urllib.request.urlopen(url + '/subjects', timeout=10).read()\n"
+        "urllib.request.urlopen(url + '/subjects', timeout=60).read()\n"
         "broker.value.topics()\n"
         "broker.close(); registry.close()\n"
     )

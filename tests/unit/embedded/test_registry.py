@@ -42,7 +42,7 @@ def client(registry: EmbeddedRegistry) -> Iterator[SchemaRegistryClient]:
 
 def connection(registry: EmbeddedRegistry) -> http.client.HTTPConnection:
     """Open a bare connection."""
-    return http.client.HTTPConnection(urllib.parse.urlsplit(registry.url).netloc, timeout=20)
+    return http.client.HTTPConnection(urllib.parse.urlsplit(registry.url).netloc, timeout=60)
 
 
 def registered_guid(client: SchemaRegistryClient, subject: str, schema: Schema) -> str:
@@ -234,7 +234,7 @@ def test_nothing_is_written_to_standard_error() -> None:
         "            error.close()\n"
     )
     outcome = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert (outcome.stdout, outcome.stderr) == ("", "")
 

@@ -67,7 +67,7 @@ def poll_for(consumer: ConfluentConsumer, seconds: float) -> None:
 
 
 def outcome(
-    kafka: KafkaOptions, record: ProducerRecord = RECORD, wait: float = 20, **options: Any
+    kafka: KafkaOptions, record: ProducerRecord = RECORD, wait: float = 60, **options: Any
 ) -> DeliveryReport | SdkError:
     """Produce one record and return what became of it."""
     outcomes: list[DeliveryReport | SdkError | None] = []
@@ -115,7 +115,7 @@ def test_passing_failures_are_retried(cluster: EmbeddedBroker) -> None:
 def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) -> None:
     """Without any broker a record fails in time, with the reason, and is known not to be sent."""
     started = time.monotonic()
-    error = outcome(NOWHERE, RECORD._replace(partition=partition), delivery_timeout_ms=200)
+    error = outcome(NOWHERE, RECORD._replace(partition=partition), delivery_timeout_ms=1_000)
     assert isinstance(error, BrokerUnavailableError | DeliveryTimeoutError)
     assert "Connection refused" in error.message
     # Older clients do not report whether they have ever reached a broker.
@@ -124,7 +124,7 @@ def test_unreachable_brokers_fail_records_with_the_cause(partition: int | None) 
         assert "nothing was sent" in error.message
     else:
         assert "a copy may exist" in str(error)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_wrong_addresses_and_listeners_are_named(
     """A wrong host, port or protocol is the reason that the record's error gives."""
     address = {"plaintext": cluster.bootstrap_servers, "another service": foreign_service}
     kafka = KafkaOptions(bootstrap_servers=(address.get(place, place),), tls=tls)
-    error = outcome(kafka, delivery_timeout_ms=1_500)
+    error = outcome(kafka, delivery_timeout_ms=3_000)
     assert isinstance(error, BrokerUnavailableError | AuthenticationError)
     assert cause in error.message
     assert "nothing was sent" in error.message
@@ -189,7 +189,7 @@ def test_one_line_tells_of_an_unreachable_broker(caplog: pytest.LogCaptureFixtur
 def test_connection_error_is_known_while_it_lasts() -> None:
     """A client that reaches no broker knows so before any message has timed out."""
     producer = ConfluentProducer(NOWHERE, ProducerOptions())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while producer.connection_error() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -220,8 +220,8 @@ def test_flushing_waits_for_another_threads_callback() -> None:
 
     producer = ConfluentProducer(NOWHERE, ProducerOptions(linger_ms=0, delivery_timeout_ms=500))
     producer.produce(RECORD, settle_slowly)
-    assert begun.wait(20)
-    assert producer.flush(20) == 0
+    assert begun.wait(60)
+    assert producer.flush(60) == 0
     assert len(outcomes) == 1
     producer.close(0)
 
@@ -312,18 +312,18 @@ def test_producing_does_not_wait_for_another_threads_callback(cluster: EmbeddedB
 
     def wait_for_producing() -> None:
         begun.set()
-        waits.append(produced.wait(10))
+        waits.append(produced.wait(60))
 
     producer = ConfluentProducer(kafka_of(cluster), ProducerOptions(linger_ms=0))
     producer.after_deliveries(wait_for_producing)
     producer.produce(RECORD, lambda report, error: None)
-    assert begun.wait(20)
+    assert begun.wait(60)
     for _ in range(3):
         for _ in range(500):
             producer.produce(RECORD, lambda report, error: None)
         time.sleep(0.1)
     produced.set()
-    assert producer.close(20) == 0
+    assert producer.close(60) == 0
     assert all(waits)
 
 
@@ -335,7 +335,7 @@ def test_a_producer_closes_without_any_broker() -> None:
     with pytest.raises(UndeliveredError) as caught:
         producer.close(0.2)
     assert caught.value.failures == (delivery,)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
@@ -344,10 +344,10 @@ def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
     producer = ConfluentProducer(kafka_of(cluster), options)
     outcomes: list[Any] = []
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     cluster.close()
     producer.produce(RECORD, lambda report, error: outcomes.append(error))
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     producer.close(0)
     delivered, failed = outcomes
     assert delivered is None
@@ -374,7 +374,7 @@ def test_denied_topic_stops_a_consumer(cluster: EmbeddedBroker) -> None:
     consumer = ConfluentConsumer(kafka_of(cluster), options, "group")
     Member("billing", consumer, ["orders"])
     with pytest.raises(AuthorizationError) as caught:
-        poll_for(consumer, 20)
+        poll_for(consumer, 60)
     assert caught.value.topic == "orders"
     consumer.close()
 

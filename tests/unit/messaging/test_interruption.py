@@ -28,7 +28,7 @@ def producer() -> Iterator[ConfluentProducer]:
         kafka = KafkaOptions(bootstrap_servers=(broker.bootstrap_servers,))
         producer = ConfluentProducer(kafka, ProducerOptions())
         yield producer
-        producer.close(10)
+        producer.close(60)
 
 
 def test_ctrl_c_inside_a_callback_interrupts_after_it(producer: ConfluentProducer) -> None:
@@ -50,11 +50,11 @@ def test_ctrl_c_inside_a_callback_interrupts_after_it(producer: ConfluentProduce
             for _ in range(5_000):
                 produced.append(RECORD)
                 producer.produce(RECORD, on_delivery)
-            producer.flush(10)
+            producer.flush(60)
 
     with pytest.raises(KeyboardInterrupt):
         produce_and_flush()
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     assert len(outcomes) == len(produced)
     assert None not in outcomes
 

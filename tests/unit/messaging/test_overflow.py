@@ -27,7 +27,7 @@ from sdk.serialization import JsonMessageSerializer
 from sdk.testing import InMemoryBroker
 from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop, within
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class SlowSerializer(JsonMessageSerializer):

@@ -37,7 +37,7 @@ def test_key_field_is_the_default_key() -> None:
     """An event travels under the value of its key field, to the topic of its route."""
     shop = Shop()
     with shop.producer() as producer:
-        report = producer.produce(OrderCreated(order_id="o-1")).result(timeout=5)
+        report = producer.produce(OrderCreated(order_id="o-1")).result(timeout=60)
     (record,) = shop.broker.records(TOPIC)
     assert record.key == b"o-1"
     assert (report.topic, report.partition, report.offset) == (TOPIC, record.partition, 0)
@@ -112,7 +112,7 @@ def test_topic_partition_and_timestamp_can_be_chosen() -> None:
         delivery = producer.produce(
             OrderCreated(order_id="o-1"), topic="elsewhere", partition=3, timestamp=when
         )
-        delivery.result(timeout=5)
+        delivery.result(timeout=60)
     assert (delivery.topic, delivery.partition, delivery.offset) == ("elsewhere", 3, 0)
     assert delivery.timestamp == int(when.timestamp() * 1000)
 
@@ -164,7 +164,7 @@ def test_tombstone_is_a_null_value_under_the_key() -> None:
     shop = Shop()
     standard = CloudEventHeaders("/orders", "application/json")
     with shop.producer(encoder=shop.encoder(standard_headers=standard)) as producer:
-        producer.produce_tombstone(OrderCreated, "o-1").result(timeout=5)
+        producer.produce_tombstone(OrderCreated, "o-1").result(timeout=60)
     (record,) = shop.broker.records(TOPIC)
     assert (record.key, record.value) == (b"o-1", None)
     assert record.header("ce_type") == b"orders.OrderCreated"
@@ -191,7 +191,7 @@ def test_result_waits_for_the_acknowledgement() -> None:
         assert not delivery.done()
         assert delivery.offset is None
         threading.Timer(0.05, shop.broker.release).start()
-        assert delivery.result(timeout=5).offset == 0
+        assert delivery.result(timeout=60).offset == 0
         assert delivery.done()
 
 
@@ -204,7 +204,7 @@ def test_impatient_result_leaves_the_record_on_its_way() -> None:
         with pytest.raises(DeliveryTimeoutError, match="still on its way"):
             delivery.result(timeout=0.01)
         shop.broker.release()
-        assert delivery.result(timeout=5).offset == 0
+        assert delivery.result(timeout=60).offset == 0
 
 
 def test_await_returns_the_report() -> None:
@@ -249,7 +249,7 @@ def test_one_delivery_has_many_waiters() -> None:
             shop.broker.hold()
             delivery = producer.produce(OrderCreated(order_id="o-1"))
             threading.Timer(0.05, shop.broker.release).start()
-            thread = asyncio.to_thread(delivery.result, 5)
+            thread = asyncio.to_thread(delivery.result, 60)
             reports = await asyncio.gather(_await(delivery), _await(delivery), thread)
             return [report.offset for report in reports]
 
@@ -275,7 +275,7 @@ def test_failed_delivery_raises_where_it_is_waited_for() -> None:
         delivery = producer.produce(OrderCreated(order_id="o-1"))
         for _ in range(2):
             with pytest.raises(BrokerUnavailableError, match="gone"):
-                delivery.result(timeout=5)
+                delivery.result(timeout=60)
         assert delivery.error is OUTAGE
 
 
@@ -286,7 +286,7 @@ def test_unseen_failures_are_logged_and_listed(caplog: pytest.LogCaptureFixture)
     producer = shop.producer()
     seen = producer.produce(OrderCreated(order_id="seen"))
     with pytest.raises(BrokerUnavailableError):
-        seen.result(timeout=5)
+        seen.result(timeout=60)
     unseen = [producer.produce(OrderCreated(order_id=f"unseen-{n}")) for n in range(2)]
     with caplog.at_level(logging.ERROR), pytest.raises(UndeliveredError) as caught:
         producer.close()
@@ -380,7 +380,7 @@ def test_forked_child_is_reported() -> None:
         assert b"parent process" in os.read(reader, 1000)
         os.close(reader)
         os.close(writer)
-        assert producer.produce(OrderCreated(order_id="o-2")).result(timeout=5).offset == 0
+        assert producer.produce(OrderCreated(order_id="o-2")).result(timeout=60).offset == 0
 
 
 def test_thread_waits_for_room_in_a_full_queue() -> None:
@@ -391,7 +391,7 @@ def test_thread_waits_for_room_in_a_full_queue() -> None:
         producer.produce(OrderCreated(order_id="first"))
         threading.Timer(0.05, shop.broker.release).start()
         second = producer.produce(OrderCreated(order_id="second"))
-        assert second.result(timeout=5)
+        assert second.result(timeout=60)
     assert [record.key for record in shop.broker.records(TOPIC)] == [b"first", b"second"]
 
 
@@ -423,7 +423,7 @@ def test_full_queue_does_not_block_an_event_loop() -> None:
             await asyncio.gather(*deliveries)
             return blocked
 
-    assert asyncio.run(publish()) < 1
+    assert asyncio.run(publish()) < 5
     keys = [record.key for record in shop.broker.records(TOPIC)]
     assert keys == [f"{n}".encode() for n in range(50)]
 
@@ -495,10 +495,10 @@ def test_observers_see_deliveries_and_failures() -> None:
                 seen.append(f"{record.topic} failed: {type(error).__name__}")
 
     with shop.producer(observers=Observers([observe])) as producer:
-        producer.produce(OrderCreated(order_id="o-1")).result(timeout=5)
+        producer.produce(OrderCreated(order_id="o-1")).result(timeout=60)
         shop.broker.fail("deliver", OUTAGE)
         with pytest.raises(BrokerUnavailableError):
-            producer.produce(OrderCreated(order_id="o-2")).result(timeout=5)
+            producer.produce(OrderCreated(order_id="o-2")).result(timeout=60)
     assert seen == [f"{TOPIC} delivered at 0 True", f"{TOPIC} failed: BrokerUnavailableError"]
 
 
@@ -519,7 +519,7 @@ def test_broken_observer_stops_nothing(caplog: pytest.LogCaptureFixture) -> None
         raise RuntimeError("observer")
 
     with shop.producer(observers=Observers([broken])) as producer:
-        assert producer.produce(OrderCreated(order_id="o-1")).result(timeout=5).offset == 0
+        assert producer.produce(OrderCreated(order_id="o-1")).result(timeout=60).offset == 0
     queued, delivered = caplog.messages
     assert "broken raised on RecordQueued" in queued
     assert "broken raised on RecordDelivered" in delivered

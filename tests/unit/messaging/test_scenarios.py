@@ -78,7 +78,7 @@ def test_delays_take_no_time(messaging: InMemoryMessaging) -> None:
     assert isinstance(clock, VirtualClock)
     then = given(messaging, new_order(1)).when_handled_by(billing(messaging, failing(3)))
     then.then_handled(1).then_retried(after=[0.2, 1, 60]).then_nothing_dead_lettered()
-    assert 61.2 <= clock.monotonic() < 70
+    assert 61.2 <= clock.monotonic() < 600
 
 
 def test_dead_letter_names_its_reason(messaging: InMemoryMessaging) -> None:
@@ -108,7 +108,7 @@ def test_outage_of_the_registry_is_no_failure_of_the_record(messaging: InMemoryM
         consumer = reader.consumer("late").handle(OrderCreated, lambda order: None)
         start = given(reader).when(faults.registry_down)
         with pytest.raises(TimeoutError, match="not handled everything"):
-            start.when_handled_by(consumer, timeout=0.5)
+            start.when_handled_by(consumer, timeout=2)
         assert any(isinstance(each, RecordFailed) for each in reader.happenings)
         then = start.when(faults.registry_up).when_handled_by(consumer)
         then.then_handled(1).then_nothing_dead_lettered()

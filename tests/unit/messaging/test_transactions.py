@@ -290,7 +290,7 @@ def test_a_turn_that_does_not_come() -> None:
 
             thread = threading.Thread(target=other)
             thread.start()
-            thread.join(10)
+            thread.join(60)
         (error,) = told
         assert isinstance(error, TransactionAbortedError)
         assert "orders-pod-1" in error.message
@@ -380,7 +380,7 @@ def test_a_cancelled_task_aborts(shop: InMemoryMessaging) -> None:
         async with shop.transaction() as last:
             last.produce(new_order(99))
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 60))
     assert published(shop) == [99]
 
 
@@ -462,15 +462,15 @@ def test_closing_waits_for_what_ends() -> None:
     def work() -> None:
         with shop.transaction() as transaction:
             begun.set()
-            go_on.wait(10)
+            go_on.wait(60)
             transaction.produce(new_order(1))
 
     thread = threading.Thread(target=work)
     thread.start()
-    begun.wait(10)
+    begun.wait(60)
     threading.Timer(0.05, go_on.set).start()
     shop.close()
-    thread.join(10)
+    thread.join(60)
     assert published(shop) == [1]
 
 

@@ -10,7 +10,7 @@ import pytest
 from sdk.errors import ConfigurationError
 from sdk.testing import VirtualClock
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Sleeper:

@@ -25,7 +25,7 @@ STATUS: dict[str, Any] = {"live": True, "ready": False, "reasons": ["no partitio
 def over_http(server: StatusServer, path: str) -> tuple[int, bytes, str]:
     """Request a path: status, body, media type."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=60) as answer:
             return answer.status, answer.read(), answer.headers["Content-Type"]
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers["Content-Type"]

@@ -53,7 +53,7 @@ def connect(server: RegistryServer, waits: list[float]) -> Iterator[Connect]:
                 sleep=waits.append,
             )
             registry = Registry(
-                RegistryOptions(url=urls or (server.url,), **{"timeout_ms": 2000, **options}),
+                RegistryOptions(url=urls or (server.url,), **{"timeout_ms": 30_000, **options}),
                 retry,
                 **own,
             )

@@ -572,7 +572,7 @@ def test_threads_that_start_together_ask_once(connect: Connect, server: Registry
     together = threading.Barrier(8)
 
     def run() -> bytes:
-        together.wait(10)
+        together.wait(60)
         value = ours.encode(V1, "t", [])
         assert ours.open(record(value)).read(OrderV1) == V1
         return value

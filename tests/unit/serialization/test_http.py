@@ -64,7 +64,7 @@ def serving(answer: bytes = ANSWER, *, hang_up: bool = False) -> Iterator[Server
 @contextmanager
 def client_of(server: Server) -> Iterator[HttpClient]:
     """Make a client, and close it before its server ends."""
-    client = HttpClient(server.url, timeout=5, headers={})
+    client = HttpClient(server.url, timeout=60, headers={})
     try:
         yield client
     finally:
@@ -84,7 +84,7 @@ def test_a_connection_that_was_closed_while_idle_is_renewed() -> None:
     with serving(hang_up=True) as server, client_of(server) as client:
         for number in range(1, 4):
             assert client.request("GET", "/x").status == 200
-            assert server.closed.wait(5)
+            assert server.closed.wait(60)
             server.closed.clear()
             assert server.connections == number
 

@@ -150,7 +150,7 @@ def test_threads_that_ask_at_once_share_one_answer(
     together = threading.Barrier(8)
 
     def ask() -> str:
-        together.wait(10)
+        together.wait(60)
         return registry.fetch(schema_id).text
 
     with ThreadPoolExecutor(8) as pool:
@@ -167,7 +167,7 @@ def test_threads_that_share_a_failure_do_not_share_its_error(connect: Connect) -
     together = threading.Barrier(4)
 
     def ask() -> BaseException | None:
-        together.wait(10)
+        together.wait(60)
         with pytest.raises(RegistryUnavailableError) as caught:
             registry.fetch(1)
         return caught.value

@@ -111,7 +111,7 @@ def test_retry_after_is_kept_and_waited_for(
     gateway.next(Answer(status=429, headers={"Retry-After": value}))
 
     assert connect(gateway.url, retries=1).fetch(1).text == '"string"'
-    assert waits == [pytest.approx(7, abs=1)]
+    assert waits == [pytest.approx(5, abs=3)]
 
 
 def test_an_unreadable_retry_after_is_none(gateway: Gateway, connect: Connect) -> None:
@@ -140,7 +140,7 @@ def test_a_page_without_a_title_is_reported_by_its_text(gateway: Gateway, connec
     assert len(message) < 400
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_hang_ends_with_the_time_out(gateway: Gateway, connect: Connect) -> None:
     """A registry that never answers is an outage after `timeout_ms`."""
     gateway.always(Answer(hang=600))
