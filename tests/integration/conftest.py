@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.servers.java import MissingTool
-from tests.servers.kafka import KafkaCluster
+from tests.servers.kafka import NEVER_KILLED, KafkaCluster
 from tests.servers.peer import JavaPeer, avro_peer, confluent_peer, spring_peer
 from tests.servers.process import ServerProcess
 from tests.servers.registry import ApicurioRegistry
@@ -27,7 +27,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if target := named(BOOTSTRAP_SERVERS):
         yield target
         return
-    with _or_fail(KafkaCluster, tmp_path_factory.mktemp("kafka")) as cluster:
+    with _or_fail(
+        KafkaCluster, tmp_path_factory.mktemp("kafka"), properties=NEVER_KILLED
+    ) as cluster:
         yield Target(address=cluster.bootstrap_servers, owned=True)
 
 

@@ -22,7 +22,7 @@ from tests.integration.wiring import (
     stored,
     wait_until,
 )
-from tests.servers.kafka import KafkaCluster
+from tests.servers.kafka import NEVER_KILLED, KafkaCluster
 from tests.servers.proxy import TcpProxy
 from tests.servers.target import Target
 
@@ -41,7 +41,9 @@ def cluster(
     proxy: TcpProxy,
 ) -> Iterator[KafkaCluster]:
     """One broker, reached directly or through the proxy."""
-    with own_kafka(tmp_path_factory.mktemp("faults"), proxied=[proxy.port]) as cluster:
+    with own_kafka(
+        tmp_path_factory.mktemp("faults"), proxied=[proxy.port], properties=NEVER_KILLED
+    ) as cluster:
         (proxy.target,) = cluster.proxied_ports
         yield cluster
 

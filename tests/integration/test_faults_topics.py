@@ -20,7 +20,7 @@ from tests.integration.wiring import (
     stored,
     wait_until,
 )
-from tests.servers.kafka import KafkaCluster
+from tests.servers.kafka import NEVER_KILLED, KafkaCluster
 from tests.servers.target import Target
 
 
@@ -29,7 +29,7 @@ def strict_kafka(
     own_kafka: Callable[..., KafkaCluster], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KafkaCluster]:
     """A broker that makes no topics by itself."""
-    with own_kafka(tmp_path_factory.mktemp("strict")) as cluster:
+    with own_kafka(tmp_path_factory.mktemp("strict"), properties=NEVER_KILLED) as cluster:
         yield cluster
 
 

@@ -17,7 +17,7 @@ from attrs import evolve
 from sdk.messaging import Messaging
 from tests.integration.rebalanced import Line, Member
 from tests.integration.wiring import connected, order, settings_for, wait_until
-from tests.servers.kafka import KafkaCluster
+from tests.servers.kafka import NEVER_KILLED, KafkaCluster
 from tests.servers.target import Target
 
 PROTOCOLS = {
@@ -35,6 +35,7 @@ def cluster(
 ) -> Iterator[str]:
     """A cluster that gives up a silent member after ten seconds under KIP-848 as well."""
     properties = {
+        **NEVER_KILLED,
         "group.consumer.session.timeout.ms": str(SESSION_MS),
         "group.consumer.min.session.timeout.ms": "1000",
         "group.consumer.heartbeat.interval.ms": "500",

@@ -44,7 +44,7 @@ from tests.integration.wiring import (
     wait_until,
 )
 from tests.servers.certificates import Authority
-from tests.servers.kafka import KafkaCluster, Security
+from tests.servers.kafka import NEVER_KILLED, KafkaCluster, Security
 from tests.servers.target import Target
 
 TOLD_WITHIN = 60
@@ -85,7 +85,7 @@ def secured(
         },
         users=USERS,
     )
-    with own_kafka(folder / "kafka", security=security) as cluster:
+    with own_kafka(folder / "kafka", security=security, properties=NEVER_KILLED) as cluster:
         yield Secured(
             cluster=cluster,
             authority=authority.certificate,

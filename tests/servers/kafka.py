@@ -16,6 +16,13 @@ from tests.servers.java import find_java
 from tests.servers.process import ServerFailed, ServerProcess, free_port
 
 JAVA = 17
+
+NEVER_KILLED = {"broker.session.timeout.ms": "30000"}
+"""Properties of brokers that no test kills: a pause of the machine does not make them seem dead.
+
+A broker that seems dead gets no new topics, and a single one is all there is.
+"""
+
 _MAIN = "kafka.Kafka"
 _LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel"
 _SECURE_LOGIN = {
