@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 fine, 1 findings, 2 wrong usage.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what a schema says may be beyond a terminal
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not show all characters
             stream.reconfigure(errors="backslashreplace")
     try:
         options = read_options(sys.argv[1:] if arguments is None else arguments)

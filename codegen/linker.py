@@ -225,7 +225,7 @@ class _Linker:
         references = tuple(self.units[key] for key in ordered)
         known = self._known(root, references)
         if isinstance(value, str):
-            value = json.dumps(value)  # text is taken for JSON, not for a name
+            value = json.dumps(value)  # otherwise it would be parsed as JSON text
         try:
             schema = parse_schema(value, references=known, strict=True)
         except InvalidSchemaError:

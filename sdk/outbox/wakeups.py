@@ -47,7 +47,7 @@ class Notifications(Wakeups):
         try:
             if self._connection is None:
                 self._listen()
-                return  # what was committed just before is not notified
+                return  # commits just before are not notified
             driver = self._connection.connection.driver_connection
             left = seconds
             while left > 0 and not stopped.is_set():

@@ -82,7 +82,7 @@ def _authentication(options: RegistryOptions) -> dict[str, Any]:
         return {"basic.auth.user.info": f"{options.username}:{options.password or ''}"}
     if options.bearer_token is None:
         return {}
-    # The client's own static token demands a Confluent Cloud cluster and pool besides.
+    # The client's own static token also requires a cluster and a pool of Confluent Cloud.
     fields = {
         "bearer.auth.token": options.bearer_token,
         "bearer.auth.logical.cluster": "",

@@ -46,7 +46,7 @@ from sdk.avro.schema.names import (
 from sdk.errors import InvalidSchemaError
 
 _STRUCTURE = frozenset(("type", "fields", "items", "values"))
-_OBJECT = (dict, Mapping)  # the first alone is told without asking an abstract class
+_OBJECT = (dict, Mapping)  # exact types first: a check against an abstract class is slow
 
 Reference = str | Mapping[str, Any] | NamedSchema
 
