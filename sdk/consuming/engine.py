@@ -54,12 +54,12 @@ class ConsumerParts:
         topics: Event classes → the topics that they can be read from.
         keys: Record keys → keys, for handlers that ask for them.
         group: Consumer group.
-        observers: Notified of what happens.
+        observers: Notified of happenings.
         around: Returns the context manager around each call of a handler.
         transactions: Creates the transactions of a run, exactly once; None is at least once.
         policy: Decides about failures.
         forwarder: Forwards failed records; None if nothing is forwarded.
-        clock: Tells when things are due.
+        clock: The source of time.
         options: The ``[consumer]`` table. With batch handlers, partitions are handled in order.
     """
 

@@ -53,11 +53,11 @@ class Intake:
         commits: Commits the offsets of records that are done.
         partitions: The assigned partitions; the intake fills it.
         circuits: The dependencies that are down.
-        retry_topics: Tells retry topics from others.
+        retry_topics: Identifies retry topics.
         rebuilding: Reads retry topics first, if the order of keys is kept across them.
         options: The limits of records in flight, and time-outs.
         group: Consumer group.
-        clock: Tells when retries are due.
+        clock: The source of time for retries.
         observers: Notified of rebalances, pauses and lag.
         measurements: Reports records to meters; None without meters.
 
@@ -346,7 +346,7 @@ class Intake:
         if not room:
             self.pauses.full = True
         elif self._over(1.0):
-            # Most often room comes at once, while a pause throws away what was fetched.
+            # There is usually room at once, while a pause discards fetched records.
             self.pauses.full = not self._lanes.wait_until(
                 lambda: self.stopping or not self._over(0.5), _ROOM_SECONDS
             )

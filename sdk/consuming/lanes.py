@@ -26,9 +26,9 @@ class Lanes:
     """All lanes of a consumer; thread-safe.
 
     Args:
-        ordering: ``key``, ``partition`` or ``none``: what is kept in order. Records without a key
+        ordering: ``key``, ``partition`` or ``none``: the order that is kept. Records without a key
             are kept in the order of their partition.
-        clock: Tells when a parked lane is due.
+        clock: Determines when a parked lane is due.
 
     Attributes:
         in_work: The lanes of workers.

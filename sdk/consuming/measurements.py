@@ -1,4 +1,4 @@
-"""Measurements: what meters receive about records, in batches."""
+"""Measurements: reports records to meters, in batches."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOGETHER_SECONDS = 0.005
 """Records that were handled within this time are measured as if at the same time."""
 
 QUICK_SECONDS = 0.0001
-"""Handler times below this are reported as their mean: histograms have no buckets to tell them."""
+"""Handler times below this are reported as their mean: histograms do not distinguish them."""
 
 _REPORT_SECONDS = 0.02
 
 
 class Measurements:
-    """Collects what was received and handled, and reports it to meters; thread-safe.
+    """Collects received and handled records, and reports them to meters; thread-safe.
 
     Args:
         group: Consumer group.
@@ -39,7 +39,7 @@ class Measurements:
         self._next = 0.0
 
     def received(self, runs: Iterable[tuple[str, int]]) -> None:
-        """Report records that came from the broker, as pairs of topic and count."""
+        """Report received records, as pairs of topic and count."""
         counts: dict[str, int] = {}
         for topic, count in runs:
             counts[topic] = counts.get(topic, 0) + count
@@ -56,7 +56,7 @@ class Measurements:
         """Add records of one topic whose handler returned.
 
         Args:
-            task: How they were handled.
+            task: Their task.
             records: One or more.
             seconds: How long the handler took for each.
             ago: Seconds since the last of them was handled.
@@ -68,7 +68,7 @@ class Measurements:
             self.report()
 
     def report(self) -> None:
-        """Report what was handled; also called between polls, since no more may follow."""
+        """Report handled records; also called between polls, since no more may follow."""
         self._next = time.perf_counter() + self._interval
         gathered: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         while self._handled:

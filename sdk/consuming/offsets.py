@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 60.0
 
 
 class Watermark:
-    """How far one assignment of a partition is done: up to the first record that is not.
+    """The progress of one assignment of a partition: up to the first unfinished record.
 
     One thread adds records in order, others finish them in any order. The watermark of a lost
     partition is forgotten, so that a record that is finished late changes no committed offset.
@@ -83,7 +83,7 @@ class Watermark:
                 # A dictionary keeps the order in which offsets were added.
                 return next(iter(self._pending), self._next)
             except RuntimeError:
-                continue  # another thread has finished a record just now
+                continue  # another thread has just finished a record
 
     @property
     def committable(self) -> int | None:
@@ -119,7 +119,7 @@ class Assigned(Protocol):
 
     @property
     def watermark(self) -> Watermark:
-        """How far it is done."""
+        """The watermark of the partition."""
 
 
 class Commits(Protocol):
@@ -136,7 +136,7 @@ class Commits(Protocol):
         """Count records that are about to be handled."""
 
     def tick(self) -> None:
-        """Commit if it is time to.
+        """Commit if a commit is due.
 
         Raises:
             SdkError: Kafka refuses us, or another instance has taken over.
@@ -169,9 +169,9 @@ class Committer:
 
     Args:
         broker: The client.
-        partitions: What is assigned.
+        partitions: The assigned partitions.
         group: Consumer group.
-        clock: Tells when the next commit is due.
+        clock: Determines when the next commit is due.
         observers: Notified of commits.
         interval: Seconds between two commits of a consumer that is busy.
     """
@@ -201,7 +201,7 @@ class Committer:
         """Do nothing."""
 
     def tick(self) -> None:
-        """Commit in the background if it is time to, earlier if the consumer is idle.
+        """Commit in the background if a commit is due, earlier if the consumer is idle.
 
         Raises:
             AuthenticationError: An earlier commit was refused.
@@ -237,7 +237,7 @@ class Committer:
             timeout: Seconds.
         """
         given_up = list(places)
-        # What is under way may still be refused, so it is sent once more.
+        # A commit under way may still be refused, so its offsets are sent again.
         if self._unanswered:
             self.forget(given_up)
         offsets = to_commit({each: self._partitions[each] for each in given_up}, self._sent)
@@ -292,7 +292,7 @@ class Committer:
         if isinstance(error, AuthenticationError | AuthorizationError | FencedError):
             self._refusal = error
         else:
-            # A rebalance or an outage: the offsets stay done, and the next commit has them.
+            # A rebalance or an outage: the next commit includes these offsets.
             level = logging.DEBUG if self._failing else logging.WARNING
             logger.log(level, "a commit failed and will be repeated: %s", error)
         self._failing = True

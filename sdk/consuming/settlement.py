@@ -61,10 +61,10 @@ class Settlement:
         deliver: Calls the function that sends a record, and waits for its delivery.
         stop: Called with the error that stops the consumer.
         group: Consumer group.
-        clock: Tells when a record is due again.
-        observers: Notified of what becomes of records.
+        clock: Determines when a record is due again.
+        observers: Notified of the outcomes of records.
         around: Context managers around each call of a handler; None costs nothing.
-        transactions: Those in which handlers publish; None if offsets are committed alone.
+        transactions: The transactions of handlers; None if offsets are committed alone.
         order: Keeps the order of keys across retry topics; None if it is not kept.
     """
 
@@ -92,7 +92,7 @@ class Settlement:
         )
 
     def begin_call(self) -> Sequence[Sent]:
-        """Return a list of what the next call of a handler publishes in a transaction."""
+        """Return a list that receives what the next handler call publishes in a transaction."""
         return () if self.transactions is None else self.transactions.begin_call()
 
     def finish(
@@ -104,7 +104,7 @@ class Settlement:
             partition: Of the record.
             record: The record.
             task: How it was handled.
-            started: When, by `time.perf_counter`.
+            started: When its handler was called, by `time.perf_counter`.
         """
         if self.observers.each:
             seconds = time.perf_counter() - started
@@ -116,7 +116,7 @@ class Settlement:
 
     def _done(self, partition: Partition, record: ConsumerRecord) -> None:
         partition.watermark.done(record.offset)
-        if self.transactions is None:  # else it may have to be done again
+        if self.transactions is None:  # otherwise it may have to be repeated
             partition.failed.pop(record.offset, None)
         if self.circuits.settled(record):
             self.lanes.recheck()

@@ -72,11 +72,11 @@ class LoopWorkers:
     Opening a record may ask the registry, for which an event loop must not wait.
 
     Args:
-        lanes: What to work on.
+        lanes: The lanes to handle.
         open_run: Opens the run of a lane.
-        work: Handles it.
+        work: Handles the opened run.
         count: Most tasks.
-        loop: Where they run.
+        loop: The event loop.
     """
 
     def __init__(

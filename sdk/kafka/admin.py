@@ -104,7 +104,7 @@ class ConfluentAdmin:
                     entries = answer.result()
                 except KafkaException as error:
                     if is_missing(error.args[0]):
-                        continue  # created just now, and not yet known to this broker
+                        continue  # just created, and not yet known to this broker
                     raise
             configs[resource.name] = {name: entry.value for name, entry in entries.items()}
         return configs

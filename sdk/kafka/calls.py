@@ -1,4 +1,4 @@
-"""Calls of librdkafka that may not return."""
+"""Calls of librdkafka that may never return."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Call(threading.Thread):
-    """A call of a client, in a thread of its own, because it has no limit or does not keep to it.
+    """A call of a client in a separate thread, because it has no limit or exceeds it.
 
     While it is alive the client must not be closed.
 

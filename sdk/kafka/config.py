@@ -93,7 +93,7 @@ def consumer_config(
         "enable.auto.offset.store": False,
         # The default of 1,000 ms makes a fast consumer about nine times slower.
         "fetch.queue.backoff.ms": 5,
-        # A subscribed topic that is made later is noticed within this time, not within 5 minutes.
+        # A subscribed topic created later is noticed within this time, not within 5 minutes.
         "topic.metadata.refresh.interval.ms": 5_000,
         **consumer.librdkafka,
     }

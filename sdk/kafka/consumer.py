@@ -141,7 +141,7 @@ class ConfluentConsumer:
                 return []
             messages = [first]
             if max_records > 1:
-                # What is there already; waiting for a full batch would only add delay.
+                # Takes available records; waiting for a full batch would only add delay.
                 self._revoked.clear()
                 messages += self._client.consume(max_records - 1, 0)
                 if (first.topic(), first.partition()) in self._revoked:
@@ -305,7 +305,7 @@ class ConfluentConsumer:
     def _call(
         self, doing: str, call: Callable[[list[Place]], None], partitions: Sequence[TopicPartition]
     ) -> None:
-        # librdkafka passes over what is not assigned, without a word.
+        # librdkafka silently ignores unassigned partitions.
         assigned = {(place.topic, place.partition) for place in self._client.assignment()}
         for each in partitions:
             if (each.topic, each.partition) not in assigned:

@@ -87,14 +87,14 @@ class ConfluentProducer:
         # Bound once: each record under way holds it.
         self._delivered = self._settle
         self._after_deliveries: Callable[[], None] = _nothing
-        # What to say of a failed record takes a look at the client, which must not be called inside
-        # its own callbacks: the process would end.
+        # The error of a failed record depends on the client's state, which must not be queried
+        # inside its callbacks: the process would abort.
         self._failed: deque[Callable[[], None]] = deque()
-        # Reentrant: who is told of a delivery may produce, and so take acknowledgements.
+        # Reentrant: observers of a delivery may produce, and thereby take acknowledgements.
         self._reporting = threading.RLock()
         self._unreported = False
         self._produced = 0
-        # A token is fetched where acknowledgements are taken, and may take its time.
+        # A token is fetched by the thread that takes acknowledgements, which may take long.
         self._may_take_inline = self._takes_inline = "oauth_cb" not in config
         self._closed = threading.Event()
         self._poller = threading.Thread(
@@ -121,7 +121,7 @@ class ConfluentProducer:
             )
             self._produced += 1
             if not self._produced % _TAKEN_WHILE_PRODUCING:
-                # Not where an event loop runs: the fewer its wake-ups, the more each one brings.
+                # Not in an event loop: the fewer its wake-ups, the more each one completes.
                 self._takes_inline = self._may_take_inline and _get_running_loop() is None
                 if self._takes_inline:
                     with deferred_signals():
@@ -136,7 +136,7 @@ class ConfluentProducer:
             raise ClosedError("the producing client is closed") from error
         except TypeError as error:
             check_record(record)
-            # Nothing is wrong with the record, then. The client runs Python's signal handlers
+            # The record is valid in this case. The client runs Python's signal handlers
             # while it reads header names, and raises this in place of what a handler raised.
             raise interruption() from error
 
@@ -153,7 +153,7 @@ class ConfluentProducer:
     def close(self, timeout: float) -> int:
         """Flush, then release the client; return the number of records not delivered.
 
-        Again does nothing.
+        A second call does nothing.
         """
         client: Any = self._client
         left: int = 0
@@ -169,12 +169,12 @@ class ConfluentProducer:
                 self._flush(client, _PURGE_SECONDS)
             self._closed.set()
             self._poller.join()
-            # With the last reference the client goes, and librdkafka's threads with it.
+            # The last reference ends the client and librdkafka's threads.
             self._client = None
         return left
 
     def connection_error(self) -> SdkError | None:
-        """Return what keeps the client from reaching Kafka at present, if it knows."""
+        """Return why the client cannot reach Kafka now, if known."""
         return self._health.error
 
     def after_deliveries(self, call: Callable[[], None]) -> None:
@@ -206,7 +206,7 @@ class ConfluentProducer:
                 return left
 
     def _take_acknowledgements(self) -> None:
-        """Take acknowledgements in a thread of their own, while nobody produces at full speed.
+        """Take acknowledgements in a separate thread, unless another one produces at full speed.
 
         The client takes and gives back the interpreter lock for every acknowledgement. Against a
         thread that produces without a pause that costs more than all the rest, so that thread
@@ -241,7 +241,7 @@ class ConfluentProducer:
             if taken:
                 self._report()
             if self._health.refusal is not None or self._health.fatal is not None:
-                # No broker takes us: waiting for the delivery time-out would not change it.
+                # No broker accepts us: waiting for the delivery time-out would not change it.
                 client.purge(blocking=False)
         except Exception:
             logger.exception("taking acknowledgements failed")
@@ -289,8 +289,8 @@ class ConfluentProducer:
         """Return our error for a record that failed for good, with the cause as far as known.
 
         Args:
-            error: What the client says of the record.
-            topic: Where the record was to go.
+            error: The client's error.
+            topic: Topic of the record.
             partition: Which partition the client had chosen; negative if it knew none yet, None
                 where it refuses the record at once.
         """
@@ -304,7 +304,7 @@ class ConfluentProducer:
         return broker_failure(error, "deliver the record", topic=topic, partition=known)
 
     def _not_acknowledged(self, topic: str, partition: int | None, *, closed: bool) -> SdkError:
-        """Return the error of a record that nobody has answered for: joined with why, if known."""
+        """Return the error of an unanswered record, combined with the reason, if known."""
         cause = self._health.error
         unsent = self._was_never_sent(partition)
         message = "the record was not delivered"
@@ -332,7 +332,7 @@ class ConfluentProducer:
         return failure_class(message, topic=topic, partition=known, remedy=remedy)
 
     def _was_never_sent(self, partition: int | None) -> bool:
-        """Whether no broker can have got a record that failed: the client knew none to send it to.
+        """Whether no broker can have received a failed record: the client knew none to send it to.
 
         The client chooses a partition once a broker has told how many there are; a record that
         names its partition waits for a broker that knows the partition's leader.
@@ -340,10 +340,10 @@ class ConfluentProducer:
         return partition is None or partition < 0 or not self._has_reached_a_broker()
 
     def _has_reached_a_broker(self) -> bool:
-        """Whether any broker may have told this client about the cluster; does not wait."""
+        """Whether any broker may have sent the cluster's metadata; does not wait."""
         cluster_id = getattr(self._client, "cluster_id", None)
         if cluster_id is None:
-            return True  # an older client cannot tell
+            return True  # older clients do not report it
         try:
             return cluster_id(0) is not None
         except KafkaException:
@@ -358,7 +358,7 @@ def _time_of_producing(message: Any) -> int:
 def _report_at(
     timestamp: int, on_delivery: OnDelivery, report: DeliveryReport | None, error: SdkError | None
 ) -> None:
-    """Report a record with the timestamp that it was given."""
+    """Report a record with its own timestamp."""
     on_delivery(report and report._replace(timestamp=timestamp), error)
 
 
@@ -368,4 +368,4 @@ def _refuse(*_: object) -> None:
 
 
 def _nothing() -> None:
-    """Stand for a listener that nobody has named yet."""
+    """Do nothing: no listener is registered yet."""

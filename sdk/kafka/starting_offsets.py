@@ -1,4 +1,4 @@
-"""Where partitions without a usable offset are read from."""
+"""Determines where partitions without a usable offset are read from."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class StartingOffsets:
         self._not_before = 0.0
 
     def wait(self, topic: str, partition: int, offset: int | None) -> None:
-        """Remember that a partition cannot be read.
+        """Record that a partition cannot be read.
 
         Args:
             topic: Of the partition.
@@ -131,7 +131,7 @@ class StartingOffsets:
         return OFFSET_BEGINNING if from_beginning else OFFSET_END
 
     def _assign(self, place: Place) -> None:
-        """Assign a partition anew, because the client cannot seek in one that it does not read."""
+        """Assign a partition again, because the client cannot seek in one that it does not read."""
         try:
             if place in self._client.assignment():
                 self._client.incremental_unassign([place])

@@ -47,7 +47,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
         kafka: Servers and credentials; never the word ``embedded``.
         options: The ``[producer]`` table.
         token: Source of OAUTHBEARER tokens.
-        transactional_id: As it is, without placeholders.
+        transactional_id: The id, without placeholders.
 
     Raises:
         ConfigurationError: librdkafka refuses a setting; the message names ours.

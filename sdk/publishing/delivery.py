@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 _FAILURES_KEPT = 10_000
 
 _Locks = tuple[threading.Lock, "_Locks | None"]
-"""What a thread waits for, and what threads that came before it wait for."""
+"""The wait of a thread, linked to those of earlier threads."""
 
 _Futures = tuple["asyncio.Future[DeliveryReport]", "_Futures | None"]
-"""What a task waits for, and what tasks that came before it wait for."""
+"""The wait of a task, linked to those of earlier tasks."""
 
 
 class Delivery:
@@ -34,7 +34,7 @@ class Delivery:
     deliveries raise that from then on.
 
     Attributes:
-        event: The event; None for a tombstone and for a record that was sent as it is.
+        event: The event; None for a tombstone and for a raw record.
         record: What is sent. Where an event loop runs and the event's schema id is still being
             looked up, only its topic is known.
     """
@@ -173,8 +173,8 @@ class DeliveryTracker:
         lock: Guards what all deliveries share, and the threads that wait for each.
         observed: Whether deliveries are timed, for the observers.
         wakers: Those of the event loops in which a delivery was awaited.
-        settled: Not yet told to wakers and observers; nothing without them.
-        connection_error: As it was given.
+        settled: Deliveries not yet reported to wakers and observers; empty without them.
+        connection_error: The argument.
         overruled: Why no acknowledgement counts: the transaction was aborted. None if it was not.
     """
 
@@ -242,7 +242,7 @@ class DeliveryTracker:
         )
 
     def failed(self, delivery: Delivery, *, watched: bool) -> None:
-        """Keep a failed delivery until its error is raised, and log it if nobody waits."""
+        """Keep a failed delivery until its error is raised, and log it if it is not waited for."""
         with self.lock:
             self._failures[id(delivery)] = delivery
             if len(self._failures) > _FAILURES_KEPT:
@@ -293,7 +293,7 @@ class _Waker:
     def wake(self, settled: list[Delivery]) -> None:
         """Schedule the completion of waits for these deliveries; called from any thread."""
         if self.waiting and not self._loop.is_closed():
-            with suppress(RuntimeError):  # it was closed meanwhile, and nobody waits in it any more
+            with suppress(RuntimeError):  # it was closed meanwhile, with all its waits
                 self._loop.call_soon_threadsafe(self.complete, settled)
 
     def complete(self, settled: Iterable[Delivery]) -> None:

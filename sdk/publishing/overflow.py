@@ -74,7 +74,7 @@ class Overflow:
         Args:
             delivery: What `Producer.produce` returns.
             settle: What the client calls with the outcome.
-            encode: Makes the record, where that takes time; None if the delivery has it.
+            encode: Makes the record, if that takes time; None if the delivery has it.
         """
         topic = delivery.record.topic
         with self._changed:
@@ -133,7 +133,7 @@ class Overflow:
             return None
         try:
             waiting.delivery.record = waiting.encode()
-        except Exception as error:  # noqa: BLE001 - it reaches whoever waits for the delivery
+        except Exception as error:  # noqa: BLE001 - raised by the delivery
             return error if isinstance(error, SdkError) else _unexpected(error, waiting)
         waiting.encode = None
         waiting.since = time.monotonic()
@@ -174,7 +174,7 @@ class Overflow:
 def tell_wait(
     observers: Observers | None, topic: str, since: float, *, gave_up: bool = False
 ) -> None:
-    """Tell observers of a record that has waited for room since a `time.monotonic`."""
+    """Notify observers of a record that has waited for room since a `time.monotonic`."""
     if observers is not None:
         observers.notify(QueueWaited(topic, time.monotonic() - since, gave_up))
 

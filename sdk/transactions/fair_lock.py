@@ -30,7 +30,7 @@ class FairLock:
             raise
 
     async def acquire_async(self, timeout: float) -> None:
-        """As `acquire`, without blocking the event loop."""
+        """Like `acquire`, without blocking the event loop."""
         request = self._request()
         try:
             async with asyncio.timeout(timeout):

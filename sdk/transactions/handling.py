@@ -32,7 +32,7 @@ class JoinedTransactions:
         self._open: _Joined | None = None
 
     def prepare(self) -> None:
-        """Ensure a client that can begin a transaction; an older instance is fenced."""
+        """Prepare a client that can begin a transaction; an older instance is fenced."""
         self._transactions.prepare()
 
     def begin(self) -> None:
@@ -46,7 +46,7 @@ class JoinedTransactions:
         JOINED.set(self._open)
 
     def leave(self) -> None:
-        """Make it publish outside transactions again."""
+        """Make this thread or task publish outside transactions again."""
         JOINED.set(None)
         _SENT.set(None)
 

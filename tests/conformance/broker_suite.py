@@ -1,6 +1,6 @@
 """One conformance suite for every broker that the SDK speaks to.
 
-A subclass gives the fixture ``bench``. What a broker does otherwise than Apache Kafka stands in
+A subclass gives the fixture ``bench``. Differences of a broker from Apache Kafka are listed in
 `tests.conformance.differences`.
 """
 
@@ -45,7 +45,7 @@ UNSENDABLE: tuple[Any, ...] = (
     ("conformance", b"v"),
     None,
 )
-"""What no client can send, or would send as something else."""
+"""Records that no client can send, or would send as something else."""
 
 EXTREME = (
     FINE._replace(headers=(("", b""), ("ü\U0001f600", None), ("x" * 10_000, bytes(10_000)))),
@@ -124,7 +124,7 @@ class BrokerSuite:
             producer.send(record)
 
     def test_extreme_records_arrive_as_sent(self, bench: Bench) -> None:
-        """What is just within the limits is sent, and comes back unchanged."""
+        """Values just within the limits are sent and come back unchanged."""
         topic = bench.topic(**ANY_TIME)
         records = [part._replace(topic=topic) for part in EXTREME]
         with Producer(bench.broker.producer(), ENCODER) as producer:
@@ -213,7 +213,7 @@ class BrokerSuite:
         assert _first_sent(bench, latest, topic) == b"new"
 
     def test_restarted_consumer_resumes_at_the_commit(self, bench: Bench) -> None:
-        """What was committed is not read again, and what was not is."""
+        """Committed records are not read again, and others are."""
         topic, group = bench.topic(), bench.group()
         bench.send(*(ProducerRecord(topic=topic, value=f"{n}".encode()) for n in range(10)))
         first = bench.member(group, topic)
@@ -261,7 +261,7 @@ class BrokerSuite:
         _until_assigned(second, 4)
 
     def test_revoked_partition_goes_on_at_its_commit(self, bench: Bench) -> None:
-        """What one member has committed, the member that takes over does not read again."""
+        """A member that takes over does not read again what another one has committed."""
         topic, group = bench.topic(partitions=2), bench.group()
         bench.send(
             *(
@@ -311,7 +311,7 @@ class BrokerSuite:
         assert [record.value for record in member.take(3)] == [b"2", b"3", b"4"]
 
     def test_only_what_is_assigned_can_be_paused_resumed_or_sought(self, bench: Bench) -> None:
-        """Pausing, resuming or seeking a partition that is not ours is an error of its own."""
+        """Pausing, resuming or seeking an unassigned partition is a BrokerError."""
         topic = bench.topic()
         member = bench.member(bench.group(), topic)
         _until_assigned(member, 1)
@@ -323,7 +323,7 @@ class BrokerSuite:
             member.consumer.seek(foreign)
 
     def test_asynchronous_commit_is_answered(self, bench: Bench) -> None:
-        """A commit in the background is told to the listener, and holds for the next member."""
+        """A background commit is reported to the listener, and applies to the next member."""
         topic, group = bench.topic(), bench.group()
         bench.send(*(ProducerRecord(topic=topic, value=f"{n}".encode()) for n in range(5)))
         first = bench.member(group, topic)

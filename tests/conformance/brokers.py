@@ -154,7 +154,7 @@ class Bench:
         return self._kept(self.broker.producer(**options))
 
     def send(self, *records: ProducerRecord, **options: Any) -> list[DeliveryReport]:
-        """Produce records with a client of their own; return the reports, in the same order."""
+        """Produce records with a separate client; return the reports, in the same order."""
         producer = self.broker.producer(**options)
         reports: dict[int, DeliveryReport | SdkError | None] = {}
         for number, record in enumerate(records):
@@ -182,7 +182,7 @@ class Bench:
         return Transactional(client)
 
     def values(self, topic: str, count: int) -> list[bytes | None]:
-        """Return what a reader of committed records finds in a topic, which is so many values."""
+        """Return the ``count`` values that a reader of committed records finds in a topic."""
         member = self.member(self.group(), topic)
         return [record.value for record in member.take(count) + member.idle(0.3)]
 
@@ -241,14 +241,14 @@ class Member:
     Args:
         group: Consumer group.
         consumer: The client.
-        topics: What it subscribes to.
-        pattern: What it subscribes to as well, by pattern.
+        topics: The subscribed topics.
+        pattern: The subscribed pattern, if any.
 
     Attributes:
         assigned: Partitions that it has now.
         revoked: Partitions that it had to give up, in order.
         lost: Partitions that were taken from it, in order.
-        answers: What became of each offset that was committed asynchronously, in order.
+        answers: The outcome of each asynchronous commit of an offset, in order.
     """
 
     def __init__(

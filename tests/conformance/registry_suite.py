@@ -1,6 +1,6 @@
 """One suite for every registry, through Confluent's own client and nothing else.
 
-A subclass gives the fixture ``registry``. Tests use subjects of their own and set nothing for the
+A subclass gives the fixture ``registry``. Tests use separate subjects and set nothing for the
 whole registry, so the suite may run against a registry that others use.
 """
 
@@ -85,7 +85,7 @@ def refused(*codes: int, status: int | None = None) -> Iterator[None]:
 
 
 class RegistrySuite:
-    """What the SDK needs of a registry."""
+    """The SDK's requirements on a registry."""
 
     @pytest.fixture
     def client(self, registry: RegistryUnderTest) -> Iterator[SchemaRegistryClient]:
@@ -95,7 +95,7 @@ class RegistrySuite:
 
     @pytest.fixture
     def subject(self) -> str:
-        """A subject of the test's own."""
+        """A subject for one test."""
         return unique("subject-")
 
     def test_a_schema_gets_one_id(
@@ -148,7 +148,7 @@ class RegistrySuite:
             client.get_schema(2_000_000_000)
 
     def test_invalid_schemas_are_refused(self, client: SchemaRegistryClient, subject: str) -> None:
-        """What is no Avro schema is 42201."""
+        """An invalid Avro schema is 42201."""
         for text in ('{"type":"record"}', '"no_such_type"', "{"):
             with refused(42201):
                 client.register_schema(subject, Schema(text, "AVRO"))
@@ -252,7 +252,7 @@ class RegistrySuite:
     def test_levels_are_set_and_unset(
         self, registry: RegistryUnderTest, client: SchemaRegistryClient, subject: str
     ) -> None:
-        """A subject's level is what was set; an unset one is an error of its own."""
+        """A subject's level is the one that was set; an unset one is 40408."""
         unset = 40401 if registry.differs(UNSET_LEVEL_IS_40401) else 40408
         with refused(unset):
             client.get_config(subject)

@@ -1,4 +1,4 @@
-"""One suite for what a whole connection promises, whatever the broker.
+"""One suite for the promises of a whole connection, on every broker.
 
 A subclass gives the fixture ``open_connection``. Time is the machine's on every broker, so that one
 test holds for all; what a virtual clock makes quick is tested with `sdk.testing`.
@@ -70,7 +70,7 @@ def settings_for(topic: str) -> Settings:
 
 
 class Service:
-    """A connection with a topic of its own, and what has happened on it."""
+    """A connection with its own topic, and its happenings."""
 
     def __init__(self, messaging: Messaging, topic: str, happenings: list[Happening]) -> None:
         self.messaging = messaging
@@ -92,7 +92,7 @@ class Service:
         return self.consumer(lambda order: handled.append(order.order_id.int))
 
     def records(self, topic: str, count: int) -> list[ConsumerRecord]:
-        """Return the first records of a topic, as a group of its own reads them."""
+        """Return the first records of a topic, as a new group reads them."""
         found: list[ConsumerRecord] = []
         consumer = self.messaging.consumer(f"reader-{uuid.uuid4().hex[:12]}")
 
@@ -107,7 +107,7 @@ class Service:
 
 
 class running:
-    """Runs a consumer in a thread of its own for a while."""
+    """Runs a consumer in a background thread for a while."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
@@ -128,7 +128,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class ServiceSuite:
-    """What producers and consumers promise, whatever the broker."""
+    """The promises of producers and consumers on every broker."""
 
     @pytest.fixture
     def open_connection(self) -> OpenConnection:

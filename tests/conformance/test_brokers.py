@@ -17,7 +17,7 @@ from tests.conformance.transaction_suite import TransactionSuite
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[EmbeddedBroker]:
-    """Start one broker for all tests; they use topics and groups of their own."""
+    """Start one broker for all tests; they use separate topics and groups."""
     with EmbeddedBroker() as broker:
         yield broker
 

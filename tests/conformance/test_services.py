@@ -15,7 +15,7 @@ class TestInMemoryService(ServiceSuite):
 
     @pytest.fixture
     def open_connection(self) -> OpenConnection:
-        """Connect to a broker of the test's own, on the machine's clock."""
+        """Connect to a new broker on the machine's clock."""
         return lambda settings, observe: connect_in_memory(
             settings=settings, broker=InMemoryBroker(), observers=[observe]
         )

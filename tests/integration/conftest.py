@@ -1,7 +1,7 @@
 """Fixtures of the tests that need real servers.
 
 `kafka` and `registry` are the shared servers: ours, or those that the environment names. A test
-that kills, freezes or reconfigures servers asks for a fixture that makes servers of its own, and
+that kills, freezes or reconfigures servers uses a fixture that makes separate servers, and
 is skipped by name when the environment names servers that are not ours.
 """
 

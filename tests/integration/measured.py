@@ -47,7 +47,7 @@ AS_JSON: dict[str, Any] = {
     "via": [{"name": "hut", "altitude": None}],
 }
 
-# What Java's conversions of logical types print.
+# The output of Java's conversions of logical types.
 LOGICAL = {
     "id": str(ID),
     "day": "1969-12-31",
@@ -156,7 +156,7 @@ def random_events(contracts: Any) -> st.SearchStrategy[Any]:
         digest=st.binary(min_size=4, max_size=4),
         level=st.sampled_from(v1.Level),
         samples=st.lists(_doubles(), max_size=5),
-        tags=st.dictionaries(text, longs, max_size=1),  # Java keeps no order of its own
+        tags=st.dictionaries(text, longs, max_size=1),  # Java does not keep the order
         choice=st.none() | longs | text | st.sampled_from(v1.Level) | place,
         place=place,
         via=st.lists(place, max_size=3),

@@ -56,7 +56,7 @@ def key_of(number: int) -> UUID:
 
 
 def order(number: int) -> OrderCreated:
-    """An order; its amount tells its number."""
+    """An order; its amount is its number."""
     return OrderCreated(
         order_id=key_of(number), created_at=datetime.now(UTC), total_amount=Decimal(number)
     )

@@ -40,11 +40,11 @@ class Line:
 
 
 class Member:
-    """A member of a group in a process of its own.
+    """A member of a group in a separate process.
 
     Args:
         kind: ``sdk`` or ``plain``.
-        file: Where it notes what it handles.
+        file: Receives a line for each event that it handles.
         **options: Given to the process.
     """
 
@@ -72,7 +72,7 @@ class Member:
         return self.file.exists() and self.file.stat().st_size > 0
 
     def lines(self) -> list[Line]:
-        """Return what it has handled so far; a line that a kill cut off does not count."""
+        """Return the events handled so far; a line that a kill cut off does not count."""
         if not self.began:
             return []
         whole = self.file.read_text().rpartition("\n")[0]

@@ -66,7 +66,7 @@ def dashboards() -> ModuleType:
 
 
 class Run:
-    """A run with every failure in it: connections, each with its own trouble, and their meter."""
+    """A run with every failure: connections, each with its own problem, and their meter."""
 
     def __init__(self, kafka: str, registry: str, topic: Callable[[str], str]) -> None:
         self.metrics = PrometheusMetrics()
@@ -78,7 +78,7 @@ class Run:
     def connect(
         self, name: str, *, kafka: str = "", registry: str = "", **options: Any
     ) -> Messaging:
-        """Return a connection with a topic of its own."""
+        """Return a connection with its own topic."""
         settings = settings_for(
             kafka or self._kafka, registry or self._registry, self._topic(name), **options
         )
@@ -112,7 +112,7 @@ class Run:
         raw.produce(self._topic("poison"), b"\xff not an event")
         raw.flush(30)
         self._outage(raw)
-        for _ in range(2):  # the second takes the first one's place
+        for _ in range(2):  # the second one replaces the first
             fenced = self.connect(
                 "fenced", consumer={"librdkafka": {"group.instance.id": "one-of-a-kind"}}
             )
@@ -122,7 +122,7 @@ class Run:
         self._full_queue()
 
     def _outage(self, raw: RawProducer) -> None:
-        """Have a record read whose schema only a registry knows that does not answer."""
+        """Consume a record whose schema is only in a registry that does not answer."""
         away = self.connect(
             "outage",
             registry=f"http://127.0.0.1:{free_port()}",
@@ -181,7 +181,7 @@ def test_rules_are_tested() -> None:
 
 
 def test_files_are_those_of_the_definitions() -> None:
-    """What is committed is what the definitions of the metrics give."""
+    """The committed files match the definitions of the metrics."""
     command = [sys.executable, str(DOCKER / "dashboards.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ class TestRegistry(RegistrySuite):
 
 
 def _kind(url: str) -> str:
-    """Tell the kinds apart by the path below which Apicurio speaks Confluent's language."""
+    """Identify Apicurio by the path of its Confluent-compatible API."""
     root, found, _ = url.partition("/apis/ccompat")
     if not found:
         return "confluent"

@@ -160,7 +160,7 @@ def test_the_order_of_keys_holds_while_members_come_and_go(
 def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
     kafka: Target, registry: Target, unique: Unique, protocol: str
 ) -> None:
-    """What was forwarded before a restart is retried, though nothing was committed there yet."""
+    """Records forwarded before a restart are retried, though nothing was committed there yet."""
     topic, group = unique("orders"), unique("billing")
     settings = configured(
         kafka,
@@ -191,7 +191,7 @@ def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
 
 @pytest.mark.timeout(400)
 def test_the_command(kafka: Target, registry: Target, unique: Unique, tmp_path: Path) -> None:
-    """`python -m sdk dlt` and `doctor` as processes of their own, against real servers."""
+    """`python -m sdk dlt` and `doctor` as processes, against real servers."""
     topic, group = unique("orders"), unique("billing")
     settings = configured(kafka, registry, topic, dead_letter=DeadLetterOptions())
     with connected(settings) as messaging:

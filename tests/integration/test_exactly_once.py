@@ -246,7 +246,7 @@ def test_offsets_of_an_open_transaction_are_waited_for_while_members_join(
 def test_the_group_goes_on_without_the_broker_that_coordinated_it(
     three: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """When the coordinator of the group is gone for good, handling goes on with the next one.
+    """When the coordinator of the group is lost, handling continues with the next one.
 
     librdkafka alone may wait without limit for the lost broker when it sends offsets.
     """

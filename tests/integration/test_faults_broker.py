@@ -102,7 +102,7 @@ def test_a_broker_killed_while_coroutines_await(
 def test_a_full_queue_is_waited_for_and_then_refused(
     cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """While the broker stands still `produce` waits, bounded; what it took is delivered later."""
+    """While the broker is frozen `produce` waits, bounded; accepted records are delivered later."""
     topic = unique("full")
     settings = settings_for(
         cluster.bootstrap_servers,
@@ -149,7 +149,7 @@ def test_a_broker_killed_during_consumption(
                 broker.launch()
 
         def stop_when_all_is_committed() -> None:
-            # What was handled just before the kill may come again: the last event is not the end.
+            # Records handled just before the kill may come again: the last event is not the end.
             wait_until(
                 lambda: committed(cluster.bootstrap_servers, group, topic) == count,
                 DELIVERED_WITHIN,

@@ -79,7 +79,7 @@ def test_a_slow_network_only_takes_longer(
 def test_resets_of_the_connection(
     cluster: KafkaCluster, registry: Target, proxy: TcpProxy, unique: Callable[[str], str]
 ) -> None:
-    """Connections reset again and again, in the middle of requests, lose and repeat nothing."""
+    """Connections reset repeatedly, in the middle of requests, lose and repeat nothing."""
     topic = unique("reset")
     settings = settings_for(_through(proxy), registry.address, topic)
 

@@ -1,4 +1,4 @@
-"""The registry killed, frozen and restarted: who needs it waits, who does not goes on."""
+"""The registry killed, frozen and restarted: only work that needs it waits."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_cold_producer_without_a_registry_is_told_so(
 def test_header_mode_needs_a_registry_with_guids(
     kafka: Target, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """With GUIDs the id travels in a header; a registry without them is told at start."""
+    """With GUIDs the id is in a header; a registry without them is an error at start."""
     topic = unique("guid")
     settings = settings_for(
         kafka.address, registry.address, topic, producer={"schema_id_location": "header"}

@@ -79,7 +79,7 @@ def test_what_was_produced_before_the_end_is_delivered(
 def test_a_killed_consumers_work_is_taken_over(
     kafka: Target, registry: Target, unique: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """After ``kill -9`` another member handles the rest; only what was in hand comes twice."""
+    """After ``kill -9`` another member handles the rest; only records in flight come twice."""
     topic, group, count = unique("orphaned"), unique("group"), 2_000
     settings = settings_for(
         kafka.address, registry.address, topic, consumer={"session_timeout_ms": 6_000}
@@ -124,7 +124,7 @@ def test_a_killed_consumers_work_is_taken_over(
 def test_a_member_whose_name_is_taken_stops(
     kafka: Target, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """Of two members with one ``group.instance.id`` the older ends with `FencedError`."""
+    """The older of two members with one ``group.instance.id`` ends with `FencedError`."""
     topic, group = unique("fenced"), unique("group")
     settings = settings_for(
         kafka.address,

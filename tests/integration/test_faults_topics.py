@@ -36,7 +36,7 @@ def strict_kafka(
 def test_a_missing_topic_is_told_with_its_remedy(
     strict_kafka: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """Producing to a topic that nobody made fails with its name and what to do."""
+    """Producing to a missing topic fails with its name and what to do."""
     topic = unique("missing")
     settings = settings_for(
         strict_kafka.bootstrap_servers,
@@ -155,7 +155,7 @@ def test_an_event_larger_than_the_topic_takes(
 def test_an_event_of_900_kilobytes(
     kafka: Target, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """What Kafka's defaults let through arrives whole."""
+    """Records within Kafka's default limits arrive whole."""
     topic = unique("big")
     note = "ü" * 450_000
     settings = settings_for(kafka.address, registry.address, topic)

@@ -48,7 +48,7 @@ def test_java_reads_and_writes_the_same_bytes(java_avro: JavaPeer, event: Any) -
     assert decoded["rest"] == 0
     again = bytes.fromhex(java_avro.ask("encode", schema=schema, json=decoded["value"])["hex"])
     assert avro.decode(type(event), again) == event
-    assert again == body or "map" in schema  # Java's maps have an order of their own
+    assert again == body or "map" in schema  # Java's maps have another order
 
 
 @MANY
@@ -93,7 +93,7 @@ def matches(ours: Any, java: Any) -> bool:
 @MANY
 @given(event=events(), seed=st.integers(0, 2**32))
 def test_java_accepts_what_we_accept(java_avro: JavaPeer, event: Any, seed: int) -> None:
-    """A damaged payload that we still read is one that Java reads, to the last byte."""
+    """A damaged payload that we still read is also read by Java, to the last byte."""
     schema, body, chance = schema_of(event), avro.encode(event), random.Random(seed)
     for _ in range(10):
         data = mutated(body, chance)
@@ -141,7 +141,7 @@ def test_where_we_are_stricter_than_java(java_avro: JavaPeer, schema: Any, body:
     ],
 )
 def test_both_refuse(java_avro: JavaPeer, schema: Any, body: str) -> None:
-    """What is wrong to Java is wrong to us."""
+    """Values that Java refuses are refused by us."""
     cls = event_class(record(("f", schema)))
     with pytest.raises(JavaError):
         java_avro.ask("decode", writer=json.dumps(record(("f", schema))), hex=body, logical=True)

@@ -1,4 +1,4 @@
-"""What we write Java reads, and the other way round, over real Kafka and a real registry.
+"""Java reads our records, and we Java's, over real Kafka and a real registry.
 
 Two peers: Apache Avro's library, to which the tests hand the body behind the 5-byte prefix, and
 Confluent's own serializer and deserializer inside Apache's Kafka clients.
@@ -60,7 +60,7 @@ def test_bodies_equal_javas_byte_for_byte(contracts: Any, java_avro: JavaPeer) -
 
 
 def test_logical_types_mean_the_same_to_java(contracts: Any, java_avro: JavaPeer) -> None:
-    """What Java's conversions make of our bytes is the value that we wrote."""
+    """Java's conversions of our bytes yield the values that we wrote."""
     schema = _texts(contracts.v1.Measured)
     hex_body = encode(measured(contracts)).hex()
     value = java_avro.ask("decode", writer=schema, hex=hex_body, logical=True)["value"]
@@ -132,7 +132,7 @@ def test_we_read_events_of_confluents_java_serializer(
     java_confluent: JavaPeer,
     unique: Callable[[str], str],
 ) -> None:
-    """Both versions arrive as the class that the handler asked for, and a tombstone as one."""
+    """Both versions arrive as the handler's class, and a tombstone as one."""
     topic = unique("from-java")
     wiring = _settings(kafka, registry, topic)
     old, new = contracts.v1.Measured, contracts.v2.Measured

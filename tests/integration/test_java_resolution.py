@@ -1,4 +1,4 @@
-"""Random schemas and data: Java's parser, rule of compatibility and decoder are the measure."""
+"""Random schemas and data, compared with Java's parser, rule of compatibility and decoder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def histories() -> dict[str, list[str]]:
 
 
 def ours(writer: Schema, reader: Schema, body: bytes) -> Any:
-    """What our resolution makes of a body, or `REFUSED`."""
+    """The value of a body by our resolution, or `REFUSED`."""
     try:
         return read(resolve(writer, reader), body)
     except (IncompatibleSchemaError, UnreadableValueError):
@@ -60,7 +60,7 @@ def ours(writer: Schema, reader: Schema, body: bytes) -> Any:
 
 
 def javas(java: JavaPeer, writer: str, reader: str, body: bytes) -> Any:
-    """What Java's decoder makes of it, or `REFUSED`."""
+    """The value of a body by Java's decoder, or `REFUSED`."""
     try:
         return java.ask("decode", writer=writer, reader=reader, hex=body.hex())["value"]
     except JavaError as error:
@@ -87,7 +87,7 @@ def test_what_is_read_is_what_java_reads(
 
 
 def moved(writer: Schema, reader: Schema) -> bool:
-    """Tell whether a type kept its name in another namespace, or a renamed record has aliases."""
+    """Whether a type kept its name in another namespace, or a renamed record has aliases."""
     old = {each.name for each in named_types(writer)}
     new = {each.name for each in named_types(reader)}
     if {short_name(each) for each in old - new} & {short_name(each) for each in new - old}:
@@ -216,7 +216,7 @@ def test_java_refuses_what_we_refuse(java_avro: JavaPeer, source: Any) -> None:
 
 
 def has_defaults_for_java(schema: Schema) -> bool:
-    """Tell whether all defaults of a record are valid to Java's parser, which has them checked."""
+    """Whether all defaults of a record are valid to Java's parser, which checks them."""
     return not isinstance(schema, RecordSchema) or all(
         each.default is NO_DEFAULT or java_accepts_default(each.schema, each.default)
         for each in schema.fields

@@ -55,7 +55,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 def environment(
     kafka: Target, registry: Target, unique: Callable[[str], str], tmp_path: Path
 ) -> dict[str, str]:
-    """What the processes are told: servers, and a topic of this test's own."""
+    """The environment of the processes: servers, and a topic of this test."""
     settings = tmp_path / "settings.toml"
     settings.write_text(
         f"""[default]

@@ -1,4 +1,4 @@
-"""Declared topics on real Kafka: created or verified at start, never changed, never deleted."""
+"""Declared topics on real Kafka: created or verified at start, never changed or deleted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_missing_topics_are_created_as_declared(
 def test_drift_is_told_with_both_values(
     kafka: Target, registry: Target, admin: AdminClient, unique: Callable[[str], str]
 ) -> None:
-    """`verify` refuses to start and names what is declared beside what is there."""
+    """`verify` refuses to start and names declared and actual values."""
     topic = unique("drifted")
     _make(admin, NewTopic(topic, 2, config={"retention.ms": "1000000"}))
     settings = _settings(
@@ -90,7 +90,7 @@ def test_creating_leaves_what_is_there_alone(
 def test_a_topic_that_kafka_refuses_is_one_clear_error(
     kafka: Target, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """An unknown configuration and too many replicas are told with the topic's name."""
+    """An unknown configuration and too many replicas are errors with the topic's name."""
     for options in ({"config": {"retention.seconds": "1"}}, {"replication": 90}):
         topic = unique("refused")
         with pytest.raises(SdkError) as raised:

@@ -95,7 +95,7 @@ def test_nothing_is_lost_and_keys_keep_their_order_while_members_come_and_go(
 ) -> None:
     """One member is killed, one leaves, two join: every event is handled, first in order by key.
 
-    What is handled twice was in flight or done since the last commit when its member was killed.
+    Records handled twice were in flight or done since the last commit of a killed member.
     """
     topic = unique("rebalanced")
     settings = settings_for(cluster, registry.address, topic)

@@ -1,4 +1,4 @@
-"""What stands between us and a registry in practice: gateways, credentials, TLS, outages.
+"""Obstacles between us and a registry in practice: gateways, credentials, TLS, outages.
 
 The registry behind is a real one; the gateway in front of it is the double in `tests.servers`.
 """
@@ -35,7 +35,7 @@ class Once:
     """A retry policy that makes one attempt, so that each answer is seen by itself."""
 
     def call(self, function: Callable[[], Any], *, name: str | None = None) -> Any:
-        """Return what the function returns."""
+        """Return the result of the function."""
         return function()
 
 
@@ -65,7 +65,7 @@ def test_a_path_prefix_is_kept(registry: Target, contract: EventInfo) -> None:
 def test_wrong_credentials_read_as_a_refusal(
     registry: Target, contract: EventInfo, asked: dict[str, Any], given: dict[str, str], secret: str
 ) -> None:
-    """A 401 page becomes one readable line that tells no secret."""
+    """A 401 page becomes one readable line without secrets."""
     with Gateway(registry.address, **asked) as gateway, _client(gateway.url, **given) as client:
         error = _refused(client, contract, RegistryRefusedError)
     assert "401" in str(error)
@@ -177,7 +177,7 @@ def test_codes_of_the_registry_are_classed(
 
 
 def test_too_many_requests_tell_when_to_come_back(registry: Target, contract: EventInfo) -> None:
-    """The wait that the answer asks for reaches the retry policy."""
+    """The wait requested by the answer reaches the retry policy."""
     with Gateway(registry.address) as gateway, _client(gateway.url) as client:
         gateway.next(Answer(status=429, headers={"Retry-After": "7"}))
         error = _refused(client, contract, RegistryUnavailableError)
@@ -230,7 +230,7 @@ def test_all_urls_out_of_order_is_an_outage(registry: Target, contract: EventInf
 
 
 def test_a_missing_schema_is_told_with_its_remedy(registry: Target, contract: EventInfo) -> None:
-    """Where registering is explicit, the error names event, version, subject and what to do."""
+    """With explicit registration, the error names event, version, subject and what to do."""
     with _client(registry.address) as client:
         error = _refused(client, contract, SchemaNotFoundError)
     assert contract.full_name in str(error)

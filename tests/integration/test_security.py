@@ -1,4 +1,4 @@
-"""TLS, SASL and ACLs: the options that users set work, and each refusal is told for what it is."""
+"""TLS, SASL and ACLs: the options that users set work, and refusals are reported as such."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.servers.kafka import NEVER_KILLED, KafkaCluster, Security
 from tests.servers.target import Target
 
 TOLD_WITHIN = 60
-"""Seconds in which a refusal must be told, although the delivery time-out is two minutes."""
+"""Seconds within which a refusal must be reported; the delivery time-out is two minutes."""
 
 USERS = {"admin": "root's own", "alice": "wonder land", "bob": "builder"}
 
@@ -59,7 +59,7 @@ class Secured:
 
     Attributes:
         cluster: The cluster.
-        authority: What signed its certificates.
+        authority: Signed its certificates.
         stranger: An authority that signed none of them.
         admin: A client that may do anything.
     """
@@ -138,7 +138,7 @@ def test_oauthbearer_with_a_token_source(
 def test_a_token_source_that_raises(
     secured: Secured, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """What the token source raised is the cause; its text, perhaps secret, is not told."""
+    """The token source's exception is the cause; its text, perhaps secret, is not repeated."""
     settings = _settings(secured, registry, unique("t"), user="admin", mechanism="OAUTHBEARER")
 
     def token() -> tuple[str, float]:
@@ -157,7 +157,7 @@ def test_a_token_source_that_raises(
 def test_a_wrong_password_reads_so_to_a_producer(
     secured: Secured, registry: Target, unique: Callable[[str], str], mechanism: str
 ) -> None:
-    """Not a time-out after two minutes, but an authentication error soon, without the password."""
+    """A wrong password is an authentication error soon, not a time-out after two minutes."""
     settings = _settings(
         secured, registry, unique("t"), password="not-it-at-all", mechanism=mechanism
     )
@@ -169,7 +169,7 @@ def test_a_wrong_password_reads_so_to_a_producer(
 def test_a_wrong_password_reads_so_to_a_consumer(
     secured: Secured, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """`Consumer.run` ends with an authentication error instead of waiting for ever."""
+    """`Consumer.run` ends with an authentication error instead of waiting forever."""
     settings = _settings(secured, registry, unique("t"), password="not-it-at-all")
     _consume_error(settings, unique("group"), AuthenticationError)
 
@@ -177,7 +177,7 @@ def test_a_wrong_password_reads_so_to_a_consumer(
 def test_a_wrong_password_reads_so_at_the_start(
     secured: Secured, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """Where topics are made at start, connecting tells of the refused credentials."""
+    """If topics are created at start, connecting reports the refused credentials."""
     settings = _settings(
         secured, registry, unique("t"), password="not-it-at-all", provision="create"
     )
@@ -292,7 +292,7 @@ def test_what_acls_allow_works(
 def test_a_producer_recovers_when_its_user_is_made(
     secured: Secured, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """A refusal is told soon, and is forgotten as soon as the broker accepts the credentials."""
+    """A refusal is reported soon, and cleared as soon as the broker accepts the credentials."""
     topic = unique("late")
     admin = secured.admin
     admin.create_topics([NewTopic(topic, 1)])[topic].result(30)

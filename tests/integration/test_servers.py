@@ -59,7 +59,7 @@ def test_registry_registers_and_returns_a_schema(
 def test_a_killed_broker_comes_back_with_its_messages(
     own_kafka: Callable[..., KafkaCluster], tmp_path: Path
 ) -> None:
-    """What was acknowledged before ``kill -9`` is still there after the restart."""
+    """Messages acknowledged before ``kill -9`` are still there after the restart."""
     with own_kafka(tmp_path) as cluster:
         address = cluster.bootstrap_servers
         admin = AdminClient({"bootstrap.servers": address})

@@ -1,4 +1,4 @@
-"""Traces on Apache Kafka: what failed is found by its spans alone."""
+"""Traces on Apache Kafka: failures are found by their spans alone."""
 
 from __future__ import annotations
 

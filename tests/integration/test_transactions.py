@@ -1,4 +1,4 @@
-"""Transactions on Apache Kafka: all or nothing, whoever is killed."""
+"""Transactions on Apache Kafka: all or nothing, whatever process is killed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def service(kafka: Target, registry: Target, unique: Callable[[str], str]) -> Se
 
 
 def test_a_transaction_is_seen_whole_or_not_at_all(kafka: Target, service: Service) -> None:
-    """What is committed is visible, what is aborted is not, and its deliveries say so."""
+    """Committed records are visible, aborted ones are not, and their deliveries say so."""
     settings = service()
     with connected(settings) as messaging:
         with messaging.transaction() as first:
@@ -151,7 +151,7 @@ def _stable_end(servers: str, topic: str, partition: int) -> int:
 
 
 def test_a_record_that_fails_aborts_its_transaction(kafka: Target, service: Service) -> None:
-    """With one record that the broker refuses, none becomes visible; the next goes through."""
+    """If the broker refuses one record, none becomes visible; the next transaction commits."""
     settings = service()
     with connected(settings) as messaging:
         transaction = messaging.transaction()
@@ -263,7 +263,7 @@ def test_a_broker_killed_between_transactions(
 def test_a_commit_without_an_answer(
     cluster: KafkaCluster, registry: Target, unique: Callable[[str], str]
 ) -> None:
-    """Nobody is told that a transaction was committed or aborted when that is not known."""
+    """An unknown outcome is not reported as a commit or an abort."""
     topic = unique("frozen")
     settings = settings_for(
         cluster.bootstrap_servers,

@@ -1,4 +1,4 @@
-"""What the integration tests share: settings for given servers, events by number, reading back."""
+"""Shared by the integration tests: settings for given servers, events by number, reading back."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def settings_for(
     Args:
         bootstrap_servers: ``host:port``, separated by commas.
         registry_url: Of the registry.
-        topic: Where the event goes.
+        topic: Topic of the event.
         event: Full name of the event.
         partitions: Of the topic.
         provision: ``create``, ``verify`` or ``none``.
@@ -101,7 +101,7 @@ def connected(settings: Settings, token: TokenSource | None = None) -> Messaging
 
 
 def order(number: int) -> OrderCreated:
-    """Return the order with this number; its id, and so its key, tells the number."""
+    """Return the order with this number, which is in its id and thus in its key."""
     return OrderCreated(
         order_id=UUID(int=number),
         created_at=_EPOCH + timedelta(seconds=number),
@@ -117,11 +117,11 @@ def number_of(event: OrderCreated) -> int:
 
 @frozen
 class Stored:
-    """A record as the broker keeps it.
+    """A record on the broker.
 
     Attributes:
-        partition: Where it stands.
-        offset: Where it stands.
+        partition: Its partition.
+        offset: Its offset.
         key: Its key.
         value: Its value.
         headers: Its headers.
@@ -135,7 +135,7 @@ class Stored:
 
     @property
     def number(self) -> int:
-        """Number of the order, told by its key."""
+        """Number of the order, from its key."""
         assert self.key is not None
         return UUID(self.key.decode()).int
 
@@ -197,7 +197,7 @@ def stored(
 
 
 def committed(bootstrap_servers: str, group: str, topic: str) -> int:
-    """Return how many records of a topic a group has committed; 0 while no broker can tell."""
+    """Return how many records of a topic a group has committed; 0 if no broker answers."""
     config = {"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0}
     consumer = RawConsumer(config)
     try:
@@ -216,7 +216,7 @@ def launched(script: str, output: Path, **names: object) -> subprocess.Popen[byt
     Args:
         script: Its code, with braces for the names.
         output: The file.
-        **names: What stands in the braces.
+        **names: Values for the braces.
     """
     path = os.pathsep.join((str(ROOT), str(ROOT / "samples")))
     with output.open("wb") as told:
@@ -274,7 +274,7 @@ def produce_through(settings: Settings, fault: Callable[[], None]) -> set[int]:
 
     Args:
         settings: Of the producer.
-        fault: Does harm, and undoes it; runs meanwhile.
+        fault: Causes a fault and ends it; runs meanwhile.
     """
     acknowledged = set()
     deliveries = []
