@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 import threading
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -54,15 +53,11 @@ Seen = set[tuple[str, str | None]]
 
 
 @pytest.fixture(scope="module")
-def dashboards() -> ModuleType:
-    """What writes the dashboard."""
-    spec = importlib.util.spec_from_file_location("dashboards", DOCKER / "dashboards.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["dashboards"] = module
-    spec.loader.exec_module(module)
-    return module
+def scripts() -> Iterator[Callable[[str], Any]]:
+    """Imports modules of the folder ``docker`` by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCKER)
+        yield importlib.import_module
 
 
 class Run:
@@ -198,12 +193,12 @@ def test_each_failure_is_told(prometheus: tuple[PrometheusServer, Seen]) -> None
 
 @pytest.mark.timeout(500)
 def test_every_query_is_answered(
-    prometheus: tuple[PrometheusServer, Seen], dashboards: ModuleType
+    prometheus: tuple[PrometheusServer, Seen], scripts: Callable[[str], Any]
 ) -> None:
     """Prometheus takes every query, and most of them show something of this run."""
     server, _ = prometheus
-    empty = [query for query in dashboards.queries() if not server.query(query)]
-    for alert in dashboards.ALERTS:
+    empty = [query for query in scripts("dashboards").queries() if not server.query(query)]
+    for alert in scripts("alerts").ALERTS:
         server.query(alert.expression)
     # Nothing of an outbox, of transactions, of skips, retries or commits, and no statistics.
     assert len(empty) <= 18, empty
@@ -213,7 +208,7 @@ def test_every_query_is_answered(
 
 @pytest.mark.timeout(500)
 def test_dashboard_can_be_drawn(
-    prometheus: tuple[PrometheusServer, Seen], dashboards: ModuleType, tmp_path: Path
+    prometheus: tuple[PrometheusServer, Seen], scripts: Callable[[str], Any], tmp_path: Path
 ) -> None:
     """The script behind the picture in the documents draws every panel, and lines in most."""
     server, _ = prometheus
@@ -221,7 +216,7 @@ def test_dashboard_can_be_drawn(
     script = [sys.executable, str(DOCKER / "picture.py"), str(file), "--minutes", "1"]
     subprocess.run([*script, "--prometheus", server.url], check=True, timeout=120)
     texts = [text.text for text in ElementTree.parse(file).iter() if text.tag.endswith("}text")]
-    titles = [panel.title for row in dashboards.ROWS.values() for panel in row]
+    titles = [panel.title for row in scripts("panels").ROWS.values() for panel in row]
     assert set(titles) <= set(texts)
     assert texts.count("No data") < len(titles) / 2
     assert "slow" in texts
