@@ -260,11 +260,11 @@ class ConfluentProducer:
         on_delivery(_new_tuple(DeliveryReport, place), None)
 
     def _report(self, *, wait: float = 0.0) -> bool:
-        """Report what the callbacks of the last poll have noted; return whether that is done.
+        """Report the deliveries that callbacks have recorded; return whether that is done.
 
         Args:
-            wait: Seconds to wait for a thread that is reporting already, as who flushes must; else
-                that thread reports this as well.
+            wait: Seconds to wait for a thread that is reporting already, as flushing must; with 0,
+                that thread reports these as well.
         """
         self._unreported = True
         while self._reporting.acquire(timeout=wait):

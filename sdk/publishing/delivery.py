@@ -123,8 +123,8 @@ class Delivery:
         A delivery is itself the `OnDelivery` of its record: of the objects that live as long as a
         record is under way, the garbage collector sees one less.
         """
-        # The outcome is set before those who wait are looked for, and whoever waits is added before
-        # the outcome is read again: one of the two sides always sees the other, without a lock.
+        # The outcome is set before looking for waiters, and a waiter is added before it reads the
+        # outcome again: one of the two sides always sees the other, without a lock.
         tracker = self._tracker
         self._outcome = report if error is None else tracker.overruled or error
         if tracker.observed or tracker.wakers:
