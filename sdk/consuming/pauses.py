@@ -20,7 +20,7 @@ class Pauses:
     Args:
         broker: The client.
         group: Consumer group.
-        clock: Tells when records are due.
+        clock: Determines when records are due.
         observers: Notified of pauses.
 
     Attributes:

@@ -29,7 +29,7 @@ from sdk.records import ConsumerRecord
 _NOTHING = nullcontext()
 
 _FAILURES = (Exception, asyncio.CancelledError)
-"""What a handler fails with, for the failure policy to decide about."""
+"""The exceptions of a handler that the failure policy decides about."""
 
 
 @frozen(kw_only=True)

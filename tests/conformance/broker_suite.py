@@ -61,7 +61,7 @@ ANY_TIME = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 
 
 
 class BrokerSuite:
-    """What the SDK relies on, whatever the broker."""
+    """The behaviour of brokers that the SDK relies on."""
 
     @pytest.fixture
     def bench(self) -> Bench:

@@ -13,7 +13,7 @@ from tests.conformance.brokers import PATIENCE, Bench, Member, Transactional, af
 
 
 class TransactionSuite:
-    """What the SDK relies on, whatever the broker."""
+    """The behaviour of brokers that the SDK relies on."""
 
     @pytest.fixture
     def bench(self) -> Bench:

@@ -174,7 +174,7 @@ def test_no_retry_is_missed_by_a_group_that_starts_at_the_end(
     with connected(settings) as messaging:
 
         def reads(partition: int) -> bool:
-            """Send an order to a partition; tell whether one of those sent has been handled."""
+            """Send an order to a partition; return whether any sent order has been handled."""
             number = 100 + partition
             messaging.producer.produce(order(number), partition=partition).result(30)
             return handler.handled[number] > 0

@@ -146,7 +146,7 @@ def test_survivor_goes_on_as_a_plain_client_does(
     """While the group waits for a dead member, the others go on, as with a plain client.
 
     Two groups read one topic; in each, a member is killed and another one joins, so that the join
-    is pending until the session of the dead one has timed out: whoever waited for that would handle
+    is pending until the session of the dead one has timed out: a member that waited would handle
     nothing for about a session.
     """
     topic = unique("survivor")

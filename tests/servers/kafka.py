@@ -238,7 +238,7 @@ class KafkaCluster:
         plain = " ".join(f'user_{name}="{password}"' for name, password in users.items())
         logins = _SECURE_LOGIN | {
             "PLAIN": f"org.apache.kafka.common.security.plain.PlainLoginModule required {plain};",
-            # Takes tokens that nobody has signed, which is enough to see them arrive.
+            # Accepts unsigned tokens, which is enough to see them arrive.
             "OAUTHBEARER": "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule "
             'required unsecuredLoginStringClaim_sub="broker";',
         }

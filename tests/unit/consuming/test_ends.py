@@ -33,11 +33,11 @@ from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
 
 
 class Panic(BaseException):
-    """What extensions in Rust raise for their defects."""
+    """The exception of defects in extensions written in Rust."""
 
 
 def test_a_worker_that_panics_stops_the_consumer() -> None:
-    """No thread ends in silence: what its handler raised stops the consumer, and is raised."""
+    """No thread ends silently: its handler's exception stops the consumer, and is raised."""
     shop = Shop()
     publish_keyed(shop, ("a", 1), ("b", 1))
     consumer = shop.consumer(concurrency=2)
@@ -62,7 +62,7 @@ def test_a_worker_that_panics_stops_the_consumer() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_serializer_that_panics_stops_the_consumer_of_an_event_loop() -> None:
-    """The thread that opens records for an event loop does not end in silence."""
+    """The thread that opens records for an event loop does not end silently."""
 
     class Panicking(JsonMessageSerializer):
         def open(self, record: ConsumerRecord) -> Any:
@@ -82,7 +82,7 @@ def test_a_serializer_that_panics_stops_the_consumer_of_an_event_loop() -> None:
 
 
 def test_a_cancellation_that_a_handler_raises_is_its_failure() -> None:
-    """What a handler awaits may have been cancelled by others: it is tried again, by the policy."""
+    """A handler that awaits something cancelled by others is retried by the policy."""
     shop = Shop()
     publish(shop, *orders(1, 2))
     attempts: Counter[str] = Counter()
@@ -101,7 +101,7 @@ def test_a_cancellation_that_a_handler_raises_is_its_failure() -> None:
 
 
 def test_the_group_is_left_whatever_the_last_commit_raises() -> None:
-    """A member that stays behind would keep its partitions, and nobody would read them."""
+    """A member that did not leave would keep its partitions, which would not be read."""
     shop = Shop()
     publish(shop, *orders(1))
     consumer = shop.consumer(commit_interval_ms=60_000)

@@ -468,7 +468,7 @@ def test_a_slow_handler_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_a_handler_that_learns_late_of_its_abort_does_not_abort_the_next_transaction() -> None:
-    """What it raises concerns a transaction that has ended; the consumer goes on."""
+    """Its exception concerns a transaction that has ended; the consumer goes on."""
     with shop(1) as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
         go_on, calls = threading.Event(), []

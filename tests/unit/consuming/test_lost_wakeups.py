@@ -1,4 +1,4 @@
-"""No record stays behind: whoever concludes that nothing is left to do is woken by what comes."""
+"""No record is left behind: threads and tasks that found nothing to do are woken by new work."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_record_that_came_while_its_key_was_awaited_is_handled() -> None:
 
 
 def test_a_lane_that_is_given_back_wakes_who_waits_for_one() -> None:
-    """What was added to a lane in work is handed to a waiting worker when the lane is back."""
+    """Records added to a lane in work go to a waiting worker when the lane is given back."""
     lanes, partition, taken = Lanes("key", SystemClock()), Partition("t", 0), list[Lane | None]()
     lanes.add([(partition, [record(1, b"a")])])
     lane = lanes.take()
@@ -92,7 +92,7 @@ def test_a_record_below_one_that_was_begun_at_the_halt_is_still_handled() -> Non
 
 
 def test_lanes_of_a_dropped_partition_are_forgotten() -> None:
-    """What waited without a time, as for the end of a transaction, is not kept for ever."""
+    """Records parked without a time, as for the end of a transaction, are not kept forever."""
     lanes, partition = Lanes("key", SystemClock()), Partition("t", 0)
     lanes.add([(partition, [record(1, b"a"), record(2, b"a")])])
     lane = lanes.take()

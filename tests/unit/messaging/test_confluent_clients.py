@@ -227,7 +227,7 @@ def test_flushing_waits_for_another_threads_callback() -> None:
 
 
 def test_flushing_ends_in_time_while_a_callback_runs() -> None:
-    """Who waits for the thread that flushes does not hang it; the record counts as left."""
+    """Waiting for the thread that flushes does not block it; the record counts as left."""
     begun, flushed = threading.Event(), threading.Event()
 
     def wait_for_flush(report: DeliveryReport | None, error: SdkError | None) -> None:
@@ -297,7 +297,7 @@ def test_closing_loses_nothing_that_another_thread_was_allowed_to_produce(
 
 
 def test_a_call_raises_whatever_it_ended_with() -> None:
-    """What ends the thread of a call is no answer."""
+    """An exception that ends the thread of a call is raised."""
 
     def refuse() -> None:
         raise RuntimeError("the client is closed")
