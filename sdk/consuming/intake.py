@@ -180,6 +180,7 @@ class Intake:
             self.pauses.end_delay(place)
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
+        self._release_circuits(known)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Add assigned partitions."""
@@ -269,9 +270,13 @@ class Intake:
             self.watch.lag.pop(place, None)
         if self._rebuilding is not None:
             self._rebuilding.forget(gone.keys())
-        if self.circuits.released(as_partitions(gone)):
-            self._lanes.recheck()
+        self._release_circuits(gone)
         return list(gone.values())
+
+    def _release_circuits(self, places: Iterable[Place]) -> None:
+        """Let others try a dependency, because the queued records of partitions were dropped."""
+        if self.circuits.released(as_partitions(places)):
+            self._lanes.recheck()
 
     def _enqueue(self, records: Sequence[ConsumerRecord]) -> None:
         batches: list[tuple[Partition, Sequence[ConsumerRecord]]] = []

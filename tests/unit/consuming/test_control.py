@@ -8,8 +8,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sdk.errors import ClosedError, ConfigurationError
-from sdk.records import TopicPartition
+from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.forwarding import Forwarder
+from sdk.consuming.retry_topics import RetryTopics
+from sdk.errors import (
+    BrokerUnavailableError,
+    ClosedError,
+    ConfigurationError,
+    DependencyDown,
+)
+from sdk.records import ProducerRecord, TopicPartition
+from sdk.settings import RetryOptions
 from sdk.testing.clock import VirtualClock
 from tests.unit.consuming.story import committed, publish_keyed, running, wait_until
 from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
@@ -160,3 +169,33 @@ def test_health_follows_the_life_of_a_consumer() -> None:
         assert consumer.ready()
     health = consumer.health()
     assert (health.running, health.error) == (False, None)
+
+
+def test_seeking_past_the_record_that_tries_a_dependency_lets_another_one_try() -> None:
+    """The other records of a dependency do not wait for one that is never read again."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 1))
+    topics, attempts = RetryTopics(), list[str]()
+    forwarder = Forwarder(shop.producer().send, topics, "billing")
+    policy = FailurePolicy(retry=RetryOptions(retry_count=0), topics=topics, dead_letters=True)
+    consumer = shop.consumer(policy=policy, forwarder=forwarder)
+
+    def handle(event: OrderCreated) -> None:
+        attempts.append(event.order_id)
+        if attempts == ["a-1"]:
+            raise DependencyDown("payments-db", retry_after=0.01)
+        if event.order_id == "a-1":
+            shop.broker.fail("deliver", *[BrokerUnavailableError("no answer")] * 100)
+            raise ValueError("the dependency is back, and the order is wrong")
+
+    with running(consumer.handle(OrderCreated, handle)):
+        wait_until(lambda: len(attempts) == 2)
+        consumer.seek("end", PLACE)
+        wait_until(lambda: consumer.health().partitions[0].in_flight == 0)
+        shop.broker.store(encoded(shop, "b-1", partition=1))
+        wait_until(lambda: attempts[2:] == ["b-1"])
+
+
+def encoded(shop: Shop, order_id: str, partition: int) -> ProducerRecord:
+    """Return the record of an order."""
+    return shop.encoder().record(OrderCreated(order_id=order_id), partition=partition)
