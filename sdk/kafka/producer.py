@@ -42,7 +42,6 @@ _STILL_BUSY = 24
 _PURGE_SECONDS = 5.0
 _FIRST_FLUSH_SECONDS = 0.001
 _FLUSH_SECONDS = 0.1
-_CALLBACK_RAISED = "a delivery callback has raised an exception"
 
 
 _new_tuple: Callable[[type[DeliveryReport], tuple[Any, ...]], DeliveryReport] = tuple.__new__
@@ -197,10 +196,9 @@ class ConfluentProducer:
                 except KafkaException as error:
                     self._health.record(error.args[0])
                     left = len(client)
-                except Exception:
-                    logger.exception(_CALLBACK_RAISED)
-                    left = len(client)
-                if not self._report(wait=max(0.0, turn)):
+                finally:
+                    reported = self._report(wait=max(0.0, turn))
+                if not reported:
                     left += 1  # at least
             if not left or turn <= 0:
                 return left
@@ -236,9 +234,9 @@ class ConfluentProducer:
                 self._health.record(error.args[0])
                 taken = 1
             except Exception:
-                logger.exception(_CALLBACK_RAISED)
+                logger.exception("a delivery callback has raised an exception")
                 taken = 1
-            if taken:
+            if taken or self._unreported:
                 self._report()
             if self._health.refusal is not None or self._health.fatal is not None:
                 # No broker accepts us: waiting for the delivery time-out would not change it.
@@ -271,11 +269,11 @@ class ConfluentProducer:
             try:
                 self._unreported = False
                 while self._failed:
-                    try:
-                        self._failed.popleft()()
-                    except Exception:
-                        logger.exception(_CALLBACK_RAISED)
+                    self._failed.popleft()()
                 self._after_deliveries()
+            except BaseException:
+                self._unreported = True  # the rest, by the thread that polls
+                raise
             finally:
                 self._reporting.release()
             if not self._unreported:

@@ -262,6 +262,24 @@ def test_a_callback_that_raises_holds_up_no_other(
     assert "a defect of an exporter" in caplog.text
 
 
+def test_a_callback_of_a_failure_that_raises_holds_up_no_other() -> None:
+    """Every failure is reported, although the callback of an earlier one has raised."""
+    reported, woken = threading.Semaphore(0), threading.Event()
+
+    def fail(report: DeliveryReport | None, error: SdkError | None) -> None:
+        reported.release()
+        raise ValueError("a defect of an exporter")
+
+    producer = ConfluentProducer(NOWHERE, ProducerOptions(linger_ms=0, delivery_timeout_ms=500))
+    for _ in range(3):
+        producer.produce(RECORD, fail)
+    for _ in range(3):
+        assert reported.acquire(timeout=10)
+    producer.after_deliveries(woken.set)
+    assert woken.wait(10)
+    producer.close(0)
+
+
 def test_a_closed_client_has_nothing_to_flush() -> None:
     """Another thread may close the client just before it is flushed."""
     producer = ConfluentProducer(NOWHERE, ProducerOptions())
