@@ -99,7 +99,11 @@ class Transaction(Publisher):
             await self._producer.turn.acquire_async(self._producer.timeout)
         except TimeoutError as error:
             raise still_open(self._producer.transactional_id, self._producer.timeout) from error
-        opening = in_thread(self._open)
+        try:
+            opening = in_thread(self._open)
+        except RuntimeError:  # no thread can be started
+            self._producer.end()
+            raise
         try:
             await asyncio.wrap_future(opening)
         except asyncio.CancelledError as cancelled:
@@ -115,7 +119,12 @@ class Transaction(Publisher):
         trace: TracebackType | None,
     ) -> None:
         CURRENT.set(self._outer)
-        await asyncio.wrap_future(in_thread(partial(self._exit, error)))
+        try:
+            ending = in_thread(partial(self._exit, error))
+        except RuntimeError as refused:  # no thread can be started
+            self.abort(refused)
+            raise
+        await asyncio.wrap_future(ending)
 
     def begin(self) -> None:
         """Wait for the previous transaction, then open this one; what ``with`` does.

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -527,3 +527,34 @@ def test_consumers_may_ask_for_everything() -> None:
             consumer.handle(OrderCreated, handle)
             run_until_idle(consumer, broker, f"group-{level}")
         assert sorted(taken) == expected
+
+
+@contextmanager
+def no_threads() -> Iterator[None]:
+    """Inside the block no thread can be started."""
+    before = threading.stack_size(2**46)  # more than there is
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+def test_the_next_transaction_begins_although_no_thread_could_be_started(
+    shop: InMemoryMessaging,
+) -> None:
+    """Neither the beginning nor the end of a block in an event loop keeps the others waiting."""
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError), no_threads():
+            async with shop.transaction():
+                pytest.fail("it has not begun")
+        transaction = shop.transaction()
+        await transaction.__aenter__()
+        transaction.produce(new_order(1))
+        with pytest.raises(RuntimeError), no_threads():
+            await transaction.__aexit__(None, None, None)
+        async with asyncio.timeout(10), shop.transaction() as transaction:
+            transaction.produce(new_order(2))
+
+    asyncio.run(main())
+    assert published(shop) == [2]
