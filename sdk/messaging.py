@@ -486,7 +486,8 @@ class Messaging(ClosingDeliveries):
         A second call does nothing, and neither does one in a forked child.
 
         Args:
-            timeout: Seconds; by default the setting ``producer.close_timeout_ms``.
+            timeout: Seconds for each consumer, whose handlers may still run, and for each producer;
+                by default the setting ``producer.close_timeout_ms``.
 
         Raises:
             UndeliveredError: Records were not delivered; each has been logged.
@@ -497,6 +498,8 @@ class Messaging(ClosingDeliveries):
             if self._closed:
                 return
             self._closed = True
+        if timeout is None:
+            timeout = self.settings.producer.close_timeout_ms / 1000
         with ExitStack() as stack:
             stack.callback(logger.info, "the connection is closed")
             stack.enter_context(self._opened)
@@ -504,7 +507,9 @@ class Messaging(ClosingDeliveries):
                 if name in vars(self):
                     stack.callback(vars(self)[name].close, timeout)
             for consumer in self._consumers:
-                stack.callback(consumer.close, self.settings.producer.close_timeout_ms / 1000)
+                stack.callback(consumer.close, timeout)
+            for consumer in self._consumers:
+                consumer.stop()  # before the first is waited for, so that they end side by side
 
     def closes(self, release: Callable[[], object]) -> None:
         """Register a function to call at the end of `close`, such as one that ends an observer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -327,11 +328,12 @@ class Consumer(Closing):
             timeout: Seconds; None waits for running handlers, however long they take.
         """
         self.stop()
+        deadline = None if timeout is None else time.monotonic() + timeout
         if self._running.acquire(timeout=-1 if timeout is None else timeout):
             self._running.release()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _close_after(self, error: BaseException | None) -> None:
         self.stop()

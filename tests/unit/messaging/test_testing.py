@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,27 @@ def test_forked_child_cannot_use_the_connection_of_its_parent() -> None:
                 f"{name}: the connection belongs to the parent process" for name in uses
             ]
         assert messaging.producer.produce(new_order(1)).result(timeout=5).offset == 0
+
+
+def test_closing_waits_for_handlers_only_as_long_as_asked() -> None:
+    """The time-out of `close` holds for consumers too; their handlers may still be running."""
+    broker = InMemoryBroker()
+    begun, release = threading.Event(), threading.Event()
+    messaging = connect("contracts", broker=broker)
+    messaging.producer.produce(new_order(1)).result(timeout=5)
+
+    def handle(order: OrderCreated) -> None:
+        begun.set()
+        release.wait(60)
+
+    consumer = messaging.consumer("billing").handle(OrderCreated, handle).start()
+    assert begun.wait(10)
+    started = time.monotonic()
+    messaging.close(timeout=0.1)
+    assert time.monotonic() - started < 20
+    release.set()
+    consumer.close(timeout=10)
+    assert not consumer.health().running
 
 
 def test_closed_connection_is_reported() -> None:
