@@ -134,6 +134,7 @@ class Run:
             provision="none",
             producer={
                 "queue_full_timeout_ms": 500,
+                "close_timeout_ms": 1_000,
                 "librdkafka": {"queue.buffering.max.messages": 10},
             },
         )
