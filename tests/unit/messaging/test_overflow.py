@@ -341,7 +341,7 @@ def test_observers_see_how_long_records_wait() -> None:
         async with shop.producer(observers=Observers([seen.append])) as producer:
             shop.broker.hold()
             deliveries = [producer.produce(order(number)) for number in range(2)]
-            threading.Timer(0.05, shop.broker.release).start()
+            threading.Timer(0.5, shop.broker.release).start()
             await asyncio.gather(*deliveries)
 
     in_loop(publish)
@@ -383,7 +383,7 @@ def test_observers_see_how_long_threads_wait() -> None:
     with shop.producer(observers=Observers([seen.append])) as producer:
         shop.broker.hold()
         producer.produce(order(1))
-        threading.Timer(0.02, shop.broker.release).start()
+        threading.Timer(0.5, shop.broker.release).start()
         producer.produce(order(2))
     assert [type(happening) for happening in seen].count(QueueWaited) == 1
 
