@@ -295,6 +295,8 @@ def _by_partition(partition: Partition, records: Sequence[ConsumerRecord]) -> li
     if lane is not None:
         lane.records += records
         return [lane] if lane.parked else []
+    if not records:  # all of them were retries of other groups
+        return []
     lane = partition.lanes[None] = Lane(partition, None)
     lane.records += records
     return [lane]

@@ -58,6 +58,18 @@ def test_what_is_not_done_comes_before_what_came_meanwhile(lanes: Lanes) -> None
     assert lane.run == records(0, 2, 3)
 
 
+@pytest.mark.parametrize("ordering", ["key", "partition", "none"])
+def test_nothing_to_handle_makes_no_lane(ordering: str) -> None:
+    """A poll may bring a partition only retries of other groups; halting it then is no defect."""
+    lanes = Lanes(ordering, VirtualClock())
+    empty, other = Partition("t", 0), Partition("t", 1)
+    lanes.add([(empty, []), (other, records(1, 7))])
+    lanes.halt([empty])
+    lane = lanes.take()
+    assert lane is not None
+    assert lane.run == records(1, 7)
+
+
 def test_paused_partition_waits_for_its_resumption(lanes: Lanes) -> None:
     """Queued records of a paused partition are set aside, and handled after `resume`."""
     paused, other = Partition("t", 0), Partition("t", 1)
