@@ -12,6 +12,8 @@ from sdk.testing.clock import VirtualClock
 _CHECK_SECONDS = 0.005
 _IDLE_CHECKS = 4
 """After this many checks without a change, every thread is waiting for the clock."""
+_BUSY_CHECKS = 40
+"""While a handler runs, which takes real time: it may wait for the clock, but seldom does."""
 _STEP_SECONDS = 1.0
 """Seconds to advance if no wait is registered, such as for the next commit."""
 
@@ -49,7 +51,8 @@ def run_until_idle(
                 break
             before, state = state, broker.state()
             unchanged = unchanged + 1 if state == before else 0
-            if unchanged >= _IDLE_CHECKS:
+            busy = unchanged >= _IDLE_CHECKS and consumer.health().lanes_busy > 0
+            if unchanged >= (_BUSY_CHECKS if busy else _IDLE_CHECKS):
                 _advance(broker)
                 unchanged = 0
         consumer.stop()

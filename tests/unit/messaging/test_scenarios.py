@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def test_delays_take_no_time(messaging: InMemoryMessaging) -> None:
     then = given(messaging, new_order(1)).when_handled_by(billing(messaging, failing(3)))
     then.then_handled(1).then_retried(after=[0.2, 1, 60]).then_nothing_dead_lettered()
     assert 61.2 <= clock.monotonic() < 600
+
+
+def test_a_handler_that_takes_real_time_takes_little_virtual_time(
+    messaging: InMemoryMessaging,
+) -> None:
+    """The clock is hardly advanced while a handler runs, however slow the machine is."""
+    then = given(messaging, new_order(1)).when_handled_by(
+        billing(messaging, lambda order: time.sleep(1))
+    )
+    then.then_handled(1)
+    assert messaging.broker.clock.monotonic() < 20
 
 
 def test_dead_letter_names_its_reason(messaging: InMemoryMessaging) -> None:
