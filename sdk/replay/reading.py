@@ -24,7 +24,8 @@ class TopicReader:
         connect: Consumer group → a client.
         join_timeout: Seconds within which the group must have its partitions.
         quiet: Seconds without a record after which a topic is at its end, even if the last offsets
-            have no records (deleted, compacted, or transaction markers).
+            have no records (deleted, compacted, or transaction markers). Its broker must also
+            answer within this time.
     """
 
     connect: Callable[[str], BrokerConsumer]
@@ -69,13 +70,29 @@ class TopicReader:
             silent = time.monotonic() - last_read
             # Time alone may have passed elsewhere, such as in whoever takes the records.
             if ends and silent > self.quiet and empty * _POLL_SECONDS >= self.quiet:
-                return
+                left = [each for each in assigned.partitions if each.partition not in reached]
+                if self._answers(client, left):
+                    return
+                last_read, empty = time.monotonic(), 0
             if not ends and silent > self.join_timeout:
                 raise BrokerUnavailableError(
                     f"no partition was assigned within {self.join_timeout:g} s",
                     topic=topic,
                     remedy="check the brokers, and that this user may join groups",
                 )
+
+    def _answers(self, client: BrokerConsumer, partitions: Sequence[TopicPartition]) -> bool:
+        """Return whether records would have come by now, if there were any.
+
+        Raises:
+            BrokerError: A broker does not answer.
+        """
+        for partition in partitions:
+            asked = time.monotonic()
+            client.end_offsets([partition], _ASK_SECONDS)
+            if time.monotonic() - asked > self.quiet:
+                return False
+        return True
 
 
 class _Assigned:
