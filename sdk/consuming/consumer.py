@@ -25,6 +25,7 @@ from sdk.consuming.handlers import (
     Handlers,
     TombstoneHandler,
     check_event_class,
+    check_pattern,
     check_tombstone,
     takes_context,
 )
@@ -40,6 +41,7 @@ from sdk.consuming.once import (
     S,
     once_only,
 )
+from sdk.correlation import handled
 from sdk.errors import ClosedError, ConfigurationError, HandlerError, SdkError
 from sdk.events import E
 from sdk.happenings import ConsumerStopped
@@ -76,6 +78,7 @@ class Consumer(Closing):
         self._stopped = False  # an event has a lock, which a signal handler must not wait for
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which `run_async` runs
         self._error: BaseException | None = None
         self.skipped: Counter[str] = Counter()
 
@@ -205,7 +208,7 @@ class Consumer(Closing):
             batch_seconds: How long the first event of a batch waits for others, seconds.
             tombstone: Called with each null value of the topics. A tombstone that names its event
                 (``ce_type``) reaches that event's handler, any other those of its whole topic.
-            topics: Read these topics instead of those that the event is routed to.
+            topics: Read these topics, or this one, instead of those that the event is routed to.
             pattern: Also read the topics whose names match this regular expression.
 
         Returns:
@@ -219,6 +222,10 @@ class Consumer(Closing):
         batch = None if batch_size is None else Batch(size=batch_size, seconds=batch_seconds)
         if tombstone is not None:
             check_tombstone(tombstone)
+        if pattern is not None:
+            check_pattern(pattern)
+        if isinstance(topics, str):  # which is also an iterable of texts, its letters
+            topics = [topics]
         if topics is None and pattern is None:
             topics = [topic.name for topic in self._parts.topics.readable(event_class)]
 
@@ -259,7 +266,7 @@ class Consumer(Closing):
             BrokerError: Kafka refuses us.
             ConfigurationError: There is no handler, or an event loop runs in this thread.
         """
-        if _event_loop_runs():
+        if _event_loop() is not None:
             raise ConfigurationError(
                 "run would block the event loop of this thread",
                 remedy="await consumer.run_async()",
@@ -278,6 +285,7 @@ class Consumer(Closing):
         """
         loop = asyncio.get_running_loop()
         with self._run(loop if self._handlers.coroutines else None) as engine:
+            self._loop = loop
             if self._handlers.coroutines:
                 await engine.run_in_loop()
                 return
@@ -324,10 +332,14 @@ class Consumer(Closing):
     def close(self, timeout: float | None = None) -> None:
         """Stop, and wait until the group has been left.
 
+        In a handler, and in the event loop that it runs in, it only stops: both must go on first.
+
         Args:
             timeout: Seconds; None waits for running handlers, however long they take.
         """
         self.stop()
+        if handled.get() is not None or (self._loop and self._loop is _event_loop()):
+            return
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._running.acquire(timeout=-1 if timeout is None else timeout):
             self._running.release()
@@ -422,7 +434,7 @@ class Consumer(Closing):
             self._error = error
             raise
         finally:
-            self._engine = None
+            self._engine = self._loop = None
             self._stopped = False
             self._running.release()
             self._report_end(self._error)
@@ -475,9 +487,9 @@ def _chosen(intake: Intake, what: Iterable[str | TopicPartition]) -> list[Place]
     return named + [place for place in intake.partitions if place[0] in topics]
 
 
-def _event_loop_runs() -> bool:
+def _event_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if one does."""
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None

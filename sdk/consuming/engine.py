@@ -35,6 +35,7 @@ from sdk.consuming.processing import Processor
 from sdk.consuming.settlement import Settlement
 from sdk.consuming.transactions import HandlerTransactions
 from sdk.consuming.workers import LoopWorkers, ThreadWorkers, outside_loop
+from sdk.errors import HandlerError
 from sdk.observers import Observers
 from sdk.settings import ConsumerOptions
 
@@ -276,6 +277,9 @@ class Engine:
         try:
             await work(lane, opened)
         except asyncio.CancelledError:
+            # At the end of the run this changes nothing; before, the handler would be called again
+            # and again, because a cancelled record counts as unhandled and not as failed.
+            self.stop(_cancelled(lane))
             raise
         except BaseException as error:
             self.stop(error)  # a thread would end silently
@@ -292,6 +296,17 @@ class Engine:
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
+
+
+def _cancelled(lane: Lane) -> HandlerError:
+    record = lane.current
+    return HandlerError(
+        "the handler's task was cancelled, and not by the consumer",
+        topic=lane.partition.topic,
+        partition=lane.partition.number,
+        offset=None if record is None else record.offset,
+        remedy="cancel tasks of the handler's own; to end the consumer, call stop",
+    )
 
 
 async def outlast(

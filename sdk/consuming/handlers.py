@@ -251,6 +251,20 @@ def takes_context(
     return context
 
 
+def check_pattern(pattern: str) -> None:
+    """Check that a pattern of topics is a regular expression.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigurationError(
+            f"pattern {pattern!r} is not a regular expression: {error}", remedy="correct it"
+        ) from error
+
+
 def check_tombstone(function: Any) -> None:
     """Check that a tombstone handler can be called with one argument.
 

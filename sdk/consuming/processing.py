@@ -76,7 +76,7 @@ class Processor:
                         started = clock()
                     try:
                         result = task.call(value)
-                        if result is not None and inspect.isawaitable(result):
+                        if result is not None and _awaitable(result):
                             await result
                     except _FAILURES as error:
                         _raise_cancellation(error)
@@ -221,7 +221,7 @@ class Processor:
             else around(records, task.event, group, attempt_at(partition, first))
         ):
             result = task.call(*arguments)
-            if result is not None and inspect.isawaitable(result):
+            if result is not None and _awaitable(result):
                 await result
         if self.settlement.transactions is not None:
             self.settlement.transactions.end_call(partition, records, sent)
@@ -281,6 +281,20 @@ def drive(coroutine: Coroutine[Any, Any, None]) -> None:
             )
     except StopIteration:
         return
+
+
+def _awaitable(result: Any) -> bool:
+    """Whether the result of a handler is to be awaited.
+
+    Raises:
+        ConfigurationError: It is a generator, and nothing of the handler has been executed.
+    """
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise ConfigurationError(
+            "a handler returned a generator: nothing in it was executed",
+            remedy="use return instead of yield",
+        )
+    return inspect.isawaitable(result)
 
 
 def _full(task: Task | None, gathered: list[Any]) -> bool:

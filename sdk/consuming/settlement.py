@@ -310,7 +310,7 @@ def _without_error(outcome: Retry | DeadLetter) -> DeadLetter:
 
 def _handler_error(error: BaseException, record: ConsumerRecord, task: Task) -> HandlerError:
     failure = HandlerError(
-        f"the handler raised {type(error).__name__}: {error}",
+        f"the handler raised {type(error).__name__}: {error}".removesuffix(": "),
         event=task.event,
         topic=record.topic,
         partition=record.partition,

@@ -190,7 +190,7 @@ def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
 
 def _unexpected(error: Exception, waiting: _Waiting) -> SdkError:
     failure = SerializationError(
-        f"the record cannot be made: {type(error).__name__}: {error}",
+        f"the record cannot be made: {type(error).__name__}: {error}".removesuffix(": "),
         topic=waiting.delivery.record.topic,
     )
     failure.__cause__ = error

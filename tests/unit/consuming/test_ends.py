@@ -16,7 +16,7 @@ from sdk.consuming.dispatch import Dispatch
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.handlers import Handlers
 from sdk.consuming.partition import Partition
-from sdk.errors import SdkError
+from sdk.errors import HandlerError, SdkError
 from sdk.records import ConsumerRecord
 from sdk.serialization import JsonMessageSerializer
 from sdk.settings import RetryOptions
@@ -151,3 +151,96 @@ def test_topics_are_added_while_a_warning_names_others(caplog: pytest.LogCapture
     finally:
         log.removeHandler(handler)
     assert f"none of the events of {TOPIC} is handled" in caplog.text
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+def test_a_handler_that_closes_its_consumer_does_not_wait_for_itself(*, coroutine: bool) -> None:
+    """`close` in a handler stops the consumer, which commits the event that is being handled."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer()
+
+    def handle(event: OrderCreated) -> None:
+        consumer.close()
+
+    async def handle_in_loop(event: OrderCreated) -> None:
+        consumer.close()
+
+    consumer.handle(OrderCreated, handle_in_loop if coroutine else handle).start()
+    deadline = time.monotonic() + PATIENCE
+    while not committed(shop) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert committed(shop)
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+def test_closing_in_the_consumers_event_loop_does_not_block_it(*, coroutine: bool) -> None:
+    """`close` in the loop that has to end the consumer only stops it."""
+    shop = Shop()
+    consumer = shop.consumer()
+
+    async def handle(event: OrderCreated) -> None: ...
+
+    async def run() -> None:
+        task = asyncio.create_task(
+            consumer.handle(OrderCreated, handle if coroutine else lambda event: None).run_async()
+        )
+        while not consumer.health().running:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        consumer.close(PATIENCE)
+        assert time.monotonic() - began < PATIENCE / 2
+        await asyncio.wait_for(task, PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_a_handler_that_cancels_its_own_task_stops_the_consumer() -> None:
+    """It is not called again and again, and its event is not committed."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer()
+    calls: list[OrderCreated] = []
+
+    async def handle(event: OrderCreated) -> None:
+        calls.append(event)
+        if len(calls) > 10:
+            consumer.stop()
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(PATIENCE)
+
+    with pytest.raises(HandlerError, match="task was cancelled"):
+        consumer.handle(OrderCreated, handle).run()
+    assert len(calls) == 1
+    assert not committed(shop)
+
+
+def test_a_handler_that_returns_a_generator_has_failed() -> None:
+    """Nothing in a generator is executed by calling it, so its event does not count as handled."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer(policy=FailurePolicy(retry=RetryOptions(retry_count=0)))
+
+    def steps(event: OrderCreated) -> Any:
+        consumer.stop()
+        yield event
+
+    threading.Timer(5, consumer.stop).start()
+    with pytest.raises(HandlerError, match="returned a generator"):
+        consumer.handle(OrderCreated, lambda event: steps(event)).run()
+    assert not committed(shop)
+
+
+def test_an_exception_without_text_is_named_alone() -> None:
+    """No colon announces a text that is empty."""
+    shop = Shop()
+    publish(shop, *orders(1))
+    consumer = shop.consumer(policy=FailurePolicy(retry=RetryOptions(retry_count=0)))
+
+    def handle(event: OrderCreated) -> None:
+        raise TimeoutError
+
+    with pytest.raises(HandlerError, match=r"raised TimeoutError \(event"):
+        consumer.handle(OrderCreated, handle).run()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 import sdk
+from sdk.errors import ConfigurationError
 from sdk.settings import (
     DeadLetterOptions,
     RetryTopicsOptions,
     load_settings,
 )
-from sdk.testing import InMemoryBroker
+from sdk.testing import InMemoryBroker, run_until_idle
 from tests.unit.consuming.test_whole_path import ONCE, BadOrder, Handler, connected
 from tests.unit.messaging.shop import CATALOG, OrderCreated
 
@@ -68,3 +71,22 @@ def test_a_client_of_kafka_takes_the_pattern() -> None:
             threading.Event().wait(0.01)
         consumer.close()
     assert [order.order_id for order in seen] == ["a"]
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
+    """The error is raised where the pattern is given, not when the consumer runs."""
+    with connected(InMemoryBroker(), []) as messaging:
+        consumer = messaging.consumer("billing")
+        with pytest.raises(ConfigurationError, match="regular expression"):
+            consumer.handle(OrderCreated, Handler(BadOrder("x")), pattern="partner[")
+
+
+def test_one_topic_may_be_given_as_text() -> None:
+    """A text is one topic, not the topics named by its letters."""
+    broker = InMemoryBroker()
+    handler = Handler(BadOrder("x"), bad=0)
+    with connected(broker, []) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="good"), topic="partner").result(60)
+        consumer = messaging.consumer("billing").handle(OrderCreated, handler, topics="partner")
+        run_until_idle(consumer, broker, "billing")
+    assert handler.handled
