@@ -188,6 +188,8 @@ class Messaging(ClosingDeliveries):
         clock: Clock | None = None,
     ) -> None:
         named = settings.uses or None if uses is None else uses
+        if isinstance(named, str):  # which is also an iterable of texts, its letters
+            named = [named]
         self.settings = settings
         self.catalog = catalog
         self.uses = (
@@ -325,10 +327,11 @@ class Messaging(ClosingDeliveries):
                 "the consumer has no group",
                 remedy="pass group_id, or set consumer.group_id (SDK_CONSUMER__GROUP_ID)",
             )
+        options = self.settings.consumer
         options = evolve(
-            self.settings.consumer,
-            concurrency=concurrency or self.settings.consumer.concurrency,
-            ordering=ordering or self.settings.consumer.ordering,
+            options,
+            concurrency=options.concurrency if concurrency is None else concurrency,
+            ordering=options.ordering if ordering is None else ordering,
         )
         policy = (failures or FailurePolicy()).configured(options, group)
         transactions = self._handler_transactions(group, options) if exactly_once else None

@@ -260,3 +260,12 @@ def test_undelivered_events_end_the_block_with_an_error() -> None:
     with pytest.raises(UndeliveredError) as caught, sdk.connect(settings=settings) as messaging:
         messaging.producer.produce(new_order(1))
     assert [each.event for each in caught.value.failures] == [new_order(1)]
+
+
+def test_no_concurrency_is_not_the_default() -> None:
+    """Only None stands for the settings: 0 is out of range, and an empty ordering unknown."""
+    with sdk.connect(settings=EMBEDDED) as messaging:
+        with pytest.raises(ConfigurationError, match="concurrency"):
+            messaging.consumer("billing", concurrency=0)
+        with pytest.raises(ConfigurationError, match="ordering"):
+            messaging.consumer("billing", ordering="")

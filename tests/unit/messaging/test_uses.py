@@ -117,3 +117,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             sdk.connect(settings=settings)
     missing.touch()
     evolve(SETTINGS, kafka=kafka, registry=registry).check_files()
+
+
+def test_one_event_may_be_given_as_text() -> None:
+    """A text is one event, as in the settings, not the events named by its letters."""
+    with connect(settings=SETTINGS, uses="PaymentDeclined") as messaging:
+        assert messaging.uses == (PaymentDeclined,)
