@@ -202,7 +202,7 @@ ALERTS = (
         m.KAFKA_UP,
         f"{top(m.KAFKA_UP, 'client', 'broker', how='min')} < 1",
         "{{ $labels.client }} cannot reach {{ $labels.broker }}",
-        "Kafka cannot be reached: …",
+        "cannot reach Kafka: …",
         "check the broker; idle connections are closed by brokers and reopened when needed",
         "1m",
         "ticket",

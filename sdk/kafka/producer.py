@@ -321,9 +321,12 @@ class ConfluentProducer:
             message += ": no broker knows the topic"
         if unsent:
             message += "; nothing was sent"
-            remedy = (
-                "create the topic, or correct its name" if cause is None else cause.remedy or ""
-            )
+            if cause is not None:
+                remedy = cause.remedy or ""
+            elif closed:
+                remedy = "raise producer.close_timeout_ms, or create the topic if it is missing"
+            else:
+                remedy = "create the topic, or correct its name"
         elif isinstance(cause, AuthenticationError):
             remedy = f"{cause.remedy}; {remedy}"
         known = None if partition is None or partition < 0 else partition

@@ -356,6 +356,16 @@ def test_a_producer_closes_without_any_broker() -> None:
     assert time.monotonic() - started < 60
 
 
+def test_a_record_unsent_at_closing_does_not_blame_the_topic_alone() -> None:
+    """Before a broker has answered, more time for closing may be all that is missing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silence = KafkaOptions(bootstrap_servers=(f"127.0.0.1:{silent.getsockname()[1]}",))
+        producer = Producer(ConfluentProducer(silence, ProducerOptions()), Shop().encoder())
+        producer.send(RECORD)
+        with pytest.raises(UndeliveredError, match="close_timeout_ms"):
+            producer.close(0)
+
+
 def test_what_was_perhaps_sent_is_said_to_be(cluster: EmbeddedBroker) -> None:
     """An unanswered record may have reached the broker, if one was connected."""
     options = ProducerOptions(linger_ms=0, delivery_timeout_ms=1_500)
