@@ -41,4 +41,4 @@ class SystemClock:
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait on a condition, ``timeout`` seconds at most."""
-        return condition.wait(timeout)
+        return condition.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))

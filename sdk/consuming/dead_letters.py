@@ -34,6 +34,9 @@ MESSAGE_BYTES: Final = 2048
 
 _FRAMES: Final = 60
 
+_DIGITS: Final = 19
+"""Most digits of a number in a header, such as an offset."""
+
 
 @frozen
 class Origin:
@@ -79,13 +82,16 @@ class Reason:
     replays: int
 
 
-def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> list[Header]:
+def origin_headers(
+    record: ConsumerRecord, group: str, names: HeaderNames, *, first: bool = False
+) -> list[Header]:
     """Return the headers with the origin of a record.
 
     Args:
         record: From its source topic or from a retry topic, whose headers name the origin.
         group: Consumer group.
-        names: The names of the headers; those that the record has already are kept.
+        names: The names of the headers; an origin that the record has already is kept.
+        first: Whether it fails here first, so that an origin in its headers is another record's.
     """
     timestamp = original_timestamp(record)
     fresh = (
@@ -94,14 +100,14 @@ def origin_headers(record: ConsumerRecord, group: str, names: HeaderNames) -> li
         ("offset", int64(record.offset)),
         ("timestamp", int64(-1 if timestamp is None else timestamp)),
         ("timestamp_type", _timestamp_type(record, timestamp)),
-        ("group", group.encode()),
     )
     headers: list[Header] = []
     for attribute, value in fresh:
         known = (last_header(record.headers, getattr(n, attribute)) for n in _ORIGINS)
-        kept = next((data for data in known if data is not None), value)
+        kept = value if first else next((data for data in known if data is not None), value)
         headers.append((getattr(names, attribute), kept))
-    return headers
+    # Never another group's, which would make this one skip its own retries.
+    return [*headers, (names.group, group.encode())]
 
 
 _ORIGINS = (DEAD_LETTER_NAMES, RETRY_NAMES)
@@ -133,7 +139,7 @@ def exception_headers(
     headers: list[Header] = [(names.exception, qualified_name(error).encode())]
     if error.__cause__ is not None:
         headers.append((names.cause, qualified_name(error.__cause__).encode()))
-    message = hide_credentials(_message(error), secrets)
+    message = hide_credentials(message_of(error), secrets)
     headers.append((names.message, capped(message, MESSAGE_BYTES)))
     if stack_trace_bytes:
         lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-_FRAMES)
@@ -149,7 +155,8 @@ def qualified_name(error: BaseException) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Return an exception's message, or a substitute if it cannot be shown."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - a defective __str__ must not lose the record
@@ -247,7 +254,7 @@ def _text(headers: dict[str, bytes | None], attribute: str) -> str | None:
 
 def _number(headers: dict[str, bytes | None], attribute: str) -> int | None:
     data, binary = _found(headers, attribute)
-    if data and not binary and data.isdigit():
+    if data and not binary and data.isdigit() and len(data) <= _DIGITS:
         return int(data)
     number = read_integer(data)
     return None if number is None or number < 0 else number

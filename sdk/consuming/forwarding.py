@@ -72,9 +72,10 @@ class Forwarder:
         assert outcome.topic is not None
         due = self._now() + outcome.delay
         first = original_timestamp(record)
-        attempt = attempt_of(record) + (outcome.error is not None)
+        attempt = self._topics.attempt(record) + (outcome.error is not None)
+        fails_first = not self._topics.is_retry(record.topic)
         marks: list[Header] = [
-            *origin_headers(record, self._group, RETRY_NAMES),
+            *origin_headers(record, self._group, RETRY_NAMES, first=fails_first),
             (ORIGINAL_TIMESTAMP, big_integer(-1 if first is None else first)),
             (ATTEMPTS, int32(min(attempt, 2**31 - 1))),
             (BACKOFF_TIMESTAMP, big_integer(math.ceil(due * 1000))),  # never due early

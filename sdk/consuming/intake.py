@@ -178,6 +178,7 @@ class Intake:
             old = self.partitions[place]
             self._lanes.drop([old])
             self.pauses.end_delay(place)
+            self.watch.lag.pop(place, None)  # unknown until a record is read there
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
         self._release_circuits(known)

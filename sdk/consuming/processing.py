@@ -311,6 +311,9 @@ def _raise_cancellation(error: BaseException) -> None:
 
 def _by_index(error: BaseException, count: int) -> dict[int, BaseException]:
     """Return the errors of a batch by position: of the named events, or of all."""
-    if isinstance(error, BatchFailed) and all(0 <= index < count for index in error.errors):
+    if isinstance(error, BatchFailed) and all(
+        index in range(count) and isinstance(why, BaseException)
+        for index, why in error.errors.items()
+    ):
         return dict(error.errors)
     return dict.fromkeys(range(count), error)

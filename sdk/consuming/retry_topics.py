@@ -98,13 +98,21 @@ class RetryTopics:
             return topic[: -len(longest)]
         return topic
 
+    def attempt(self, record: ConsumerRecord) -> int:
+        """Return `attempt_of` a record of a retry topic, 1 for others.
+
+        A dead letter that was copied to a source topic, or is read as one, may still have the
+        headers of its former attempts.
+        """
+        return attempt_of(record) if self.is_retry(record.topic) else 1
+
     def next(self, record: ConsumerRecord) -> tuple[str, float] | None:
         """Return the retry topic of the next attempt at a failed record.
 
         Returns:
             Retry topic and delay in seconds, or None if no attempt is left.
         """
-        attempt = attempt_of(record)
+        attempt = self.attempt(record)
         if attempt > len(self._stages):
             return None
         suffix, delay = self._stages[attempt - 1]

@@ -132,6 +132,25 @@ def test_lag_counts_what_is_not_done() -> None:
         wait_until(lambda: measured() == 0)
 
 
+def test_lag_is_unknown_after_a_seek() -> None:
+    """The lag at the former position is not reported for the new one."""
+    shop = Shop()
+    publish_keyed(shop, *(("a", number) for number in range(5)))
+    release, clock = threading.Event(), VirtualClock()
+    consumer = shop.consumer(clock=clock).handle(OrderCreated, lambda event: release.wait(60))
+    with running(consumer):
+
+        def measured() -> int | None:
+            clock.advance(1)
+            return consumer.lag().get(PLACE)
+
+        wait_until(lambda: measured() == 5)
+        consumer.seek("end", PLACE)
+        threading.Timer(0.5, release.set).start()  # the seek waits for the running handler
+        wait_until(lambda: consumer.health().partitions[0].offset is None)
+        wait_until(lambda: measured() is None)
+
+
 def test_record_in_work_for_too_long_turns_readiness_red(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

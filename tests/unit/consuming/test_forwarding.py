@@ -283,3 +283,9 @@ def test_letters_of_other_frameworks_are_read() -> None:
     )
     assert origin_of(smallrye) == Origin("orders", 3, 9)
     assert reason_of(smallrye).message == "no lines"
+
+
+def test_numbers_in_headers_may_be_of_any_length() -> None:
+    """A number that Python refuses to parse counts as absent."""
+    at = record(headers=(("x-original-offset", b"9" * 5000), ("x-original-partition", b"3")))
+    assert (reason_of(at).offset, reason_of(at).partition) == (None, 3)

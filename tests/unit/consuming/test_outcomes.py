@@ -385,3 +385,56 @@ def test_failed_batch_fails_as_a_whole() -> None:
     consumer.handle(OrderCreated, take, batch_size=3, batch_seconds=0)
     run_until(consumer, lambda: committed(shop) == 3)
     assert len(shop.broker.records(f"{TOPIC}-dlt")) == 3
+
+
+def test_batch_failed_without_exceptions_fails_the_whole_batch() -> None:
+    """An event that is named with a text, not an exception, is not taken for handled."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 0), ("a", 1))
+    calls: list[int] = []
+
+    def take(events: list[OrderCreated]) -> None:
+        calls.append(len(events))
+        if len(calls) == 1:
+            errors: Any = {1: "no stock"}
+            raise BatchFailed(errors)
+
+    policy = FailurePolicy(retry=RetryOptions(retry_count=1, base_delay_ms=1))
+    consumer = shop.consumer(policy=policy)
+    consumer.handle(OrderCreated, take, batch_size=2, batch_seconds=0)
+    run_until(consumer, lambda: committed(shop) == 2)
+    assert calls == [2, 2]
+
+
+def test_exception_that_cannot_be_shown_is_a_failure_like_any_other() -> None:
+    """A defect in an exception's own __str__ does not stop the consumer."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    def take(event: OrderCreated) -> None:
+        raise Mute
+
+    shop = Shop()
+    publish_keyed(shop, ("a", 0))
+    consumer = shop.consumer(**forwarding(shop)).handle(OrderCreated, take)
+    run_until(consumer, lambda: committed(shop) == 1)
+    assert len(shop.broker.records(f"{TOPIC}-dlt")) == 1
+
+
+def test_wait_beyond_what_the_platform_can_time_does_not_stop_the_consumer() -> None:
+    """A dependency that asks for a wait of centuries pauses its topics, and nothing more."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 0))
+    happened: list[Happening] = []
+
+    def take(event: OrderCreated) -> None:
+        raise DependencyDown("payments-db", retry_after=1e10)
+
+    consumer = shop.consumer(observers=Observers([happened.append])).handle(OrderCreated, take)
+    with running(consumer):
+        wait_until(lambda: any(isinstance(each, CircuitOpened) for each in happened))
+        wait_until(lambda: consumer.health().lanes_busy == 0)
+        assert consumer.health().circuits["payments-db"] > 1e9
+    assert consumer.health().error is None

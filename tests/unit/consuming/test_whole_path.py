@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from sdk.cli.command import sdk
 from sdk.consuming.context import Context
 from sdk.consuming.failures import FailurePolicy
+from sdk.consuming.headers import int32, int64
 from sdk.errors import DependencyDown, HandlerError, MessageTooLargeError
 from sdk.happenings import (
     CircuitClosed,
@@ -271,3 +272,26 @@ def test_a_handler_sees_the_time_of_the_original_record() -> None:
         consumer = messaging.consumer("billing").handle(OrderCreated, handle)
         run_until_idle(consumer, broker, "billing", timeout=60)
     assert seen == [1_000, 1_000]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("attempts", [{}, {"retry_topic-attempts": int32(3)}])
+def test_a_dead_letter_copied_to_its_source_topic_is_retried_by_each_group(
+    *, ordered: bool, attempts: dict[str, bytes]
+) -> None:
+    """Headers of another group's failure neither use up attempts nor hide the retries."""
+    broker, handler = InMemoryBroker(), Handler(BadOrder("no lines"), bad=1)
+    copied = {
+        "kafka_dlt-original-topic": TOPIC.encode(),
+        "kafka_dlt-original-partition": int32(0),
+        "kafka_dlt-original-offset": int64(7),
+        "kafka_dlt-original-consumer-group": b"shipping",
+        **attempts,
+    }
+    stages = RetryTopicsOptions(delays_ms=(20, 40), ordered=ordered)
+    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="bad"), headers=copied).result(60)
+        publish(messaging, ["bad", "good"])
+        run(messaging, broker, handler)
+    assert sorted(handler.handled) == ["bad", "bad", "good"]
+    assert not broker.records(DLT)
