@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import Factory, define, field
 
@@ -21,7 +21,7 @@ from sdk.consuming.offsets import Place
 from sdk.errors import DependencyDown
 from sdk.happenings import CircuitClosed, CircuitOpened, Happening
 from sdk.records import ConsumerRecord, TopicPartition
-from sdk.retry import doubled
+from sdk.retry import LONGEST_RETRY_AFTER, doubled
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ class Circuits:
 
         Args:
             record: The record; it is handled again when `wait` allows.
-            error: `DependencyDown`, with its ``retry_after``, or `RegistryUnavailableError`.
+            error: `DependencyDown`, with its ``retry_after``, or `RegistryUnavailableError`, which
+                is respected for a minute at most.
         """
         dependency = error.dependency if isinstance(error, DependencyDown) else REGISTRY
         place = None if isinstance(error, DependencyDown) else (record.topic, record.partition)
@@ -178,12 +179,18 @@ class Circuits:
                 return f"{circuit.dependency} is down"
         return None
 
-    def waits(self) -> dict[str, float]:
-        """Return the dependencies that are down, each with the seconds until the next probe."""
+    def waits(self, places: Collection[Place]) -> dict[str, float]:
+        """Return the dependencies that are down, each with the seconds until the next probe.
+
+        Args:
+            places: The assigned partitions; dependencies of others, which nobody probes here, are
+                left out.
+        """
         now = self._monotonic()
         return {
             circuit.dependency: max(0.0, circuit.until - now)
             for circuit in list(self._open.values())
+            if any(self._covers(circuit, *place) for place in places)
         }
 
     def _covers(self, circuit: _Circuit, topic: str, number: int) -> bool:
@@ -207,5 +214,7 @@ def _before(circuit: _Circuit, identity: _Identity, now: float) -> float:
 def _wait(failures: int, error: BaseException) -> float:
     requested = getattr(error, "retry_after", None)
     if requested is not None:
+        if not isinstance(error, DependencyDown):
+            requested = min(requested, LONGEST_RETRY_AFTER)  # a server's clock may be wrong
         return float(max(0.0, requested))
     return doubled(FIRST_WAIT, failures, LONGEST_WAIT)

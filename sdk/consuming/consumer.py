@@ -67,7 +67,8 @@ class Consumer(Closing):
 
     Attributes:
         group_id: Consumer group.
-        skipped: The number of events without a handler, by full name.
+        skipped: The number of events without a handler, by full name; ``others`` beyond the first
+            thousand names.
     """
 
     def __init__(self, parts: ConsumerParts) -> None:

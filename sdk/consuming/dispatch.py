@@ -25,6 +25,12 @@ _SUSPICIOUS = 100
 """Unhandled events of a topic after which a warning is logged."""
 
 
+_MOST_NAMES = 1_000
+
+OTHERS = "others"
+"""Counts the events without a handler whose names are beyond the first thousand."""
+
+
 @frozen(eq=False)
 class Task:
     """The task of handling a record.
@@ -59,7 +65,8 @@ class Dispatch:
             must not block an event loop.
 
     Attributes:
-        skipped: The number of events without a handler, by full name.
+        skipped: The number of events without a handler, by full name; ``others`` beyond the first
+            thousand names, which foreign producers choose.
     """
 
     def __init__(
@@ -146,11 +153,13 @@ class Dispatch:
                 )
 
     def _unhandled_event(self, name: str, record: ConsumerRecord) -> Outcome:
-        self.skipped[name] += 1
+        known = name in self.skipped or len(self.skipped) < _MOST_NAMES
+        counted = name if known else OTHERS
+        self.skipped[counted] += 1
         self._unhandled[record.topic] += 1
         if self._unhandled[record.topic] == _SUSPICIOUS:
             self.warn_of_unhandled(_SUSPICIOUS)
-        if self.skipped[name] == 1:
+        if self.skipped[counted] == 1:
             self._report(name, record)
         if self._unknown == "skip":
             return Skip("no handler")

@@ -76,6 +76,7 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
         error: The error that stops it, or None.
     """
     record, seconds = intake.watch.longest()
+    assigned = list(intake.partitions.items())
     return Health(
         group=group,
         running=not intake.stopping,
@@ -91,13 +92,13 @@ def health_of(intake: Intake, group: str, now: float, error: BaseException | Non
                 paused=intake.pauses.reasons.get((topic, number))
                 or intake.circuits.reason(topic, number),
             )
-            for (topic, number), partition in list(intake.partitions.items())
+            for (topic, number), partition in assigned
         ),
         lanes_busy=intake.watch.busy,
         in_work=record,
         in_work_seconds=seconds,
         overdue=intake.watch.overdue,
-        circuits=intake.circuits.waits(),
+        circuits=intake.circuits.waits([place for place, _ in assigned]),
         error=error,
     )
 

@@ -22,7 +22,7 @@ from sdk.consuming.partition import Partition
 from sdk.consuming.pauses import Pauses
 from sdk.consuming.retry_topics import RetryTopics, due_at
 from sdk.consuming.watch import Watch, describe
-from sdk.errors import SdkError
+from sdk.errors import BrokerUnavailableError, SdkError
 from sdk.happenings import (
     Happening,
     PartitionsAssigned,
@@ -113,7 +113,7 @@ class Intake:
         self._topics, self._pattern = set(topics), pattern
         self._subscribe()
         while not self.stopping:
-            while self._requests:
+            for _ in range(len(self._requests)):  # one may be repeated after the next poll
                 self._requests.popleft()()
             self.watch.tick(self.partitions)
             if self._measurements is not None:
@@ -171,7 +171,12 @@ class Intake:
         ]
         if isinstance(to, datetime):
             milliseconds = int(to.timestamp() * 1000)
-            targets = self._broker.offsets_for_time(targets, milliseconds, _ASK_SECONDS)
+            try:
+                targets = self._broker.offsets_for_time(targets, milliseconds, _ASK_SECONDS)
+            except BrokerUnavailableError as error:
+                logger.warning("the seek to %s will be repeated: %s", to, error)
+                self.request(lambda: self.seek(to, known))
+                return
         self._finish(known)
         for target in targets:
             place = (target.topic, target.partition)

@@ -25,6 +25,7 @@ from sdk.correlation import correlate, handled
 from sdk.errors import SerializationError
 from sdk.events import Event
 from sdk.records import Header, ProducerRecord
+from sdk.serialization.framing import VALUE_SCHEMA_ID
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +211,11 @@ class _Route:
 
 
 def _joined(standard: list[Header], headers: HeaderInput) -> list[Header]:
-    """Return the standard headers, with the caller's replacements, and further ones."""
-    own = header_pairs(headers)
+    """Return the standard headers, with the caller's replacements, and further ones.
+
+    A schema id, which the caller has copied from another record, would have readers take this value
+    for that one's: the serializer names the schema.
+    """
+    own = [header for header in header_pairs(headers) if header[0] != VALUE_SCHEMA_ID]
     names = [name for name, _ in own]
     return [header for header in standard if header[0] not in names] + own

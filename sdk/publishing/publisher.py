@@ -86,7 +86,7 @@ class Publisher:
             event: Instance of a generated event class.
             key: str, int, UUID or bytes; None for none. By default the event's key field.
             headers: Further headers; order and repeats are kept, and None is a null value. One
-                with the name of a standard header replaces it.
+                with the name of a standard header replaces it; ``__value_schema_id`` is left out.
             topic: Destination, instead of the one that settings route the event to.
             partition: Partition, instead of the one that the key chooses.
             timestamp: Milliseconds since the epoch or an aware datetime; None means now.

@@ -12,6 +12,7 @@ from sdk.consuming.retry_topics import RetryTopics
 from sdk.errors import DependencyDown, RegistryUnavailableError
 from sdk.happenings import CircuitClosed, CircuitOpened, Happening
 from sdk.records import TopicPartition
+from sdk.retry import LONGEST_RETRY_AFTER
 from tests.unit.consuming.records import record
 
 DOWN = DependencyDown("payments-db")
@@ -160,3 +161,20 @@ def test_a_revoked_partition_is_no_longer_paused(circuits: Circuits) -> None:
     circuits.pause(record(), RegistryUnavailableError("down"))
     circuits.released([TopicPartition(topic="orders", partition=2)])
     assert not circuits
+
+
+def test_registry_cannot_ask_for_a_wait_of_years(circuits: Circuits) -> None:
+    """A far-off Retry-After, such as that of a clock that is wrong, is shortened to a minute."""
+    for partition, seconds in enumerate((86_400.0 * 365, math.inf)):
+        error = RegistryUnavailableError("down", retry_after=seconds)
+        circuits.pause(record(partition=partition), error)
+        assert circuits.wait(record(partition=partition)) == LONGEST_RETRY_AFTER
+
+
+def test_dependency_of_revoked_partitions_is_not_reported(circuits: Circuits, time: Time) -> None:
+    """Whoever has lost the partitions no longer says that their dependency is down."""
+    circuits.pause(record(), DOWN)
+    time.now += 0.1
+    waits = circuits.waits([("orders", 1), ("payments", 0)])
+    assert waits == {"payments-db": pytest.approx(FIRST_WAIT - 0.1)}
+    assert circuits.waits([("payments", 0)]) == {}

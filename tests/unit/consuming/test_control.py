@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from sdk.errors import (
 from sdk.records import ProducerRecord, TopicPartition
 from sdk.settings import RetryOptions
 from sdk.testing.clock import VirtualClock
+from sdk.testing.consumer import InMemoryConsumer
 from tests.unit.consuming.story import committed, publish_keyed, running, wait_until
 from tests.unit.messaging.shop import TOPIC, OrderCreated, Shop
 
@@ -70,6 +72,34 @@ def test_partition_is_read_from_elsewhere(to: object, first: str) -> None:
         wait_until(lambda: seen[-1] == "a-3")
         wait_until(lambda: committed(shop) == 4)
     assert seen[4] == first
+
+
+def test_seek_to_a_time_outlasts_an_outage() -> None:
+    """A broker that cannot say where a time is does not end the consumer: it is asked again."""
+    shop = Shop()
+    publish_keyed(shop, ("a", 0))
+    seen: list[str] = []
+    failures: list[Exception] = [BrokerUnavailableError("no answer"), BrokerUnavailableError("no")]
+
+    class Silent(InMemoryConsumer):
+        """A client whose broker does not answer at first."""
+
+        def offsets_for_time(self, *asked: Any) -> list[TopicPartition]:
+            """Find offsets, or raise the next failure."""
+            if failures:
+                raise failures.pop()
+            return super().offsets_for_time(*asked)
+
+    consumer = shop.consumer(
+        connect=lambda: Silent(shop.broker, shop.broker.group("billing"), "earliest")
+    )
+    consumer.handle(OrderCreated, lambda event: seen.append(event.order_id))
+    with running(consumer):
+        wait_until(lambda: committed(shop) == 1)
+        consumer.seek(datetime(2020, 1, 1, tzinfo=UTC), PLACE)
+        wait_until(lambda: len(seen) == 2 or consumer.health().error is not None)
+    assert consumer.health().error is None
+    assert (seen, failures) == (["a-0", "a-0"], [])
 
 
 def test_seek_to_the_end_passes_over_what_waits() -> None:

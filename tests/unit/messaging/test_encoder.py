@@ -193,3 +193,12 @@ def test_a_cause_without_identity_adds_nothing() -> None:
     encoder = Shop().encoder()
     with within(handled()):
         assert encoder.record(ORDER) == Shop().encoder().record(ORDER)
+
+
+def test_schema_of_another_value_is_not_named() -> None:
+    """A schema id among copied headers would have this event read with the schema of another."""
+    copied = [("__value_schema_id", b"\1" + bytes(16)), ("trace", b"1")]
+    encoder = Shop().encoder()
+    names = [name for name, _ in encoder.record(ORDER, headers=copied).headers]
+    assert "trace" in names
+    assert "__value_schema_id" not in names
