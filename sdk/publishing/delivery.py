@@ -275,8 +275,9 @@ def describe(delivery: Delivery) -> str:
         name = type(delivery.event).__event__.full_name
     else:
         name = "tombstone" if record.value is None else "record"
-    key = "none" if record.key is None else record.key.decode(errors="replace")
-    return f"{name} with key {key!r}"
+    if record.key is None:  # it has none, or was not encoded
+        return name
+    return f"{name} with key {record.key.decode(errors='replace')!r}"
 
 
 class _Waker:

@@ -114,6 +114,7 @@ class Overflow:
 
     def _serve(self, topic: str, queue: deque[_Waiting]) -> None:
         """Send the deliveries of one topic in order, until there are none."""
+        looked_up = 0.0  # when the last lookup ended, before which none of them could be sent
         while True:
             with self._changed:
                 if not queue:
@@ -122,9 +123,12 @@ class Overflow:
                     self._changed.notify_all()
                     return
                 first = queue[0]
+            began = time.monotonic()
             error = self._encode(first)
+            if time.monotonic() - began > QUEUE_RETRY:
+                looked_up = time.monotonic()
             if error is None:
-                error = self._send(first, queue)
+                error = self._send(first, queue, max(first.since, looked_up))
             if error is not None:
                 self._drop(first, queue, error)
 
@@ -136,11 +140,10 @@ class Overflow:
         except Exception as error:  # noqa: BLE001 - raised by the delivery
             return error if isinstance(error, SdkError) else _unexpected(error, waiting)
         waiting.encode = None
-        waiting.since = time.monotonic()
         return None
 
-    def _send(self, first: _Waiting, queue: deque[_Waiting]) -> SdkError | None:
-        """Send the first delivery, waiting for room; return why it cannot be sent."""
+    def _send(self, first: _Waiting, queue: deque[_Waiting], since: float) -> SdkError | None:
+        """Send the first delivery, which has waited for room since then, or return an error."""
         waited, topic = False, first.delivery.record.topic
         while True:
             with self._changed:
@@ -151,15 +154,15 @@ class Overflow:
                     queue.popleft()
                     break
                 except QueueFullError:
-                    if time.monotonic() - first.since >= self._timeout:
-                        tell_wait(self._observers, topic, first.since, gave_up=True)
+                    if time.monotonic() - since >= self._timeout:
+                        tell_wait(self._observers, topic, since, gave_up=True)
                         return stayed_full(first.delivery.record, self._timeout)
                 except SdkError as error:
                     return error
             waited = True
             time.sleep(QUEUE_RETRY)
         if waited:
-            tell_wait(self._observers, topic, first.since)
+            tell_wait(self._observers, topic, since)
         return None
 
     def _drop(self, first: _Waiting, queue: deque[_Waiting], error: SdkError) -> None:

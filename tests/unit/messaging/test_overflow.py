@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from sdk.abstractions import OnDelivery
 from sdk.errors import (
     ClosedError,
     MessageTooLargeError,
+    QueueFullError,
     RegistryUnavailableError,
     SerializationError,
     UndeliveredError,
@@ -311,6 +313,46 @@ def test_flush_counts_what_waits_for_room() -> None:
             assert all(delivery.done() for delivery in deliveries)
 
     in_loop(publish)
+
+
+def test_records_behind_a_lookup_wait_for_room_together() -> None:
+    """With a full queue all fail after the time that one may wait, not one after the other."""
+    shop = Shop(InMemoryBroker(queue_limit=1))
+    serializer = SlowSerializer(OrderCreated)
+    encoder = shop.encoder(serializer=serializer)
+
+    async def publish() -> float:
+        async with shop.producer(encoder=encoder, queue_full_timeout=0.5) as producer:
+            shop.broker.hold()
+            deliveries = [producer.produce(order(number)) for number in range(21)]
+            serializer.answered.set()
+            began = time.monotonic()
+            outcomes = await asyncio.gather(*deliveries[1:], return_exceptions=True)
+            seconds = time.monotonic() - began
+            shop.broker.release()
+            assert {type(outcome) for outcome in outcomes} == {QueueFullError}
+            return seconds
+
+    assert in_loop(publish) < 5
+
+
+def test_an_event_that_was_not_encoded_is_not_said_to_have_a_key() -> None:
+    """Its description does not name a key that reads like one of its own."""
+    shop = Shop()
+
+    def answer() -> None:
+        raise RegistryUnavailableError("no answer")
+
+    serializer = SlowSerializer(OrderCreated, answer)
+
+    async def publish() -> None:
+        async with shop.producer(encoder=shop.encoder(serializer=serializer)) as producer:
+            producer.produce(order(1))
+            serializer.answered.set()
+
+    with pytest.raises(UndeliveredError) as caught:
+        in_loop(publish)
+    assert "orders.OrderCreated: no answer" in str(caught.value)
 
 
 def test_a_refusal_wakes_those_that_wait_for_it() -> None:
