@@ -213,8 +213,8 @@ def _before(circuit: _Circuit, identity: _Identity, now: float) -> float:
 
 def _wait(failures: int, error: BaseException) -> float:
     requested = getattr(error, "retry_after", None)
-    if requested is not None:
+    if requested is not None and requested > 0:  # without a wait, the probes would never rest
         if not isinstance(error, DependencyDown):
             requested = min(requested, LONGEST_RETRY_AFTER)  # a server's clock may be wrong
-        return float(max(0.0, requested))
+        return float(requested)
     return doubled(FIRST_WAIT, failures, LONGEST_WAIT)

@@ -104,6 +104,13 @@ def test_the_handler_may_say_how_long(circuits: Circuits) -> None:
     assert circuits.wait(record()) == 7
 
 
+@pytest.mark.parametrize("seconds", [0, -1, math.nan])
+def test_a_probe_always_waits(circuits: Circuits, seconds: float) -> None:
+    """Without a wait, the handler would be called again and again, which nobody counts."""
+    circuits.pause(record(), DependencyDown("payments-db", retry_after=seconds))
+    assert circuits.wait(record()) == FIRST_WAIT
+
+
 def test_records_that_were_under_way_do_not_prolong_the_wait(
     circuits: Circuits, time: Time, seen: list[Happening]
 ) -> None:
