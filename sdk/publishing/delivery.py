@@ -272,7 +272,7 @@ def describe(delivery: Delivery) -> str:
     """Return one line with the event and key of a delivery; never the event's fields."""
     record = delivery.record
     if delivery.event is not None:
-        name = type(delivery.event).__event__.full_name
+        name: str = type(delivery.event).__event__.full_name
     else:
         name = "tombstone" if record.value is None else "record"
     if record.key is None:  # it has none, or was not encoded
