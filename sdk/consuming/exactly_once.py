@@ -18,7 +18,7 @@ from sdk.abstractions import BrokerConsumer
 from sdk.clock import Clock
 from sdk.consuming.failures import FINAL
 from sdk.consuming.lanes import Lanes
-from sdk.consuming.offsets import Place, as_partitions, to_commit
+from sdk.consuming.offsets import Place, as_partitions, by_place, to_commit
 from sdk.consuming.partition import Partition
 from sdk.consuming.transactions import HandlerCall, HandlerTransactions, Sent
 from sdk.errors import (
@@ -97,7 +97,7 @@ class ExactlyOnce:
         self._starts: dict[Place, int] = {}
         self._leaving: list[Partition] = []
         self._ready = False
-        self._unknown = False
+        self._unknown: dict[Place, int] = {}
         self._failures = 0
         self._resume_at = 0.0
         self._fatal: SdkError | None = None
@@ -187,6 +187,7 @@ class ExactlyOnce:
         """Forget partitions that were revoked, or are read from another position."""
         for place in places:
             self._starts.pop(place, None)
+            self._unknown.pop(place, None)
 
     def answered(self, offsets: Sequence[TopicPartition], error: SdkError | None) -> None:
         """Never called: nothing is committed outside transactions."""
@@ -213,11 +214,12 @@ class ExactlyOnce:
         try:
             self._transactions.prepare()
             if self._unknown:
-                # The committed offsets show whether the transaction was committed.
+                # The committed offsets show whether the transaction was committed. Others are
+                # older, such as from before a seek.
                 committed = self._broker.committed(as_partitions(self._partitions), _ASK_SECONDS)
-                for each in committed:
-                    if each.offset is not None:
-                        self._starts[each.topic, each.partition] = each.offset
+                for place, offset in by_place(committed).items():
+                    if self._unknown.get(place) == offset:
+                        self._starts[place] = offset
             self._rewind()
         except BrokerError as error:
             if isinstance(error, FINAL):
@@ -226,7 +228,7 @@ class ExactlyOnce:
             logger.warning("group %s: no transaction can begin yet: %s", self._group, error)
             return
         # What a handler of an ended transaction has asked for since does not concern the next one.
-        self._unknown, self._ready, self._abort_reason = False, True, None
+        self._unknown, self._ready, self._abort_reason = {}, True, None
 
     def _rewind(self) -> None:
         """Read dropped partitions again from the end of the last committed transaction."""
@@ -314,12 +316,11 @@ class ExactlyOnce:
         except SdkError as error:
             seconds = self._clock.monotonic() - started
             self._observers.notify(CommitFailed(self._group, tuple(offsets), error, seconds))
-            self._failed(error)
+            self._failed(error, offsets)
             return
         self._end()
         self._failures = 0
-        for each in offsets:
-            self._starts[each.topic, each.partition] = each.offset or 0
+        self._starts.update(by_place(offsets))
         for partition in self._partitions.values():
             partition.forget_failures()
         if offsets:
@@ -335,13 +336,14 @@ class ExactlyOnce:
         for partition in partitions:
             self._lanes.release(partition)
 
-    def _failed(self, error: SdkError) -> None:
+    def _failed(self, error: SdkError, offsets: Sequence[TopicPartition]) -> None:
         cause = error.__cause__
         if isinstance(error, FINAL):
             self._fatal = _stopped(self._group, error)
         elif isinstance(cause, AuthenticationError | AuthorizationError):
             self._fatal = cause
-        self._unknown = self._unknown or isinstance(error, TransactionUnknownError)
+        if isinstance(error, TransactionUnknownError):
+            self._unknown = by_place(offsets)
         self._rolled_back(error)
 
     def _handlers_finished(self, seconds: float) -> bool:

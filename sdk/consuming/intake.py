@@ -186,6 +186,7 @@ class Intake:
             self.watch.lag.pop(place, None)  # unknown until a record is read there
             self.partitions[place] = self._partition(place)
             self._broker.seek(target)
+        self._commits.forget(known)
         self._release_circuits(known)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:

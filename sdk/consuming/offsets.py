@@ -227,7 +227,7 @@ class Committer:
             self._failed(offsets, error)
             return
         self._unanswered = len(offsets)
-        self._sent.update(_by_place(offsets))
+        self._sent.update(by_place(offsets))
 
     def flush(self, places: Iterable[Place], timeout: float) -> None:
         """Commit, and wait for the answer: the last commit of these partitions.
@@ -286,7 +286,7 @@ class Committer:
         self._observers.notify(CommitFailed(self._group, tuple(offsets), error, seconds))
 
     def _failed(self, offsets: Sequence[TopicPartition], error: SdkError) -> None:
-        for place, offset in _by_place(offsets).items():
+        for place, offset in by_place(offsets).items():
             if self._sent.get(place) == offset:
                 del self._sent[place]
         if isinstance(error, AuthenticationError | AuthorizationError | FencedError):
@@ -299,7 +299,8 @@ class Committer:
         self._notify_failed(offsets, error, self._last)
 
 
-def _by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:
+def by_place(offsets: Iterable[TopicPartition]) -> dict[Place, int]:
+    """Return offsets by partition; a missing one is 0."""
     return {(each.topic, each.partition): each.offset or 0 for each in offsets}
 
 

@@ -499,6 +499,22 @@ def test_seeking_commits_what_is_done_first() -> None:
         assert results(messaging) == sorted([*range(4), *range(4)])
 
 
+@pytest.mark.parametrize(
+    "error", [TransactionAbortedError("a record failed"), BrokerUnavailableError("no answer")]
+)
+def test_an_abort_after_a_seek_reads_again_from_where_the_seek_went(error: SdkError) -> None:
+    """What was committed before the seek does not move the consumer past what it asked for."""
+    with shop(20, transaction_records=1) as messaging:
+        consumer = billing(messaging)
+        with running(consumer):
+            wait_until(passing(messaging, lambda: len(results(messaging)) == 20))
+            messaging.broker.fail("commit_transaction", error)
+            consumer.seek("beginning")
+            wait_until(passing(messaging, lambda: results(messaging)[-2:] == [19, 19]))
+            wait_until(passing(messaging, lambda: not any(consumer.lag().values())))
+        assert results(messaging) == sorted([*range(20), *range(20)])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_happens_each_result_is_there_once_in_order(seed: int) -> None:
     """Random faults, failures and rebalances: one result each, in the order of its key."""
