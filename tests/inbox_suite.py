@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, registry, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from sdk.consuming.consumer import Consumer
@@ -85,6 +86,16 @@ class InboxSuite:
         with shop.engine.begin() as connection:
             assert inbox.prune(connection, timedelta(hours=1)) == 0
             assert inbox.prune(connection, timedelta(seconds=-5)) == 1
+
+    def test_inbox_forgets_nothing_of_another_consumer(self, shop: Shop) -> None:
+        """Another consumer may have to keep its rows for longer."""
+        billing, mail = Inbox("billing", tables=shop.tables), Inbox("mail", tables=shop.tables)
+        record = received(("ce_source", b"/orders"), ("ce_id", b"1"))
+        with shop.engine.begin() as connection:
+            billing.once(connection, record)
+            mail.once(connection, record)
+            assert mail.prune(connection, timedelta(seconds=-5)) == 1
+            assert not billing.once(connection, record)
 
     def test_concurrent_handlers_of_one_event_run_once(self, shop: Shop) -> None:
         """Only one of several concurrent transactions handles an event."""
@@ -158,6 +169,64 @@ class InboxSuite:
             finish([1, 1])
         assert attempts == [1, 2]
         assert accounts(shop) == [1]
+
+    @pytest.mark.parametrize("awaited", [False, True])
+    def test_flush_whose_failure_a_handler_hides_fails_its_attempt(
+        self, shop: Shop, awaited: bool
+    ) -> None:
+        """The session has rolled everything back: the event does not count as handled."""
+        mapping, attempts = registry(), list[int]()
+        mapping.map_imperatively(Account, shop.accounts)
+        sessions: Any = sessionmaker(shop.engine)
+        if awaited:
+            sessions = async_sessionmaker(create_async_engine(shop.async_url, poolclass=NullPool))
+        with shop.engine.begin() as connection:
+            connection.execute(insert(shop.accounts).values(id=7))
+        with consuming(shop, sessions, retries=1) as (consumer, inbox, finish):
+
+            def bill(order: OrderCreated, context: Context, session: Session) -> None:
+                attempts.append(context.attempt)
+                session.add(Account(id=int(order.order_id)))
+                if context.attempt == 1:
+                    session.add(Account(id=7))
+                with suppress(IntegrityError):
+                    session.flush()
+
+            async def bill_awaited(
+                order: OrderCreated, context: Context, session: AsyncSession
+            ) -> None:
+                await session.run_sync(lambda plain: bill(order, context, plain))
+
+            handler: Any = bill_awaited if awaited else bill
+            consumer.handle(OrderCreated, handler, once=inbox)
+            finish([1])
+        mapping.dispose()
+        assert attempts == [1, 2]
+        assert accounts(shop) == [1, 7]
+
+    @pytest.mark.parametrize("kind", ["session", "connection", "awaited"])
+    def test_connections_that_commit_each_statement_are_refused(
+        self, shop: Shop, kind: str
+    ) -> None:
+        """A failed handler's event would count as handled."""
+        engine = shop.engine.execution_options(isolation_level="AUTOCOMMIT")
+        sessions: Any = sessionmaker(engine) if kind == "session" else engine
+        if kind == "awaited":
+            sessions = create_async_engine(
+                shop.async_url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+            )
+        inbox: Inbox[Any] = Inbox("billing", sessions, tables=shop.tables)
+        record = received(("ce_source", b"/orders"), ("ce_id", b"1"))
+
+        async def perform() -> None:
+            done = inbox.perform([record], lambda session, _: session.no_such_thing())
+            if inbox.asynchronous:
+                await done
+
+        with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+            asyncio.run(perform())
+        with shop.engine.begin() as connection:
+            assert inbox.once(connection, record)
 
     def test_dead_letter_leaves_no_note_so_that_its_replay_counts(self, shop: Shop) -> None:
         """An event that became a dead letter is handled when it comes again."""
@@ -292,6 +361,13 @@ class InboxSuite:
             seen = finish([1])
         assert [each for each in seen if isinstance(each, RecordDeadLettered)]
         assert accounts(shop) == []
+
+
+@define(slots=False)
+class Account:
+    """A row that handlers write."""
+
+    id: int
 
 
 Finish = Callable[[list[int | None]], list[Happening]]

@@ -16,7 +16,16 @@ from sqlalchemy.orm import Session
 
 from sdk.cloud_events import ID, SOURCE
 from sdk.errors import ConfigurationError, UnidentifiedError
-from sdk.outbox.sessions import AnyAsyncSession, SyncSession, dialect_name, is_async
+from sdk.outbox.sessions import (
+    AnyAsyncSession,
+    SyncSession,
+    async_connection_of,
+    check_begun,
+    check_unfailed,
+    connection_of,
+    dialect_name,
+    is_async,
+)
 from sdk.outbox.tables import Tables
 
 logger = logging.getLogger(__name__)
@@ -145,7 +154,9 @@ class Inbox(Generic[S]):
         identities = [_identity(record) for record in records]
         if self.asynchronous:
             return self._perform_async(identities, work)
+        table = self.tables.inbox
         with self._sessions.begin() as session:
+            check_begun(connection_of(session, table))
             result = session.execute(self._insert(session, sorted(set(identities))))
             new = _new(identities, result)
             if new and inspect.isawaitable(work(session, new)):
@@ -154,16 +165,22 @@ class Inbox(Generic[S]):
                     "a handler that is a plain function returned an awaitable",
                     remedy="write the handler with async def, with asynchronous sessions",
                 )
+            if session.in_transaction():  # the handler has not ended it itself
+                check_unfailed(connection_of(session, table))
         return None
 
     async def _perform_async(
         self, identities: list[tuple[str, str]], work: Callable[[S, list[int]], Any]
     ) -> None:
+        table = self.tables.inbox
         async with self._sessions.begin() as session:
+            check_begun(await async_connection_of(session, table))
             result = await session.execute(self._insert(session, sorted(set(identities))))
             new = _new(identities, result)
             if new:
                 await work(session, new)
+            if session.in_transaction():  # the handler has not ended it itself
+                check_unfailed(await async_connection_of(session, table))
 
     def _insert(
         self, session: SyncSession | AnyAsyncSession, identities: list[tuple[str, str]]
@@ -192,13 +209,14 @@ class Inbox(Generic[S]):
         )
 
     def prune(self, session: Connection | Session, keep: timedelta) -> int:
-        """Delete the rows of events handled longer ago than ``keep``; return how many.
+        """Delete this consumer's rows of events handled longer ago than ``keep``; return how many.
 
         Keep rows for as long as an event may be repeated: the retention of the topic and of its
         dead letters.
         """
         table = self.tables.inbox
-        due = table.c.handled_at < datetime.now(UTC) - keep
+        # Others may have to keep theirs for longer.
+        due = (table.c.consumer == self._consumer) & (table.c.handled_at < datetime.now(UTC) - keep)
         result: Any = session.execute(delete(table).where(due))
         return int(result.rowcount)
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
 
+from sdk.consuming.context import Context
 from sdk.outbox import ddl
-from tests.inbox_suite import InboxSuite
+from tests.inbox_suite import InboxSuite, accounts, consuming
 from tests.outbox_suite import OutboxSuite, Shop, open_shop, wait_until
 from tests.servers.java import MissingTool
 from tests.servers.postgres import PostgresServer
+from tests.unit.messaging.shop import OrderCreated
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,37 @@ def shop(postgres: PostgresServer) -> Iterator[Shop]:
 
 
 class TestPostgresInbox(InboxSuite):
-    """The inbox's suite."""
+    """The inbox's suite, and what PostgreSQL adds."""
+
+    @pytest.mark.parametrize("kind", ["session", "connection", "awaited"])
+    def test_statement_whose_failure_a_handler_hides_fails_its_attempt(
+        self, shop: Shop, kind: str
+    ) -> None:
+        """PostgreSQL answers the commit of a failed transaction by rolling back, without error."""
+        sessions: Any = sessionmaker(shop.engine) if kind == "session" else shop.engine
+        if kind == "awaited":
+            sessions = async_sessionmaker(create_async_engine(shop.async_url, poolclass=NullPool))
+        attempts = list[int]()
+        with consuming(shop, sessions, retries=1) as (consumer, inbox, finish):
+            statement = insert(shop.accounts).values(id=1)
+
+            def bill(order: OrderCreated, context: Context, session: Session) -> None:
+                attempts.append(context.attempt)
+                session.execute(statement)
+                if context.attempt == 1:
+                    with suppress(IntegrityError):
+                        session.execute(statement)
+
+            async def bill_awaited(
+                order: OrderCreated, context: Context, session: AsyncSession
+            ) -> None:
+                await session.run_sync(lambda plain: bill(order, context, plain))
+
+            handler: Any = bill_awaited if kind == "awaited" else bill
+            consumer.handle(OrderCreated, handler, once=inbox)
+            finish([1])
+        assert attempts == [1, 2]
+        assert accounts(shop) == [1]
 
 
 class TestPostgres(OutboxSuite):
