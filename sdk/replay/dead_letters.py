@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import Factory, define, frozen
@@ -223,15 +223,34 @@ class DeadLetters:
         for batch in _batches(pending, _BATCH if rate is None else max(1, min(_BATCH, int(rate)))):
             if rate is not None:
                 self.sleep(max(0.0, started + count / rate - self.monotonic()))
-            deliveries = [self.send(sent) for _, sent in batch]
-            for delivery in deliveries:
-                delivery.result()
-            ledger.settle((letter.identity for letter, _ in batch), state)
-            for letter, _ in batch:
+            sent_letters, failure = self._send(batch)
+            ledger.settle((letter.identity for letter in sent_letters), state)
+            if failure is not None:
+                raise failure
+            for letter in sent_letters:
                 _count(letter, report)
             count += len(batch)
             progress(len(batch))
         return report
+
+    def _send(
+        self, batch: Sequence[tuple[Letter, ProducerRecord]]
+    ) -> tuple[list[Letter], SdkError | None]:
+        """Send dead letters; return those that were acknowledged, and the first failure."""
+        deliveries, acknowledged = [], []
+        failure: SdkError | None = None
+        for letter, sent in batch:
+            try:
+                deliveries.append((letter, self.send(sent)))
+            except SdkError as error:
+                failure = failure or error
+        for letter, delivery in deliveries:
+            try:
+                delivery.result()
+                acknowledged.append(letter)
+            except SdkError as error:
+                failure = failure or error
+        return acknowledged, failure
 
     def _ledger(self) -> Ledger:
         return Ledger(self.topic, self.reader, self.send, self.admin)

@@ -10,7 +10,7 @@ from attrs import evolve
 from sdk.consuming.forwarding import Forwarder
 from sdk.consuming.outcome import DeadLetter
 from sdk.consuming.retry_topics import RetryTopics, original_timestamp
-from sdk.errors import BrokerUnavailableError, SdkError
+from sdk.errors import BrokerUnavailableError, MessageTooLargeError, SdkError
 from sdk.messaging import Messaging
 from sdk.records import ConsumerRecord, ProducerRecord
 from sdk.replay import DeadLetters, Selection
@@ -138,6 +138,38 @@ class _Failing:
         if self._left < 0:
             raise BrokerUnavailableError("gone")
         return self._producer.send(record)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_letter_that_cannot_be_sent_has_no_other_sent_twice(
+    messaging: Messaging, broker: InMemoryBroker, letters: DeadLetters, early: bool
+) -> None:
+    """What was acknowledged beside it is settled, whether it is refused at once or later."""
+    fail(messaging, broker, "o-1", "o-2", "o-3")
+    sender = _Refusing(messaging, b"o-2", early=early)
+    for _ in range(2):
+        with pytest.raises(MessageTooLargeError):
+            evolve(letters, send=sender.send).replay(Selection())
+    assert keys(letters) == ["o-2"]
+    replayed = [record.key for record in broker.records(TOPIC)[3:]]
+    assert sorted(replayed, key=str) == [b"o-1", b"o-3"]
+
+
+class _Refusing:
+    """Sends all records but those with a key to their source topic."""
+
+    def __init__(self, messaging: Messaging, key: bytes, *, early: bool) -> None:
+        self._messaging = messaging
+        self._key = key
+        self._early = early
+
+    def send(self, record: ProducerRecord) -> object:
+        """Send a record, or fail at once or by its delivery."""
+        if record.key == self._key and record.topic == TOPIC:
+            if self._early:
+                raise MessageTooLargeError("too large")
+            self._messaging.broker.fail("deliver", MessageTooLargeError("too large"))  # type: ignore[attr-defined]
+        return self._messaging.producer.send(record)
 
 
 def test_a_ceiling_ends_what_goes_round_in_circles(
