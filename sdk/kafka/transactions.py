@@ -15,7 +15,6 @@ from sdk.errors import (
     ConfigurationError,
     FencedError,
     SdkError,
-    TransactionUnknownError,
 )
 from sdk.kafka.calls import Call
 from sdk.kafka.failures import broker_failure
@@ -23,7 +22,7 @@ from sdk.kafka.producer import ConfluentProducer
 from sdk.kafka.signals import deferred_signals
 from sdk.records import TopicPartition
 from sdk.settings import KafkaOptions, ProducerOptions
-from sdk.transactions.failures import fenced, must_be_aborted
+from sdk.transactions.failures import fenced, must_be_aborted, unknown
 
 _TURN_SECONDS = 0.1
 """Signal handlers run between two turns of a call that waits."""
@@ -100,10 +99,7 @@ class ConfluentTransactionalProducer(ConfluentProducer):
         try:
             self._wait("commit", self._client.commit_transaction, deadline - time.monotonic())
         except BrokerUnavailableError as error:
-            raise TransactionUnknownError(
-                f"{error.message}; it is unknown whether the transaction is committed",
-                remedy="check whether its records exist before you repeat it",
-            ) from error
+            raise unknown(error) from error
 
     def abort(self, timeout: float) -> None:
         """Drop the transaction's records and offsets; those that are still queued fail."""

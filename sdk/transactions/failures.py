@@ -40,6 +40,14 @@ def aborted(reason: BaseException | None) -> TransactionAbortedError:
     return error
 
 
+def unknown(failure: SdkError) -> TransactionUnknownError:
+    """Return the error of a commit without an answer, for the given reason."""
+    return TransactionUnknownError(
+        f"{failure.message}; it is unknown whether the transaction is committed",
+        remedy="check whether its records exist before you repeat it",
+    )
+
+
 def interrupted() -> TransactionUnknownError:
     """Return the error of a commit that was interrupted by a signal."""
     return TransactionUnknownError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from sdk.abstractions import OnDelivery, TransactionalProducer
 from sdk.errors import (
+    AuthenticationError,
     ClosedError,
     ConfigurationError,
     DeliveryTimeoutError,
@@ -29,7 +30,14 @@ from sdk.publishing.delivery import Delivery, DeliveryTracker
 from sdk.publishing.publisher import JOINED, Publisher
 from sdk.records import ProducerRecord, TopicPartition
 from sdk.threads import in_thread
-from sdk.transactions.failures import aborted, interrupted, must_be_aborted, overdue, still_open
+from sdk.transactions.failures import (
+    aborted,
+    interrupted,
+    must_be_aborted,
+    overdue,
+    still_open,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from sdk.transactions.producer import Transactions
@@ -181,7 +189,10 @@ class Transaction(Publisher):
             committing = True
             client.commit(limit)
         except SdkError as error:
-            failure = self._failure(error)
+            if committing and isinstance(error, AuthenticationError):
+                failure: SdkError = unknown(error)  # it may have been sent before the refusal
+            else:
+                failure = self._failure(error)
             self._roll_back(client, failure)
             if failure is error:
                 raise

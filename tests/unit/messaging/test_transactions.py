@@ -16,6 +16,7 @@ from contracts.orders import OrderCreated
 
 import sdk
 from sdk.errors import (
+    AuthenticationError,
     BrokerUnavailableError,
     ClosedError,
     ConfigurationError,
@@ -159,9 +160,15 @@ def test_a_commit_that_the_broker_refuses(shop: InMemoryMessaging) -> None:
     assert published(shop) == [1]
 
 
-def test_a_commit_without_an_answer(shop: InMemoryMessaging) -> None:
-    """Its outcome is unknown, so the error does not suggest a retry; the next one works."""
-    shop.broker.fail("commit_transaction", BrokerUnavailableError("no answer"))
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailableError("no answer"), AuthenticationError("expired")]
+)
+def test_a_commit_without_an_answer(shop: InMemoryMessaging, error: SdkError) -> None:
+    """Its outcome is unknown, so the error does not suggest a retry; the next one works.
+
+    A refused connection is no answer either: the request may have been sent on the one before.
+    """
+    shop.broker.fail("commit_transaction", error)
     transaction = shop.transaction()
     transaction.begin()
     delivery = transaction.produce(new_order(1))
