@@ -49,6 +49,7 @@ class TopicReader:
         client.subscribe([topic], assigned, from_beginning=[topic])
         ends: dict[int, int] = {}
         reached: set[int] = set()
+        following: dict[int, int] = {}
         last_read, empty = time.monotonic(), 0
         while True:
             records = client.poll(_POLL_SECONDS, 500)
@@ -61,7 +62,9 @@ class TopicReader:
                 if not end.offset:
                     reached.add(end.partition)
             for record in records:
-                if record.offset < ends[record.partition]:
+                # A partition that was lost, and assigned again, is read from its beginning.
+                if following.get(record.partition, 0) <= record.offset < ends[record.partition]:
+                    following[record.partition] = record.offset + 1
                     yield record
                 if record.offset + 1 >= ends[record.partition]:
                     reached.add(record.partition)

@@ -29,6 +29,26 @@ def test_slow_use_of_the_records_does_not_end_the_topic() -> None:
     assert count == 600
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_partitions_that_are_assigned_again_give_no_record_twice(lost: bool) -> None:
+    """A reader whose session has expired reads on; a dead letter would be replayed twice."""
+    broker, groups = InMemoryBroker(partitions=1), list[str]()
+    producer = broker.producer()
+    for _ in range(600):
+        producer.produce(ProducerRecord("letters", b"v"), lambda report, error: None)
+
+    def connect(group: str) -> BrokerConsumer:
+        groups.append(group)
+        return broker.consumer(group)
+
+    offsets = list[int]()
+    for record in TopicReader(connect=connect).read("letters"):
+        offsets.append(record.offset)
+        if len(offsets) == 10:
+            (broker.faults.lose_partitions if lost else broker.faults.rebalance)(groups[0])
+    assert offsets == list(range(600))
+
+
 class Silent:
     """A consumer whose broker sends no record until it has been asked for ends again.
 
