@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 10.0
 """How long the relay of a killed process keeps the others waiting."""
 
+_LONGEST_LEASE = 2 * LEASE_SECONDS
+"""How far ahead a lease may end where clocks differ a little, seconds."""
+
 _LOCKS = 0x53444B << 32  # oids have 32 bits
 _KEEP_ALIVE = {
     "tcp_keepalives_idle": "10",
@@ -95,7 +98,11 @@ class LeaseRow:
     def hold(self, connection: Connection) -> bool:
         """Acquire the lease if it is free or expired, or extend it."""
         now, table = time.time(), self._table
-        mine = (table.c.owner == self._owner) | (table.c.until < now)
+        mine = (
+            (table.c.owner == self._owner)
+            | (table.c.until < now)
+            | (table.c.until > now + _LONGEST_LEASE)  # a clock was set back
+        )
         updated = connection.execute(
             update(table)
             .where(table.c.name == self._name, mine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,9 @@ from sdk.outbox.tables import Tables
 
 PRUNED_ROWS = 5_000
 """Most rows that are deleted in one transaction."""
+
+_PARAMETERS = 900
+"""Older versions of SQLite accept 999 in a statement."""
 
 
 @frozen
@@ -65,14 +68,12 @@ def mark_sent(
     connection: Connection, tables: Tables, positions: list[int], *, keep: bool = True
 ) -> None:
     """Mark rows as sent, or delete them."""
-    if not positions:
-        return
-    these = _at(connection, tables, positions)
-    if keep:
-        now = datetime.now(UTC)
-        connection.execute(update(tables.outbox).where(these).values(sent_at=now))
-    else:
-        connection.execute(delete(tables.outbox).where(these))
+    table, now = tables.outbox, datetime.now(UTC)
+    for these in _at(connection, tables, positions):
+        if keep:
+            connection.execute(update(table).where(these).values(sent_at=now))
+        else:
+            connection.execute(delete(table).where(these))
 
 
 def mark_refused(connection: Connection, tables: Tables, errors: Mapping[int, str]) -> None:
@@ -113,12 +114,17 @@ def prune(connection: Connection, tables: Tables, keep: timedelta) -> int:
     return len(due)
 
 
-def _at(connection: Connection, tables: Tables, positions: list[int]) -> ColumnElement[bool]:
-    """Return the condition for some rows; as one array where the database has arrays."""
+def _at(
+    connection: Connection, tables: Tables, positions: list[int]
+) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions for some rows; one array where the database has arrays."""
     column = tables.outbox.c.position
     if connection.dialect.name == "postgresql":
-        return column == any_(bindparam(None, positions, type_=ARRAY(BigInteger)))
-    return column.in_(positions)
+        if positions:
+            yield column == any_(bindparam(None, positions, type_=ARRAY(BigInteger)))
+        return
+    for start in range(0, len(positions), _PARAMETERS):
+        yield column.in_(positions[start : start + _PARAMETERS])
 
 
 def _age(moment: datetime | None) -> float:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, insert
 
 from sdk.abstractions import OnDelivery
 from sdk.errors import BrokerUnavailableError, SdkError
 from sdk.outbox import Relay
+from sdk.outbox.claims import LeaseRow
 from sdk.publishing.producer import Producer
 from sdk.records import ProducerRecord
 from tests.inbox_suite import InboxSuite
 from tests.outbox_suite import OutboxSuite, Shop, open_shop, wait_until
+from tests.unit.messaging.shop import OrderCreated
 
 
 @pytest.fixture
@@ -76,6 +80,31 @@ class TestSqlite(OutboxSuite):
             relay.close()
         assert shop.waiting() == 1
         assert "stopped while 1 rows wait for Kafka: nobody listens" in caplog.text
+
+    def test_old_versions_that_accept_few_parameters_are_no_obstacle(self, shop: Shop) -> None:
+        """Rows that were published are marked; otherwise they would be published again for ever."""
+
+        @event.listens_for(shop.engine, "checkout")
+        def _as_before_3_32(connection: sqlite3.Connection, *_: object) -> None:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+
+        with shop.engine.begin() as connection:
+            for number in range(1_200):
+                shop.outbox.add(connection, OrderCreated(order_id=str(number)))
+        assert shop.publish() == 1_200
+        assert shop.waiting() == 0
+
+    @pytest.mark.parametrize(("ahead", "taken"), [(5, False), (3600, True)])
+    def test_a_clock_that_is_set_back_does_not_extend_a_dead_relays_lease(
+        self, shop: Shop, ahead: float, taken: bool
+    ) -> None:
+        """A lease is taken over if it would last longer than any lease does."""
+        claim = LeaseRow(shop.tables)
+        with shop.engine.begin() as connection:
+            until = time.time() + ahead
+            name = shop.tables.channel
+            connection.execute(insert(shop.tables.lease).values(name=name, owner="x", until=until))
+            assert claim.hold(connection) is taken
 
     def test_a_relay_that_has_stopped_for_good_is_not_ready(self, shop: Shop) -> None:
         """Its thread has ended with pending rows, and a probe must see that."""
