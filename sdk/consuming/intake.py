@@ -306,6 +306,8 @@ class Intake:
             partition.watermark.add(run)
             if self._retry_topics.is_retry(first.topic):
                 run = self._own(partition, run)
+                if not run:
+                    continue
             batches.append((partition, run))
             if self._observers.each:
                 for record in run:

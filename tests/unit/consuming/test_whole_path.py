@@ -25,6 +25,7 @@ from sdk.happenings import (
     RecordRetried,
 )
 from sdk.messaging import Messaging
+from sdk.observability.metrics import PrometheusMetrics
 from sdk.settings import (
     ConsumerOptions,
     DeadLetterOptions,
@@ -198,12 +199,14 @@ def test_a_record_too_large_for_its_exception_is_dead_lettered_without_it() -> N
     assert letter.header("kafka_dlt-exception-message") == b"handler"
 
 
-def test_groups_that_share_retry_topics_leave_each_others_retries_alone() -> None:
+@pytest.mark.parametrize("metrics", [False, True])
+def test_groups_that_share_retry_topics_leave_each_others_retries_alone(*, metrics: bool) -> None:
     """A retry is handled by the group that failed, though the names are the same for all."""
     broker = InMemoryBroker()
-    stages = RetryTopicsOptions(delays_ms=(1, 2))
+    options = settings(retry=ONCE, retry_topics=RetryTopicsOptions(delays_ms=(1, 2)))
+    observers = [PrometheusMetrics()] if metrics else []
     billing, stock = Handler(BadOrder("x"), bad=1), Handler(BadOrder("x"))
-    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+    with connect(CATALOG, broker=broker, settings=options, observers=observers) as messaging:
         publish(messaging, ["bad", "good"])
         run(messaging, broker, billing)
         consumer = messaging.consumer("stock").handle(OrderCreated, stock)
