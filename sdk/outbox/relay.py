@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sdk.abstractions import Observer
-from sdk.errors import SdkError
+from sdk.errors import ConfigurationError, SdkError
 from sdk.happenings import OutboxMeasured, OutboxRelayed
 from sdk.observers import Observers
 from sdk.outbox.claims import Claim, claim_for
@@ -55,6 +56,9 @@ class Relay:
         keep: How long sent rows are kept; None deletes each at once.
         observers: Called with `OutboxRelayed` and `OutboxMeasured`; by default those of the
             producer.
+
+    Raises:
+        ConfigurationError: The engine is asynchronous.
     """
 
     def __init__(
@@ -68,6 +72,11 @@ class Relay:
         keep: timedelta | None = timedelta(days=1),
         observers: Iterable[Observer] = (),
     ) -> None:
+        if isinstance(engine, AsyncEngine):
+            raise ConfigurationError(
+                "a relay needs a synchronous engine, also for run_async",
+                remedy="make one for the same database with sqlalchemy.create_engine",
+            )
         self._engine = engine
         self._tables = tables or Tables()
         self._batch = batch

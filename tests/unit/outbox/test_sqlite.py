@@ -6,12 +6,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, insert
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from sdk.abstractions import OnDelivery
-from sdk.errors import BrokerUnavailableError, SdkError
+from sdk.errors import BrokerUnavailableError, ConfigurationError, SdkError
 from sdk.outbox import Relay
 from sdk.outbox.claims import LeaseRow
 from sdk.publishing.producer import Producer
@@ -121,3 +123,13 @@ class TestSqlite(OutboxSuite):
 
 class TestSqliteInbox(InboxSuite):
     """The inbox's suite."""
+
+
+def test_a_relay_refuses_an_asynchronous_engine(shop: Shop) -> None:
+    """It would pause again and again without ever reading a row."""
+    asynchronous: Any = create_async_engine("sqlite+aiosqlite://")
+    with (
+        Producer(Silent(), shop.messaging.encoder) as producer,
+        pytest.raises(ConfigurationError, match="synchronous engine"),
+    ):
+        Relay(asynchronous, producer)
