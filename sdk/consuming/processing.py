@@ -289,12 +289,14 @@ def _awaitable(result: Any) -> bool:
     Raises:
         ConfigurationError: It is a generator, and nothing of the handler has been executed.
     """
+    if inspect.isawaitable(result):
+        return True
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise ConfigurationError(
             "a handler returned a generator: nothing in it was executed",
             remedy="use return instead of yield",
         )
-    return inspect.isawaitable(result)
+    return False
 
 
 def _full(task: Task | None, gathered: list[Any]) -> bool:
