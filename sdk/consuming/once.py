@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 from sdk.consuming.context import Context
 from sdk.consuming.handlers import Call, is_coroutine_function, takes_context
 from sdk.consuming.processing import drive
+from sdk.consuming.transactions import SENT
 from sdk.errors import BatchFailed, ConfigurationError, UnidentifiedError
 from sdk.events import E, Event
 
@@ -96,7 +97,12 @@ def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch
         )
 
     def call(events: Any, contexts: Any, session: Any) -> Any:
-        return function(events, contexts, session) if with_context else function(events, session)
+        given = (events, contexts, session) if with_context else (events, session)
+        if once.asynchronous:
+            return _awaited(function(*given))
+        result = function(*given)
+        _check_unpublished()
+        return result
 
     async def handle(event: Any, context: Context) -> None:
         done = once.perform([context], lambda session, _: call(event, context, session))
@@ -108,6 +114,23 @@ def once_only(once: Once[Any], function: Any, event_class: type[Event], *, batch
 
     chosen: Callable[..., Any] = handle_batch if batch else handle
     return chosen if once.asynchronous else lambda *given: drive(chosen(*given))
+
+
+async def _awaited(result: Any) -> None:
+    await result
+    _check_unpublished()
+
+
+def _check_unpublished() -> None:
+    """Raise an error if a handler has published in an exactly-once consumer's transaction.
+
+    If that were aborted, the handler would not run again, and what it published would be missing.
+    """
+    if SENT.get():
+        raise ConfigurationError(
+            "a handler with once= has published in the transaction of an exactly-once consumer",
+            remedy="publish by the outbox, in the handler's session",
+        )
 
 
 async def _batch(once: Once[Any], call: Call, events: list[Any], contexts: list[Context]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from contextvars import ContextVar
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -18,6 +19,10 @@ class Sent(Protocol):
     @property
     def error(self) -> SdkError | None:
         """Why it failed for good, or None."""
+
+
+SENT: Final[ContextVar[list[Sent] | None]] = ContextVar("sdk.consuming.sent", default=None)
+"""What the handler that runs in this context has published in a transaction."""
 
 
 class HandlerTransactions(Protocol):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
+from sdk.consuming.transactions import SENT, Sent
 from sdk.errors import SdkError
 from sdk.publishing.delivery import Delivery
 from sdk.publishing.publisher import JOINED
 from sdk.records import ProducerRecord, TopicPartition
 from sdk.transactions.producer import Transactions
 from sdk.transactions.transaction import Transaction
-
-_SENT: Final[ContextVar[list[Delivery] | None]] = ContextVar("sdk.transactions.sent", default=None)
 
 
 class JoinedTransactions:
@@ -48,12 +46,12 @@ class JoinedTransactions:
     def leave(self) -> None:
         """Make this thread or task publish outside transactions again."""
         JOINED.set(None)
-        _SENT.set(None)
+        SENT.set(None)
 
-    def begin_call(self) -> Sequence[Delivery]:
+    def begin_call(self) -> Sequence[Sent]:
         """Return a list that receives what this thread or task publishes until the next call."""
-        sent: list[Delivery] = []
-        _SENT.set(sent)
+        sent: list[Sent] = []
+        SENT.set(sent)
         return sent
 
     def commit(self, offsets: Sequence[TopicPartition], group: object) -> None:
@@ -99,7 +97,7 @@ class _Joined(Transaction):
         return self._recorded(super()._encode_later(event, topic, encode))
 
     def _recorded(self, delivery: Delivery) -> Delivery:
-        sent = _SENT.get()
+        sent = SENT.get()
         if sent is not None:
             sent.append(delivery)
         return delivery

@@ -9,11 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from contracts.orders import OrderCreated
 from contracts.payments import PaymentDeclined
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import create_async_engine
 
 import sdk
 from sdk.consuming.consumer import Consumer
@@ -30,6 +33,7 @@ from sdk.errors import (
     TransactionAbortedError,
 )
 from sdk.happenings import RecordDeadLettered, TransactionAborted, TransactionCommitted
+from sdk.outbox import Inbox, Tables
 from sdk.settings import (
     ConsumerOptions,
     DeadLetterOptions,
@@ -568,6 +572,34 @@ def test_the_embedded_broker_is_refused() -> None:
         pytest.raises(ConfigurationError, match=r"embedded broker.*Remedy"),
     ):
         messaging.consumer(GROUP, exactly_once=True)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_handler_that_runs_once_cannot_publish_in_the_transaction(
+    tmp_path: Path, awaited: bool
+) -> None:
+    """Its inbox would not let it run again after an abort; it fails, and its row is rolled back."""
+    url = f"{'+aiosqlite' if awaited else ''}:///{tmp_path}/shop.db"
+    tables = Tables()
+    tables.metadata.create_all(create_engine(f"sqlite:///{tmp_path}/shop.db"))
+    engine: Any = (create_async_engine if awaited else create_engine)(f"sqlite{url}")
+    inbox: Inbox[Any] = Inbox("billing", engine, tables=tables)
+    with shop(1, dead_letter=DeadLetterOptions()) as messaging:
+        consumer = messaging.consumer(GROUP, exactly_once=True)
+
+        def bill(order: OrderCreated, _: Any) -> None:
+            messaging.producer.produce(declined(number_of(order)))
+
+        async def bill_awaited(order: OrderCreated, session: Any) -> None:
+            bill(order, session)
+
+        handler: Any = bill_awaited if awaited else bill
+        consumer.handle(OrderCreated, handler, once=inbox)
+        finish(consumer, messaging)
+        assert results(messaging) == []
+        assert len(told(messaging, RecordDeadLettered)) == 1
+    with create_engine(f"sqlite:///{tmp_path}/shop.db").connect() as connection:
+        assert connection.execute(select(tables.inbox)).all() == []
 
 
 def test_ordered_retry_topics_are_refused() -> None:
