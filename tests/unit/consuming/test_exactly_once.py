@@ -514,8 +514,7 @@ def test_an_abort_after_a_seek_reads_again_from_where_the_seek_went(error: SdkEr
             wait_until(passing(messaging, lambda: len(results(messaging)) == 20))
             messaging.broker.fail("commit_transaction", error)
             consumer.seek("beginning")
-            wait_until(passing(messaging, lambda: results(messaging)[-2:] == [19, 19]))
-            wait_until(passing(messaging, lambda: not any(consumer.lag().values())))
+            wait_until(passing(messaging, lambda: len(results(messaging)) >= 40))
         assert results(messaging) == sorted([*range(20), *range(20)])
 
 
