@@ -63,6 +63,14 @@ NEVER_BY_PATTERN = (DEAD_LETTER_SUFFIX, PARKED_SUFFIX, SETTLED_SUFFIX)
 """Suffixes of topics that a consumer reads only if it names the topic, not by a pattern."""
 
 
+def is_retry_topic_name(name: str) -> bool:
+    """Return whether a topic is a retry topic by its name, whichever group's and delay's."""
+    return _RETRY_NAME.search(name) is not None
+
+
+_RETRY_NAME = re.compile(rf"{RETRY_SUFFIX}(-[0-9]+)?\Z")
+
+
 def retry_suffixes(delays_ms: Sequence[int], group: str | None = None) -> tuple[str, ...]:
     """Return the suffixes of the retry topics of each delay.
 

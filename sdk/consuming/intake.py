@@ -34,7 +34,7 @@ from sdk.happenings import (
 from sdk.observers import Observers
 from sdk.records import ConsumerRecord, TopicPartition
 from sdk.settings import ConsumerOptions
-from sdk.topics import NEVER_BY_PATTERN
+from sdk.topics import NEVER_BY_PATTERN, is_retry_topic_name
 
 logger = logging.getLogger(__name__)
 
@@ -304,7 +304,7 @@ class Intake:
                 if not run:
                     continue
             partition.watermark.add(run)
-            if self._retry_topics.is_retry(first.topic):
+            if self._may_be_others(first.topic):
                 run = self._own(partition, run)
                 if not run:
                     continue
@@ -317,6 +317,13 @@ class Intake:
                 self._measurements.received([(run[0].topic, len(run)) for _, run in batches])
             self._commits.add(sum(len(run) for _, run in batches))
             self._lanes.add(batches)
+
+    def _may_be_others(self, topic: str) -> bool:
+        """Whether a topic has retries of other groups: theirs match a pattern, too."""
+        if self._retry_topics.is_retry(topic):
+            return True
+        by_pattern = self._pattern is not None and topic not in self._topics
+        return by_pattern and is_retry_topic_name(topic)
 
     def _own(self, partition: Partition, run: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
         """Return the retries of this group; those of other groups count as done."""

@@ -56,6 +56,23 @@ def test_dead_letters_are_not_read_by_pattern() -> None:
     assert handler.attempts["bad"] == [1]
 
 
+@pytest.mark.parametrize("retry", ["partner.north-shipping-retry-10", "partner.north-retry"])
+def test_retries_of_other_groups_are_not_handled(retry: str) -> None:
+    """A pattern that matches another group's retry topics does not have events handled twice."""
+    broker, handler = InMemoryBroker(), Handler(BadOrder("x"))
+    copied = {"kafka_dlt-original-consumer-group": b"shipping"}
+    with connected(broker, [], retry=ONCE) as messaging:
+        send = messaging.producer.produce
+        send(OrderCreated(order_id="copy"), topic=retry, headers=copied).result(60)
+        send(OrderCreated(order_id="source"), topic="partner.north", headers=copied).result(60)
+        consumer = messaging.consumer("billing")
+        consumer.handle(OrderCreated, handler, pattern="partner[.].*").start()
+        while sum(broker.committed("billing").values()) < 2:
+            threading.Event().wait(0.01)
+        consumer.close()
+    assert handler.handled == ["source"]
+
+
 def test_a_client_of_kafka_takes_the_pattern() -> None:
     """Librdkafka's patterns are POSIX; several handlers make one pattern."""
     seen: list[Any] = []
