@@ -566,13 +566,22 @@ class Messaging(ClosingDeliveries):
             return None
         from sdk.consuming.forwarding import Forwarder
 
-        counts: Cache[str, int | None] = Cache()
+        counts: dict[str, int] = {}
+
+        def partitions(topic: str) -> int | None:
+            if topic not in counts:
+                found = self._partition_count(topic)
+                if found is None:  # the first record may create the topic
+                    return None
+                counts[topic] = found
+            return counts[topic]
+
         return Forwarder(
             lambda record: self.producer.send(record),  # made for the first one
             topics,
             group,
             now=self._clock.time,
-            partitions=lambda topic: counts.get(topic, lambda: self._partition_count(topic)),
+            partitions=partitions,
             secrets=secrets_of(self.settings),
             stack_trace_bytes=dead_letters.stack_trace_bytes if dead_letters else 0,
             trace=self._tracing.attempts.headers if self._tracing else lambda _: [],

@@ -35,6 +35,7 @@ from sdk.settings import (
     load_settings,
 )
 from sdk.testing import InMemoryBroker, connect, run_until_idle
+from sdk.topics import TopicDefinition
 from tests.unit.messaging.shop import CATALOG, OrderCreated
 
 TOPIC = "orders.order-created"
@@ -275,6 +276,16 @@ def test_a_handler_sees_the_time_of_the_original_record() -> None:
         consumer = messaging.consumer("billing").handle(OrderCreated, handle)
         run_until_idle(consumer, broker, "billing", timeout=60)
     assert seen == [1_000, 1_000]
+
+
+def test_dead_letter_topic_that_its_first_record_creates_may_have_fewer_partitions() -> None:
+    """The count of a missing topic is asked for again, so that the key decides the partition."""
+    broker, handler = InMemoryBroker(partitions=4), Handler(BadOrder("no lines"), bad=1)
+    broker.define(TopicDefinition(name=TOPIC, partitions=9))
+    with connected(broker, [], retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="bad"), partition=8).result(60)
+        run(messaging, broker, handler)
+    assert len(broker.records(DLT)) == 1
 
 
 @pytest.mark.parametrize("ordered", [False, True])
