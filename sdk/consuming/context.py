@@ -76,7 +76,7 @@ class Context:
     def writer_version(self) -> int | None:
         """The SDK's version number of the writer schema, if the publisher sends it."""
         text = self._text(EVENT_VERSION) or ""
-        return int(text) if text.isascii() and text.isdigit() else None
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
     @property
     def event_id(self) -> str | None:

@@ -61,6 +61,7 @@ class Dispatch:
         keys: Reads record keys for handlers with a context.
         unknown: The outcome of events without a handler: ``skip``, ``dead_letter`` or ``stop``.
         skipped: Counts the events without a handler.
+        source: Retry topic → source topic, whose handlers get null values that name no event.
         wrap: Returns the function to call instead of a handler; plain functions, for example,
             must not block an event loop.
 
@@ -77,6 +78,7 @@ class Dispatch:
         *,
         unknown: str,
         skipped: Counter[str],
+        source: Callable[[str], str] = str,
         wrap: Callable[[Call], Call] = lambda call: call,
     ) -> None:
         self.skipped = skipped
@@ -84,6 +86,7 @@ class Dispatch:
         self._open = serializer.open
         self._keys = keys
         self._unknown = unknown
+        self._source = source
         self._tasks = {
             name: (
                 handler.event_class,
@@ -196,7 +199,7 @@ class Dispatch:
 
     def _tombstone(self, record: ConsumerRecord) -> Opened:
         event = (record.header(TYPE) or b"").decode(errors="replace")
-        handlers = self._handlers.of_tombstone(record.topic, event)
+        handlers = self._handlers.of_tombstone(self._source(record.topic), event)
         if not handlers:
             return record, None, Skip("tombstone without a handler")
         calls = [

@@ -158,6 +158,7 @@ class Engine:
             parts.keys,
             unknown=options.unknown,
             skipped=skipped,
+            source=topics.source,
             wrap=outside_loop(self._pool) if self._pool else lambda call: call,
         )
 

@@ -346,3 +346,10 @@ def test_names_of_foreign_events_take_no_memory_without_bound() -> None:
     run_until(consumer, lambda: committed(shop) == total)
     assert consumer.skipped.total() == total
     assert len(consumer.skipped) == 1001
+
+
+@pytest.mark.parametrize("version", [b"9" * 5000, b"two", b"\xff", b"-1", b""])
+def test_version_that_is_no_number_is_none(version: bytes) -> None:
+    """Whatever stands in a foreign header, reading it raises nothing."""
+    at = ConsumerRecord(TOPIC, 0, 0, b"{}", None, (("ce_eventversion", version),), 1)
+    assert Context(at).writer_version is None

@@ -26,6 +26,7 @@ from sdk.happenings import (
 )
 from sdk.messaging import Messaging
 from sdk.observability.metrics import PrometheusMetrics
+from sdk.records import ProducerRecord, Tombstone
 from sdk.settings import (
     ConsumerOptions,
     DeadLetterOptions,
@@ -276,6 +277,24 @@ def test_a_handler_sees_the_time_of_the_original_record() -> None:
         consumer = messaging.consumer("billing").handle(OrderCreated, handle)
         run_until_idle(consumer, broker, "billing", timeout=60)
     assert seen == [1_000, 1_000]
+
+
+def test_tombstone_of_a_foreign_producer_is_retried_through_retry_topics() -> None:
+    """A null value that names no event reaches the handler of its source topic there, too."""
+    broker, attempts = InMemoryBroker(), list[str]()
+
+    def delete(tombstone: Tombstone) -> None:
+        attempts.append(tombstone.record.topic)
+        if len(attempts) == 1:
+            raise BadOrder("not yet")
+
+    stages = RetryTopicsOptions(delays_ms=(20, 40))
+    with connected(broker, [], retry=ONCE, retry_topics=stages) as messaging:
+        messaging.producer.send(ProducerRecord(TOPIC, None, b"gone")).result(60)
+        consumer = messaging.consumer("billing")
+        consumer.handle(OrderCreated, lambda order: None, tombstone=delete)
+        run_until_idle(consumer, broker, "billing", timeout=60)
+    assert attempts == [TOPIC, RETRIES[0]]
 
 
 def test_dead_letter_topic_that_its_first_record_creates_may_have_fewer_partitions() -> None:
