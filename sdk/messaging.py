@@ -32,7 +32,7 @@ from sdk.cloud_events import CloudEventHeaders
 from sdk.consuming.around import combined
 from sdk.correlation import correlate
 from sdk.embedded.quirks import APPEND_TIME
-from sdk.errors import ClosedError, ConfigurationError
+from sdk.errors import AuthorizationError, ClosedError, ConfigurationError
 from sdk.events import Catalog, Event, find_catalog
 from sdk.kafka.broker import KafkaBroker
 from sdk.observability.health import State
@@ -566,14 +566,19 @@ class Messaging(ClosingDeliveries):
             return None
         from sdk.consuming.forwarding import Forwarder
 
-        counts: dict[str, int] = {}
+        counts: dict[str, int | None] = {}
 
         def partitions(topic: str) -> int | None:
             if topic not in counts:
-                found = self._partition_count(topic)
-                if found is None:  # the first record may create the topic
-                    return None
-                counts[topic] = found
+                try:
+                    found = self._partition_count(topic)
+                except AuthorizationError as error:  # writing to it may be allowed all the same
+                    logger.warning("the partition count of %s is unknown: %s", topic, error)
+                    counts[topic] = None
+                else:
+                    if found is None:  # the first record may create the topic
+                        return None
+                    counts[topic] = found
             return counts[topic]
 
         return Forwarder(

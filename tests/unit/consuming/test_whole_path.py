@@ -16,7 +16,7 @@ from sdk.cli.command import sdk
 from sdk.consuming.context import Context
 from sdk.consuming.failures import FailurePolicy
 from sdk.consuming.headers import int32, int64
-from sdk.errors import DependencyDown, HandlerError, MessageTooLargeError
+from sdk.errors import AuthorizationError, DependencyDown, HandlerError, MessageTooLargeError
 from sdk.happenings import (
     CircuitClosed,
     CircuitOpened,
@@ -277,6 +277,21 @@ def test_a_handler_sees_the_time_of_the_original_record() -> None:
         consumer = messaging.consumer("billing").handle(OrderCreated, handle)
         run_until_idle(consumer, broker, "billing", timeout=60)
     assert seen == [1_000, 1_000]
+
+
+def test_dead_letter_needs_no_permission_to_describe_its_topic() -> None:
+    """Where the partition count is a secret, a record keeps its partition."""
+    broker, seen = InMemoryBroker(), list[Happening]()
+
+    def handle(order: OrderCreated) -> None:
+        broker.fail("describe", AuthorizationError("cannot describe the topic's configuration"))
+        raise BadOrder("no lines")
+
+    with connected(broker, seen, retry=ONCE, dead_letter=DeadLetterOptions()) as messaging:
+        messaging.producer.produce(OrderCreated(order_id="bad"), partition=2).result(60)
+        consumer = messaging.consumer("billing").handle(OrderCreated, handle)
+        run_until_idle(consumer, broker, "billing", timeout=60)
+    assert [letter.partition for letter in broker.records(DLT)] == [2]
 
 
 def test_tombstone_of_a_foreign_producer_is_retried_through_retry_topics() -> None:
