@@ -66,8 +66,8 @@ _KMS_DRIVERS = (
     (f"{_RULES}.encryption.gcpkms.gcp_driver", "GcpKmsDriver"),
     (f"{_RULES}.encryption.hcvault.hcvault_driver", "HcVaultKmsDriver"),
 )
-_ORIGINAL_TOPIC = "kafka_dlt-original-topic"
-"""Header with the original topic of a forwarded record, as in Spring."""
+_ORIGINAL_TOPIC = ("kafka_original-topic", "kafka_dlt-original-topic")
+"""Headers with the original topic of a retried or dead-lettered record, as in Spring."""
 _TUPLES_SINCE = (2, 16)
 
 
@@ -229,8 +229,11 @@ class FastavroSchema:
 
 def _written_to(record: ConsumerRecord) -> str:
     """Return the topic that a record was first written to, which determines its keys."""
-    original = record.header(_ORIGINAL_TOPIC)
-    return record.topic if original is None else original.decode(errors="replace")
+    for name in _ORIGINAL_TOPIC:
+        original = record.header(name)
+        if original is not None:
+            return original.decode(errors="replace")
+    return record.topic
 
 
 def _installed_executors() -> list[RuleExecutor]:

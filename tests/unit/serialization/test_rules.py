@@ -379,14 +379,15 @@ def test_a_whole_payload_can_be_encrypted(
     assert ours.open(arrived).read(PaymentV2).card == CARD
 
 
+@pytest.mark.parametrize("forwarder", ["kafka_", "kafka_dlt-"])
 def test_a_record_in_a_retry_topic_is_decrypted_as_in_its_own(
-    server: RegistryServer, connect: Connect
+    server: RegistryServer, connect: Connect, forwarder: str
 ) -> None:
     """Keys belong to the subject, and where topics name subjects, to the first topic's."""
     server.add("payments-value", schema(PaymentV1), ruleSet=ENCRYPT)
     ours = avro(connect(rules=SECRET), topic_name)
     value = ours.encode(V1, "payments", [])
-    headers = [("kafka_dlt-original-topic", b"payments")]
+    headers = [(f"{forwarder}original-topic", b"payments")]
     forwarded = record(value, headers, topic="payments-retry")
     assert ours.open(forwarded).read(PaymentV1) == V1
 
