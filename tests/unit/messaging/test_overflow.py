@@ -27,6 +27,7 @@ from sdk.publishing.overflow import Overflow
 from sdk.records import ConsumerRecord, DeliveryReport, Header, ProducerRecord
 from sdk.serialization import JsonMessageSerializer
 from sdk.testing import InMemoryBroker
+from tests.unit.consuming.story import wait_until
 from tests.unit.messaging.shop import TOPIC, OrderCancelled, OrderCreated, Shop, within
 
 PATIENCE = 60.0
@@ -387,8 +388,9 @@ def test_observers_see_how_long_records_wait() -> None:
             await asyncio.gather(*deliveries)
 
     in_loop(publish)
-    kinds = [type(happening) for happening in seen]
-    assert kinds.count(RecordQueued) == kinds.count(RecordDelivered) == 2
+    # The thread that releases the records notifies observers after it has woken the tasks.
+    wait_until(lambda: [type(each) for each in seen].count(RecordDelivered) == 2)
+    assert [type(each) for each in seen].count(RecordQueued) == 2
     (waited,) = [happening for happening in seen if isinstance(happening, QueueWaited)]
     assert waited.topic == TOPIC
     assert waited.seconds > 0
