@@ -17,6 +17,7 @@ from contracts.orders import OrderCreated
 from contracts.payments import PaymentDeclined
 from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 import sdk
 from sdk.consuming.consumer import Consumer
@@ -581,7 +582,8 @@ def test_a_handler_that_runs_once_cannot_publish_in_the_transaction(
     url = f"{'+aiosqlite' if awaited else ''}:///{tmp_path}/shop.db"
     tables = Tables()
     tables.metadata.create_all(create_engine(f"sqlite:///{tmp_path}/shop.db"))
-    engine: Any = (create_async_engine if awaited else create_engine)(f"sqlite{url}")
+    make: Any = create_async_engine if awaited else create_engine
+    engine = make(f"sqlite{url}", poolclass=NullPool)
     inbox: Inbox[Any] = Inbox("billing", engine, tables=tables)
     with shop(1, dead_letter=DeadLetterOptions()) as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
