@@ -579,12 +579,12 @@ def test_a_handler_that_runs_once_cannot_publish_in_the_transaction(
     tmp_path: Path, awaited: bool
 ) -> None:
     """Its inbox would not let it run again after an abort; it fails, and its row is rolled back."""
-    url = f"{'+aiosqlite' if awaited else ''}:///{tmp_path}/shop.db"
-    tables = Tables()
-    tables.metadata.create_all(create_engine(f"sqlite:///{tmp_path}/shop.db"))
-    make: Any = create_async_engine if awaited else create_engine
-    engine = make(f"sqlite{url}", poolclass=NullPool)
-    inbox: Inbox[Any] = Inbox("billing", engine, tables=tables)
+    tables, database = Tables(), f"{tmp_path}/shop.db"
+    # Without a pool, no connection outlasts its use.
+    plain = create_engine(f"sqlite:///{database}", poolclass=NullPool)
+    asynchronous = create_async_engine(f"sqlite+aiosqlite:///{database}", poolclass=NullPool)
+    tables.metadata.create_all(plain)
+    inbox: Inbox[Any] = Inbox("billing", asynchronous if awaited else plain, tables=tables)
     with shop(1, dead_letter=DeadLetterOptions()) as messaging:
         consumer = messaging.consumer(GROUP, exactly_once=True)
 
@@ -599,7 +599,7 @@ def test_a_handler_that_runs_once_cannot_publish_in_the_transaction(
         finish(consumer, messaging)
         assert results(messaging) == []
         assert len(told(messaging, RecordDeadLettered)) == 1
-    with create_engine(f"sqlite:///{tmp_path}/shop.db").connect() as connection:
+    with plain.connect() as connection:
         assert connection.execute(select(tables.inbox)).all() == []
 
 
