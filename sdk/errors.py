@@ -49,6 +49,19 @@ def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {near[0]!r}?" if near else otherwise
 
 
+def message_of(error: BaseException) -> str:
+    """Return an exception's message, or a substitute if it cannot be shown."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a defective __str__ must not lose the record
+        return "<the exception's message cannot be shown>"
+
+
+def class_and_message(error: BaseException) -> str:
+    """Return the name of an exception's class, and its message if it has one."""
+    return f"{type(error).__name__}: {message_of(error)}".removesuffix(": ")
+
+
 class SdkError(Exception):
     """Base of all errors that this SDK raises.
 

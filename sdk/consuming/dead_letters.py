@@ -25,7 +25,7 @@ from sdk.consuming.headers import (
     read_integer,
 )
 from sdk.consuming.retry_topics import original_timestamp
-from sdk.errors import HandlerError
+from sdk.errors import HandlerError, message_of
 from sdk.records import ConsumerRecord, Header
 from sdk.redaction import hide_credentials
 
@@ -153,14 +153,6 @@ def qualified_name(error: BaseException) -> str:
     kind = type(error)
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-
-
-def message_of(error: BaseException) -> str:
-    """Return an exception's message, or a substitute if it cannot be shown."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a defective __str__ must not lose the record
-        return "<the exception's message cannot be shown>"
 
 
 def capped(text: str, limit: int) -> bytes:

@@ -15,7 +15,6 @@ from attrs import field, frozen
 from sdk.abstractions import AroundHandler
 from sdk.clock import Clock
 from sdk.consuming.circuit import Circuits
-from sdk.consuming.dead_letters import message_of
 from sdk.consuming.dispatch import Task
 from sdk.consuming.exactly_once import ExactlyOnce
 from sdk.consuming.failures import FINAL, FailurePolicy, classify, raised
@@ -29,6 +28,7 @@ from sdk.errors import (
     MessageTooLargeError,
     SdkError,
     TransactionAbortedError,
+    class_and_message,
 )
 from sdk.happenings import (
     RecordDeadLettered,
@@ -311,7 +311,7 @@ def _without_error(outcome: Retry | DeadLetter) -> DeadLetter:
 
 def _handler_error(error: BaseException, record: ConsumerRecord, task: Task) -> HandlerError:
     failure = HandlerError(
-        f"the handler raised {type(error).__name__}: {message_of(error)}".removesuffix(": "),
+        f"the handler raised {class_and_message(error)}",
         event=task.event,
         topic=record.topic,
         partition=record.partition,

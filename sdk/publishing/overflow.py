@@ -14,7 +14,7 @@ from collections.abc import Callable
 from attrs import define
 
 from sdk.abstractions import OnDelivery
-from sdk.errors import QueueFullError, SdkError, SerializationError
+from sdk.errors import QueueFullError, SdkError, SerializationError, class_and_message
 from sdk.happenings import QueueWaited
 from sdk.observers import Observers
 from sdk.publishing.delivery import Delivery
@@ -193,7 +193,7 @@ def stayed_full(record: ProducerRecord, timeout: float) -> QueueFullError:
 
 def _unexpected(error: Exception, waiting: _Waiting) -> SdkError:
     failure = SerializationError(
-        f"the record cannot be made: {type(error).__name__}: {error}".removesuffix(": "),
+        f"the record cannot be made: {class_and_message(error)}",
         topic=waiting.delivery.record.topic,
     )
     failure.__cause__ = error

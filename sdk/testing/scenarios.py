@@ -17,7 +17,7 @@ from typing import Self
 
 from sdk.consuming.consumer import Consumer
 from sdk.consuming.headers import FAILURE_HEADERS
-from sdk.errors import SdkError
+from sdk.errors import SdkError, class_and_message
 from sdk.events import Event
 from sdk.happenings import (
     Happening,
@@ -193,7 +193,7 @@ class Then:
         error = errors[-1] if errors else None
         while error is not None and error.__cause__ is not None:
             error = error.__cause__
-        cause = "" if error is None else f": {type(error).__name__}: {error}"
+        cause = "" if error is None else f": {class_and_message(error)}"
         return f"{letter.reason}{cause}"
 
     def _expect(self, fits: bool, wanted: str, found: str) -> Self:

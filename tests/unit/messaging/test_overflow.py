@@ -396,6 +396,33 @@ def test_observers_see_how_long_records_wait() -> None:
     assert waited.seconds > 0
 
 
+def test_an_error_that_cannot_be_shown_fails_its_event_alone() -> None:
+    """A defective exception of a serializer ends no thread: later events of the topic are sent."""
+    shop = Shop()
+
+    class Defective(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    failures = [Defective()]
+
+    def answer() -> None:
+        if failures:
+            raise failures.pop()
+
+    serializer = SlowSerializer(OrderCreated, answer)
+
+    async def publish() -> None:
+        async with shop.producer(encoder=shop.encoder(serializer=serializer)) as producer:
+            first, second = producer.produce(order(1)), producer.produce(order(2))
+            serializer.answered.set()
+            with pytest.raises(SerializationError, match=r"Defective: .*cannot be shown"):
+                await first
+            await second
+
+    in_loop(publish)
+
+
 def test_observers_see_what_fails_in_the_background() -> None:
     """An event that cannot be serialized after all is a failed delivery."""
     shop = Shop()
