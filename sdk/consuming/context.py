@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sdk.abstractions import KeySerializer
 from sdk.cloud_events import EVENT_VERSION, ID, SOURCE, TYPE
+from sdk.consuming.headers import read_decimal
 from sdk.consuming.retry_topics import original_timestamp
 from sdk.correlation import TRACE_PARENT
 from sdk.records import ConsumerRecord, Header
@@ -75,8 +76,7 @@ class Context:
     @property
     def writer_version(self) -> int | None:
         """The SDK's version number of the writer schema, if the publisher sends it."""
-        text = self._text(EVENT_VERSION) or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+        return read_decimal(self.record.header(EVENT_VERSION), 9)
 
     @property
     def event_id(self) -> str | None:

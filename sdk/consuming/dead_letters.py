@@ -22,6 +22,7 @@ from sdk.consuming.headers import (
     int32,
     int64,
     last_header,
+    read_decimal,
     read_integer,
 )
 from sdk.consuming.retry_topics import original_timestamp
@@ -208,8 +209,7 @@ def reason_of(record: ConsumerRecord) -> Reason:
 
 def replays_of(record: ConsumerRecord) -> int:
     """Return how often a record has been replayed; 0 if the header is invalid."""
-    data = record.header(REPLAY_COUNT) or b""
-    return int(data) if data.isdigit() and len(data) <= 9 else 0
+    return read_decimal(record.header(REPLAY_COUNT), 9) or 0
 
 
 _KEY = "kafka_dlt-key-exception-"
@@ -246,7 +246,7 @@ def _text(headers: dict[str, bytes | None], attribute: str) -> str | None:
 
 def _number(headers: dict[str, bytes | None], attribute: str) -> int | None:
     data, binary = _found(headers, attribute)
-    if data and not binary and data.isdigit() and len(data) <= _DIGITS:
-        return int(data)
-    number = read_integer(data)
+    number = None if binary else read_decimal(data, _DIGITS)
+    if number is None:
+        number = read_integer(data)
     return None if number is None or number < 0 else number

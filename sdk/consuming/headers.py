@@ -117,6 +117,11 @@ def read_integer(data: bytes | None) -> int | None:
     return int.from_bytes(data, "big", signed=True)
 
 
+def read_decimal(data: bytes | None, digits: int) -> int | None:
+    """Return the number in up to ``digits`` ASCII digits; None for others."""
+    return int(data) if data and data.isdigit() and len(data) <= digits else None
+
+
 def int32(number: int) -> bytes:
     """Return four big-endian bytes."""
     return number.to_bytes(4, "big", signed=True)
